@@ -1,0 +1,282 @@
+"""Every parameter of the project: names, ranges and what they mean. Values live in conf/, each with its source."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from flawline.checks import FlawlineError, near_name
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Size = tuple[PositiveInt, PositiveInt]  # (height, width)
+DefectKind = Literal["elastic", "line", "gaussian", "poisson"]
+
+
+class Params(BaseModel):
+    """Base of all parameter models: cannot be changed, knows no key that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- the machine -----------------------------------------------------------------------------------------------------
+class ComputeParams(Params):
+    """Where the work runs. Never part of a digest: it may change a result's last bits, not its meaning."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt | Literal["auto"] = "auto"  # auto: measured once on this machine, then remembered
+
+
+# --- ingestion -------------------------------------------------------------------------------------------------------
+class SplitParams(Params):
+    """Shares of the normal images that are held out of training; the data set's own splits come first."""
+
+    validation: Fraction = 0.1  # early stopping
+    calibration: Fraction = 0.2  # thresholds
+    test: Fraction = 0.2  # only where the data set has no test split of its own
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        total = self.validation + self.calibration + self.test
+        if total >= 1:
+            raise ValueError(f"validation + calibration + test must stay below 1, got {total:g}")
+        return self
+
+
+class IngestionParams(Params):
+    layout: Literal["auto", "mvtec", "folders"] = "auto"
+    good: tuple[str, ...] = ("good", "ok", "normal")  # folder names that hold normal images
+    splits: SplitParams = SplitParams()
+    max_pixels: PositiveInt = 200_000_000  # an image whose header promises more is quarantined undecoded
+
+
+class ElasticParams(Params):
+    """Elastic deformation (Simard et al. 2003): uniform displacements, smoothed, scaled."""
+
+    amplitude: PositiveFloat = 12.0  # largest displacement, pixels
+    smoothness: PositiveFloat = 6.0  # standard deviation of the Gaussian that smooths the field, pixels
+
+
+class LineParams(Params):
+    """A straight line with noisy position and intensity."""
+
+    width: PositiveFloat = 3.0  # pixels
+    intensity: Annotated[float, Field(ge=-1, le=1)] = 0.5  # added to the image, share of the full range
+    jitter: NonNegativeFloat = 1.0  # standard deviation of the line's position, pixels
+    noise: NonNegativeFloat = 0.1  # standard deviation of the intensity, share of the full range
+
+
+class GaussianParams(Params):
+    sigma: PositiveFloat = 0.2  # standard deviation of the added noise, share of the full range
+
+
+class PoissonParams(Params):
+    photons: PositiveFloat = 20.0  # mean photon count of a white pixel: fewer is noisier
+
+
+class ChessParams(Params):
+    """The checkerboard of Schneider 2022, section 3.1. It prints no sizes: these are ours."""
+
+    image_size: Size = (256, 256)
+    square: PositiveInt = 16  # side of a square, pixels
+    dark: Fraction = 0.1  # intensity of the dark squares
+    bright: Annotated[float, Field(gt=0, le=1)] = 0.9
+    train: PositiveInt = 4
+    validation: PositiveInt = 1
+    calibration: PositiveInt = 1
+    normal_test: NonNegativeInt = 2
+    anomalous_test: NonNegativeInt = 4
+    region_radius: tuple[PositiveFloat, PositiveFloat] = (28.0, 48.0)  # smallest and largest deformed disk, pixels
+    deformation: ElasticParams = ElasticParams()
+    seed: NonNegativeInt = 2022
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.dark >= self.bright:
+            raise ValueError(f"dark must be below bright, got {self.dark} and {self.bright}")
+        low, high = self.region_radius
+        if low > high or 2 * high >= min(self.image_size):
+            raise ValueError(
+                f"region_radius must be (smallest, largest) and fit the image {self.image_size}, got {(low, high)}"
+            )
+        return self
+
+
+class ExamplesParams(Params):
+    chess: ChessParams = ChessParams()
+
+
+# --- registration, defect injection ----------------------------------------------------------------------------------
+class RegistrationParams(Params):
+    color: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image of the category is grey
+
+
+class DefectInjectionParams(Params):
+    """Pseudo-defects in the normal calibration images."""
+
+    kinds: tuple[DefectKind, ...] = ("elastic", "line", "gaussian", "poisson")
+    per_image: PositiveInt = 1  # pseudo-defective images made from each normal image, kinds in turn
+    radius: tuple[Rate, Rate] = (0.05, 0.2)  # smallest and largest region, share of the image's shorter side
+    elastic: ElasticParams = ElasticParams()
+    line: LineParams = LineParams()
+    gaussian: GaussianParams = GaussianParams()
+    poisson: PoissonParams = PoissonParams()
+
+
+# --- methods ---------------------------------------------------------------------------------------------------------
+class PatchParams(Params):
+    """A method's geometry: the windows it learns from and the grid it scores on."""
+
+    size: PositiveInt = 128  # side of a patch, pixels
+    stride: PositiveInt = 32  # step of the dense scoring grid, pixels
+    per_epoch: PositiveInt = 512  # random training windows in an epoch
+
+    @model_validator(mode="after")
+    def _covers(self) -> Self:
+        if self.stride > self.size:
+            raise ValueError(f"stride must not exceed size, or pixels stay uncovered; got {self.stride} > {self.size}")
+        return self
+
+
+class TrainParams(Params):
+    """The one training procedure (Adam), for every method that trains by gradient."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-3
+    patience: PositiveInt | None = None  # epochs without a better validation loss before stopping; null: never
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+
+class CAEModelParams(Params):
+    """Schneider 2022, Tables 2 and 3."""
+
+    encoder: Literal["synthetic", "industrial"] = "synthetic"
+    latent_size: PositiveInt = 100  # n_z
+    hidden_size: PositiveInt = 1024  # r
+
+
+class MapParams(Params):
+    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+
+
+class CAEParams(Params):
+    patches: PatchParams = PatchParams()
+    model: CAEModelParams = CAEModelParams()
+    train: TrainParams
+    map: MapParams = MapParams()
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.patches.size % 16:
+            raise ValueError(
+                f"patches.size must be a multiple of 16 (the encoder shrinks 16 times), got {self.patches.size}"
+            )
+        return self
+
+
+# --- evaluation, inspection, reporting -------------------------------------------------------------------------------
+class EvaluationParams(Params):
+    target_overkill: Rate = 0.01  # wanted share of good parts rejected
+    review_overkill: Rate = 0.05  # wanted share of good parts a person has to look at, rejects included
+    aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3  # false positive rate up to which AUPRO integrates
+
+    @model_validator(mode="after")
+    def _review_before_reject(self) -> Self:
+        if self.review_overkill < self.target_overkill:
+            raise ValueError(
+                f"review_overkill must be at least target_overkill, got {self.review_overkill} < {self.target_overkill}"
+            )
+        return self
+
+
+class IgnoreRegion(Params):
+    """A rectangle that is never judged; (y, x) of its upper left corner and its (height, width), pixels."""
+
+    y: NonNegativeInt
+    x: NonNegativeInt
+    height: PositiveInt
+    width: PositiveInt
+
+
+class InspectionParams(Params):
+    target_overkill: Rate | None = None  # null: as the detector was calibrated
+    ignore: tuple[IgnoreRegion, ...] = ()
+    min_area: NonNegativeFloat = 0  # smaller regions are no defects; mm^2 where mm_per_pixel is given, else pixels
+    mm_per_pixel: PositiveFloat | None = None
+    max_pixels: PositiveInt = 200_000_000
+
+
+class ReportingParams(Params):
+    examples: PositiveInt = 6  # worst and best images shown, each
+
+
+class Parameters(Params):
+    """The whole tree of parameters, as conf/<env>/parameters and ``--params`` give it."""
+
+    category: str
+    seed: NonNegativeInt
+    raw: str | None = None  # folder of the category's photographs; null: data/01_raw/<category>
+    images: str | None = None  # folder of new images for inspection
+    method: Literal["cae"] = "cae"  # the method whose detector inspection uses
+    compute: ComputeParams = ComputeParams()
+    ingestion: IngestionParams = IngestionParams()
+    examples: ExamplesParams = ExamplesParams()
+    registration: RegistrationParams = RegistrationParams()
+    defect_injection: DefectInjectionParams = DefectInjectionParams()
+    cae: CAEParams
+    evaluation: EvaluationParams = EvaluationParams()
+    inspection: InspectionParams = InspectionParams()
+    reporting: ReportingParams = ReportingParams()
+
+
+def check_category(category: Any) -> str:
+    """Return ``category`` if it can name a folder below data/ and nothing else; raise FlawlineError otherwise."""
+    if not isinstance(category, str | int) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(category)):
+        raise FlawlineError(
+            f"category must be 1 to 64 letters, digits, '-' or '_', starting with a letter or digit (it names a "
+            f"folder), got {category!r}. Give one as --params category=NAME."
+        )
+    return str(category)
+
+
+def validate_parameters(tree: dict[str, Any]) -> Parameters:
+    """Check the whole tree at once; raise FlawlineError naming every wrong key, what was wanted and what came."""
+    category = check_category(tree.get("category"))
+    try:
+        return Parameters.model_validate({**tree, "category": category})
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such parameter{near_name(problem['loc'][-1], _fields_at(problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"{where}: is needed and was not given"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _fields_at(path: tuple[Any, ...]) -> list[str]:
+    model: Any = Parameters
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))
