@@ -44,6 +44,9 @@ class SplitParams(Params):
     validation: Fraction = 0.1  # early stopping
     calibration: Fraction = 0.2  # thresholds
     test: Fraction = 0.2  # only where the data set has no test split of its own
+    seed: NonNegativeInt = (
+        0  # which images are held out; apart from the run's seed, so that all seeds see the same data
+    )
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> Self:
@@ -64,7 +67,9 @@ class ElasticParams(Params):
     """Elastic deformation (Simard et al. 2003): uniform displacements, smoothed, scaled."""
 
     amplitude: PositiveFloat = 12.0  # largest displacement, pixels
-    smoothness: PositiveFloat = 6.0  # standard deviation of the Gaussian that smooths the field, pixels
+    smoothness: Annotated[float, Field(gt=0, le=100)] = (
+        6.0  # standard deviation of the Gaussian that smooths the field, pixels
+    )
 
 
 class LineParams(Params):
@@ -124,13 +129,20 @@ class RegistrationParams(Params):
 class DefectInjectionParams(Params):
     """Pseudo-defects in the normal calibration images."""
 
-    kinds: tuple[DefectKind, ...] = ("elastic", "line", "gaussian", "poisson")
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)] = ("elastic", "line", "gaussian", "poisson")
     per_image: PositiveInt = 1  # pseudo-defective images made from each normal image, kinds in turn
     radius: tuple[Rate, Rate] = (0.05, 0.2)  # smallest and largest region, share of the image's shorter side
     elastic: ElasticParams = ElasticParams()
     line: LineParams = LineParams()
     gaussian: GaussianParams = GaussianParams()
     poisson: PoissonParams = PoissonParams()
+
+    @model_validator(mode="after")
+    def _radius_in_order(self) -> Self:
+        low, high = self.radius
+        if not low <= high <= 0.5:
+            raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got {self.radius}")
+        return self
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------
@@ -228,7 +240,6 @@ class Parameters(Params):
     seed: NonNegativeInt
     raw: str | None = None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None = None  # folder of new images for inspection
-    method: Literal["cae"] = "cae"  # the method whose detector inspection uses
     compute: ComputeParams = ComputeParams()
     ingestion: IngestionParams = IngestionParams()
     examples: ExamplesParams = ExamplesParams()

@@ -1,0 +1,20 @@
+"""Kedro datasets that no library has. Every one writes whole or not at all."""
+
+from flawline.datasets.detector import DetectorDataset
+from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset
+from flawline.datasets.pictures import PictureFolderDataset
+from flawline.datasets.ragged import RaggedDataset
+from flawline.datasets.raw import RawFolderDataset
+from flawline.datasets.weights import WeightsDataset
+
+__all__ = [
+    "CheckpointsDataset",
+    "DetectorDataset",
+    "FolderDataset",
+    "MachineDataset",
+    "PictureFolderDataset",
+    "ProgressDataset",
+    "RaggedDataset",
+    "RawFolderDataset",
+    "WeightsDataset",
+]

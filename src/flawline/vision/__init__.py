@@ -1,0 +1,1 @@
+"""Images in, images out: decoding, folder layouts, storage, patches, defects, anomaly maps. Plain numpy."""

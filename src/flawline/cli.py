@@ -1,0 +1,73 @@
+"""The project's commands: ``kedro run`` with errors a user can act on, and ``kedro study``."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import env_option, split_string
+
+from flawline.checks import FlawlineError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+@click.group(name="flawline")
+def cli() -> None:
+    """flawline's own commands."""
+
+
+def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a FlawlineError into its message and exit code 1, and Ctrl-C into a word on how to go on."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            from flawline.hooks.tracking import close_interrupted
+
+            close_interrupted()
+            click.echo(
+                "\nInterrupted. Run the same command again: training goes on where it was.", err=True
+            )
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            cause = user_error(error)
+            if cause is None:
+                raise
+            click.echo(f"Error: {cause}", err=True)
+            sys.exit(FAILED)
+
+    return wrapped
+
+
+def user_error(error: BaseException | None) -> str | None:
+    """Return the message for the user in ``error`` or what caused it: a FlawlineError, or a full disk."""
+    while error is not None:
+        if isinstance(error, FlawlineError):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
+            return f"the disk is full ({error.filename or 'data/'}). Make room and run the same command again."
+        error = error.__cause__ or error.__context__
+    return None
+
+
+run = click.Command("run", params=kedro_run.params, callback=user_errors(kedro_run.callback), help=kedro_run.help)
+cli.add_command(run)
+
+
+@cli.command()
+@click.argument("pipeline")
+@click.option("--categories", required=True, callback=split_string, help="Categories, comma-separated.")
+@click.option("--seeds", default="0", callback=split_string, help="Seeds, comma-separated.")
+@click.option("--raw", default=None, help="Folder with a raw folder a category; default: data/01_raw.")
+@env_option
+@user_errors
+def study(pipeline: str, categories: list[str], seeds: list[str], raw: str | None, env: str | None) -> None:
+    """Run PIPELINE over categories and seeds, what is missing only, and gather the comparison."""
+    from flawline.study import run_study
+
+    run_study(pipeline, categories, [int(seed) for seed in seeds], raw=raw, env=env)

@@ -1,0 +1,28 @@
+"""The finished detector, versioned."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractVersionedDataset, Version
+
+from flawline.methods.detector import Detector, load_detector, save_detector
+
+
+class DetectorDataset(AbstractVersionedDataset[Detector, Detector]):
+    """A ``Detector`` in one safetensors file; every save is a version of its own."""
+
+    def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
+        super().__init__(PurePosixPath(filepath), version)
+        self.metadata = metadata
+
+    def load(self) -> Detector:
+        return load_detector(Path(self._get_load_path()))
+
+    def save(self, data: Detector) -> None:
+        save_detector(Path(self._get_save_path()), data)
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}

@@ -1,0 +1,115 @@
+"""Handles that nodes get as inputs, so that they stay pure: checkpoints, progress, the machine's memory, a folder."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+from tqdm import tqdm
+
+from flawline.methods.checkpoints import FileCheckpoints
+
+Sink = Callable[[dict[str, float]], None]
+
+
+class Handle(AbstractDataset):
+    """A dataset that only loads."""
+
+    stamped = False
+
+    def save(self, data: Any) -> NoReturn:
+        raise DatasetError(f"{type(self).__name__} is a handle: it cannot be saved")
+
+    def _describe(self) -> dict[str, Any]:
+        return {}
+
+
+class CheckpointsDataset(Handle):
+    """Loads the store of a training's unfinished state."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        self._store = FileCheckpoints(Path(filepath))
+        self.metadata = metadata
+
+    def load(self) -> FileCheckpoints:
+        return self._store
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._store.path)}
+
+
+class FolderDataset(Handle):
+    """Loads a folder's path, or None where none was given."""
+
+    def __init__(self, *, filepath: str | None = None, metadata: dict[str, Any] | None = None):
+        self._folder = Path(filepath) if filepath else None
+        self.metadata = metadata
+
+    def load(self) -> Path | None:
+        return self._folder
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder)}
+
+
+class MachineFile:
+    """What was measured on this machine, kept in a JSON file; delete it to measure again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def recall(self, key: str) -> int | None:
+        return self._read().get(key)
+
+    def remember(self, key: str, value: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(self.path.name + ".partial")
+        partial.write_text(json.dumps({**self._read(), key: value}, indent=1))
+        partial.replace(self.path)
+
+    def _read(self) -> dict[str, int]:
+        try:
+            return json.loads(self.path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+
+class MachineDataset(Handle):
+    """Loads the ``MachineFile``."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        self._machine = MachineFile(Path(filepath))
+        self.metadata = metadata
+
+    def load(self) -> MachineFile:
+        return self._machine
+
+
+class Bar:
+    """Progress as a bar on a terminal, as a line now and then elsewhere; every epoch's record also goes to a sink."""
+
+    LINES = 10  # at most so many epochs are told of where there is no terminal
+
+    def __init__(self) -> None:
+        self.sink: Sink = lambda record: None
+
+    def track(self, items: Iterable[Any], *, total: int, label: str) -> Iterator[Any]:
+        yield from tqdm(items, total=total, desc=label, leave=False, disable=not sys.stderr.isatty(), ncols=100)
+
+    def epoch(self, record: dict[str, float]) -> None:
+        self.sink(record)
+        losses = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in record.items() if name != "epoch")
+        tqdm.write(f"  epoch {record['epoch']:>4.0f}: {losses}", file=sys.stderr)
+
+
+class ProgressDataset(Handle):
+    """Loads the ``Bar``; hooks set its sink."""
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None):
+        self._bar = Bar()
+        self.metadata = metadata
+
+    def load(self) -> Bar:
+        return self._bar

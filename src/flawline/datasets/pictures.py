@@ -1,0 +1,42 @@
+"""A folder of pictures for people, versioned."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractVersionedDataset, Version
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawline.vision.ragged import replace_folder
+
+Pictures = Mapping[str, Callable[[], NDArray]]  # name -> a function that makes (H, W, 3) uint8
+
+
+class PictureFolderDataset(AbstractVersionedDataset[Pictures, list[Path]]):
+    """Saves pictures one at a time as PNG files below one folder; loads the list of their paths."""
+
+    def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
+        super().__init__(PurePosixPath(filepath), version)
+        self.metadata = metadata
+
+    def load(self) -> list[Path]:
+        return sorted(Path(self._get_load_path()).rglob("*.png"))
+
+    def save(self, data: Pictures) -> None:
+        folder = Path(self._get_save_path())
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, make in data.items():
+            path = partial / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(make()).save(path)
+        replace_folder(partial, folder)
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}

@@ -1,0 +1,333 @@
+"""Arrays in, pictures out: charts as matplotlib figures, photographs and anomaly maps as (H, W, 3) uint8.
+
+Charts go through ``matplotlib.figure.Figure``, never pyplot, so nothing is shared between calls. They have no
+background, and their ink is one colour that `svg` turns into ``currentColor``: a page in dark mode draws them light.
+"""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Mapping
+from itertools import cycle
+from typing import Any, Protocol
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_dilation
+
+from flawline.checks import FlawlineError, check_range, check_shape
+
+INK = "#16181d"  # text and axes; becomes currentColor in an SVG
+SERIES = (
+    "#3b78c2",
+    "#d9822b",
+    "#2f9e77",
+    "#b0578d",
+    "#8a8f2d",
+    "#4fa8c4",
+    "#c0504d",
+    "#7b6cc4",
+)  # legible on white and on black
+GROUPS = {
+    "defective": "#c8452f",
+    "test": "#3b78c2",
+    "inspected": "#3b78c2",
+    "calibration": "#8b929c",
+    "other": "#2f9e77",
+}
+MARK = (226, 54, 54)  # a region the detector found
+TRUTH = (0, 190, 255)  # a defect marked by hand
+SIZE = (4.7, 3.3)  # inches
+_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 1.4, "columnspacing": 1.2}
+HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
+
+
+class Region(Protocol):
+    """A box in pixels: the upper left corner and the size."""
+
+    @property
+    def y(self) -> float: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def height(self) -> float: ...
+    @property
+    def width(self) -> float: ...
+
+
+def roc_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw one ROC curve a name from its columns fpr and tpr, over the diagonal of guessing."""
+    figure = _curves_figure(curves, "fpr", "tpr")
+    axes = figure.axes[0]
+    axes.set(xlabel="good ones flagged (false positive rate)", ylabel="defective ones found")
+    axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linewidth=1.2, linestyle=":", label="_guessing")
+    return figure
+
+
+def pr_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw one precision-recall curve a name from its columns recall and precision."""
+    figure = _curves_figure(curves, "recall", "precision")
+    figure.axes[0].set(xlabel="defective ones found (recall)", ylabel="share of flagged that are defective")
+    return figure
+
+
+def pro_figure(curves: Mapping[str, pd.DataFrame], *, limit: float = 0.3) -> Figure:
+    """Draw one per-region-overlap curve a name from its columns fpr and pro, up to the fpr ``limit``."""
+    check_range("limit", limit, low=0, high=1)
+    figure = _curves_figure(curves, "fpr", "pro")
+    figure.axes[0].set(xlabel="good pixels flagged", ylabel="mean share of each defect covered", xlim=(0, limit))
+    return figure
+
+
+def histogram_figure(scores: pd.DataFrame, thresholds: Mapping[str, float]) -> Figure:
+    """Draw the image scores (columns score, label, split), each group as shares of its own images, and the thresholds.
+
+    A group is a split with a label (0 normal, 1 defective, missing unknown); scores that are not finite are left out.
+    """
+    figure, axes = _figure()
+    finite = scores[np.isfinite(scores["score"].to_numpy(dtype=float))]
+    edges = _edges(np.concatenate([finite["score"].to_numpy(dtype=float), np.array(list(thresholds.values()), float)]))
+    for (name, colour), values in _groups(finite):
+        weights = np.full(len(values), 1 / len(values))
+        style: dict[str, Any] = {"bins": edges, "weights": weights, "color": colour}
+        axes.hist(values, histtype="stepfilled", alpha=0.35, label=f"{name} ({len(values)})", **style)
+        axes.hist(values, histtype="step", linewidth=1.3, label=f"_{name}", **style)
+    axes.set(xlabel="image score, higher is more anomalous", ylabel="share of the group's images")
+    axes.set_ylim(bottom=0)
+    _legend(axes, least=1, top=len(thresholds))
+    _draw_thresholds(axes, thresholds)
+    return figure
+
+
+def history_figure(history: pd.DataFrame) -> Figure:
+    """Draw train_loss and validation_loss over epoch, on a log scale where they span more than a decade."""
+    figure, axes = _figure()
+    losses = history[[c for c in ("train_loss", "validation_loss") if c in history]].astype(float)
+    for name, colour in zip(losses, SERIES, strict=False):
+        marker = "o" if len(history) == 1 else None
+        label = str(name).replace("_", " ")
+        axes.plot(history["epoch"], losses[name], color=colour, linewidth=1.6, label=label, marker=marker)
+    values = losses.to_numpy()
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+    axes.set(xlabel="epoch", ylabel="loss")
+    _legend(axes, least=1)
+    return figure
+
+
+def to_rgb8(image: NDArray, *, white: float | None = None) -> NDArray[np.uint8]:
+    """Turn an image (C, H, W) of uint8, uint16 or float in [0, 1] into (H, W, 3) uint8.
+
+    One or two channels are shown grey from the first, of more than three the first three as colour. ``white`` is the
+    share of the full scale shown as white; by default `white_level`.
+    """
+    check_shape("image", image, ("C", "H", "W"))
+    white = white_level(image) if white is None else white
+    channels = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)  # (3, H, W)
+    if channels.dtype != np.uint8 or white != 1:
+        shares = channels.astype(np.float32) / (full_scale(image.dtype) * white)
+        channels = np.rint(np.clip(np.nan_to_num(shares), 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(channels.transpose(1, 2, 0))  # (H, W, 3)
+
+
+def full_scale(dtype: np.dtype) -> float:
+    """Return the value of a saturated pixel: 255, 65535, or 1 for floats."""
+    if dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(dtype).max)
+    if np.issubdtype(dtype, np.floating):
+        return 1.0
+    raise FlawlineError(f"image must be uint8, uint16 or float, got {dtype}")
+
+
+def white_level(image: NDArray) -> float:
+    """Return the share of the full scale to show as white: 1, but for uint16 the bit depth the image seems to have.
+
+    A 12-bit camera's image stored in 16 bits would be black otherwise.
+    """
+    if image.dtype != np.uint16:
+        return 1.0
+    bits = max(8, int(image.max(initial=0)).bit_length())
+    return (2**bits - 1) / 65535
+
+
+def heat(anomaly_map: NDArray, *, top: float) -> NDArray[np.uint8]:
+    """Colour a map (H, W) from 0 (black) to ``top`` and above (pale yellow) as (H, W, 3) uint8; not-a-number is grey.
+
+    The colour map is inferno: its lightness rises evenly, so it also reads in grey print.
+    """
+    check_shape("anomaly_map", anomaly_map, ("H", "W"))
+    if not top > 0:
+        raise FlawlineError(f"top must be > 0, got {top}")
+    shares = np.clip(anomaly_map.astype(np.float32) / top, 0, 1)
+    return HEAT(shares, bytes=True)[..., :3]  # (H, W, 3)
+
+
+def overlay(
+    image: NDArray,
+    anomaly_map: NDArray,
+    threshold: float,
+    regions: Iterable[Region],
+    *,
+    mask: NDArray | None = None,
+    white: float | None = None,
+) -> NDArray[np.uint8]:
+    """Draw on the image (C, H, W) what the detector saw, as (H, W, 3) uint8.
+
+    Pixels whose map (H, W) exceeds ``threshold`` are tinted, each region is boxed just outside its border, and the
+    defect marked by hand (``mask``, (H, W) bool) is outlined in blue. Every other pixel is the photograph's.
+    """
+    check_shape("anomaly_map", anomaly_map, image.shape[1:])
+    picture = to_rgb8(image, white=white)  # (H, W, 3)
+    beyond = anomaly_map > threshold
+    picture[beyond] = np.rint(0.55 * picture[beyond] + 0.45 * np.array(MARK)).astype(np.uint8)
+    line = max(1, round(max(beyond.shape) / 240))
+    if mask is not None:
+        check_shape("mask", mask, image.shape[1:])
+        picture[binary_dilation(mask, iterations=line) & ~mask.astype(bool)] = TRUTH
+    return _draw_boxes(picture, regions, line)
+
+
+def svg(figure: Figure) -> str:
+    """Return the figure as one ``<svg>`` element: text stays text, the ink is the page's, no date, no size."""
+    buffer = io.StringIO()
+    # The backend reads these two from the settings only; the context puts them back.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flawline"}):
+        figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05)
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # ids of groups repeat from figure to figure
+    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*pt"', r"\1", drawing, count=1)
+    drawing = re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", drawing, count=1)
+    # Markers and clip paths are referred to by ids, which must differ from figure to figure too.
+    own = hashlib.sha256(drawing.encode()).hexdigest()[:8]
+    drawing = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{own}-", drawing)
+    return drawing.replace(INK, "currentColor").strip()
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a picture (H, W, 3) uint8 as PNG."""
+    return _encoded(picture, format="PNG", optimize=True)
+
+
+def jpeg(picture: NDArray[np.uint8], *, quality: int = 85) -> bytes:
+    """Encode a picture (H, W, 3) uint8 as JPEG with its colours at full resolution, so that thin red lines stay red."""
+    return _encoded(picture, format="JPEG", quality=quality, subsampling=0, optimize=True)
+
+
+def data_uri(encoded: bytes) -> str:
+    """Return PNG or JPEG bytes as a ``data:`` address, the picture itself in the page."""
+    kind = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
+
+
+def _figure() -> tuple[Figure, Axes]:
+    """Make an empty chart in the page's manner: no frame, light grid, one ink."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=INK, alpha=0.4)
+    axes.tick_params(colors=INK, labelsize=9, length=3)
+    axes.grid(color=INK, alpha=0.1, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9.5)
+    return figure, axes
+
+
+def _curves_figure(curves: Mapping[str, pd.DataFrame], x: str, y: str) -> Figure:
+    """Draw column ``y`` over column ``x`` for every name, both in [0, 1]."""
+    figure, axes = _figure()
+    for i, (name, curve) in enumerate(curves.items()):
+        style = ("-", "--", "-.", ":")[i // len(SERIES) % 4]
+        axes.plot(curve[x], curve[y], color=SERIES[i % len(SERIES)], linestyle=style, linewidth=1.7, label=name)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
+    _legend(axes, least=2)
+    return figure
+
+
+def _legend(axes: Axes, *, least: int, top: int = 0) -> None:
+    """Put the legend above the chart, over ``top`` lines of labels; none for fewer than ``least`` series."""
+    shown, names = axes.get_legend_handles_labels()
+    if len(names) < least:
+        return
+    lines = [Line2D([], [], color=_colour(s), linestyle=_style(s), linewidth=2.5) for s in shown]
+    columns = min(len(names), 3 if max(map(len, names)) < 22 else 2)
+    corner = (-0.02, 1.0 + 0.065 * top)
+    axes.legend(lines, names, loc="lower left", bbox_to_anchor=corner, ncols=columns, fontsize=9, **_LEGEND)
+
+
+def _colour(series: Any) -> Any:
+    """Return the colour of a line, or the opaque face colour of a histogram."""
+    return series.get_color() if isinstance(series, Line2D) else series.get_facecolor()[:3]
+
+
+def _style(series: Any) -> Any:
+    """Return the dashes of a line; a histogram's are solid."""
+    return series.get_linestyle() if isinstance(series, Line2D) else "-"
+
+
+def _edges(values: NDArray) -> NDArray:
+    """Return 41 edges over the range of the finite values, or one unit around them where they are all the same."""
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    return np.linspace(low, high, 41) if high > low else np.linspace(low - 0.5, high + 0.5, 41)
+
+
+def _groups(scores: pd.DataFrame) -> list[tuple[tuple[str, str], NDArray]]:
+    """Return (name, colour) and scores of each split and label, calibration first, normal before defective."""
+    labels = scores["label"] if "label" in scores else pd.Series(np.nan, index=scores.index)
+    named = labels.map({0: "normal", 1: "defective"}).fillna("")
+    splits = sorted(scores["split"].astype(str).unique(), key=lambda split: (split != "calibration", split))
+    groups = []
+    extra = cycle([GROUPS["other"], *SERIES[3:]])
+    for split in splits:
+        for label in ("normal", "defective", ""):
+            values = scores["score"][(scores["split"].astype(str) == split) & (named == label)].to_numpy(dtype=float)
+            colour = GROUPS["defective"] if label == "defective" else GROUPS.get(split) or next(extra)
+            if len(values):
+                groups.append(((f"{split}, {label}" if label else split, colour), values))
+    return groups
+
+
+def _draw_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
+    """Draw each threshold as a dashed line; the names stand above the chart in rows, so that none covers another."""
+    low, high = axes.get_xlim()
+    for row, (name, value) in enumerate(thresholds.items()):
+        axes.axvline(value, color=INK, linewidth=1.1, linestyle="--", label=f"_{name}")
+        right = (value - low) > 0.6 * (high - low)
+        axes.annotate(
+            f"{name} {value:.4g}",
+            (value, 1.015 + 0.065 * row),
+            xycoords=axes.get_xaxis_transform(),
+            ha="right" if right else "left",
+            color=INK,
+            fontsize=9,
+        )
+
+
+def _draw_boxes(picture: NDArray[np.uint8], regions: Iterable[Region], line: int) -> NDArray[np.uint8]:
+    """Box each region with ``line`` pixels outside its border."""
+    canvas = Image.fromarray(picture)
+    draw = ImageDraw.Draw(canvas)
+    for region in regions:
+        y, x = round(region.y) - line, round(region.x) - line
+        below, right = round(region.y + region.height) + line - 1, round(region.x + region.width) + line - 1
+        draw.rectangle((x, y, max(x, right), max(y, below)), outline=MARK, width=line)
+    return np.array(canvas)
+
+
+def _encoded(picture: NDArray[np.uint8], **options: Any) -> bytes:
+    """Encode a picture (H, W, 3) with Pillow's options."""
+    check_shape("picture", picture, ("H", "W", 3))
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, **options)
+    return buffer.getvalue()

@@ -1,0 +1,8 @@
+"""What happens around the nodes: parameters checked, lineage kept, runs tracked, findings told."""
+
+from flawline.hooks.lineage import LineageHook
+from flawline.hooks.parameters import ParametersHook
+from flawline.hooks.summary import SummaryHook
+from flawline.hooks.tracking import TrackingHook
+
+__all__ = ["LineageHook", "ParametersHook", "SummaryHook", "TrackingHook"]

@@ -1,0 +1,271 @@
+"""Nothing stale is used: every stored result carries what it was made from, and is refused once that has changed.
+
+Beside each result lies PATH.stamp.json with the value of every parameter that any node before it read, the digest of
+the manifest it stands on, and its own digest. The stamp is removed before the result is written and written after it,
+so that a half-written result has none. Before a run, every stored input is compared with what the parameters and the
+manifest say now."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractDataset, AbstractVersionedDataset, DataCatalog
+from kedro.io.core import VersionNotFoundError
+from kedro.pipeline import Node, Pipeline
+
+from flawline import __version__
+from flawline.checks import FlawlineError
+from flawline.params import validate_parameters
+
+ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
+NO_MATTER = ("params:compute",)  # changes a result's last bits at most
+SUFFIX = ".stamp.json"
+HASHED = 16 << 20  # larger files are told apart by their size
+
+
+class StaleError(FlawlineError):
+    """A stored result does not belong to the present parameters or data."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a dataset is made from: parameters by name, and the stage (a node's tag) that makes it."""
+
+    stage: str
+    params: dict[str, Any]
+    on_manifest: bool
+
+
+class LineageHook:
+    """Stamps what is saved, checks what is loaded."""
+
+    def __init__(self) -> None:
+        self.project = Path.cwd()
+        self.values: dict[str, Any] = {}
+        self.catalog: DataCatalog | None = None
+        self.recipes: dict[str, Recipe] = {}
+
+    @classmethod
+    def over(cls, context: KedroContext) -> "LineageHook":
+        """Return a hook that knows ``context``'s parameters and catalog, to ask it what is fresh."""
+        hook = cls()
+        hook.after_context_created(context)
+        hook.catalog = context.catalog
+        hook.recipes = find_recipes(all_nodes(), hook.values)
+        return hook
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self.project = context.project_path
+        self.values = flatten(validate_parameters(context.config_loader["parameters"]).model_dump(mode="json"))
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        self.catalog = catalog
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        self.recipes = find_recipes(all_nodes(), self.values)
+        pinned = set(run_params.get("load_versions") or {})
+        for name in sorted(pipeline.inputs()):
+            if name in self.recipes:
+                self.check(name, pinned=name in pinned)
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        dataset = self._dataset(dataset_name)
+        if dataset_name in self.recipes and is_stamped(dataset) and not is_versioned(dataset):
+            stamp_path(where(dataset)).unlink(missing_ok=True)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        dataset = self._dataset(dataset_name)
+        if dataset_name in self.recipes and is_stamped(dataset):
+            write_stamp(where(dataset), self.recipes[dataset_name], self.manifest_digest(), current_run())
+
+    def check(self, name: str, *, pinned: bool = False) -> None:
+        """Raise StaleError or FlawlineError unless the stored dataset ``name`` is there, whole and up to date.
+
+        A version that the user pinned only has to be whole: it carries its own parameters."""
+        dataset, recipe = self._dataset(name), self.recipes[name]
+        if not is_stamped(dataset):
+            return
+        again = f"Make it with: kedro run --pipelines={recipe.stage}{self._which()}"
+        try:
+            path = where(dataset)
+        except VersionNotFoundError:
+            path = None
+        if path is None or not path.exists():
+            raise FlawlineError(f"{name} is not there yet. {again}")
+        stamp = read_stamp(path)
+        if stamp is None or stamp["content"] != content_digest(path):
+            raise StaleError(f"{name} ({self._short(path)}) is not whole, or was changed by hand. {again}")
+        if not pinned:
+            changes = self.changes(recipe, stamp)
+            if changes:
+                raise StaleError(
+                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n{again}, and the stages after it"
+                    f"{self._pin_hint(name, dataset)}."
+                )
+
+    def changes(self, recipe: Recipe, stamp: Mapping[str, Any]) -> list[str]:
+        """Say what changed since a stamp was written: parameters by name, then the data."""
+        changed = [
+            f"{key} went from {stamp['params'].get(key, 'nothing')!r} to {recipe.params.get(key, 'nothing')!r}"
+            for key in sorted(recipe.params.keys() | stamp["params"].keys())
+            if recipe.params.get(key, ...) != stamp["params"].get(key, ...)
+        ]
+        digest = self.manifest_digest()
+        if recipe.on_manifest and digest is not None and stamp["manifest"] != digest:
+            changed.append("the images or their splits changed (another manifest)")
+        return changed
+
+    def manifest_digest(self) -> str | None:
+        """Return the SHA-256 of the manifest as it is stored now, or None."""
+        path = where(self._dataset(ROOT))
+        return content_digest(path) if path.exists() else None
+
+    def is_fresh(self, name: str) -> bool:
+        """Return True if the stored dataset ``name`` is whole and up to date."""
+        try:
+            self.check(name)
+        except FlawlineError:
+            return False
+        return True
+
+    def _dataset(self, name: str) -> AbstractDataset | None:
+        return self.catalog.get(name) if self.catalog is not None else None
+
+    def _which(self) -> str:
+        return f" --params category={self.values.get('category')},seed={self.values.get('seed')}"
+
+    def _short(self, path: Path) -> str:
+        return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
+
+    @staticmethod
+    def _pin_hint(name: str, dataset: AbstractDataset | None) -> str:
+        if not is_versioned(dataset):
+            return ""
+        return f"; or use it as it is: --load-versions={name}:{dataset.resolve_load_version()}"
+
+
+def current_run() -> str:
+    """Return the id of the MLflow run that is going on, or an empty string."""
+    run = mlflow.active_run()
+    return run.info.run_id if run else ""
+
+
+def all_nodes() -> list[Node]:
+    """Return every node of every registered pipeline once."""
+    from flawline.pipeline_registry import register_pipelines
+
+    return list({node.name: node for pipeline in register_pipelines().values() for node in pipeline.nodes}.values())
+
+
+def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Recipe]:
+    """Return the recipe of every dataset that a node makes, from the nodes' inputs all the way up."""
+    makers = {output: node for node in nodes for output in node.outputs}
+    found: dict[str, Recipe] = {}
+
+    def recipe(name: str) -> Recipe:
+        if name not in found:
+            node = makers[name]
+            params = read_by(node, values)
+            above = [recipe(each) for each in node.inputs if each in makers]
+            for each in above:
+                params |= each.params
+            on_manifest = name != ROOT and any(each == ROOT or (each in makers and recipe(each).on_manifest)
+                                               for each in node.inputs)  # fmt: skip
+            stage = next(iter(sorted(node.tags - {node.namespace})), node.name)
+            found[name] = Recipe(stage, params, on_manifest)
+        return found[name]
+
+    for name in makers:
+        recipe(name)
+    return found
+
+
+def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of every single parameter that a node reads."""
+    names = [name.removeprefix("params:") for name in node.inputs
+             if name.startswith("params:") and name not in NO_MATTER]  # fmt: skip
+    return {key: value for key, value in values.items()
+            for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a tree of parameters as {"dotted.name": value}."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def is_stamped(dataset: AbstractDataset | None) -> bool:
+    return getattr(dataset, "stamped", True) and getattr(dataset, "_filepath", None) is not None
+
+
+def is_versioned(dataset: AbstractDataset | None) -> bool:
+    return isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None
+
+
+def where(dataset: Any) -> Path:
+    """Return the file or folder that a dataset loads from, or has just saved to."""
+    if is_versioned(dataset):
+        version = dataset._version.load or dataset._cached_save_version or dataset._version.save
+        path = Path(dataset._get_versioned_path(version)) if version else None
+        if path is not None and (path.exists() or dataset._version.load):
+            return path
+        return Path(dataset._get_load_path())
+    return Path(dataset._filepath)
+
+
+def stamp_path(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
+
+
+@dataclass
+class Stamp:
+    """What lies beside a result."""
+
+    params: dict[str, Any]
+    manifest: str | None
+    content: str
+    run: str
+    version: str = __version__
+    made: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
+def write_stamp(path: Path, recipe: Recipe, manifest: str | None, run_id: str) -> None:
+    """Write the stamp of a result that was saved just now."""
+    stamp = Stamp(recipe.params, manifest if recipe.on_manifest else None, content_digest(path), run_id)
+    partial = stamp_path(path).with_name(stamp_path(path).name + ".partial")
+    partial.write_text(json.dumps(stamp.__dict__, indent=1))
+    partial.replace(stamp_path(path))
+
+
+def read_stamp(path: Path) -> dict[str, Any] | None:
+    """Return a result's stamp, or None if it has none that is whole."""
+    try:
+        return json.loads(stamp_path(path).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of a file, or of all files below a folder: of the content, of large files only the size."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name}:{size}:".encode())
+        if size <= HASHED:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,55 @@
+"""A run ends with what was found and where to look at it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from flawline.hooks.lineage import where
+
+ENDINGS = {"summary": "report", "inspection_summary": "inspection_report"}  # text -> its page
+NOT_ALL_JUDGED = 3  # exit code
+
+
+class NotAllJudged(SystemExit):
+    """Ends the command with an exit code: some image was not judged, and a script must not take that for a pass."""
+
+
+class SummaryHook:
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self.project = context.project_path
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        self.done, self.total = 0, len(pipeline.nodes)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        self.done += 1
+        click.echo(f"[{self.done}/{self.total}] {node.name}", err=True)
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        made = pipeline.all_outputs()
+        for text, page in ENDINGS.items():
+            if text in made:
+                click.echo("\n" + catalog.load(text).rstrip())
+                click.echo(f"page: {self._short(where(catalog.get(page)))}")
+        if "verdicts" in made:
+            self._end_inspection(catalog)
+
+    def _end_inspection(self, catalog: DataCatalog) -> None:
+        verdicts = catalog.load("verdicts")
+        click.echo(f"verdicts: {self._short(where(catalog.get('verdicts')))}")
+        click.echo(f"pictures: {self._short(where(catalog.get('overlays')))}")
+        if (verdicts["verdict"] == "not_judged").any():
+            raise NotAllJudged(NOT_ALL_JUDGED)
+
+    def _short(self, path: Path) -> Any:
+        return path.relative_to(self.project) if path.is_relative_to(self.project) else path

@@ -1,0 +1,277 @@
+"""Every run in MLflow: a run a Kedro run, below it a run a method, with parameters, curves, data, model and report.
+
+Extends kedro-mlflow's hook, which opens and closes the run by conf/mlflow.yml. What it adds goes through MlflowClient
+with explicit run ids, since MLflow's active run belongs to a thread."""
+
+import logging
+import os
+import socket
+import subprocess
+import time
+import warnings
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+warnings.filterwarnings("ignore", message="(?s).*type hints? to the `predict` method")
+
+import kedro
+import mlflow
+import pandas as pd
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from flawline import __version__
+from flawline.checks import FlawlineError
+from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
+from flawline.hooks.lineage import flatten, where
+from flawline.methods.registry import METHODS
+from flawline.params import validate_parameters
+from flawline.report import MethodResult
+from flawline.vision.decoding import encode_png
+
+PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one
+PATIENCE = 5.0  # seconds to wait for a tracking server
+SERVING = Path(__file__).parents[1] / "serving.py"
+LONGEST = 500  # characters of a parameter's value
+ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "verdicts", "inspection_report", "pseudo_defects")
+
+
+class TrackingHook(MlflowHook):
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self.params = flatten(validate_parameters(context.config_loader["parameters"]).model_dump(mode="json"))
+        self.project = context.project_path
+        self.children: dict[str, str] = {}
+        self.current: str | None = None
+        check_server(tracking_uri(context))
+        super().after_context_created(context=context)
+        mlflow.enable_system_metrics_logging()
+        mlflow.set_system_metrics_sampling_interval(5)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        self.catalog = catalog
+        catalog.load("progress").sink = self.log_epoch
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        self.client = MlflowClient()
+        methods = sorted({node.namespace for node in pipeline.nodes if node.namespace in METHODS})
+        tags = self._tags() | {"methods": ",".join(methods)}
+        if PARENT.get():
+            tags["mlflow.parentRunId"] = str(PARENT.get())
+        self._log(self.run_id, params=self.params, tags=tags)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """In the place of kedro-mlflow's, which would log every pydantic model as one string."""
+        self.current = node.namespace if node.namespace in METHODS else None
+        if self.current and self.current not in self.children:
+            self.children[self.current] = self._open_child(self.current)
+
+    @hook_impl
+    def after_node_run(self, outputs: dict[str, Any]) -> None:
+        for value in outputs.values():
+            if isinstance(value, MethodResult):
+                self._log_figures(value)
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        if dataset_name == "manifest":
+            self._log_data(data)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        method, _, name = dataset_name.rpartition(".")
+        if dataset_name == "manifest":
+            self._log_data(data)
+        elif dataset_name in ALSO_LOGGED:
+            self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
+        elif method in self.children and name == "metrics":
+            self._log(self.children[method], metrics=data["values"])
+            self._log(self.run_id, metrics={f"{method}.{key}": value for key, value in data["values"].items()})
+        elif method in self.children and name == "detector":
+            self._log_detector(method, where(self.catalog.get(dataset_name)))
+        elif method in self.children and name == "weights":
+            self.catalog.load(f"{method}.checkpoints").clear()  # training is done and its result is safe
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        self._close_children("FINISHED")
+        super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    @hook_impl
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """In the place of kedro-mlflow's, which fails itself where no run is active in this thread."""
+        self._close_children("FAILED")
+        while mlflow.active_run() is not None:
+            mlflow.end_run("FAILED")
+        self.client.set_terminated(self.run_id, "FAILED")
+
+    def log_epoch(self, record: dict[str, float]) -> None:
+        """Log an epoch's losses to the run of the method that is being trained."""
+        if self.current in self.children:
+            losses = {name: value for name, value in record.items() if name != "epoch"}
+            self._log(self.children[self.current], metrics=losses, step=int(record["epoch"]))
+
+    def _open_child(self, method: str) -> str:
+        run = self.client.create_run(
+            self.client.get_run(self.run_id).info.experiment_id,
+            run_name=method,
+            tags={"mlflow.parentRunId": self.run_id, "method": method},
+        )
+        own = {key: value for key, value in self.params.items() if key.startswith(f"{method}.") or "." not in key}
+        self._log(run.info.run_id, params=own, tags=self._tags())
+        return run.info.run_id
+
+    def _close_children(self, status: str) -> None:
+        for run_id in self.children.values():
+            self.client.set_terminated(run_id, status)
+        self.children = {}
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            "category": str(self.params["category"]),
+            "seed": str(self.params["seed"]),
+            "kedro_version": kedro.__version__,
+            "flawline_version": __version__,
+            "git_sha": git_sha(self.project),
+        }
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        params: dict[str, Any] | None = None,
+        metrics: dict[str, float] | None = None,
+        tags: dict[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, float(value), now, step) for key, value in (metrics or {}).items()],
+            params=[Param(key, str(value)[:LONGEST]) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def _log_data(self, manifest: pd.DataFrame) -> None:
+        if getattr(self, "_data_logged_to", None) == self.run_id:
+            return
+        self._data_logged_to = self.run_id
+        path = where(self.catalog.get("manifest"))
+        digest = pd.util.hash_pandas_object(manifest[["image", "split", "sha256"]], index=False).sum()
+        entity = DatasetEntity(
+            name=str(self.params["category"]),
+            digest=f"{int(digest):016x}",
+            source_type="local",
+            source=f'{{"uri": "{path.as_uri()}"}}',
+            profile=f'{{"num_rows": {len(manifest)}}}',
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+    def _log_figures(self, result: MethodResult) -> None:
+        run_id = self.children.get(result.method, self.run_id)
+        thresholds = {name: threshold.value for name, threshold in result.thresholds.items()}
+        figures = {"histogram": histogram_figure(result.scores, thresholds)}
+        if result.history is not None:
+            figures["history"] = history_figure(result.history)
+        for name, draw in (("roc", roc_figure), ("pr", pr_figure)):
+            if name in result.curves:
+                figures[name] = draw({result.method: result.curves[name]})
+        for name, figure in figures.items():
+            self.client.log_figure(run_id, figure, f"figures/{name}.png")
+
+    def _log_detector(self, method: str, path: Path) -> None:
+        images, manifest = self.catalog.load("images"), self.catalog.load("manifest")
+        example = pd.DataFrame({"image": [encode_png(images[int(manifest.index[0])])]})
+        with mlflow.start_run(run_id=self.children[method], nested=True, log_system_metrics=False):
+            mlflow.pyfunc.log_model(
+                name="detector",
+                python_model=str(SERVING),
+                artifacts={"detector": str(path)},
+                signature=signature(),
+                input_example=example,
+                pip_requirements=[f"flawline=={__version__}"],
+            )
+        self.client.set_tag(self.children[method], "detector_version", path.parent.name)
+
+
+def signature() -> mlflow.models.ModelSignature:
+    """Return the served model's signature: an image file's bytes in; score, threshold, verdict and reason out."""
+    from mlflow.types import ColSpec, Schema
+
+    outputs = [
+        ColSpec("double", "score", required=False),
+        ColSpec("double", "threshold", required=False),
+        ColSpec("string", "verdict"),
+        ColSpec("string", "reason"),
+    ]
+    return mlflow.models.ModelSignature(Schema([ColSpec("binary", "image")]), Schema(outputs))
+
+
+def tracking_uri(context: KedroContext) -> str:
+    """Return the tracking server as conf/mlflow.yml or the environment names it."""
+    server = context.config_loader["mlflow"].get("server", {})
+    return server.get("mlflow_tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI", "")
+
+
+def check_server(uri: str) -> None:
+    """Raise FlawlineError if the tracking server of ``uri`` does not answer within PATIENCE seconds."""
+    parts = urlparse(uri)
+    if parts.scheme not in ("http", "https"):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+    except OSError as error:
+        raise FlawlineError(
+            f"the MLflow server {uri} does not answer ({error}). Start it, or change server.mlflow_tracking_uri in "
+            f"conf/base/mlflow.yml (sqlite:///mlflow.db tracks in a file of the project)."
+        ) from None
+
+
+def git_sha(project: Path) -> str:
+    """Return the commit of the project's checkout, '+changes' if it is not clean, 'unknown' where there is none."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=project, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def close_interrupted() -> None:
+    """Mark every open run of this process as killed: Ctrl-C passes by Kedro's own hooks."""
+    client = MlflowClient()
+    while (run := mlflow.active_run()) is not None:
+        children = client.search_runs(
+            [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and status = 'RUNNING'"
+        )
+        for child in children:
+            client.set_terminated(child.info.run_id, "KILLED")
+        mlflow.end_run("KILLED")
+
+
+for noisy in ("mlflow.utils.environment", "mlflow.system_metrics", "mlflow.pyfunc", "kedro_mlflow"):
+    logging.getLogger(noisy).setLevel(logging.ERROR)

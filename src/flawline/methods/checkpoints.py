@@ -1,0 +1,112 @@
+"""Training state on disk: whole or not at all, no pickle, and never taken up by a run it does not belong to."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@dataclass
+class TrainingState:
+    """All that training needs to go on after ``epoch`` epochs as if it had never stopped."""
+
+    epoch: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]  # "INDEX.NAME" for every tensor that Adam keeps for a parameter
+    best: dict[str, Tensor]  # the weights with the lowest validation loss so far
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class CheckpointStore(Protocol):
+    def load(self, key: str) -> TrainingState | None:
+        """Return the state saved under ``key``, or None."""
+        ...
+
+    def save(self, key: str, state: TrainingState) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+class NoCheckpoints:
+    """Forgets everything."""
+
+    def load(self, key: str) -> TrainingState | None:
+        return None
+
+    def save(self, key: str, state: TrainingState) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+
+class FileCheckpoints:
+    """One safetensors file, replaced after every epoch; ``key`` is a digest of everything that shapes the training."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def load(self, key: str) -> TrainingState | None:
+        """Return the saved state if it is whole and its key is ``key``; a file of another run is left alone."""
+        with contextlib.suppress(FileNotFoundError, SafetensorError):
+            tensors, meta = read_tensors(self.path)
+            if meta.get("key") == key:
+                parts = {name: _part(tensors, name) for name in ("model", "optimizer", "best")}
+                return TrainingState(meta["epoch"], history=meta["history"], **parts)
+        return None
+
+    def save(self, key: str, state: TrainingState) -> None:
+        tensors = {
+            f"{part}/{name}": tensor for part in ("model", "optimizer", "best")
+            for name, tensor in getattr(state, part).items()
+        }  # fmt: skip
+        write_tensors(self.path, tensors, {"key": key, "epoch": state.epoch, "history": state.history})
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able ``meta`` to one safetensors file: to PATH.partial first, then renamed."""
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(plain, partial, metadata={"flawline": json.dumps(meta)})
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``write_tensors`` wrote. Raise FileNotFoundError or SafetensorError if there is no whole file."""
+    with safe_open(path, framework="pt") as file:
+        meta = json.loads((file.metadata() or {}).get("flawline", "{}"))
+        return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+
+
+def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Flatten an optimizer's per-parameter tensors to {"INDEX.NAME": tensor}."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": torch.as_tensor(value) for i, slots in state.items() for name, value in slots.items()}
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Mapping[str, Tensor]) -> None:
+    """Put back what ``pack_optimizer`` took; the learning rate and the like stay as ``optimizer`` has them."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in packed.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,105 @@
+"""The machine under the training loop: device, threads chosen by measurement, memory that is not given back."""
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Protocol
+
+import torch
+
+from flawline.params import ComputeParams
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+ENOUGH = 0.15  # a thread more must make a step this much faster, or the fewer win: they leave room for others
+
+
+class Machine(Protocol):
+    """Remembers what was measured on this machine."""
+
+    def recall(self, key: str) -> int | None: ...
+
+    def remember(self, key: str, value: int) -> None: ...
+
+
+class Forgetful:
+    def recall(self, key: str) -> int | None:
+        return None
+
+    def remember(self, key: str, value: int) -> None:
+        pass
+
+
+def pick_device(compute: ComputeParams) -> str:
+    """Return 'cuda' or 'cpu'."""
+    if compute.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return compute.device
+
+
+def pick_threads(compute: ComputeParams, work: Callable[[], object], machine: Machine, key: str) -> int:
+    """Return the number of threads: the parameter's, the remembered, or the fastest measured on ``work``.
+
+    On busy cores two threads can be slower than one, and a result's last bits depend on the number, so it is measured
+    once and then remembered under ``key``."""
+    if compute.threads != "auto":
+        return compute.threads
+    known = machine.recall(key)
+    if known is None:
+        known = fastest_threads(work)
+        machine.remember(key, known)
+    return known
+
+
+def fastest_threads(work: Callable[[], object]) -> int:
+    """Return the number of threads, a power of two up to all cores, from which more are not clearly faster."""
+    best, best_seconds = 1, seconds(work, 1)
+    candidate = 2
+    while candidate <= len(os.sched_getaffinity(0)):
+        now = seconds(work, candidate)
+        if now > best_seconds * (1 - ENOUGH):
+            break
+        best, best_seconds, candidate = candidate, now, candidate * 2
+    return best
+
+
+def seconds(work: Callable[[], object], threads: int, *, repeats: int = 3) -> float:
+    """Return the seconds of the fastest of ``repeats`` calls of ``work`` with ``threads``, after one to warm up."""
+    with using_threads(threads):
+        work()
+        return min(_time(work) for _ in range(repeats))
+
+
+@contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    """Let torch use ``threads`` inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def keep_memory() -> bool:
+    """Tell glibc to keep freed blocks instead of returning them to the system; return whether it did.
+
+    A training step frees and takes the same large blocks again and again; fetching them from the system costs a page
+    fault each 4 KiB, a third of a step's time as measured (tests/benchmarks). No effect outside Linux with glibc."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, 1 << 30) and mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))
+
+
+def _time(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

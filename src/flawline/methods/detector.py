@@ -1,0 +1,208 @@
+"""The detector: one portable file with weights, parameters, thresholds and digests, and how it judges an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from flawline.checks import FlawlineError
+from flawline.methods.checkpoints import read_tensors, write_tensors
+from flawline.methods.maps import anomaly_map, reconstruction
+from flawline.methods.registry import get_method
+from flawline.metrics.regions import Region, find_regions
+from flawline.metrics.thresholds import Threshold, calibrate_threshold
+from flawline.params import InspectionParams, PatchParams
+from flawline.vision.patches import patch_grid
+from flawline.vision.registration import to_channels
+
+FORMAT = 1
+VERDICTS = ("pass", "review", "reject", "not_judged")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Image scores above ``review`` are for a person to look at, those above ``reject`` are rejected."""
+
+    reject: Threshold
+    review: Threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"reject": self.reject.to_dict(), "review": self.review.to_dict()}
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
+        return cls(Threshold.from_dict(tree["reject"]), Threshold.from_dict(tree["review"]))
+
+
+def calibrate(scores: Sequence[float], *, target_overkill: float, review_overkill: float) -> Thresholds:
+    """Return both thresholds from the image scores of normal calibration images."""
+    review = max(review_overkill, target_overkill)
+    return Thresholds(
+        calibrate_threshold(scores, target_overkill=target_overkill),
+        calibrate_threshold(scores, target_overkill=review),
+    )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the detector says of one image; ``score`` is None and ``regions`` empty where it is not judged."""
+
+    verdict: str
+    reason: str
+    score: float | None = None
+    threshold: float | None = None
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Everything that judging needs. Images are (C, H, W) uint8 or uint16."""
+
+    method: str
+    category: str
+    params: dict[str, Any]  # "patches", "model" and "map" of the method, as JSON
+    channels: int
+    depth: int  # bits a channel of the training images
+    smallest: tuple[int, int]  # (height, width) that training saw
+    largest: tuple[int, int]
+    thresholds: Thresholds
+    review_overkill: float
+    calibration_scores: tuple[float, ...]
+    weights: dict[str, Tensor]
+    about: dict[str, str] = field(default_factory=dict)  # digests, versions, run ids
+
+    @cached_property
+    def model(self) -> nn.Module:
+        method = get_method(self.method)
+        params = method.model_params.model_validate(self.params["model"])
+        model = method.build(params, channels=self.channels, size=self.patches.size)
+        model.load_state_dict(self.weights)
+        return model.eval().to(memory_format=torch.channels_last)
+
+    @cached_property
+    def patches(self) -> PatchParams:
+        return PatchParams.model_validate(self.params["patches"])
+
+    def at_overkill(self, target: float | None) -> "Detector":
+        """Return the same detector with the threshold for another target overkill rate; nothing is trained."""
+        if target is None:
+            return self
+        thresholds = calibrate(self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill)
+        return replace(self, thresholds=thresholds)
+
+    def misfit(self, image: NDArray) -> str | None:
+        """Return why ``image`` cannot be judged (wrong size, depth or colour), or None if it can."""
+        height, width = image.shape[1:]
+        (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
+        if not (low_h <= height <= high_h and low_w <= width <= high_w):
+            wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
+            return f"has {height} x {width} pixels; the detector learned from {wanted}"
+        if 8 * image.itemsize != self.depth:
+            return f"has {8 * image.itemsize} bits a channel; the detector learned from {self.depth}"
+        return None
+
+    def map(self, image: NDArray) -> NDArray[np.float16]:
+        """Return the anomaly map (H, W) of ``image`` (C, H, W)."""
+        image, smoothing = to_channels(image, self.channels), self.params["map"]["smoothing"]
+        residual = get_method(self.method).residual
+        return anomaly_map(self.model, image, self._grid(image), self.patches, smoothing, residual=residual)
+
+    def redraw(self, image: NDArray) -> NDArray[np.uint8]:
+        """Return the autoencoder's reconstruction (C, H, W) of ``image`` (C, H, W)."""
+        image = to_channels(image, self.channels)
+        return reconstruction(self.model, image, self._grid(image), self.patches)
+
+    def _grid(self, image: NDArray) -> NDArray[np.int64]:
+        return patch_grid(*image.shape[1:], size=self.patches.size, stride=self.patches.stride)
+
+
+def judge(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
+    """Judge an anomaly map (H, W): reject or review if a region above that threshold is large enough, else pass."""
+    seen = anomaly[~ignored_pixels(anomaly.shape, inspection)]
+    score = float(seen.max()) if seen.size else 0.0
+    for verdict, threshold in (("reject", thresholds.reject), ("review", thresholds.review)):
+        regions = regions_above(anomaly, threshold.value, inspection)
+        if regions:
+            reason = f"{len(regions)} region{'s' * (len(regions) > 1)} above the {verdict} threshold"
+            return Judgement(verdict, reason, score, threshold.value, tuple(regions))
+    above = score > thresholds.review.value
+    reason = (
+        f"no region of at least {least_pixels(inspection):g} pixels above the threshold"
+        if above
+        else "below the threshold"
+    )
+    return Judgement("pass", reason, score, thresholds.reject.value)
+
+
+def regions_above(anomaly: NDArray, threshold: float, inspection: InspectionParams) -> list[Region]:
+    """Return the regions above ``threshold`` that count as defects: not ignored, not too small; largest first."""
+    ignore = ignored_pixels(anomaly.shape, inspection)
+    return find_regions(anomaly, threshold, min_area=least_pixels(inspection), ignore=ignore)
+
+
+def verdict_row(image: str, sha256: str, judgement: Judgement, inspection: InspectionParams) -> dict[str, Any]:
+    """Return a row of the verdicts: what was said of an image, and box and area of its largest region.
+
+    Pixels; area_mm2 too where mm_per_pixel is given."""
+    row = {
+        "image": image, "sha256": sha256, "score": judgement.score, "threshold": judgement.threshold,
+        "verdict": judgement.verdict, "reason": judgement.reason, "regions": len(judgement.regions),
+    }  # fmt: skip
+    region = judgement.regions[0] if judgement.regions else None
+    row |= {name: getattr(region, name, None) for name in ("y", "x", "height", "width", "area")}
+    if inspection.mm_per_pixel:
+        row["area_mm2"] = region.area * inspection.mm_per_pixel**2 if region else None
+    return row
+
+
+def ignored_pixels(shape: tuple[int, ...], inspection: InspectionParams) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) that the ignore regions take out. Raise FlawlineError if one lies outside."""
+    ignored = np.zeros(shape, bool)
+    for region in inspection.ignore:
+        if region.y + region.height > shape[0] or region.x + region.width > shape[1]:
+            raise FlawlineError(
+                f"inspection.ignore: the region y={region.y}, x={region.x}, {region.height} x {region.width} does "
+                f"not fit an image of {shape[0]} x {shape[1]} pixels"
+            )
+        ignored[region.y : region.y + region.height, region.x : region.x + region.width] = True
+    return ignored
+
+
+def least_pixels(inspection: InspectionParams) -> float:
+    """Return the smallest area of a defect in pixels; ``min_area`` is mm^2 where mm_per_pixel is given."""
+    return inspection.min_area / (inspection.mm_per_pixel or 1.0) ** 2
+
+
+def save_detector(path: Path, detector: Detector) -> None:
+    """Write the detector to one safetensors file with its settings as JSON; whole or not at all."""
+    meta = {name: getattr(detector, name) for name in PLAIN}
+    write_tensors(path, detector.weights, {**meta, "format": FORMAT, "thresholds": detector.thresholds.to_dict()})
+
+
+def load_detector(path: Path) -> Detector:
+    """Read a detector. Raise FlawlineError if the file is not one, or not whole."""
+    try:
+        weights, meta = read_tensors(path)
+    except FileNotFoundError:
+        raise FlawlineError(f"no detector at {path}. Finish one first: kedro run --params category=...") from None
+    except SafetensorError as error:
+        raise FlawlineError(f"{path} is not a whole detector file ({error}). Make it again, or load a copy.") from None
+    if meta.get("format") != FORMAT:
+        raise FlawlineError(f"{path} is a detector of format {meta.get('format')}; this version reads {FORMAT}")
+    plain = {name: meta[name] for name in PLAIN}
+    for name in ("smallest", "largest", "calibration_scores"):
+        plain[name] = tuple(plain[name])
+    return Detector(**plain, thresholds=Thresholds.from_dict(meta["thresholds"]), weights=weights)
+
+
+PLAIN = (
+    "method", "category", "params", "channels", "depth", "smallest", "largest", "review_overkill",
+    "calibration_scores", "about",
+)  # fmt: skip

@@ -1,0 +1,236 @@
+"""Exact pixel metrics of anomaly maps in constant memory, one image at a time.
+
+Convention: a map is float16 and never negative, so its bit pattern read as uint16 rises with its value, and counting
+pixels per bit pattern loses nothing. A pixel is flagged if its value is larger than the threshold. Curves run from
+nothing flagged to everything flagged."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from skimage.measure import label
+
+from flawline.checks import FlawlineError, check_range, check_shape
+
+LEVELS = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)  # every finite value, rising
+THRESHOLDS = np.append(LEVELS[::-1], -LEVELS[1])  # the j-th flags the j highest levels, the last one all
+BLOCK = 2**18  # pixels counted at a time
+RANKED = ("pixel_auroc", "pixel_ap", "aupro")
+OVERLAPS = ("A", "iou")
+ORACLES = ("oracle_pixel_threshold", "oracle_A", "oracle_iou")
+
+
+@dataclass(eq=False)
+class MapCounts:
+    """How many pixels have each of the ``LEVELS``, over the maps added so far: half a megabyte, however many."""
+
+    normal: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
+    defective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
+    overlap: NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros(len(LEVELS))
+    )  # 1 / size of its region a pixel
+    regions: int = 0
+
+    def add(self, anomaly_map: NDArray[np.float16], mask: NDArray[np.bool_] | None) -> None:
+        """Count the pixels of ``anomaly_map`` (H, W) under ``mask`` (H, W), True where defective; None: all normal.
+
+        Regions of the mask are 8-connected. Raises FlawlineError, and counts nothing, for a map that is not float16 or
+        holds negative or non-finite values, a mask that is not bool, or shapes that differ."""
+        check_map(anomaly_map)
+        if mask is None or not check_mask(mask, anomaly_map).any():
+            for rows in row_blocks(anomaly_map):
+                self.normal += count(levels_of(anomaly_map[rows]))
+            return
+        labels, regions = label(mask, connectivity=2, return_num=True)  # (H, W), 0 outside the mask
+        sizes = sum(np.bincount(labels[rows].ravel(), minlength=regions + 1) for rows in row_blocks(mask))
+        for rows in row_blocks(anomaly_map):
+            levels, inside = levels_of(anomaly_map[rows]), mask[rows]
+            under = levels[inside]  # (n,)
+            defective = count(under)
+            self.normal += count(levels) - defective
+            self.defective += defective
+            self.overlap += count(under, weights=1 / sizes[labels[rows][inside]])
+        self.regions += regions
+
+    def lacking(self) -> str:
+        """Return why nothing can be ranked: pixels of one kind are missing; empty if both are there."""
+        normal, defective = self.normal.sum(), self.defective.sum()
+        got = f"got {normal} defect-free and {defective} defective"
+        return "" if normal and defective else f"needs defect-free pixels and masks with defective ones, {got}"
+
+    def pixel_auroc(self) -> float:
+        """Return the area under the ROC curve over all pixels: ties count half. Raises FlawlineError if one kind lacks."""
+        self._need_both()
+        return float(np.trapezoid(share(self.defective), share(self.normal)))
+
+    def pixel_ap(self) -> float:
+        """Return the average precision over all pixels, the sum of (R_n - R_{n-1}) P_n, as in scikit-learn.
+
+        Raises FlawlineError if one kind of pixel lacks."""
+        self._need_both()
+        return float(np.sum(np.diff(share(self.defective)) * self._precision()[1:]))
+
+    def aupro(self, limit: float = 0.3) -> float:
+        """Return the area under the per-region overlap curve up to the false positive rate ``limit``, in [0, 1].
+
+        Overlap is the flagged share of a defect region, averaged over regions, so that small defects count as much as
+        large ones; the rate is over all defect-free pixels, those of defective images too. Trapezoids, interpolated
+        at ``limit``, divided by it. Raises FlawlineError if one kind of pixel lacks or ``limit`` is not in (0, 1].
+        Source: Bergmann et al. 2020 (CVPR, Uninformed Students) and 2021, doi:10.1007/s11263-020-01400-4."""
+        check_limit(limit)
+        self._need_both()
+        rate, overlap = share(self.normal), share(self.overlap)  # ends at exactly 1, whatever the sums were rounded to
+        within = rate <= limit
+        x, y = np.append(rate[within], limit), np.append(overlap[within], np.interp(limit, rate, overlap))
+        return min(1.0, float(np.trapezoid(y, x)) / limit)
+
+    def recall_and_iou(self, threshold: float) -> tuple[float, float]:
+        """Return (A, IoU) of the pixels larger than ``threshold``: the share of defective pixels found, and found
+        defective pixels over the union of found and defective ones. Source: Schneider 2022, Eq. 7 and 8.
+
+        Raises FlawlineError if no pixel is defective or the threshold is NaN."""
+        check_threshold(threshold)
+        self._need_defective()
+        first = np.searchsorted(LEVELS, threshold, side="right")  # lowest level flagged
+        found, wrong, defective = self.defective[first:].sum(), self.normal[first:].sum(), self.defective.sum()
+        return float(found / defective), float(found / (defective + wrong))
+
+    def oracle_iou(self) -> tuple[float, float, float]:
+        """Return (threshold, A, IoU) where IoU is largest over all thresholds, the highest of equals. An oracle: it is
+        tuned on the masks. The threshold is negative where flagging every pixel is best.
+
+        Raises FlawlineError if no pixel is defective."""
+        self._need_defective()
+        best = int(np.argmax(flagged(self.defective) / (self.defective.sum() + flagged(self.normal))))
+        threshold = float(THRESHOLDS[best])
+        return threshold, *self.recall_and_iou(threshold)
+
+    def curves(self, points: int = 500) -> dict[str, pd.DataFrame]:
+        """Return ``pixel_roc`` (fpr, tpr, threshold), ``pixel_pr`` (recall, precision, threshold) and ``pro`` (fpr,
+        overlap, threshold), each thinned to at most ``points`` rows; empty if one kind of pixel lacks."""
+        check_range("points", points, low=2)
+        if self.lacking():
+            return {}
+        recall, rate = share(self.defective), share(self.normal)
+        return {
+            "pixel_roc": thin(pd.DataFrame({"fpr": rate, "tpr": recall, "threshold": THRESHOLDS}), points),
+            "pixel_pr": thin(
+                pd.DataFrame({"recall": recall, "precision": self._precision(), "threshold": THRESHOLDS}), points
+            ),
+            "pro": thin(pd.DataFrame({"fpr": rate, "overlap": share(self.overlap), "threshold": THRESHOLDS}), points),
+        }
+
+    def _precision(self) -> NDArray[np.float64]:
+        """Share of flagged pixels that are defective (L + 1,), 1 while nothing is flagged."""
+        found, wrong = flagged(self.defective), flagged(self.normal)
+        return np.where(found + wrong, found / np.maximum(found + wrong, 1), 1.0)
+
+    def _need_both(self) -> None:
+        if reason := self.lacking():
+            raise FlawlineError(f"this metric {reason}")
+
+    def _need_defective(self) -> None:
+        if not self.defective.any():
+            raise FlawlineError(f"this metric {NO_DEFECT}")
+
+
+NO_DEFECT = "needs defective test images with masks, got no defective pixel"
+
+
+def pixel_metrics(
+    counts_all: MapCounts, counts_defective: MapCounts, threshold: float, *, aupro_limit: float
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return (values, absent): pixel metrics, and for each that these pixels cannot give, the reason.
+
+    ``pixel_auroc``, ``pixel_ap`` and ``aupro`` (up to the false positive rate ``aupro_limit``) are over all test
+    images, ``A`` and ``iou`` over the defective ones at ``threshold``, as in Schneider 2022. ``oracle_A`` and
+    ``oracle_iou`` hold at ``oracle_pixel_threshold``, which is tuned on the masks.
+
+    Raises FlawlineError if ``threshold`` is NaN or ``aupro_limit`` is not in (0, 1]."""
+    check_threshold(threshold)
+    check_limit(aupro_limit)
+    values: dict[str, float] = {}
+    absent: dict[str, str] = {}
+    if reason := counts_all.lacking():
+        absent |= dict.fromkeys(RANKED, reason)
+    else:
+        ranked = counts_all.pixel_auroc(), counts_all.pixel_ap(), counts_all.aupro(aupro_limit)
+        values |= dict(zip(RANKED, ranked, strict=True))
+    if counts_defective.defective.any():
+        values |= dict(zip(OVERLAPS, counts_defective.recall_and_iou(threshold), strict=True))
+        values |= dict(zip(ORACLES, counts_defective.oracle_iou(), strict=True))
+    else:
+        absent |= dict.fromkeys((*OVERLAPS, *ORACLES), NO_DEFECT)
+    return values, absent
+
+
+def row_blocks(array: NDArray) -> Iterator[slice]:
+    """Yield slices of rows of ``array`` (H, W) with about ``BLOCK`` pixels each: bincount widens to eight bytes."""
+    rows = max(1, BLOCK // max(1, array.shape[1]))
+    return (slice(start, start + rows) for start in range(0, array.shape[0], rows))
+
+
+def levels_of(anomaly_map: NDArray[np.float16]) -> NDArray[np.uint16]:
+    """Return the index into ``LEVELS`` of every value, the sign of a negative zero dropped."""
+    return anomaly_map.view(np.uint16) & np.uint16(0x7FFF)
+
+
+def count(levels: NDArray[np.uint16], weights: NDArray | None = None) -> NDArray:
+    """Return how many ``levels`` of any shape there are of each (L,), or the sum of their ``weights``."""
+    return np.bincount(levels.ravel(), weights, minlength=len(LEVELS))
+
+
+def flagged(counts: NDArray) -> NDArray:
+    """Return how much of ``counts`` (L,) is larger than each of ``THRESHOLDS`` (L + 1,)."""
+    return np.concatenate([[0], counts[::-1].cumsum()])
+
+
+def share(counts: NDArray) -> NDArray[np.float64]:
+    """Return the flagged share of ``counts`` (L,) at each of ``THRESHOLDS`` (L + 1,), from exactly 0 to exactly 1."""
+    above = flagged(counts)
+    return above / above[-1]
+
+
+def thin(curve: pd.DataFrame, points: int) -> pd.DataFrame:
+    """Keep at most ``points`` rows, evenly spaced along the drawn line (the first two columns), both ends included."""
+    line = curve.iloc[:, :2].to_numpy()  # (n, 2)
+    travelled = np.insert(np.abs(np.diff(line, axis=0)).sum(axis=1).cumsum(), 0, 0)  # (n,)
+    kept = np.unique(np.searchsorted(travelled, np.linspace(0, travelled[-1], points)))
+    return curve.iloc[kept].reset_index(drop=True)
+
+
+def check_map(anomaly_map: NDArray) -> None:
+    """Raise FlawlineError unless ``anomaly_map`` is (H, W), float16, finite and not negative."""
+    check_shape("anomaly_map", anomaly_map, ("H", "W"))
+    if anomaly_map.dtype != np.float16:
+        raise FlawlineError(f"anomaly_map must be float16, got {anomaly_map.dtype}")
+    if anomaly_map.view(np.uint16).max(initial=0) < len(LEVELS):
+        return
+    bad, negative = int((~np.isfinite(anomaly_map)).sum()), int((anomaly_map < 0).sum())
+    if bad or negative:
+        raise FlawlineError(
+            f"anomaly_map must be finite and not negative, got {bad} pixels that are not finite and {negative} that "
+            f"are negative, of {anomaly_map.size}"
+        )
+
+
+def check_mask(mask: NDArray, anomaly_map: NDArray) -> NDArray[np.bool_]:
+    """Return ``mask``. Raise FlawlineError unless it is bool and of the map's shape."""
+    if mask.shape != anomaly_map.shape:
+        raise FlawlineError(f"mask must have the shape of anomaly_map, {anomaly_map.shape}, got {mask.shape}")
+    if mask.dtype != np.bool_:
+        raise FlawlineError(f"mask must be bool, got {mask.dtype}")
+    return mask
+
+
+def check_limit(limit: float) -> None:
+    if not 0 < limit <= 1:
+        raise FlawlineError(f"aupro_limit must be larger than 0 and at most 1, got {limit}")
+
+
+def check_threshold(threshold: float) -> None:
+    if math.isnan(threshold):
+        raise FlawlineError("threshold must be a number, got nan")

@@ -1,0 +1,34 @@
+"""Every pipeline by name: the stages, the methods, the papers, and the main job."""
+
+from kedro.pipeline import Pipeline
+
+from flawline.methods.registry import METHODS, Method
+from flawline.pipelines import defect_injection, ingestion, inspection, registration, reporting
+from flawline.pipelines.method import STAGES, method_pipeline
+
+PAPERS = {"schneider2022": ("cae",)}  # the paper's methods, in its order
+DEFAULT = "cae"  # the method of the main job, and of inspection
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return the registered pipelines. ``__default__`` is the main job: a folder in, a detector and a page out."""
+    once = {
+        "ingestion": ingestion.create_pipeline(),
+        "registration": registration.create_pipeline(),
+        "defect_injection": defect_injection.create_pipeline(),
+    }
+    data = once["ingestion"] + once["registration"]
+    stages = {
+        name: sum((stage.create_pipeline(spec) for spec in METHODS.values()), Pipeline([]))
+        for name, stage in STAGES.items()
+    }
+    papers = {name: data + methods_with_report([METHODS[m] for m in methods]) for name, methods in PAPERS.items()}
+    judging = {"inspection": inspection.create_pipeline(METHODS[DEFAULT])}
+    report = {"reporting": reporting.create_pipeline(list(METHODS.values()))}
+    default = data + once["defect_injection"] + methods_with_report([METHODS[DEFAULT]])
+    return {**once, **stages, **report, **judging, **papers, "__default__": default}
+
+
+def methods_with_report(specs: list[Method]) -> Pipeline:
+    """Return the pipelines of some methods and the report on them all."""
+    return sum((method_pipeline(spec) for spec in specs), Pipeline([])) + reporting.create_pipeline(specs)

@@ -1,0 +1,165 @@
+"""Tomorrow's images judged by a finished detector. A file that cannot be judged is never a pass."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline import __version__
+from flawline.checks import FlawlineError
+from flawline.figures import overlay
+from flawline.methods.compute import keep_memory
+from flawline.methods.detector import VERDICTS, Detector, Judgement, judge, regions_above, verdict_row
+from flawline.methods.progress import Progress
+from flawline.metrics.regions import Region
+from flawline.params import InspectionParams, ReportingParams
+from flawline.pipelines.reporting.nodes import flatten, split_ends
+from flawline.report import Example, InspectionPage, render_inspection
+from flawline.vision.decoding import UnreadableImageError, is_image_like, read_photograph
+from flawline.vision.layouts import check_folder
+from flawline.vision.ragged import Lazy, RaggedArray
+
+
+def list_new_images(new_images: Path | None, detector: Detector, inspection: InspectionParams) -> pd.DataFrame:
+    """Return a row a file (image, sha256, reason): the reason why it cannot be judged, empty if it can."""
+    if new_images is None:
+        raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
+    check_folder(new_images)
+    paths = sorted(p for p in new_images.rglob("*") if p.is_file() and not p.name.startswith("."))
+    rows = [_list_one(new_images, path, detector, inspection) for path in paths if is_image_like(path)]
+    if not rows:
+        raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
+    return pd.DataFrame(rows)
+
+
+def map_new_images(
+    new_images: Path,
+    inspection_list: pd.DataFrame,
+    detector: Detector,
+    inspection: InspectionParams,
+    progress: Progress,
+) -> Iterator[NDArray]:
+    """Return the anomaly map (H, W) of every image, empty (0, 0) for those that cannot be judged."""
+    keep_memory()
+    rows = inspection_list.to_dict("records")
+
+    def make(k: int) -> NDArray:
+        if rows[k]["reason"]:
+            return np.zeros((0, 0), np.float16)
+        return detector.map(_read_again(new_images, rows[k], inspection))
+
+    return progress.track(Lazy(len(rows), make), total=len(rows), label="judging")
+
+
+def judge_new_images(
+    inspection_list: pd.DataFrame, inspection_maps: RaggedArray, detector: Detector, inspection: InspectionParams
+) -> pd.DataFrame:
+    """Return the verdicts: a row an image (image, sha256, score, threshold, verdict, reason, box and area of its
+    largest region)."""
+    thresholds = detector.at_overkill(inspection.target_overkill).thresholds
+    rows = []
+    for row, anomaly in zip(inspection_list.to_dict("records"), inspection_maps, strict=True):
+        reason = row["reason"]
+        said = Judgement("not_judged", reason) if reason else judge(anomaly, thresholds, inspection)
+        rows.append(verdict_row(row["image"], row["sha256"], said, inspection))
+    return pd.DataFrame(rows)
+
+
+def draw_overlays(
+    new_images: Path, inspection_maps: RaggedArray, verdicts: pd.DataFrame, inspection: InspectionParams
+) -> dict[str, Callable[[], NDArray]]:
+    """Return a picture of every judged image with its regions marked, drawn when it is saved."""
+    return {
+        row["image"]: partial(_draw, new_images, row, inspection_maps, k, inspection)
+        for k, row in enumerate(verdicts.to_dict("records"))
+        if row["verdict"] != "not_judged"
+    }
+
+
+def inspection_page(
+    new_images: Path,
+    inspection_maps: RaggedArray,
+    verdicts: pd.DataFrame,
+    detector: Detector,
+    inspection: InspectionParams,
+    reporting: ReportingParams,
+) -> tuple[str, str]:
+    """Return (the page as HTML, what was found as a few lines of text)."""
+    judged = detector.at_overkill(inspection.target_overkill)
+    found = inspection_found(verdicts, judged)
+    page = InspectionPage(
+        title=f"{detector.category}: {len(verdicts)} images judged",
+        category=detector.category,
+        found=found,
+        verdicts=verdicts,
+        examples=_examples(new_images, inspection_maps, verdicts, judged, inspection, reporting),
+        settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
+        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **detector.about},
+    )
+    return render_inspection(page), "\n".join([f"category {detector.category}", *found]) + "\n"
+
+
+def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
+    """Return what the inspection found, in sentences."""
+    counts = verdicts["verdict"].value_counts()
+    lines = [f"{len(verdicts)} images: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS) + "."]
+    unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
+    return [*lines, *(f"not judged: {row['image']} {row['reason']}" for row in unjudged), detector.thresholds.reject.promise]
+
+
+def _list_one(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:
+    name = path.relative_to(folder).as_posix()
+    try:
+        photo = read_photograph(path, max_pixels=inspection.max_pixels)
+    except UnreadableImageError as error:
+        return {"image": name, "sha256": "", "reason": str(error)}
+    return {"image": name, "sha256": photo.sha256, "reason": detector.misfit(photo.pixels) or ""}
+
+
+def _read_again(folder: Path, row: Mapping[str, Any], inspection: InspectionParams) -> NDArray:
+    photo = read_photograph(folder / row["image"], max_pixels=inspection.max_pixels)
+    if photo.sha256 != row["sha256"]:
+        raise FlawlineError(f"{folder / row['image']} changed while it was being judged. Run the inspection again.")
+    return photo.pixels
+
+
+def _regions(anomaly: NDArray, row: Mapping[str, Any], inspection: InspectionParams) -> list[Region]:
+    return [] if row["verdict"] == "pass" else regions_above(anomaly, row["threshold"], inspection)
+
+
+def _draw(folder: Path, row: Mapping[str, Any], maps: RaggedArray, k: int, inspection: InspectionParams) -> NDArray:
+    image = _read_again(folder, row, inspection)
+    return overlay(image, maps[k], row["threshold"], _regions(maps[k], row, inspection))
+
+
+def _examples(
+    folder: Path,
+    maps: RaggedArray,
+    verdicts: pd.DataFrame,
+    detector: Detector,
+    inspection: InspectionParams,
+    reporting: ReportingParams,
+) -> list[Example]:
+    ordered = verdicts[verdicts["verdict"] != "not_judged"].sort_values("score", ascending=False)
+    worst, best = split_ends(ordered.index.tolist(), reporting.examples)
+    examples = []
+    for k in worst + best:
+        row = verdicts.loc[k].to_dict()
+        image = _read_again(folder, row, inspection)
+        examples.append(
+            Example(
+                name=row["image"],
+                image=image,
+                anomaly_map=maps[k],
+                score=row["score"],
+                verdict=row["verdict"],
+                reconstruction=detector.redraw(image),
+                regions=_regions(maps[k], row, inspection),
+                map_threshold=row["threshold"],
+            )
+        )
+    return examples

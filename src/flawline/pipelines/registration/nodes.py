@@ -1,0 +1,26 @@
+"""The manifest's images in one frame and one store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.methods.progress import Progress
+from flawline.params import IngestionParams, RegistrationParams
+from flawline.vision.ragged import Lazy
+from flawline.vision.registration import identity_alignment, registered_images, registered_masks
+
+
+def register(
+    raw_folder: Path,
+    manifest: pd.DataFrame,
+    progress: Progress,
+    ingestion: IngestionParams,
+    registration: RegistrationParams,
+) -> tuple[Iterator[NDArray], Lazy, pd.DataFrame]:
+    """Return (images (C, H, W), masks (H, W), alignment); images and masks are decoded as they are stored."""
+    limit = ingestion.max_pixels
+    images = registered_images(manifest, raw_folder, color=registration.color, max_pixels=limit)
+    masks = registered_masks(manifest, raw_folder, max_pixels=limit)
+    return progress.track(images, total=len(images), label="registering"), masks, identity_alignment(manifest)

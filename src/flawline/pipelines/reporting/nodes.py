@@ -1,0 +1,192 @@
+"""What was found, in one page and a few lines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from platform import platform
+from typing import Any
+
+import pandas as pd
+
+from flawline import __version__
+from flawline.methods.compute import keep_memory
+from flawline.methods.detector import Detector, judge
+from flawline.params import InspectionParams, ReportingParams
+from flawline.pipelines.embedding.nodes import SCORED
+from flawline.report import Example, MethodResult, Page, render_page
+from flawline.vision.manifest import count_images, rows_of
+from flawline.vision.ragged import RaggedArray
+
+
+def gather_result(
+    manifest: pd.DataFrame,
+    images: RaggedArray,
+    masks: RaggedArray,
+    scores: pd.DataFrame,
+    maps: RaggedArray,
+    metrics: dict[str, Any],
+    curves: pd.DataFrame,
+    history: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    detector: Detector,
+    inspection: InspectionParams,
+    reporting: ReportingParams,
+) -> MethodResult:
+    """Return all that one method made of the category, with its worst and best test images drawn."""
+    keep_memory()
+    tests = scores[scores["split"] == "test"].sort_values("score", ascending=False)
+    rows = rows_of(manifest, SCORED)
+
+    def example(k: int) -> Example:
+        return _example(scores.loc[k], images[rows[k]], masks[rows[k]], maps[k], detector, inspection)
+
+    worst, best = split_ends(tests.index.tolist(), reporting.examples)
+    return MethodResult(
+        method=detector.method,
+        metrics=metrics["values"],
+        absent=metrics["absent"],
+        scores=scores,
+        curves={name: wide_form(name, table) for name, table in curves.groupby("curve")},
+        history=history,
+        thresholds={"reject": detector.thresholds.reject, "review": detector.thresholds.review},
+        verdicts=verdicts,
+        worst=[example(k) for k in worst],
+        best=[example(k) for k in best],
+    )
+
+
+def split_ends(ordered: Sequence[int], count: int) -> tuple[list[int], list[int]]:
+    """Return the first ``count`` and the last ``count``, reversed; no item is in both."""
+    worst = list(ordered[:count])
+    return worst, list(ordered[len(worst) :][-count:][::-1])
+
+
+AXES = {
+    "roc": ("fpr", "tpr"),
+    "pixel_roc": ("fpr", "tpr"),
+    "pr": ("recall", "precision"),
+    "pixel_pr": ("recall", "precision"),
+    "pro": ("fpr", "pro"),
+}
+
+
+def wide_form(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return one curve of the long table (curve, x, y) under its own axes' names."""
+    return table[["x", "y"]].set_axis(list(AXES[name]), axis=1).reset_index(drop=True)
+
+
+def _example(
+    row: pd.Series, image: Any, mask: Any, anomaly: Any, detector: Detector, inspection: InspectionParams
+) -> Example:
+    judgement = judge(anomaly, detector.thresholds, inspection)
+    return Example(
+        name=row["image"],
+        image=image,
+        anomaly_map=anomaly,
+        score=row["score"],
+        verdict=judgement.verdict,
+        reconstruction=detector.redraw(image),
+        mask=mask if mask.size else None,
+        label=int(row["label"]),
+        defect=row["defect"],
+        regions=judgement.regions,
+        map_threshold=judgement.threshold,
+    )
+
+
+def make_compare(names: Sequence[str]) -> Callable:
+    """Return the node that puts the metrics of the methods ``names`` in one table."""
+
+    def compare(*metrics: dict[str, Any]) -> pd.DataFrame:
+        rows = [{"method": name, **found["values"]} for name, found in zip(names, metrics, strict=True)]
+        return pd.DataFrame(rows)
+
+    return compare
+
+
+def make_report(
+    category: str,
+    seed: int,
+    manifest: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    comparison: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    *results: MethodResult,
+) -> tuple[str, str]:
+    """Return (the page as HTML, what was found as a few lines of text)."""
+    found = [line for result in results for line in found_by(result)]
+    page = Page(
+        title=f"{category}: what flawline found",
+        category=category,
+        found=found,
+        methods=results,
+        counts=count_images(manifest),
+        quarantine=quarantine,
+        settings=flatten(parameters),
+        ids={
+            "category": category,
+            "seed": str(seed),
+            "flawline": __version__,
+            "machine": platform(),
+            "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        },
+        notes=cautions(manifest, quarantine, results),
+    )
+    return render_page(page), summary(category, found, comparison, quarantine)
+
+
+def found_by(result: MethodResult) -> list[str]:
+    """Return what a method found, in sentences."""
+    values = result.metrics
+    normals, defectives = int(values["normals"]), int(values["defectives"])
+    counts = result.verdicts["verdict"].value_counts() if result.verdicts is not None else {}
+    told = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pass", "review", "reject", "not_judged"))
+    lines = [f"{result.method} judged {normals + defectives} test images: {told}."]
+    if defectives:
+        lines.append(
+            f"{defectives - int(values['escapes'])} of {defectives} defective parts were caught; "
+            f"{int(values['overkill'])} of {normals} good parts were rejected."
+        )
+    else:
+        lines.append(f"{int(values['overkill'])} of {normals} good parts were rejected; there was no defective one.")
+    lines.append(result.thresholds["reject"].promise)
+    return lines
+
+
+def cautions(manifest: pd.DataFrame, quarantine: pd.DataFrame, results: Sequence[MethodResult]) -> list[str]:
+    """Return what a reader must know before trusting the figures."""
+    notes = []
+    if len(quarantine):
+        notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
+    if not (manifest["label"] == 1).any():
+        notes.append("There is no defective image, so nothing here says which defects the detector would miss.")
+    if any(not result.thresholds["reject"].kept for result in results):
+        notes.append("Too few calibration images for the wanted overkill rate: the threshold's promise is weaker.")
+    return notes
+
+
+SHOWN = ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "overkill", "escapes")
+
+
+def summary(category: str, found: Sequence[str], comparison: pd.DataFrame, quarantine: pd.DataFrame) -> str:
+    """Return the text that ends a run: a table a method and the sentences of the page."""
+    table = comparison.set_index("method").reindex(columns=list(SHOWN)).T.map(_number)
+    unused = [f"{len(quarantine)} files in quarantine."] if len(quarantine) else []
+    return "\n".join([f"category {category}", table.to_string(), "", *found, *unused]) + "\n"
+
+
+def _number(value: float) -> str:
+    if pd.isna(value):
+        return "-"
+    return f"{value:.0f}" if float(value).is_integer() and value != 1 else f"{value:.4f}"
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+        if isinstance(plain, Mapping):
+            flat |= flatten(plain, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = plain
+    return flat

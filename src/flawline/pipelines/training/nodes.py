@@ -1,0 +1,49 @@
+"""Train a method's network on normal patches."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+from torch import Tensor
+
+from flawline.methods.checkpoints import CheckpointStore
+from flawline.methods.compute import Machine
+from flawline.methods.maps import check_fits
+from flawline.methods.progress import Progress
+from flawline.methods.registry import Method
+from flawline.methods.training import fit, windows_of
+from flawline.params import ComputeParams, Params, PatchParams, TrainParams
+from flawline.vision.manifest import rows_of
+from flawline.vision.ragged import RaggedArray
+
+
+def make_train(spec: Method) -> Callable:
+    """Return the training node of a method; its ``model`` is hinted with that method's own parameters, by which
+    Kedro knows what to make of the conf file."""
+
+    def train(
+        images: RaggedArray,
+        manifest: pd.DataFrame,
+        patches: PatchParams,
+        model: Params,
+        train: TrainParams,
+        seed: int,
+        compute: ComputeParams,
+        checkpoints: CheckpointStore,
+        machine: Machine,
+        progress: Progress,
+    ) -> tuple[dict[str, Tensor], pd.DataFrame]:
+        """Return the weights of the best epoch and a row for every epoch: epoch, train_loss, validation_loss."""
+        check_fits(images.shapes, patches)
+        fitted = fit(
+            partial(spec.build, model, channels=images.shapes[0][0], size=patches.size),
+            spec.loss,
+            windows_of(images, rows_of(manifest, ["train"]), patches, seed=seed),
+            windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed),
+            train,
+            compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
+        )  # fmt: skip
+        return fitted.weights, fitted.history
+
+    train.__annotations__["model"] = spec.model_params
+    return train

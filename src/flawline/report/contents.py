@@ -1,0 +1,84 @@
+"""What a page is made of: plain data, filled by the pipelines, read by the templates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.figures import Region
+
+
+class Threshold(Protocol):
+    """A limit on a score and what it promises, in words."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def promise(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image to show, with what the detector made of it."""
+
+    name: str
+    image: NDArray  # (C, H, W) uint8, uint16 or float in [0, 1]
+    anomaly_map: NDArray  # (H, W)
+    score: float
+    verdict: str  # pass, review, reject or not_judged
+    reconstruction: NDArray | None = None  # (C, H, W), on the same share of its full scale as the image
+    mask: NDArray | None = None  # (H, W) bool, the defect marked by hand
+    label: int | None = None  # 0 normal, 1 defective
+    defect: str | None = None  # the defect's kind
+    regions: Sequence[Region] = ()
+    map_threshold: float | None = None  # map values beyond it are tinted; None tints nothing
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """What one method made of the category."""
+
+    method: str
+    metrics: Mapping[str, float]
+    scores: pd.DataFrame  # image, split, label, defect, score
+    absent: Mapping[str, str] = field(default_factory=dict)  # metric -> why it is absent
+    curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # roc, pr, pixel_roc, pixel_pr, pro
+    history: pd.DataFrame | None = None  # epoch, train_loss, validation_loss
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    verdicts: pd.DataFrame | None = None  # image, verdict, score, reason; a row an image
+    worst: Sequence[Example] = ()
+    best: Sequence[Example] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report of one run over one category."""
+
+    title: str
+    category: str
+    found: Sequence[str]  # plain sentences, the first is the headline
+    methods: Sequence[MethodResult]  # the first is the one the verdicts lead with
+    counts: pd.DataFrame  # split, normal, defective
+    quarantine: pd.DataFrame  # path, reason
+    settings: Mapping[str, Any]  # flat name -> value
+    ids: Mapping[str, str]  # runs, digests, versions, date
+    notes: Sequence[str] = ()  # cautions
+    published: pd.DataFrame | None = None  # method, the metrics under the names used here, source if known
+
+
+@dataclass(frozen=True)
+class InspectionPage:
+    """The report of one detector over a folder of new images."""
+
+    title: str
+    category: str
+    found: Sequence[str]
+    verdicts: (
+        pd.DataFrame
+    )  # image, sha256, score, threshold, verdict, reason, y, x, height, width, area; a row an image
+    examples: Sequence[Example]
+    settings: Mapping[str, Any]
+    ids: Mapping[str, str]
+    notes: Sequence[str] = ()

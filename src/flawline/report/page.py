@@ -1,0 +1,136 @@
+"""Pages of HTML: everything in one file, nothing fetched, no script."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from flawline.figures import histogram_figure, history_figure, pr_figure, pro_figure, roc_figure, svg
+from flawline.report import tables, words
+from flawline.report.contents import InspectionPage, MethodResult, Page
+from flawline.report.pictures import strips
+
+SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
+MOST_INSPECTED = 40  # pictures of an inspection
+_CURVES = (  # key, title, how to draw it
+    ("roc", "ROC, by image", roc_figure),
+    ("pr", "Precision and recall, by image", pr_figure),
+    ("pixel_roc", "ROC, by pixel", roc_figure),
+    ("pixel_pr", "Precision and recall, by pixel", pr_figure),
+    ("pro", "Per-region overlap", pro_figure),
+)
+
+
+def render_page(page: Page) -> str:
+    """Return the report of a run as one HTML document."""
+    shown = sum(min(len(e), SHOWN_EXAMPLES) for m in page.methods for e in (m.worst, m.best))
+    return _render(
+        "page.html",
+        page=page,
+        verdicts=[c for m in page.methods if (c := tables.count_verdicts(m.method, m.verdicts, m.scores))],
+        groups=tables.metric_groups(page.methods, page.published),
+        absences=tables.absences(page.methods),
+        charts=_curve_charts(page.methods),
+        sections=[_method_section(method, shown) for method in page.methods],
+        counts=tables.split_counts(page.counts).to_dict("split"),
+        reasons=tables.reasons(page.quarantine),
+        quarantine=page.quarantine.head(tables.SHOWN_QUARANTINE).to_dict("records"),
+        quarantined=len(page.quarantine),
+    )
+
+
+def render_inspection(page: InspectionPage) -> str:
+    """Return the report of an inspection as one HTML document."""
+    pressing = tables.pressing_first(page.verdicts)
+    examples = page.examples[:MOST_INSPECTED]
+    counted = tables.count_verdicts("", page.verdicts)
+    return _render(
+        "inspection.html",
+        page=page,
+        verdicts=[counted] if counted else [],
+        charts=_inspection_charts(page.verdicts),
+        pressing=pressing.head(tables.SHOWN_VERDICTS).to_dict("records"),
+        more=max(0, len(pressing) - tables.SHOWN_VERDICTS),
+        strips=strips(examples, of=len(examples)),
+        left_out=len(page.examples) - len(examples),
+    )
+
+
+def _render(template: str, *, page: Page | InspectionPage, **values: Any) -> str:
+    """Fill a template with a page and what was made of it."""
+    settings = tables.setting_groups(page.settings)
+    return _environment().get_template(template).render(page=page, settings=settings, **values)
+
+
+@cache
+def _environment() -> Environment:
+    """Make the template environment: every value is escaped, a misspelt one is an error."""
+    environment = Environment(
+        loader=PackageLoader("flawline", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=words.number, share=words.share, aligned=words.aligned)
+    environment.tests["missing"] = words.missing
+    environment.globals.update(
+        css=Markup(files("flawline.report").joinpath("page.css").read_text(encoding="utf-8")),
+        words=words,
+    )
+    return environment
+
+
+def _chart(title: str, figure: Figure) -> dict[str, Any]:
+    """Return a chart as the templates take it; the drawing is ours, its texts were escaped when it was drawn."""
+    return {"title": title, "drawing": Markup(svg(figure))}
+
+
+def _curve_charts(methods: Sequence[MethodResult]) -> list[dict[str, Any]]:
+    """Draw every kind of curve that some method has, all methods in one chart."""
+    drawn = [(title, draw, tables.curves_of(methods, key)) for key, title, draw in _CURVES]
+    return [_chart(title, draw(curves)) for title, draw, curves in drawn if curves]
+
+
+def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
+    """Return what the page shows of one method."""
+    worst = method.worst[:SHOWN_EXAMPLES]
+    made = strips([*worst, *method.best[:SHOWN_EXAMPLES]], of=shown)
+    return {
+        "method": method.method,
+        "charts": _method_charts(method),
+        "thresholds": method.thresholds,
+        "worst": made[: len(worst)],
+        "best": made[len(worst) :],
+    }
+
+
+def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
+    """Draw the scores with the thresholds, and the training."""
+    charts = []
+    if len(method.scores):
+        limits = _score_limits(method)
+        charts.append(_chart("Image scores and thresholds", histogram_figure(method.scores, limits)))
+    if method.history is not None and len(method.history):
+        charts.append(_chart("Training", history_figure(method.history)))
+    return charts
+
+
+def _score_limits(method: MethodResult) -> Mapping[str, float]:
+    """Return the thresholds on image scores: those not named after pixels."""
+    return {name: limit.value for name, limit in method.thresholds.items() if not name.startswith("pixel")}
+
+
+def _inspection_charts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Draw the scores of the inspected images and the threshold, where there is one for all."""
+    scored = verdicts[verdicts["score"].notna()]
+    if scored.empty:
+        return []
+    limits = list(scored["threshold"].dropna().unique()) if "threshold" in scored else []
+    named = {"threshold": float(limits[0])} if len(limits) == 1 else {}
+    return [_chart("Image scores", histogram_figure(scored[["score"]].assign(split="inspected"), named))]

@@ -1,0 +1,132 @@
+"""Image strips: one example as photograph | reconstruction | anomaly map | verdict, small enough for a page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawline.figures import Region, data_uri, full_scale, heat, jpeg, overlay, to_rgb8, white_level
+from flawline.report.contents import Example
+from flawline.report.words import mistake
+
+LONGEST = 480  # pixels of a picture's longest side
+LONGEST_STRIP = 1600  # of an image more than STRIP times as long as high, whose pictures stand one under the other
+STRIP = 3
+MANY = 24  # beyond so many examples the pictures shrink by a third, or the page grows past a few megabytes
+
+
+class Box(NamedTuple):
+    """A region in the page's pixels."""
+
+    y: float
+    x: float
+    height: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a strip: its address holds the picture itself."""
+
+    caption: str
+    uri: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An example with its pictures."""
+
+    example: Example
+    pictures: Sequence[Picture]
+    wide: bool
+    mistake: str  # escape, overkill, or empty
+
+
+def strips(examples: Sequence[Example], *, of: int) -> list[Strip]:
+    """Return the strips of ``examples``, one colour scale for all, on a page that shows ``of`` examples in all."""
+    share = 1.0 if of <= MANY else 2 / 3
+    small = [shrink(example, share=share) for example in examples]
+    top = heat_top(small)
+    return [_strip(example, top) for example in small]
+
+
+def heat_top(examples: Sequence[Example]) -> float:
+    """Return the map value shown brightest: twice the threshold, which is then mid-scale, else the highest value."""
+    limits = [e.map_threshold for e in examples if e.map_threshold is not None and 0 < e.map_threshold < np.inf]
+    if limits:
+        return 2 * max(limits)
+    highest = [float(e.anomaly_map[np.isfinite(e.anomaly_map)].max(initial=0)) for e in examples]
+    return max([value for value in highest if value > 0], default=1.0)
+
+
+def page_size(size: tuple[int, int], *, share: float = 1.0) -> tuple[int, int]:
+    """Return the (height, width) at which an image of ``size`` stands on the page: never more than its own."""
+    longest, shortest = max(size), min(size)
+    limit = share * (LONGEST_STRIP if longest > STRIP * shortest else LONGEST)
+    scale = min(1.0, limit / longest)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def shrink(example: Example, *, share: float = 1.0) -> Example:
+    """Return the example at the page's size, its regions scaled with it, its pictures float in [0, 1], white at 1."""
+    full = (example.image.shape[1], example.image.shape[2])
+    size = page_size(full, share=share)
+    white = white_level(example.image)
+    recon = example.reconstruction
+    return replace(
+        example,
+        image=_shrunk_image(example.image, size, white),
+        anomaly_map=_peaks(example.anomaly_map.astype(np.float32), size),
+        reconstruction=None if recon is None else _shrunk_image(recon, size, white),
+        mask=None if example.mask is None else _peaks(example.mask.astype(bool), size),
+        regions=[_scaled(region, size[0] / full[0], size[1] / full[1]) for region in example.regions],
+    )
+
+
+def _scaled(region: Region, down: float, across: float) -> Box:
+    """Scale a region by ``down`` in height and ``across`` in width."""
+    return Box(region.y * down, region.x * across, region.height * down, region.width * across)
+
+
+def _shrunk_image(image: NDArray, size: tuple[int, int], white: float) -> NDArray[np.float32]:
+    """Average an image (C, H, W) down to (C, *size), ``white`` of its full scale at 1; one channel at a time."""
+    scale = full_scale(image.dtype) * white
+    channels = [Image.fromarray(channel.astype(np.float32)) for channel in image]
+    small = [c.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3) for c in channels]
+    return np.clip(np.stack([np.asarray(c) for c in small]) / np.float32(scale), 0, 1)  # (C, *size)
+
+
+def _peaks(values: NDArray, size: tuple[int, int]) -> NDArray:
+    """Shrink (H, W) to ``size`` keeping each block's highest value: the mean would wash a small flaw out.
+
+    Missing values give way to others of their block. A map coarser than ``size`` is enlarged by repetition.
+    """
+    for axis, (wanted, got) in enumerate(zip(size, values.shape, strict=True)):
+        if wanted <= got:
+            values = np.fmax.reduceat(values, np.arange(wanted) * got // wanted, axis=axis)
+        else:
+            values = values.take(np.arange(wanted) * got // wanted, axis=axis)
+    return values  # size
+
+
+def _strip(example: Example, top: float) -> Strip:
+    """Make the pictures of an example already at the page's size."""
+    limit = np.inf if example.map_threshold is None else example.map_threshold
+    seen = overlay(example.image, example.anomaly_map, limit, example.regions, mask=example.mask)
+    pictures = [_picture("photograph", to_rgb8(example.image))]
+    if example.reconstruction is not None:
+        pictures.append(_picture("reconstruction", to_rgb8(example.reconstruction)))
+    pictures.append(_picture("anomaly map", heat(example.anomaly_map, top=top)))
+    pictures.append(_picture("verdict", seen))
+    height, width = example.anomaly_map.shape
+    return Strip(example, pictures, wide=width > STRIP * height, mistake=mistake(example.label, example.verdict))
+
+
+def _picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:
+    """Put a picture (H, W, 3) into an address."""
+    return Picture(caption, data_uri(jpeg(pixels, quality=80)), *pixels.shape[:2])

@@ -1,0 +1,218 @@
+"""Frames and dictionaries turned into what the templates print: counts, rows, groups. No HTML here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flawline.report.contents import MethodResult
+from flawline.report.words import DASH, GROUPS, VERDICTS, Metric, metric_named, metric_order, missing, mistake
+
+SHOWN_QUARANTINE = 20
+SHOWN_VERDICTS = 100
+SHOWN_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How the images of one known or unknown truth were judged."""
+
+    name: str
+    images: int
+    counts: Mapping[str, int]  # verdict -> images
+
+
+@dataclass(frozen=True)
+class VerdictCounts:
+    """One method's verdicts; ``overkill`` and ``escapes`` are None where no image of that label is known."""
+
+    method: str
+    images: int
+    counts: Mapping[str, int]
+    truths: Sequence[Truth]
+    overkill: int | None
+    escapes: int | None
+    good: int
+    defective: int
+
+
+def count_verdicts(
+    method: str, verdicts: pd.DataFrame | None, scores: pd.DataFrame | None = None
+) -> VerdictCounts | None:
+    """Count the verdicts, a row an image; labels are a column, else found in ``scores``. None without a row."""
+    if verdicts is None or verdicts.empty:
+        return None
+    labels = _labels(verdicts, scores)
+    rows = list(zip(verdicts["verdict"].astype(str), labels, strict=True))
+    named = (("good", 0), ("defective", 1), ("of unknown truth", None))
+    truths = [_truth(name, [v for v, got in rows if got == label]) for name, label in named]
+    good, defective, _ = (truth.images for truth in truths)
+    mistakes = [mistake(label, verdict) for verdict, label in rows]
+    return VerdictCounts(
+        method,
+        len(rows),
+        _counts(verdict for verdict, _ in rows),
+        [truth for truth in truths if truth.images],
+        mistakes.count("overkill") if good else None,
+        mistakes.count("escape") if defective else None,
+        good,
+        defective,
+    )
+
+
+def _labels(verdicts: pd.DataFrame, scores: pd.DataFrame | None) -> list[int | None]:
+    """Return the label of each verdict's image: 0, 1 or None."""
+    if "label" in verdicts:
+        labels = verdicts["label"]
+    elif scores is not None and {"image", "label"} <= set(scores.columns):
+        labels = verdicts["image"].map(scores.drop_duplicates("image").set_index("image")["label"])
+    else:
+        return [None] * len(verdicts)
+    return [None if pd.isna(label) else int(label) for label in labels]
+
+
+def _truth(name: str, verdicts: list[str]) -> Truth:
+    """Count the verdicts of the images of one truth."""
+    return Truth(name, len(verdicts), _counts(verdicts))
+
+
+def _counts(verdicts: Iterable[str]) -> dict[str, int]:
+    """Count each known verdict, zero where there is none; an unknown word counts as not judged, never as a pass."""
+    got = [verdict if verdict in VERDICTS else "not_judged" for verdict in verdicts]
+    return {verdict: got.count(verdict) for verdict in VERDICTS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as printed; the best of its column is marked where several methods compete."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class MetricGroup:
+    """A table of metrics: one row a method, then the published rows."""
+
+    title: str
+    columns: Sequence[Metric]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    published: Sequence[tuple[str, Sequence[Cell]]]
+
+
+def metric_groups(methods: Sequence[MethodResult], published: pd.DataFrame | None = None) -> list[MetricGroup]:
+    """Return the tables of metrics, the oracle ones last; columns of ``published`` stand under the same names."""
+    names = {name for method in methods for name in (*method.metrics, *method.absent)}
+    if published is not None:
+        names |= {str(c) for c in published.columns if c not in ("method", "source") and published[c].notna().any()}
+    columns = [metric_named(name) for name in sorted(names, key=metric_order)]
+    grouped = {title: [column for column in columns if column.group == title] for title in GROUPS}
+    return [_metric_group(title, inside, methods, published) for title, inside in grouped.items() if inside]
+
+
+def _metric_group(
+    title: str, columns: Sequence[Metric], methods: Sequence[MethodResult], published: pd.DataFrame | None
+) -> MetricGroup:
+    """Fill one table."""
+    values = np.array([[m.metrics.get(c.name, np.nan) for c in columns] for m in methods], float).reshape(
+        -1, len(columns)
+    )
+    best = [_best(values[:, i], column.better) for i, column in enumerate(columns)]
+    rows = [
+        (method.method, [Cell(decimals(v), v == b) for v, b in zip(row, best, strict=True)])
+        for method, row in zip(methods, values, strict=True)
+    ]
+    return MetricGroup(title, columns, rows, _published_rows(columns, published))
+
+
+def _published_rows(columns: Sequence[Metric], published: pd.DataFrame | None) -> list[tuple[str, list[Cell]]]:
+    """Return the published rows that have a number in one of the columns, named after method and source."""
+    rows = []
+    for record in [] if published is None else published.to_dict("records"):
+        values = [record.get(column.name, np.nan) for column in columns]
+        source = record.get("source")
+        name = f"{record['method']}, {source}" if isinstance(source, str) and source else str(record["method"])
+        if any(pd.notna(v) for v in values):
+            rows.append((name, [Cell(decimals(v)) for v in values]))
+    return rows
+
+
+def _best(values: np.ndarray, better: int) -> float:
+    """Return the best of a column; not-a-number where none stands out or no direction is known."""
+    finite = values[np.isfinite(values)]
+    if not better or len(np.unique(finite)) < 2:
+        return float("nan")
+    return float(finite.max() if better > 0 else finite.min())
+
+
+def decimals(value: Any) -> str:
+    """Return a metric with three decimals, a dash where it is missing."""
+    return DASH if missing(value) or not np.isfinite(value) else f"{value:.3f}"
+
+
+def absences(methods: Sequence[MethodResult]) -> list[tuple[str, str, str]]:
+    """Return (metrics, reason, methods) of what is absent, a row a reason; methods is empty where all lack it."""
+    reasons: dict[str, tuple[list[str], list[str]]] = {}
+    for method in methods:
+        for name in sorted(method.absent, key=metric_order):
+            names, who = reasons.setdefault(method.absent[name], ([], []))
+            names.extend([label for label in [metric_named(name).label] if label not in names])
+            who.extend([m for m in [method.method] if m not in who])
+    return [
+        (", ".join(names), reason, "" if len(who) == len(methods) else ", ".join(who))
+        for reason, (names, who) in reasons.items()
+    ]
+
+
+def curves_of(methods: Sequence[MethodResult], key: str) -> dict[str, pd.DataFrame]:
+    """Return the curve ``key`` of every method that has it with at least one point."""
+    return {m.method: m.curves[key] for m in methods if key in m.curves and len(m.curves[key])}
+
+
+def split_counts(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the counts with the split as a column and, where there are several splits, a row of totals."""
+    table = counts if "split" in counts else counts.rename_axis("split").reset_index()
+    if len(table) < 2:
+        return table
+    totals = {"split": "all", **table.drop(columns="split").sum(numeric_only=True).to_dict()}
+    return pd.concat([table, pd.DataFrame([totals])], ignore_index=True)
+
+
+def reasons(quarantine: pd.DataFrame) -> str:
+    """Return each reason with its number of files, the commonest first, the rare ones summed up."""
+    if quarantine.empty:
+        return ""
+    counted = quarantine["reason"].astype(str).value_counts()
+    parts = [f"{reason} ({files})" for reason, files in counted.head(SHOWN_REASONS).items()]
+    rest = int(counted.iloc[SHOWN_REASONS:].sum())
+    return "; ".join([*parts, f"other reasons ({rest})"] if rest else parts)
+
+
+def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Group flat settings by the word before the first dot, in the order they came."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, value in settings.items():
+        head, dot, rest = name.partition(".")
+        groups.setdefault(head if dot else "", []).append((rest if dot else head, _setting(value)))
+    return list(groups.items())
+
+
+def _setting(value: Any) -> str:
+    """Return a setting as a person would write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value)) or "none"
+    return str(value)
+
+
+def pressing_first(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts a person must act on (all but pass), rejects first, then by falling score."""
+    order = {"reject": 0, "review": 1}
+    pressing = verdicts[verdicts["verdict"] != "pass"]
+    rank = pressing["verdict"].map(lambda verdict: order.get(verdict, 2))
+    return pressing.assign(_rank=rank).sort_values(["_rank", "score"], ascending=[True, False]).drop(columns="_rank")

@@ -1,0 +1,144 @@
+"""The page's words: what each metric and each verdict is called, and what it means to someone who never met it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+VERDICTS = {  # verdict -> (shown as, meaning)
+    "pass": ("pass", "below the threshold"),
+    "review": ("review", "near the threshold: for a person to look at"),
+    "reject": ("reject", "beyond the threshold"),
+    "not_judged": ("not judged", "unreadable, misaligned or of another size: never a pass"),
+}
+DASH = "\N{EN DASH}"  # nothing to print
+OVERKILL = "good parts rejected"
+ESCAPES = "defective parts passed"
+
+IMAGE, PIXEL, OTHER = "By image", "By pixel", "Other"
+ORACLE = "With the test labels' help (oracle)"
+GROUPS = (IMAGE, PIXEL, OTHER, ORACLE)  # in the page's order
+ORACLE_NOTE = (
+    "Tuned on the very test labels they are measured with, as some papers do. No production line can have these."
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as the page shows it; ``better`` is 1 where more is better, -1 where less is, 0 unknown."""
+
+    name: str
+    label: str
+    meaning: str
+    group: str
+    better: int = 1
+
+
+_KNOWN = (
+    Metric(
+        "image_auroc",
+        "Image AUROC",
+        "how often a defective image scores above a good one: 0.5 is guessing, 1 perfect",
+        IMAGE,
+    ),
+    Metric(
+        "image_ap",
+        "Image AP",
+        "average precision over all thresholds; its floor is the share of defective images",
+        IMAGE,
+    ),
+    Metric("image_f1", "F1", "balance of defective images found and false alarms, at the calibrated threshold", IMAGE),
+    Metric("image_accuracy", "Accuracy", "share of images judged rightly at the calibrated threshold", IMAGE),
+    Metric(
+        "pixel_auroc",
+        "Pixel AUROC",
+        "how often a defective pixel scores above a good one; flattering where defects are small",
+        PIXEL,
+    ),
+    Metric("pixel_ap", "Pixel AP", "average precision over pixels; strict where defects are small", PIXEL),
+    Metric(
+        "aupro",
+        "AUPRO 30 %",
+        "mean share of each single defect covered, while at most 30 % of good pixels are flagged",
+        PIXEL,
+    ),
+    Metric("detectability", "A", "share of defective pixels found (Schneider 2022, Eq. 7)", PIXEL),
+    Metric("iou", "IoU", "overlap of found and marked pixels over their union", PIXEL),
+)
+# Other spellings of the known names, so that a caller's choice of a prefix does not cost the reader the explanation.
+_ALIASES = {
+    "auroc": "image_auroc",
+    "ap": "image_ap",
+    "f1": "image_f1",
+    "accuracy": "image_accuracy",
+    "pixel_aupro": "aupro",
+    "aupro_30": "aupro",
+    "pixel_a": "detectability",
+    "a": "detectability",
+    "pixel_iou": "iou",
+}
+METRICS = {metric.name: metric for metric in _KNOWN}
+
+
+def metric_named(name: str) -> Metric:
+    """Return how to show a metric: one named ``oracle_...`` in its own group, an unknown one by its plain name."""
+    plain = name.removeprefix("oracle_")
+    known = METRICS.get(_ALIASES.get(plain, plain))
+    oracle = name != plain
+    if known is None:
+        return Metric(name, plain.replace("_", " "), "", ORACLE if oracle else OTHER, better=0)
+    if oracle:
+        meaning = known.meaning.replace(
+            "the calibrated threshold", "the threshold that maximises it on the test labels"
+        )
+        return Metric(name, f"{known.label}, oracle", meaning, ORACLE)
+    return Metric(name, known.label, known.meaning, known.group)
+
+
+def metric_order(name: str) -> tuple[int, str]:
+    """Sort key: the known metrics in the order above, then the others by name."""
+    plain = name.removeprefix("oracle_")
+    plain = _ALIASES.get(plain, plain)
+    return (list(METRICS).index(plain) if plain in METRICS else len(METRICS), name)
+
+
+def mistake(label: int | None, verdict: str) -> str:
+    """Name the costly mistakes: an escape is a defective part passed, overkill a good part rejected; else empty."""
+    if label is None:
+        return ""
+    return {(1, "pass"): "escape", (0, "reject"): "overkill"}.get((int(label), verdict), "")
+
+
+def missing(value: Any) -> bool:
+    """Say whether a cell of a frame is empty."""
+    return value is None or value is pd.NA or bool(value != value)
+
+
+def share(part: int, whole: int) -> str:
+    """Return ``part`` of ``whole`` in percent, one decimal below ten percent; a dash of nothing."""
+    if not whole:
+        return DASH
+    percent = 100 * part / whole
+    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
+
+
+def aligned(values: Iterable[Any]) -> list[str]:
+    """Return a column of numbers with the same decimals, four digits for the largest; a dash for a missing one."""
+    column = [math.nan if missing(value) else float(value) for value in values]
+    largest = max((abs(value) for value in column if math.isfinite(value)), default=0.0)
+    decimals = min(9, max(0, 3 - math.floor(math.log10(largest)))) if largest else 0
+    return [f"{value:.{decimals}f}" if math.isfinite(value) else DASH for value in column]
+
+
+def number(value: Any) -> str:
+    """Return a value for a table: four digits of a float, a whole number's thousands apart, a dash for none."""
+    if missing(value):
+        return DASH
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return str(value)
+    amount = float(value)
+    whole = amount.is_integer() and abs(amount) < 1e15
+    return f"{amount:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") if whole else f"{amount:.4g}"

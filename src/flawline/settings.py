@@ -1,0 +1,19 @@
+"""Kedro's settings of the project."""
+
+import warnings
+
+from flawline.hooks import LineageHook, ParametersHook, SummaryHook, TrackingHook
+
+# Hooks run last in, first out: parameters are checked before the tracking server, and both before anything is read.
+HOOKS = (SummaryHook(), TrackingHook(), LineageHook(), ParametersHook())
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry", "kedro_telemetry")  # TrackingHook extends kedro-mlflow's own
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # Or an environment that overrides one key would silently drop its siblings.
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {"mlflow": ["mlflow*"]},
+}
+
+# Nodes that join several methods name their datasets "method.name"; that is what the dot is for.
+warnings.filterwarnings("ignore", message=".*dataset names contain '.' characters")

@@ -1,0 +1,107 @@
+"""Arrays of different sizes in one memory-mapped file: what the pipeline passes on instead of pictures in memory."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.checks import FlawlineError
+
+DATA, INDEX = "data.bin", "index.json"
+
+
+class Lazy(Sequence):
+    """A sequence whose items are made when they are asked for, and never kept."""
+
+    def __init__(self, length: int, make: Callable[[int], NDArray]):
+        self._length, self._make = length, make
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        return self._make(index)
+
+
+class RaggedArray(Sequence):
+    """Read-only arrays of different shapes and types, mapped from a folder that ``write_ragged`` made.
+
+    ``digest`` is the SHA-256 of all content, ``shapes`` the arrays' shapes."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        index = json.loads((self.folder / INDEX).read_text())
+        self.digest: str = index["digest"]
+        self.shapes: list[tuple[int, ...]] = [tuple(item["shape"]) for item in index["items"]]
+        self._items = index["items"]
+        data = self.folder / DATA
+        if data.stat().st_size != index["size"]:
+            raise FlawlineError(f"{data} has {data.stat().st_size} bytes, its index says {index['size']}: it is broken")
+        self._data = np.memmap(data, np.uint8, "r") if index["size"] else np.zeros(0, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray]: ...
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        item = self._items[index]
+        dtype = np.dtype(item["dtype"])
+        stop = item["offset"] + dtype.itemsize * int(np.prod(item["shape"], dtype=np.int64))
+        return self._data[item["offset"] : stop].view(dtype).reshape(item["shape"])
+
+    def __deepcopy__(self, memo: dict) -> "RaggedArray":
+        return self  # read-only: a copy would only read the whole file into memory
+
+
+def write_ragged(folder: Path, arrays: Iterable[NDArray]) -> None:
+    """Write ``arrays`` one by one to ``folder``; whole or not at all: into FOLDER.partial first, then renamed."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        _write_items(partial, arrays)
+        replace_folder(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def replace_folder(partial: Path, folder: Path) -> None:
+    """Put ``partial`` in the place of ``folder``, so that no reader ever sees half of either."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_items(folder: Path, arrays: Iterable[NDArray]) -> None:
+    items, offset, digest = [], 0, hashlib.sha256()
+    with (folder / DATA).open("wb") as file:
+        for array in arrays:
+            content = np.ascontiguousarray(array)
+            digest.update(f"{content.dtype.str}{content.shape}".encode())
+            digest.update(content.data)
+            padding = -offset % content.dtype.itemsize  # a mapped view must be aligned
+            file.write(b"\0" * padding)
+            file.write(content.data)
+            items.append({"offset": offset + padding, "shape": array.shape, "dtype": content.dtype.str})
+            offset += padding + content.nbytes
+        file.flush()
+        os.fsync(file.fileno())
+    index = {"digest": digest.hexdigest(), "size": offset, "items": items}
+    (folder / INDEX).write_text(json.dumps(index))

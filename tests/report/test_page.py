@@ -1,0 +1,227 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flawline.report import InspectionPage, MethodResult, Page, render_inspection, render_page
+from flawline.report.words import DASH
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Document(HTMLParser):
+    """Collects what a page holds, and complains about tags that do not balance."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.ids, self.addresses, self.tags, self.text = [], [], [], [], ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing at {self.getpos()}"
+
+    def handle_data(self, data):
+        self.text += "" if self.open and self.open[-1] == "style" else " " + data
+
+    @property
+    def words(self):
+        return " ".join(self.text.split())
+
+
+def empty(*columns):
+    return pd.DataFrame({name: [] for name in columns})
+
+
+@pytest.fixture
+def bare(scores):
+    """A method of which nothing but scores of good images is known."""
+    return MethodResult(method="bare", metrics={}, scores=scores[scores["label"] == 0])
+
+
+@pytest.fixture
+def nothing():
+    return Page(
+        "Report", "bottle", [], [], empty("split", "normal", "defective"), empty("path", "reason"), settings={}, ids={}
+    )
+
+
+def test_full_page_has_every_section(page):
+    document = Document(render_page(page))
+    sections = ["found", "notes", "verdicts", "metrics", "curves", "method-1", "data", "quarantine", "settings", "ids"]
+    assert [name for name in document.ids if name in sections] == sections
+    assert len(document.ids) == len(set(document.ids))
+
+
+def test_the_headline_comes_first(page):
+    html = render_page(page)
+    assert re.search(r"<h1>cae finds 1 of 2 defective bottles\.</h1>", html)
+    assert Document(html).tags.count("h1") == 1
+
+
+def test_page_fetches_nothing(page, inspection):
+    for html in (render_page(page), render_inspection(inspection)):
+        document = Document(html)
+        assert document.addresses
+        assert all(address.startswith(("data:image/", "#")) for address in document.addresses)
+        assert "url(http" not in html
+        assert "script" not in document.tags
+        assert "default-src 'none'" in html
+
+
+def test_links_lead_somewhere(page, inspection):
+    for html in (render_page(page), render_inspection(inspection)):
+        document = Document(html)
+        wanted = {address[1:] for address in document.addresses if address.startswith("#")}
+        assert wanted <= set(document.ids)
+
+
+def test_names_are_escaped(page, method, example):
+    name = "<script>alert(1)</script>.png"
+    bad = replace(method, method=name, worst=[replace(example, name=name, defect=name)])
+    quarantine = pd.DataFrame({"path": [name], "reason": [name]})
+    html = render_page(replace(page, methods=[bad], quarantine=quarantine, settings={name: name}, found=[name]))
+    assert "<script" not in html
+    assert "script" not in Document(html).tags
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_verdicts_overkill_and_escapes_are_counted(page):
+    words = Document(render_page(page)).words
+    assert "2 pass below the threshold 0 review" in words
+    assert "1 overkill good parts rejected, 50 % of 2" in words
+    assert "1 escapes defective parts passed, 50 % of 2" in words
+
+
+def test_metrics_stand_beside_the_published_and_the_oracle_apart(page):
+    words = Document(render_page(page)).words
+    assert "CAE, a paper, Table 1 published 0.910" in words
+    assert words.index("cae 0.750 0.500") < words.index("With the test labels' help (oracle)")
+    assert words.index("With the test labels' help (oracle)") < words.index("cae 0.800")
+
+
+def test_absent_metrics_say_why(page):
+    words = Document(render_page(page)).words
+    assert f"cae {DASH} {DASH}" in words
+    assert "Pixel AUROC, AUPRO 30 % : no masks" in words
+
+
+def test_thresholds_say_what_they_promise(page):
+    assert "image 0.5000 at most 1 good part in 20 goes beyond it" in Document(render_page(page)).words
+
+
+def test_settings_are_grouped_and_readable(page):
+    assert "cae train.epochs 2 patch.size 8, 8 note none" in Document(render_page(page)).words
+
+
+def test_strip_shows_photograph_reconstruction_map_and_verdict(page, example, method):
+    html = render_page(page)
+    captions = re.findall(r'alt="([a-z ]+) of test/scratch/000.png"', html)
+    assert captions == ["photograph", "reconstruction", "anomaly map", "verdict"] * 2
+    plain = replace(method, worst=[replace(example, reconstruction=None)], best=[])
+    assert render_page(replace(page, methods=[plain])).count("<img") == 3
+
+
+def test_page_of_nothing(nothing):
+    words = Document(render_page(nothing)).words
+    assert "No image has been judged yet." in words
+    assert "No method has been measured yet." in words
+    assert "Every file could be used." in words
+
+
+def test_page_without_defective_images(page, bare):
+    verdicts = pd.DataFrame({"image": ["c", "d"], "verdict": ["pass", "review"], "score": [0.1, 0.7]})
+    words = Document(render_page(replace(page, methods=[replace(bare, verdicts=verdicts)], published=None))).words
+    assert "0 overkill good parts rejected, 0 % of 2" in words
+    assert "Escapes cannot be counted: none of these images is known to be defective." in words
+
+
+def test_page_without_any_test_image(page, bare):
+    none = replace(bare, scores=bare.scores[bare.scores["split"] != "test"], verdicts=empty("image", "verdict"))
+    words = Document(render_page(replace(page, methods=[none], published=None))).words
+    assert "No image has been judged yet." in words
+    assert "No image to show." in words
+
+
+def test_page_of_a_method_without_scores(page, bare):
+    document = Document(render_page(replace(page, methods=[replace(bare, scores=bare.scores.head(0))])))
+    assert "svg" not in document.tags
+
+
+def test_page_without_masks(page, method, example):
+    plain = replace(method, worst=[replace(example, mask=None, label=None, defect=None, map_threshold=None)])
+    assert "score 0.9" in Document(render_page(replace(page, methods=[plain]))).words
+
+
+def test_long_quarantine_is_cut_and_summed_up(page):
+    files = pd.DataFrame(
+        {"path": [f"file-{i:03d}.png" for i in range(500)], "reason": ["too dark"] * 480 + ["empty"] * 20}
+    )
+    words = Document(render_page(replace(page, quarantine=files))).words
+    assert len(re.findall(r"file-\d+", words)) == 20
+    assert "could not be used: too dark (480); empty (20)." in words
+    assert "and 480 more." in words
+
+
+def test_several_methods_share_one_table_of_verdicts(page, method):
+    other = replace(method, method="vae", metrics={"image_auroc": 0.9})
+    html = render_page(replace(page, methods=[method, other]))
+    assert "vae 2 0 2 0 1 1" in Document(html).words
+    assert '<td class="best">0.900</td>' in html
+    assert '<td class="best">0.750</td>' not in html
+
+
+def test_page_of_large_images_stays_small(page, method, example):
+    rng = np.random.default_rng(0)
+    photograph = rng.integers(0, 255, (1, 3672, 5496), np.uint8)
+    large = replace(
+        example, image=photograph, anomaly_map=np.zeros((3672, 5496), np.float16), mask=None, reconstruction=None
+    )
+    html = render_page(replace(page, methods=[replace(method, worst=[large, large], best=[])]))
+    assert len(html) < 2_000_000
+    assert 'width="480" height="321"' in html
+
+
+def test_examples_beyond_the_limit_are_left_out(page, method, example):
+    html = render_page(replace(page, methods=[replace(method, worst=[example] * 30, best=[])]))
+    assert html.count('class="strip"') == 8
+
+
+def test_inspection_page_lists_what_did_not_pass_rejects_first(inspection):
+    document = Document(render_inspection(inspection))
+    assert re.findall(r"\b[a-d]\.png", document.words)[:3] == ["c.png", "b.png", "d.png"]
+    assert "b.png reject 0.9000 0.5000 6 \N{MULTIPLICATION SIGN} 4 at (20, 10)" in document.words
+    assert f"d.png not judged {DASH} 0.5000 cannot be decoded" in document.words
+    assert "nobody has said which of these images are good" in document.words
+
+
+def test_inspection_where_every_image_passed(inspection):
+    passed = inspection.verdicts.head(1)
+    words = Document(render_inspection(replace(inspection, verdicts=passed, examples=[]))).words
+    assert "Nothing: every image passed." in words
+
+
+def test_inspection_of_an_empty_folder(inspection):
+    page: InspectionPage = replace(inspection, verdicts=inspection.verdicts.head(0), examples=[])
+    assert "The folder held no image." in Document(render_inspection(page)).words
+
+
+def test_inspection_of_many_images_is_cut(inspection, example):
+    many = pd.concat([inspection.verdicts.iloc[[1]]] * 150, ignore_index=True)
+    html = render_inspection(replace(inspection, verdicts=many, examples=[example] * 50))
+    assert "and 50 more." in Document(html).words
+    assert html.count('class="strip"') == 40

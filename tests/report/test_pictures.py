@@ -1,0 +1,70 @@
+import io
+from base64 import b64decode
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flawline.report.pictures import heat_top, page_size, shrink, strips
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((3672, 5496), (321, 480)), ((100, 200), (100, 200)), ((480, 480), (480, 480)), ((256, 4096), (100, 1600))],
+)
+def test_page_size_shrinks_the_longest_side_and_never_enlarges(size, wanted):
+    assert page_size(size) == wanted
+
+
+def test_shrink_scales_the_regions_with_the_image(example):
+    large = replace(example, image=np.zeros((1, 960, 960), np.uint8), anomaly_map=np.zeros((960, 960)), mask=None)
+    small = shrink(large)
+    assert small.image.shape == (1, 480, 480)
+    assert small.regions == [(5, 10, 2, 3)]
+
+
+def test_shrink_keeps_a_single_hot_pixel_of_the_map_and_the_mask(example):
+    anomaly_map = np.zeros((3672, 5496), np.float16)
+    anomaly_map[1000, 2000] = 7
+    anomaly_map[0, 0] = np.nan
+    large = replace(example, image=np.zeros((1, 3672, 5496), np.uint8), anomaly_map=anomaly_map, mask=anomaly_map == 7)
+    small = shrink(large)
+    assert np.argwhere(small.anomaly_map == 7).tolist() == [[87, 174]]
+    assert small.mask.sum() == 1
+    assert np.isfinite(small.anomaly_map).all()
+
+
+def test_shrink_enlarges_a_coarse_map_to_the_image(example):
+    small = shrink(replace(example, anomaly_map=np.array([[0, 1], [2, 3]], np.float32)))
+    assert small.anomaly_map.shape == (40, 60)
+    assert small.anomaly_map[0, 0] == 0
+    assert small.anomaly_map[-1, -1] == 3
+
+
+def test_shrink_shows_image_and_reconstruction_at_the_same_brightness(example):
+    dim = np.full((1, 40, 60), 2047, np.uint16)  # half of 12 bits
+    small = shrink(replace(example, image=dim, reconstruction=dim.astype(np.float32) / 65535))
+    np.testing.assert_allclose(small.image, 2047 / 2047)
+    np.testing.assert_allclose(small.reconstruction, small.image, rtol=1e-6)
+
+
+def test_heat_top_puts_the_threshold_in_the_middle_else_takes_the_highest(example):
+    assert heat_top([example]) == 1.0
+    assert heat_top([replace(example, map_threshold=None)]) == pytest.approx(0.9, abs=1e-3)
+    assert heat_top([replace(example, map_threshold=None, anomaly_map=np.full((4, 4), np.nan))]) == 1.0
+    assert heat_top([]) == 1.0
+
+
+def test_pictures_are_what_the_address_holds(example):
+    strip = strips([example], of=1)[0]
+    for picture in strip.pictures:
+        decoded = Image.open(io.BytesIO(b64decode(picture.uri.partition(",")[2])))
+        assert decoded.size == (picture.width, picture.height) == (60, 40)
+    assert strip.mistake == "escape"
+
+
+def test_pictures_shrink_where_there_are_many(example):
+    large = replace(example, image=np.zeros((1, 480, 480), np.uint8), anomaly_map=np.zeros((480, 480)), mask=None)
+    assert strips([large], of=24)[0].pictures[0].width == 480
+    assert strips([large], of=25)[0].pictures[0].width == 320

@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from flawline.report import tables
+from flawline.report.words import DASH
+
+
+def test_count_verdicts_against_labels_found_by_image(verdicts, scores):
+    counted = tables.count_verdicts("cae", verdicts, scores)
+    assert counted.counts == {"pass": 2, "review": 0, "reject": 2, "not_judged": 0}
+    assert (counted.overkill, counted.escapes, counted.good, counted.defective) == (1, 1, 2, 2)
+    assert [(truth.name, truth.images) for truth in counted.truths] == [("good", 2), ("defective", 2)]
+
+
+def test_count_verdicts_without_labels_counts_no_mistake(verdicts):
+    counted = tables.count_verdicts("cae", verdicts)
+    assert (counted.overkill, counted.escapes) == (None, None)
+    assert [truth.name for truth in counted.truths] == ["of unknown truth"]
+
+
+def test_an_unknown_verdict_is_never_a_pass():
+    assert tables.count_verdicts("cae", pd.DataFrame({"image": ["a"], "verdict": ["passed"]})).counts["not_judged"] == 1
+
+
+def test_metric_groups_keep_oracle_figures_last_and_apart(method):
+    odd = replace(method, metrics={**method.metrics, "seconds_per_image": 2.0, "oracle_iou": 0.4})
+    groups = tables.metric_groups([odd])
+    assert [group.title for group in groups] == ["By image", "By pixel", "Other", "With the test labels' help (oracle)"]
+    assert [column.label for column in groups[-1].columns] == ["F1, oracle", "IoU, oracle"]
+    assert groups[2].columns[0].label == "seconds per image"
+
+
+def test_the_best_is_marked_only_where_one_stands_out(method):
+    other = replace(method, metrics={"image_auroc": 0.9, "image_f1": 0.5})
+    cells = [cells for _, cells in tables.metric_groups([method, other])[0].rows]
+    assert [[cell.best for cell in row] for row in cells] == [[False, False], [True, False]]
+
+
+def test_absences_name_the_methods_only_where_they_differ(method):
+    other = replace(method, method="vae", absent={"pixel_auroc": "no masks", "image_ap": "one class"})
+    assert tables.absences([method, other]) == [
+        ("Pixel AUROC, AUPRO 30 %", "no masks", ""),
+        ("Image AP", "one class", "vae"),
+    ]
+
+
+def test_split_counts_takes_the_split_as_column_or_index():
+    column = pd.DataFrame({"split": ["train", "test"], "normal": [20, 2], "defective": [0, 2]})
+    for counts in (column, column.set_index("split")):
+        assert tables.split_counts(counts).to_numpy().tolist() == [["train", 20, 0], ["test", 2, 2], ["all", 22, 2]]
+
+
+def test_decimals_of_nothing_is_a_dash():
+    assert [tables.decimals(value) for value in (0.12345, np.nan, None)] == ["0.123", DASH, DASH]
+
+
+def test_rare_reasons_are_summed_up():
+    quarantine = pd.DataFrame({"reason": ["a"] * 3 + ["b"] * 2 + list("cdefg")})
+    assert tables.reasons(quarantine).startswith("a (3); b (2); ")
+    assert tables.reasons(quarantine).endswith("; other reasons (2)")
+    assert tables.reasons(quarantine.head(0)) == ""
