@@ -51,7 +51,7 @@ def mistakes(flagged: NDArray[np.bool_], defective: NDArray[np.bool_]) -> dict[s
     overkill, escapes = int((flagged & ~defective).sum()), int((~flagged & defective).sum())
     values: dict[str, float] = {}
     if normals or defectives:
-        values["accuracy"] = 1 - (overkill + escapes) / (normals + defectives)
+        values["accuracy"] = (normals + defectives - overkill - escapes) / (normals + defectives)
     if normals:
         values |= {"overkill": float(overkill), "overkill_rate": overkill / normals}
     if defectives:

@@ -21,17 +21,16 @@ BLOCK = 2**18  # pixels counted at a time
 RANKED = ("pixel_auroc", "pixel_ap", "aupro")
 OVERLAPS = ("A", "iou")
 ORACLES = ("oracle_pixel_threshold", "oracle_A", "oracle_iou")
+NO_DEFECT = "needs defective test images with masks, got no defective pixel"
 
 
 @dataclass(eq=False)
 class MapCounts:
-    """How many pixels have each of the ``LEVELS``, over the maps added so far: half a megabyte, however many."""
+    """How many pixels have each of the ``LEVELS``, over the maps added so far: under a megabyte, however many."""
 
     normal: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
     defective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
-    overlap: NDArray[np.float64] = field(
-        default_factory=lambda: np.zeros(len(LEVELS))
-    )  # 1 / size of its region a pixel
+    overlap: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(LEVELS)))  # 1 / region size, a pixel
     regions: int = 0
 
     def add(self, anomaly_map: NDArray[np.float16], mask: NDArray[np.bool_] | None) -> None:
@@ -45,7 +44,9 @@ class MapCounts:
                 self.normal += count(levels_of(anomaly_map[rows]))
             return
         labels, regions = label(mask, connectivity=2, return_num=True)  # (H, W), 0 outside the mask
-        sizes = sum(np.bincount(labels[rows].ravel(), minlength=regions + 1) for rows in row_blocks(mask))
+        sizes = np.zeros(regions + 1, np.int64)
+        for rows in row_blocks(mask):
+            sizes += np.bincount(labels[rows].ravel(), minlength=regions + 1)
         for rows in row_blocks(anomaly_map):
             levels, inside = levels_of(anomaly_map[rows]), mask[rows]
             under = levels[inside]  # (n,)
@@ -62,14 +63,16 @@ class MapCounts:
         return "" if normal and defective else f"needs defect-free pixels and masks with defective ones, {got}"
 
     def pixel_auroc(self) -> float:
-        """Return the area under the ROC curve over all pixels: ties count half. Raises FlawlineError if one kind lacks."""
+        """Return the area under the ROC curve over all pixels, ties counted half.
+
+        Raises FlawlineError if there are no defective or no defect-free pixels."""
         self._need_both()
         return float(np.trapezoid(share(self.defective), share(self.normal)))
 
     def pixel_ap(self) -> float:
         """Return the average precision over all pixels, the sum of (R_n - R_{n-1}) P_n, as in scikit-learn.
 
-        Raises FlawlineError if one kind of pixel lacks."""
+        Raises FlawlineError if there are no defective or no defect-free pixels."""
         self._need_both()
         return float(np.sum(np.diff(share(self.defective)) * self._precision()[1:]))
 
@@ -78,14 +81,16 @@ class MapCounts:
 
         Overlap is the flagged share of a defect region, averaged over regions, so that small defects count as much as
         large ones; the rate is over all defect-free pixels, those of defective images too. Trapezoids, interpolated
-        at ``limit``, divided by it. Raises FlawlineError if one kind of pixel lacks or ``limit`` is not in (0, 1].
-        Source: Bergmann et al. 2020 (CVPR, Uninformed Students) and 2021, doi:10.1007/s11263-020-01400-4."""
+        at ``limit``, divided by it.
+
+        Raises FlawlineError if there are no defective or no defect-free pixels, or ``limit`` is not in (0, 1]. Source:
+        Bergmann et al. 2020 (CVPR, Uninformed Students) and 2021, doi:10.1007/s11263-020-01400-4."""
         check_limit(limit)
         self._need_both()
-        rate, overlap = share(self.normal), share(self.overlap)  # ends at exactly 1, whatever the sums were rounded to
+        rate, overlap = share(self.normal), share(self.overlap)
         within = rate <= limit
         x, y = np.append(rate[within], limit), np.append(overlap[within], np.interp(limit, rate, overlap))
-        return min(1.0, float(np.trapezoid(y, x)) / limit)
+        return min(1.0, float(np.trapezoid(y, x)) / limit)  # the sum may be rounded up past limit
 
     def recall_and_iou(self, threshold: float) -> tuple[float, float]:
         """Return (A, IoU) of the pixels larger than ``threshold``: the share of defective pixels found, and found
@@ -110,18 +115,17 @@ class MapCounts:
 
     def curves(self, points: int = 500) -> dict[str, pd.DataFrame]:
         """Return ``pixel_roc`` (fpr, tpr, threshold), ``pixel_pr`` (recall, precision, threshold) and ``pro`` (fpr,
-        overlap, threshold), each thinned to at most ``points`` rows; empty if one kind of pixel lacks."""
+        overlap, threshold), each thinned to at most ``points`` rows; empty without defective or defect-free pixels."""
         check_range("points", points, low=2)
         if self.lacking():
             return {}
         recall, rate = share(self.defective), share(self.normal)
-        return {
-            "pixel_roc": thin(pd.DataFrame({"fpr": rate, "tpr": recall, "threshold": THRESHOLDS}), points),
-            "pixel_pr": thin(
-                pd.DataFrame({"recall": recall, "precision": self._precision(), "threshold": THRESHOLDS}), points
-            ),
-            "pro": thin(pd.DataFrame({"fpr": rate, "overlap": share(self.overlap), "threshold": THRESHOLDS}), points),
+        tables = {
+            "pixel_roc": {"fpr": rate, "tpr": recall},
+            "pixel_pr": {"recall": recall, "precision": self._precision()},
+            "pro": {"fpr": rate, "overlap": share(self.overlap)},
         }
+        return {name: thin(pd.DataFrame(xy | {"threshold": THRESHOLDS}), points) for name, xy in tables.items()}
 
     def _precision(self) -> NDArray[np.float64]:
         """Share of flagged pixels that are defective (L + 1,), 1 while nothing is flagged."""
@@ -135,9 +139,6 @@ class MapCounts:
     def _need_defective(self) -> None:
         if not self.defective.any():
             raise FlawlineError(f"this metric {NO_DEFECT}")
-
-
-NO_DEFECT = "needs defective test images with masks, got no defective pixel"
 
 
 def pixel_metrics(
@@ -189,7 +190,10 @@ def flagged(counts: NDArray) -> NDArray:
 
 
 def share(counts: NDArray) -> NDArray[np.float64]:
-    """Return the flagged share of ``counts`` (L,) at each of ``THRESHOLDS`` (L + 1,), from exactly 0 to exactly 1."""
+    """Return the flagged share of ``counts`` (L,) at each of ``THRESHOLDS`` (L + 1,), from exactly 0 to exactly 1.
+
+    The share of overlaps is their mean over regions, since those of one region add up to 1 (but for rounding, which
+    is why the total is theirs and not the number of regions: no share is ever above 1)."""
     above = flagged(counts)
     return above / above[-1]
 

@@ -48,7 +48,7 @@ def find_regions(
     return sorted(found, key=lambda region: -region.area)
 
 
-def boxed(box: tuple[slice, slice], area: int, peak: float) -> Region:
+def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:
     """Return the region within ``box``, its slices of rows and columns."""
     rows, columns = box
     return Region(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start, area, peak)

@@ -26,7 +26,7 @@ class Threshold:
     @property
     def kept(self) -> bool:
         """Whether the promise is at least as good as the target."""
-        return self.promised_overkill <= self.target_overkill * (1 + 1e-9)
+        return self.promised_overkill <= self.target_overkill * (1 + 1e-12)
 
     @property
     def promise(self) -> str:
