@@ -1,5 +1,7 @@
 """The project's commands: ``kedro run`` with errors a user can act on, and ``kedro study``."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +14,7 @@ from kedro.framework.cli.utils import env_option, split_string
 from flawline.checks import FlawlineError
 
 FAILED, INTERRUPTED = 1, 130
+FULL_DISK = "Make room and run the same command again."
 
 
 @click.group(name="flawline")
@@ -30,9 +33,7 @@ def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             from flawline.hooks.tracking import close_interrupted
 
             close_interrupted()
-            click.echo(
-                "\nInterrupted. Run the same command again: training goes on where it was.", err=True
-            )
+            click.echo("\nInterrupted. Run the same command again: training goes on where it was.", err=True)
             sys.exit(INTERRUPTED)
         except Exception as error:
             cause = user_error(error)
@@ -49,10 +50,17 @@ def user_error(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, FlawlineError):
             return str(error)
-        if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
-            return f"the disk is full ({error.filename or 'data/'}). Make room and run the same command again."
+        if is_full_disk(error):
+            return f"the disk is full ({getattr(error, 'filename', None) or 'data/'}). {FULL_DISK}"
         error = error.__cause__ or error.__context__
     return None
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return True if ``error`` is a full disk's: some libraries (safetensors, sqlite) tell it in words only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(words in str(error) for words in (os.strerror(errno.ENOSPC), "database or disk is full"))
 
 
 run = click.Command("run", params=kedro_run.params, callback=user_errors(kedro_run.callback), help=kedro_run.help)
@@ -70,4 +78,10 @@ def study(pipeline: str, categories: list[str], seeds: list[str], raw: str | Non
     """Run PIPELINE over categories and seeds, what is missing only, and gather the comparison."""
     from flawline.study import run_study
 
-    run_study(pipeline, categories, [int(seed) for seed in seeds], raw=raw, env=env)
+    run_study(pipeline, categories, [whole_number(seed) for seed in seeds], raw=raw, env=env)
+
+
+def whole_number(seed: str) -> int:
+    if not seed.isdecimal():
+        raise FlawlineError(f"a seed must be a whole number from 0, got '{seed}': --seeds 0,1,2")
+    return int(seed)

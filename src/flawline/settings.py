@@ -6,7 +6,8 @@ from flawline.hooks import LineageHook, ParametersHook, SummaryHook, TrackingHoo
 
 # Hooks run last in, first out: parameters are checked before the tracking server, and both before anything is read.
 HOOKS = (SummaryHook(), TrackingHook(), LineageHook(), ParametersHook())
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry", "kedro_telemetry")  # TrackingHook extends kedro-mlflow's own
+# TrackingHook extends kedro-mlflow's own
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry", "kedro_telemetry")
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

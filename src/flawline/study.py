@@ -1,6 +1,7 @@
 """One pipeline over categories and seeds: a session each, resumed where something is missing, gathered at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,18 +29,19 @@ def run_study(
     category, before anything runs."""
     _check(pipeline, categories, seeds)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    parent, tables = None, []
+    tables = []
     cells = [(category, seed) for category in categories for seed in seeds]
-    for number, (category, seed) in enumerate(cells, start=1):
-        params = _runtime_params(category, seed, raw)
-        known = _finished(project, params, env)
-        click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {'done before' if known is not None else 'runs'}")
-        if known is None:
-            parent = parent or _open_parent(project, pipeline, env, categories, seeds)
-            known = _run_one(project, pipeline, params, env, parent)
-        tables.append(known.assign(category=category, seed=seed))
-    if parent:
-        MlflowClient().set_terminated(parent, "FINISHED")
+    with ExitStack() as closing:
+        parent = None
+        for number, (category, seed) in enumerate(cells, start=1):
+            params = _runtime_params(category, seed, raw)
+            known = _finished(project, params, env)
+            done = "done before" if known is not None else "runs"
+            click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {done}")
+            if known is None:
+                parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
+                known = _run_one(project, pipeline, params, env, parent)
+            tables.append(known.assign(category=category, seed=seed))
     return _gather(project / "data" / "08_reporting" / "studies" / pipeline, pd.concat(tables, ignore_index=True))
 
 
@@ -54,9 +56,13 @@ def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
 def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> None:
     from flawline.pipeline_registry import register_pipelines
 
-    names = [name for name in register_pipelines() if name != "__default__"]
+    known = register_pipelines()
+    names = [name for name in known if {"comparison", "manifest"} <= known[name].all_outputs()]
     if pipeline not in names:
-        raise FlawlineError(f"no pipeline '{pipeline}'{near_name(pipeline, names)}; there are: {', '.join(names)}")
+        raise FlawlineError(
+            f"no pipeline '{pipeline}'{near_name(pipeline, names)} that goes from a raw folder to a comparison; "
+            f"there are: {', '.join(names)}"
+        )
     if not categories or not seeds:
         raise FlawlineError("a study needs at least one category and one seed: --categories a,b --seeds 0,1,2")
     for category in categories:
@@ -88,12 +94,23 @@ def _run_one(project: Path, pipeline: str, params: dict, env: str | None, parent
         PARENT.reset(token)
 
 
-def _open_parent(project: Path, pipeline: str, env: str | None, categories: Sequence[str], seeds: Sequence[int]) -> str:
+@contextmanager
+def _parent_run(
+    project: Path, pipeline: str, env: str | None, categories: Sequence[str], seeds: Sequence[int]
+) -> Iterator[str]:
+    """Open the study's MLflow run and yield its id; close it as what became of the study."""
     with KedroSession.create(project_path=project, env=env) as session:
         tracking = session.load_context().mlflow.tracking  # the hook has set the server and the experiment up
     experiment = tracking.experiment._experiment.experiment_id
     tags = {"study": pipeline, "categories": ",".join(categories), "seeds": ",".join(map(str, seeds))}
-    return MlflowClient().create_run(experiment, run_name=f"study {pipeline}", tags=tags).info.run_id
+    client = MlflowClient()
+    run_id = client.create_run(experiment, run_name=f"study {pipeline}", tags=tags).info.run_id
+    try:
+        yield run_id
+    except BaseException as error:
+        client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
 
 
 def _gather(folder: Path, results: pd.DataFrame) -> pd.DataFrame:

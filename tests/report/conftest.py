@@ -64,7 +64,7 @@ def method(example, scores, verdicts):
     curve = pd.DataFrame({"fpr": [0, 0.5, 1], "tpr": [0, 0.5, 1], "recall": [0, 0.5, 1], "precision": [1, 1, 0.5]})
     return MethodResult(
         method="cae",
-        metrics={"image_auroc": 0.75, "image_f1": 0.5, "oracle_image_f1": 0.8},
+        metrics={"image_auroc": 0.75, "f1": 0.5, "oracle_f1": 0.8},
         scores=scores,
         absent={"pixel_auroc": "no masks", "aupro": "no masks"},
         curves={"roc": curve, "pr": curve, "pixel_roc": curve.assign(tpr=[0, 0.9, 1])},

@@ -33,7 +33,7 @@ def test_metric_groups_keep_oracle_figures_last_and_apart(method):
 
 
 def test_the_best_is_marked_only_where_one_stands_out(method):
-    other = replace(method, metrics={"image_auroc": 0.9, "image_f1": 0.5})
+    other = replace(method, metrics={"image_auroc": 0.9, "f1": 0.5})
     cells = [cells for _, cells in tables.metric_groups([method, other])[0].rows]
     assert [[cell.best for cell in row] for row in cells] == [[False, False], [True, False]]
 

@@ -46,4 +46,4 @@ def test_mistakes_are_the_costly_ones_only():
 
 def test_every_known_metric_is_explained():
     assert all(metric.meaning for metric in words.METRICS.values())
-    assert "test labels" in words.metric_named("oracle_image_f1").meaning
+    assert "test labels" in words.metric_named("oracle_f1").meaning

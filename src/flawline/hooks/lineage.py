@@ -25,7 +25,8 @@ from flawline.checks import FlawlineError
 from flawline.params import validate_parameters
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
-NO_MATTER = ("params:compute",)  # changes a result's last bits at most
+# The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
+NO_MATTER = ("params:compute", "params:raw")
 SUFFIX = ".stamp.json"
 HASHED = 16 << 20  # larger files are told apart by their size
 
@@ -48,6 +49,7 @@ class LineageHook:
 
     def __init__(self) -> None:
         self.project = Path.cwd()
+        self.env: str | None = None
         self.values: dict[str, Any] = {}
         self.catalog: DataCatalog | None = None
         self.recipes: dict[str, Recipe] = {}
@@ -63,7 +65,7 @@ class LineageHook:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        self.project = context.project_path
+        self.project, self.env = context.project_path, context.env
         self.values = flatten(validate_parameters(context.config_loader["parameters"]).model_dump(mode="json"))
 
     @hook_impl
@@ -74,9 +76,11 @@ class LineageHook:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         self.recipes = find_recipes(all_nodes(), self.values)
         pinned = set(run_params.get("load_versions") or {})
-        for name in sorted(pipeline.inputs()):
-            if name in self.recipes:
-                self.check(name, pinned=name in pinned)
+        used = pipeline.inputs()
+        if run_params.get("only_missing_outputs"):  # what is there already is used in the place of being made
+            used |= {name for name in pipeline.all_outputs() if self._is_stored(name)}
+        for name in sorted(used & self.recipes.keys()):
+            self.check(name, pinned=name in pinned)
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
@@ -143,14 +147,20 @@ class LineageHook:
     def _dataset(self, name: str) -> AbstractDataset | None:
         return self.catalog.get(name) if self.catalog is not None else None
 
+    def _is_stored(self, name: str) -> bool:
+        dataset = self._dataset(name)
+        return is_stamped(dataset) and dataset is not None and dataset.exists()
+
     def _which(self) -> str:
-        return f" --params category={self.values.get('category')},seed={self.values.get('seed')}"
+        env = f" --env={self.env}" if self.env not in (None, "local") else ""
+        raw = f",raw={self.values['raw']}" if self.values.get("raw") else ""
+        return f"{env} --params category={self.values.get('category')},seed={self.values.get('seed')}{raw}"
 
     def _short(self, path: Path) -> str:
         return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
 
     @staticmethod
-    def _pin_hint(name: str, dataset: AbstractDataset | None) -> str:
+    def _pin_hint(name: str, dataset: Any) -> str:
         if not is_versioned(dataset):
             return ""
         return f"; or use it as it is: --load-versions={name}:{dataset.resolve_load_version()}"

@@ -5,14 +5,16 @@ with explicit run ids, since MLflow's active run belongs to a thread."""
 
 import logging
 import os
-import socket
 import subprocess
 import time
 import warnings
 from contextvars import ContextVar
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlparse
+from urllib.request import urlopen
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -56,7 +58,9 @@ class TrackingHook(MlflowHook):
         self.project = context.project_path
         self.children: dict[str, str] = {}
         self.current: str | None = None
-        check_server(tracking_uri(context))
+        uri = in_project(tracking_uri(context), context.project_path)
+        check_server(uri)
+        set_tracking_uri(context, uri)
         super().after_context_created(context=context)
         mlflow.enable_system_metrics_logging()
         mlflow.set_system_metrics_sampling_interval(5)
@@ -232,18 +236,30 @@ def tracking_uri(context: KedroContext) -> str:
     return server.get("mlflow_tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
+def in_project(uri: str, project: Path) -> str:
+    """Return ``uri`` with a relative sqlite file taken from the project's folder, from wherever the command was run."""
+    path = uri.removeprefix("sqlite:///")
+    return uri if path == uri or Path(path).is_absolute() else f"sqlite:///{(project / path).as_posix()}"
+
+
+def set_tracking_uri(context: KedroContext, uri: str) -> None:
+    """Let kedro-mlflow, which reads conf/mlflow.yml by itself, see ``uri`` there."""
+    settings = context.config_loader["mlflow"]
+    context.config_loader["mlflow"] = {**settings, "server": {**settings.get("server", {}), "mlflow_tracking_uri": uri}}
+
+
 def check_server(uri: str) -> None:
     """Raise FlawlineError if the tracking server of ``uri`` does not answer within PATIENCE seconds."""
-    parts = urlparse(uri)
-    if parts.scheme not in ("http", "https"):
+    if urlparse(uri).scheme not in ("http", "https"):
         return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
-    except OSError as error:
+        urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()
+    except HTTPError:
+        return  # it answers, and MLflow itself knows what to do about permissions
+    except (OSError, HTTPException, ValueError) as error:
         raise FlawlineError(
-            f"the MLflow server {uri} does not answer ({error}). Start it, or change server.mlflow_tracking_uri in "
-            f"conf/base/mlflow.yml (sqlite:///mlflow.db tracks in a file of the project)."
+            f"the MLflow server {uri} does not answer ({getattr(error, 'reason', error)}). Start it, or change "
+            f"server.mlflow_tracking_uri in conf/base/mlflow.yml (sqlite:///mlflow.db tracks in a file of the project)."
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -18,9 +18,9 @@ DASH = "\N{EN DASH}"  # nothing to print
 OVERKILL = "good parts rejected"
 ESCAPES = "defective parts passed"
 
-IMAGE, PIXEL, OTHER = "By image", "By pixel", "Other"
+IMAGE, COUNTS, PIXEL, OTHER = "By image", "Counts at the calibrated threshold", "By pixel", "Other"
 ORACLE = "With the test labels' help (oracle)"
-GROUPS = (IMAGE, PIXEL, OTHER, ORACLE)  # in the page's order
+GROUPS = (IMAGE, COUNTS, PIXEL, OTHER, ORACLE)  # in the page's order
 ORACLE_NOTE = (
     "Tuned on the very test labels they are measured with, as some papers do. No production line can have these."
 )
@@ -50,8 +50,8 @@ _KNOWN = (
         "average precision over all thresholds; its floor is the share of defective images",
         IMAGE,
     ),
-    Metric("image_f1", "F1", "balance of defective images found and false alarms, at the calibrated threshold", IMAGE),
-    Metric("image_accuracy", "Accuracy", "share of images judged rightly at the calibrated threshold", IMAGE),
+    Metric("f1", "F1", "balance of defective images found and false alarms, at the calibrated threshold", IMAGE),
+    Metric("accuracy", "Accuracy", "share of images judged rightly at the calibrated threshold", IMAGE),
     Metric(
         "pixel_auroc",
         "Pixel AUROC",
@@ -65,28 +65,23 @@ _KNOWN = (
         "mean share of each single defect covered, while at most 30 % of good pixels are flagged",
         PIXEL,
     ),
-    Metric("detectability", "A", "share of defective pixels found (Schneider 2022, Eq. 7)", PIXEL),
+    Metric("A", "A", "share of defective pixels found (Schneider 2022, Eq. 7)", PIXEL),
     Metric("iou", "IoU", "overlap of found and marked pixels over their union", PIXEL),
+    Metric("overkill", "Overkill", "good test images above the reject threshold", COUNTS, better=-1),
+    Metric("escapes", "Escapes", "defective test images below it", COUNTS, better=-1),
+    Metric("overkill_rate", "Overkill rate", "share of the good test images", COUNTS, better=-1),
+    Metric("escape_rate", "Escape rate", "share of the defective test images", COUNTS, better=-1),
+    Metric("normals", "Good", "test images that are good", COUNTS, better=0),
+    Metric("defectives", "Defective", "test images that are defective", COUNTS, better=0),
+    Metric("pixel_threshold", "Pixel threshold", "the map value that gives the best IoU", PIXEL, better=0),
 )
-# Other spellings of the known names, so that a caller's choice of a prefix does not cost the reader the explanation.
-_ALIASES = {
-    "auroc": "image_auroc",
-    "ap": "image_ap",
-    "f1": "image_f1",
-    "accuracy": "image_accuracy",
-    "pixel_aupro": "aupro",
-    "aupro_30": "aupro",
-    "pixel_a": "detectability",
-    "a": "detectability",
-    "pixel_iou": "iou",
-}
 METRICS = {metric.name: metric for metric in _KNOWN}
 
 
 def metric_named(name: str) -> Metric:
     """Return how to show a metric: one named ``oracle_...`` in its own group, an unknown one by its plain name."""
     plain = name.removeprefix("oracle_")
-    known = METRICS.get(_ALIASES.get(plain, plain))
+    known = METRICS.get(plain)
     oracle = name != plain
     if known is None:
         return Metric(name, plain.replace("_", " "), "", ORACLE if oracle else OTHER, better=0)
@@ -94,14 +89,13 @@ def metric_named(name: str) -> Metric:
         meaning = known.meaning.replace(
             "the calibrated threshold", "the threshold that maximises it on the test labels"
         )
-        return Metric(name, f"{known.label}, oracle", meaning, ORACLE)
-    return Metric(name, known.label, known.meaning, known.group)
+        return Metric(name, f"{known.label}, oracle", meaning, ORACLE, known.better)
+    return replace(known, name=name)
 
 
 def metric_order(name: str) -> tuple[int, str]:
     """Sort key: the known metrics in the order above, then the others by name."""
     plain = name.removeprefix("oracle_")
-    plain = _ALIASES.get(plain, plain)
     return (list(METRICS).index(plain) if plain in METRICS else len(METRICS), name)
 
 

@@ -74,7 +74,7 @@ def draw_overlays(
 ) -> dict[str, Callable[[], NDArray]]:
     """Return a picture of every judged image with its regions marked, drawn when it is saved."""
     return {
-        row["image"]: partial(_draw, new_images, row, inspection_maps, k, inspection)
+        row["image"].removesuffix(".png"): partial(_draw, new_images, row, inspection_maps, k, inspection)
         for k, row in enumerate(verdicts.to_dict("records"))
         if row["verdict"] != "not_judged"
     }
@@ -108,7 +108,8 @@ def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     counts = verdicts["verdict"].value_counts()
     lines = [f"{len(verdicts)} images: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS) + "."]
     unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
-    return [*lines, *(f"not judged: {row['image']} {row['reason']}" for row in unjudged), detector.thresholds.reject.promise]
+    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
+    return [*lines, detector.thresholds.reject.promise]
 
 
 def _list_one(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:

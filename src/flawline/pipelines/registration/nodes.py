@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from flawline.methods.progress import Progress
 from flawline.params import IngestionParams, RegistrationParams
+from flawline.vision.layouts import check_folder
 from flawline.vision.ragged import Lazy
 from flawline.vision.registration import identity_alignment, registered_images, registered_masks
 
@@ -20,6 +21,7 @@ def register(
     registration: RegistrationParams,
 ) -> tuple[Iterator[NDArray], Lazy, pd.DataFrame]:
     """Return (images (C, H, W), masks (H, W), alignment); images and masks are decoded as they are stored."""
+    check_folder(raw_folder)
     limit = ingestion.max_pixels
     images = registered_images(manifest, raw_folder, color=registration.color, max_pixels=limit)
     masks = registered_masks(manifest, raw_folder, max_pixels=limit)

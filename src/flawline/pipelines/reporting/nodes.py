@@ -142,12 +142,9 @@ def found_by(result: MethodResult) -> list[str]:
     told = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pass", "review", "reject", "not_judged"))
     lines = [f"{result.method} judged {normals + defectives} test images: {told}."]
     if defectives:
-        lines.append(
-            f"{defectives - int(values['escapes'])} of {defectives} defective parts were caught; "
-            f"{int(values['overkill'])} of {normals} good parts were rejected."
-        )
-    else:
-        lines.append(f"{int(values['overkill'])} of {normals} good parts were rejected; there was no defective one.")
+        lines.append(f"{defectives - int(values['escapes'])} of {defectives} defective parts were caught.")
+    if normals:
+        lines.append(f"{int(values['overkill'])} of {normals} good parts were rejected.")
     lines.append(result.thresholds["reject"].promise)
     return lines
 

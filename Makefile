@@ -1,0 +1,64 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CATEGORY ?= $(if $(RAW),$(notdir $(patsubst %/,%,$(RAW))),chess)
+SEED ?= 0
+PARAMS := category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(abspath $(RAW)))
+comma := ,
+WORKERS ?= auto
+export DO_NOT_TRACK := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run inspect compare test lint viz ui docs notebooks bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make the virtual environment and install everything into it
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV): a few minutes, once."
+	$(PYTHON) -c 'import sys; sys.exit("flawline needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Give another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(READY) ## train, explain and use a detector: on the embedded example, or RAW=folder CATEGORY=name
+	$(BIN)/kedro run --params '$(PARAMS)'
+
+inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name
+	$(BIN)/kedro run --pipelines=inspection --params '$(PARAMS),images=$(abspath $(IMAGES))'
+
+compare: $(READY) ## run a paper's methods side by side on the embedded example
+	$(BIN)/kedro study schneider2022 --categories chess --seeds 0,1
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(TESTS)
+
+lint: $(READY) ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viz: $(READY) ## show the lineage in the browser
+	$(BIN)/kedro viz run
+
+ui: $(READY) ## show the tracked runs in the browser
+	$(BIN)/kedro mlflow ui
+
+docs: $(READY) ## build the documentation site into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+notebooks: $(READY) ## execute the notebooks
+	$(BIN)/python -m jupyter execute notebooks/*.ipynb
+
+bench: $(READY) ## measure the hot paths against what the machine can do
+	$(BIN)/python tests/benchmarks/run.py
+
+clean: ## remove results (not the raw images) and the tracking store
+	rm -rf data/0[2-8]_*/*/ mlflow.db mlartifacts docs/_build
