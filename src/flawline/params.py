@@ -1,7 +1,7 @@
 """Every parameter of the project: names, ranges and what they mean. Values live in conf/, each with its source."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,13 +20,15 @@ from flawline.checks import FlawlineError, near_name
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Size = tuple[PositiveInt, PositiveInt]  # (height, width)
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
 DefectKind = Literal["elastic", "line", "gaussian", "poisson"]
 
 
 class Params(BaseModel):
     """Base of all parameter models: cannot be changed, knows no key that is not declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------
@@ -44,9 +46,7 @@ class SplitParams(Params):
     validation: Fraction = 0.1  # early stopping
     calibration: Fraction = 0.2  # thresholds
     test: Fraction = 0.2  # only where the data set has no test split of its own
-    seed: NonNegativeInt = (
-        0  # which images are held out; apart from the run's seed, so that all seeds see the same data
-    )
+    seed: Seed = 0  # which images are held out; apart from the run's seed, so that all seeds see the same data
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> Self:
@@ -58,7 +58,7 @@ class SplitParams(Params):
 
 class IngestionParams(Params):
     layout: Literal["auto", "mvtec", "folders"] = "auto"
-    good: tuple[str, ...] = ("good", "ok", "normal")  # folder names that hold normal images
+    good: Names = ("good", "ok", "normal")  # folder names, in any case, that hold normal images
     splits: SplitParams = SplitParams()
     max_pixels: PositiveInt = 200_000_000  # an image whose header promises more is quarantined undecoded
 
@@ -103,7 +103,7 @@ class ChessParams(Params):
     anomalous_test: NonNegativeInt = 4
     region_radius: tuple[PositiveFloat, PositiveFloat] = (28.0, 48.0)  # smallest and largest deformed disk, pixels
     deformation: ElasticParams = ElasticParams()
-    seed: NonNegativeInt = 2022
+    seed: Seed = 2022
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -237,7 +237,7 @@ class Parameters(Params):
     """The whole tree of parameters, as conf/<env>/parameters and ``--params`` give it."""
 
     category: str
-    seed: NonNegativeInt
+    seed: Seed
     raw: str | None = None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None = None  # folder of new images for inspection
     compute: ComputeParams = ComputeParams()
@@ -253,7 +253,8 @@ class Parameters(Params):
 
 def check_category(category: Any) -> str:
     """Return ``category`` if it can name a folder below data/ and nothing else; raise FlawlineError otherwise."""
-    if not isinstance(category, str | int) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(category)):
+    named = isinstance(category, str | int) and not isinstance(category, bool)
+    if not named or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(category)):
         raise FlawlineError(
             f"category must be 1 to 64 letters, digits, '-' or '_', starting with a letter or digit (it names a "
             f"folder), got {category!r}. Give one as --params category=NAME."
@@ -267,12 +268,12 @@ def validate_parameters(tree: dict[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate({**tree, "category": category})
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        lines = [_explain(problem, tree) for problem in error.errors()]
         raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
+def _explain(problem: Any, tree: Any) -> str:
+    where = ".".join(_keys(problem["loc"], tree))
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such parameter{near_name(problem['loc'][-1], _fields_at(problem['loc'][:-1]))}"
     if problem["type"] == "missing":
@@ -283,9 +284,24 @@ def _explain(problem: Any) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
 
 
+def _keys(path: tuple[Any, ...], tree: Any) -> list[str]:
+    """Return the part of ``path`` that lies in ``tree``; beyond a value, pydantic goes on with its types' names."""
+    keys = []
+    for part in path:
+        if not isinstance(tree, dict | list | tuple):
+            break
+        keys.append(str(part))
+        known = part in tree if isinstance(tree, dict) else isinstance(part, int) and part < len(tree)
+        tree = tree[part] if known else None
+    return keys
+
+
 def _fields_at(path: tuple[Any, ...]) -> list[str]:
     model: Any = Parameters
     for part in path:
+        if isinstance(part, int):
+            model = get_args(model)[0]  # tuple[Model, ...]
+            continue
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return []

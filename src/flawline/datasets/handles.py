@@ -61,7 +61,8 @@ class MachineFile:
         self.path = path
 
     def recall(self, key: str) -> int | None:
-        return self._read().get(key)
+        value = self._read().get(key)
+        return value if isinstance(value, int) and value > 0 else None
 
     def remember(self, key: str, value: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,11 +70,12 @@ class MachineFile:
         partial.write_text(json.dumps({**self._read(), key: value}, indent=1))
         partial.replace(self.path)
 
-    def _read(self) -> dict[str, int]:
+    def _read(self) -> dict[str, Any]:
         try:
-            return json.loads(self.path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            known = json.loads(self.path.read_text())
+        except (OSError, ValueError):  # missing, cut off, not text: measure again
             return {}
+        return known if isinstance(known, dict) else {}
 
 
 class MachineDataset(Handle):

@@ -1,6 +1,6 @@
 """A folder of pictures for people, versioned."""
 
-import shutil
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,9 +9,10 @@ from kedro.io import AbstractVersionedDataset, Version
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.vision.ragged import replace_folder
+from flawline.vision.ragged import writing_folder
 
 Pictures = Mapping[str, Callable[[], NDArray]]  # name -> a function that makes (H, W, 3) uint8
+LONGEST = 255  # bytes of a file's name
 
 
 class PictureFolderDataset(AbstractVersionedDataset[Pictures, list[Path]]):
@@ -25,18 +26,22 @@ class PictureFolderDataset(AbstractVersionedDataset[Pictures, list[Path]]):
         return sorted(Path(self._get_load_path()).rglob("*.png"))
 
     def save(self, data: Pictures) -> None:
-        folder = Path(self._get_save_path())
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, make in data.items():
-            path = partial / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(make()).save(path)
-        replace_folder(partial, folder)
+        with writing_folder(Path(self._get_save_path())) as partial:
+            for name, make in data.items():
+                path = partial / _file_name(name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(make()).save(path)
 
     def _exists(self) -> bool:
         return Path(self._get_load_path()).is_dir()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+def _file_name(name: str) -> PurePosixPath:
+    """Return NAME.png, or a digest where the file system would refuse that as too long."""
+    path = PurePosixPath(f"{name}.png")
+    if len(path.name.encode()) <= LONGEST:
+        return path
+    return path.with_name(f"{hashlib.sha256(name.encode()).hexdigest()}.png")

@@ -14,6 +14,7 @@ from flawline.checks import FlawlineError
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # by content, never by name
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+JPEG_START = b"\xff\xd8\xff"
 
 # Our own limit is checked before decoding and is a parameter; Pillow's would only warn, or stop the whole run.
 Image.MAX_IMAGE_PIXELS = None
@@ -39,8 +40,12 @@ def read_photograph(path: Path, *, max_pixels: int) -> Photograph:
 
 
 def read_mask(path: Path, *, max_pixels: int) -> NDArray[np.bool_]:
-    """Read the defective pixels (H, W) of a mask file: every pixel above 0 in any channel."""
-    return (decode(read_bytes(path), max_pixels=max_pixels) > 0).any(axis=0)  # (H, W)
+    """Read the defective pixels (H, W) of a mask file: every pixel above 0 in any channel.
+
+    In a JPEG, whose black is never clean, every pixel above half of the range."""
+    content = read_bytes(path)
+    black = 127 if content.startswith(JPEG_START) else 0
+    return np.any(decode(content, max_pixels=max_pixels) > black, axis=0)  # (H, W)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -57,12 +62,15 @@ def read_bytes(path: Path) -> bytes:
 def decode(content: bytes, *, max_pixels: int) -> NDArray:
     """Decode a file's content to (C, H, W) uint8 or uint16: grey as C = 1, all colour as RGB, alpha dropped.
 
-    EXIF orientation is applied. The header's size is checked against ``max_pixels`` before any pixel is decoded."""
+    EXIF orientation is applied. The header's size is checked against ``max_pixels`` before any pixel is decoded.
+    Raise UnreadableImageError for what would lose depth: floating point, 16-bit colour, 16-bit grey with alpha."""
     image = _open(content)
     if image.width * image.height > max_pixels:
         raise UnreadableImageError(
             f"its header says {image.height} x {image.width} pixels, more than max_pixels = {max_pixels}"
         )
+    if _loses_depth(image):
+        raise UnreadableImageError("has 16-bit channels with colour or alpha; wanted 8-bit colour or 16-bit grey")
     try:
         return _to_array(ImageOps.exif_transpose(image))
     except UnreadableImageError:
@@ -91,7 +99,14 @@ def _open(content: bytes) -> Image.Image:
         raise UnreadableImageError(f"is damaged ({type(error).__name__}: {error})") from error
 
 
+def _loses_depth(image: Image.Image) -> bool:
+    """Return True where Pillow would silently cut 16 bits a channel to 8, as it does for all but plain grey."""
+    sixteen = image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    return sixteen and image.mode not in (*SIXTEEN_BIT, "I", "F")
+
+
 def _to_array(image: Image.Image) -> NDArray:
+    image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn of it
     if image.mode in SIXTEEN_BIT or image.mode == "I":
         return _sixteen_bit(np.asarray(image))[None]  # (1, H, W)
     if image.mode == "F":

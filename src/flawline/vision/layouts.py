@@ -1,12 +1,15 @@
 """The folder layouts photographs arrive in: which file is what, before any of them is decoded."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from flawline.checks import FlawlineError
+from flawline.vision.decoding import SUFFIXES
 
-MASK_FOLDERS = ("ground_truth", "masks")
+MASK_FOLDERS = ("ground_truth", "masks")  # in any case
 HELD_OUT = ("validation", "calibration")  # split folders that layouts may add to train and test
 
 
@@ -48,17 +51,19 @@ def detect_layout(folder: Path, *, good: Sequence[str]) -> str:
 
 def list_mvtec(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
     """MVTec AD: {train,test}/DEFECT/NNN, ground_truth/DEFECT/NNN_mask; also validation/good and calibration/good."""
+    masks = _index_masks(folder)
     for split in ("train", *HELD_OUT, "test"):
         for file in _list_classes(folder / split, good):
-            yield replace(file, path=f"{split}/{file.path}", split=split, mask=_find_mask(folder, file))
+            yield replace(file, path=f"{split}/{file.path}", split=split, mask=_find_mask(masks, file))
 
 
 def list_folders(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
     """good/ and a folder a defect, masks optional in ground_truth/ or masks/; loose files count as normal."""
     for path in _files(folder):
         yield RawFile(path.name, 0, "good")
+    masks = _index_masks(folder)
     for file in _list_classes(folder, good):
-        yield replace(file, mask=_find_mask(folder, file))
+        yield replace(file, mask=_find_mask(masks, file))
 
 
 LAYOUTS: dict[str, Callable[[Path, Sequence[str]], Iterator[RawFile]]] = {
@@ -76,52 +81,65 @@ def check_folder(folder: Path) -> None:
         )
     if not folder.is_dir():
         raise FlawlineError(f"{folder} is a file; wanted a folder of photographs")
-    try:
-        empty = not any(folder.iterdir())
-    except PermissionError:
-        raise FlawlineError(f"no permission to list {folder}; wanted a folder of photographs") from None
-    if empty:
+    _, folders, names = next(os.walk(folder, onerror=_refuse))
+    if not folders and not names:
         raise FlawlineError(f"{folder} is empty; wanted a folder of photographs")
 
 
 def _list_classes(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
     if not folder.is_dir():
         return
-    for defect in sorted(p for p in folder.iterdir() if p.is_dir() and not _is_skipped(p)):
-        normal = defect.name.lower() in good
-        for path in _files(defect, deep=True):
-            name = "good" if normal else defect.name
-            yield RawFile(path.relative_to(folder).as_posix(), 0 if normal else 1, name)
+    for defect in _folders(folder):
+        normal = _is_good(defect, good)
+        for path in () if defect.lower() in MASK_FOLDERS else _files(folder / defect, deep=True):
+            yield RawFile(path.relative_to(folder).as_posix(), 0 if normal else 1, "good" if normal else defect)
 
 
-def _find_mask(folder: Path, file: RawFile) -> str | None:
-    """Return the mask of DEFECT/NNN.ext, any extension: MASKS/DEFECT/NNN_mask.* or MASKS/DEFECT/NNN.*"""
+def _index_masks(folder: Path) -> dict[str, str]:
+    """Return the files of the mask folders by DEFECT/NAME without extension; of several, a picture's wins."""
+    masks: dict[str, str] = {}
+    for home in (folder / name for name in _folders(folder) if name.lower() in MASK_FOLDERS):
+        for path in sorted(_files(home, deep=True), key=lambda p: p.suffix.lower() not in SUFFIXES):
+            key = path.relative_to(home).with_name(path.stem).as_posix()
+            masks.setdefault(key, path.relative_to(folder).as_posix())
+    return masks
+
+
+def _find_mask(masks: Mapping[str, str], file: RawFile) -> str | None:
+    """Return the mask of DEFECT/NNN.ext, any extension: DEFECT/NNN_mask or DEFECT/NNN; a normal image has none."""
     if file.label == 0:
         return None
-    image = Path(file.path)
-    for masks in MASK_FOLDERS:
-        home = folder / masks / image.parent
-        for stem in (f"{image.stem}_mask", image.stem):
-            for path in sorted(home.glob(f"{_escape(stem)}.*")) if home.is_dir() else ():
-                return path.relative_to(folder).as_posix()
-    return None
-
-
-def _escape(stem: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in stem)
+    image = PurePosixPath(file.path)
+    stems = (f"{image.stem}_mask", image.stem)
+    return next((masks[key] for stem in stems if (key := str(image.with_name(stem))) in masks), None)
 
 
 def _files(folder: Path, *, deep: bool = False) -> Iterator[Path]:
-    paths = folder.rglob("*") if deep else folder.iterdir()
-    return (p for p in sorted(paths) if p.is_file() and not p.name.startswith("."))
+    """Yield the files of ``folder``, sorted; hidden ones and what lies in hidden or linked subfolders left out."""
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
 
 
-def _is_skipped(folder: Path) -> bool:
-    return folder.name.startswith(".") or folder.name.lower() in MASK_FOLDERS
+def _folders(folder: Path) -> list[str]:
+    _, folders, _ = next(os.walk(folder, onerror=_refuse))
+    return sorted(name for name in folders if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise FlawlineError(
+        f"cannot list {error.filename}: {error.strerror}. Wanted a folder of photographs that can be read; check "
+        f"its permissions, or move it out of the raw folder."
+    ) from None
+
+
+def _is_good(name: str, good: Sequence[str]) -> bool:
+    return name.lower() in {wanted.lower() for wanted in good}
 
 
 def _good_folder(folder: Path, good: Sequence[str]) -> bool:
-    return any(p.is_dir() and p.name.lower() in good for p in folder.iterdir())
+    return any(_is_good(name, good) for name in _folders(folder))
 
 
 def _wanted_folder(layout: str, good: Sequence[str]) -> str:

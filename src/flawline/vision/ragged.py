@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 
 DATA, INDEX = "data.bin", "index.json"
+AGAIN = "Delete the folder and run the stage that writes it again."
 
 
 class Lazy(Sequence):
@@ -38,14 +40,17 @@ class RaggedArray(Sequence):
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        index = json.loads((self.folder / INDEX).read_text())
+        data = self.folder / DATA
+        try:
+            index, size = json.loads((self.folder / INDEX).read_text()), data.stat().st_size
+        except (OSError, ValueError) as error:
+            raise FlawlineError(f"{self.folder} is not a whole store of arrays ({error}). {AGAIN}") from None
+        if size != index["size"]:
+            raise FlawlineError(f"{data} is broken: its index says {index['size']} bytes, it has {size}. {AGAIN}")
         self.digest: str = index["digest"]
         self.shapes: list[tuple[int, ...]] = [tuple(item["shape"]) for item in index["items"]]
         self._items = index["items"]
-        data = self.folder / DATA
-        if data.stat().st_size != index["size"]:
-            raise FlawlineError(f"{data} has {data.stat().st_size} bytes, its index says {index['size']}: it is broken")
-        self._data = np.memmap(data, np.uint8, "r") if index["size"] else np.zeros(0, np.uint8)
+        self._data = np.memmap(data, np.uint8, "r") if size else np.frombuffer(b"", np.uint8)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -54,7 +59,7 @@ class RaggedArray(Sequence):
     def __getitem__(self, index: int) -> NDArray: ...
     @overload
     def __getitem__(self, index: slice) -> list[NDArray]: ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> NDArray | list[NDArray]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         item = self._items[index]
@@ -67,12 +72,19 @@ class RaggedArray(Sequence):
 
 
 def write_ragged(folder: Path, arrays: Iterable[NDArray]) -> None:
-    """Write ``arrays`` one by one to ``folder``; whole or not at all: into FOLDER.partial first, then renamed."""
+    """Write ``arrays`` one by one to ``folder``; whole or not at all."""
+    with writing_folder(folder) as partial:
+        _write_items(partial, arrays)
+
+
+@contextmanager
+def writing_folder(folder: Path) -> Iterator[Path]:
+    """Yield FOLDER.partial to write to. At the end it takes the place of ``folder``; after an error it is removed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_items(partial, arrays)
+        yield partial
         replace_folder(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -85,7 +97,12 @@ def replace_folder(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -103,5 +120,7 @@ def _write_items(folder: Path, arrays: Iterable[NDArray]) -> None:
             offset += padding + content.nbytes
         file.flush()
         os.fsync(file.fileno())
-    index = {"digest": digest.hexdigest(), "size": offset, "items": items}
-    (folder / INDEX).write_text(json.dumps(index))
+    with (folder / INDEX).open("w") as file:
+        json.dump({"digest": digest.hexdigest(), "size": offset, "items": items}, file)
+        file.flush()
+        os.fsync(file.fileno())

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
-from flawline.vision.decoding import decode, read_bytes, read_mask
+from flawline.vision.decoding import UnreadableImageError, decode, read_bytes, read_mask
 from flawline.vision.ragged import Lazy
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
@@ -41,9 +41,8 @@ def registered_images(manifest: pd.DataFrame, folder: Path, *, color: str, max_p
 
 def registered_masks(manifest: pd.DataFrame, folder: Path, *, max_pixels: int) -> Lazy:
     """Return the masks (H, W) bool of the manifest's images; empty (0, 0) where there is none."""
-    masks = [mask if isinstance(mask, str) else None for mask in manifest["mask"]]
-    empty = np.zeros((0, 0), bool)
-    return Lazy(len(masks), lambda i: read_mask(folder / m, max_pixels=max_pixels) if (m := masks[i]) else empty)
+    rows = manifest[["mask", "height", "width"]].to_dict("records")
+    return Lazy(len(rows), lambda i: _mask_of_row(folder, **rows[i], max_pixels=max_pixels))
 
 
 def identity_alignment(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +54,7 @@ def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
     """Raise FlawlineError if the disk of ``folder`` has no room for the images and masks of the manifest."""
     pixels = manifest["height"].astype(np.int64) * manifest["width"]
     needed = int((pixels * (channels * manifest["depth"] // 8 + manifest["mask"].notna())).sum())
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(next(home for home in (folder, *folder.absolute().parents) if home.exists())).free
     if free < needed:
         raise FlawlineError(
             f"the disk of {folder} is too full: {len(manifest)} images need {needed / 1e6:.0f} MB, "
@@ -64,7 +63,26 @@ def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
 
 
 def _decode_row(folder: Path, image: str, sha256: str, *, max_pixels: int) -> NDArray:
-    content = read_bytes(folder / image)
+    try:
+        content = read_bytes(folder / image)
+    except UnreadableImageError as error:
+        raise _changed(folder / image, str(error)) from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise FlawlineError(f"{folder / image} has changed since ingestion. Run the ingestion again.")
+        raise _changed(folder / image, "other content")
     return decode(content, max_pixels=max_pixels)
+
+
+def _mask_of_row(folder: Path, mask: object, height: int, width: int, *, max_pixels: int) -> NDArray[np.bool_]:
+    if not isinstance(mask, str):
+        return np.zeros((0, 0), bool)
+    try:
+        pixels = read_mask(folder / mask, max_pixels=max_pixels)
+    except UnreadableImageError as error:
+        raise _changed(folder / mask, str(error)) from None
+    if pixels.shape != (height, width):
+        raise _changed(folder / mask, f"{pixels.shape[0]} x {pixels.shape[1]} pixels, were {height} x {width}")
+    return pixels
+
+
+def _changed(path: Path, how: str) -> FlawlineError:
+    return FlawlineError(f"{path} has changed since ingestion. Run the ingestion again ({how}).")

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from flawline.datasets import RawFolderDataset
+from flawline.datasets.raw import MARKER
+from flawline.vision.decoding import read_mask, read_photograph
+from flawline.vision.examples import ExampleImage
+from flawline.vision.layouts import RawFile, list_raw_files
+
+
+def example(split, defect, name, level, mask=None):
+    return ExampleImage(split, defect, name, np.full((1, 4, 5), level, np.uint8), mask)
+
+
+MASK = np.eye(4, 5, dtype=bool)
+EXAMPLES = [example("train", "good", "000", 10), example("test", "bent", "000", 20, MASK)]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return RawFolderDataset(filepath=str(tmp_path / "raw" / "chess"))
+
+
+@pytest.fixture
+def folder(dataset):
+    return dataset.load()
+
+
+def test_examples_are_drawn_in_the_layout_that_ingestion_reads(dataset, folder):
+    assert not dataset.exists()
+    dataset.save(iter(EXAMPLES))
+    assert dataset.exists()
+    assert list_raw_files(folder) == [
+        RawFile("test/bent/000.png", 1, "bent", "test", "ground_truth/bent/000_mask.png"),
+        RawFile("train/good/000.png", 0, "good", "train"),
+    ]
+    np.testing.assert_array_equal(
+        read_photograph(folder / "train/good/000.png", max_pixels=20).pixels, EXAMPLES[0].image
+    )
+    np.testing.assert_array_equal(read_mask(folder / "ground_truth/bent/000_mask.png", max_pixels=20), MASK)
+
+
+def test_saving_nothing_leaves_the_users_folder_alone(dataset, folder):
+    dataset.save([])
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    (folder / "mine.png").write_text("mine")
+    dataset.save([])
+    assert [path.name for path in folder.iterdir()] == ["mine.png"]
+
+
+def test_drawn_folder_is_replaced(dataset, folder):
+    dataset.save(EXAMPLES)
+    dataset.save(EXAMPLES[:1])
+    assert [file.path for file in list_raw_files(folder)] == ["train/good/000.png"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
+
+
+def test_users_own_folder_is_never_overwritten(dataset, folder):
+    folder.mkdir(parents=True)
+    (folder / "mine.png").write_text("mine")
+    with pytest.raises(
+        DatasetError, match=r"not the embedded example of that name \(for one mine.png\)\. Give your own"
+    ):
+        dataset.save(EXAMPLES)
+    assert (folder / "mine.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", ["train/good/999.png", "ground_truth/bent/000_mask.png", "train/good/000.png"])
+def test_file_that_the_user_added_to_or_changed_in_a_drawn_folder_is_never_lost(dataset, folder, path):
+    dataset.save(EXAMPLES)
+    (folder / path).write_text("mine")
+    with pytest.raises(DatasetError, match=rf"for one {path}\)"):
+        dataset.save(EXAMPLES)
+    assert (folder / path).read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"train/good/000.png": [1]})])
+def test_folder_with_a_broken_marker_counts_as_the_users(dataset, folder, content):
+    dataset.save(EXAMPLES)
+    (folder / MARKER).write_text(content)
+    with pytest.raises(DatasetError, match="move the folder away"):
+        dataset.save(EXAMPLES)
+
+
+def test_empty_folder_is_drawn_into(dataset, folder):
+    folder.mkdir(parents=True)
+    dataset.save(EXAMPLES)
+    assert len(list_raw_files(folder)) == 2
+
+
+def test_interrupted_drawing_leaves_the_old_folder(dataset, folder):
+    dataset.save(EXAMPLES)
+    broken = example("train", "good", "001", 10)
+    object.__setattr__(broken, "image", np.zeros((1, 2, 2, 2, 2), np.uint8))
+    with pytest.raises(DatasetError):
+        dataset.save([*EXAMPLES, broken])
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
+    assert len(list_raw_files(folder)) == 2
+
+
+def test_describe(dataset, folder):
+    assert str(folder) in str(dataset)
+    assert dataset.stamped is False

@@ -1,0 +1,246 @@
+import copy
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kedro.config import OmegaConfigLoader
+from pydantic import BaseModel, ValidationError
+
+from flawline.checks import FlawlineError
+from flawline.params import Parameters, check_category, validate_parameters
+from flawline.settings import CONFIG_LOADER_ARGS
+
+CONF = Path(__file__).parents[1] / "conf"
+ENVS = ("base", "smoke", "paper")
+
+
+def load(env, **runtime):
+    return OmegaConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)["parameters"]
+
+
+BASE = load("base")
+
+
+def changed(path, value):
+    """Return the base parameters with ``value`` at ``path``."""
+    tree = copy.deepcopy(BASE)
+    *heads, last = path.split(".")
+    node = tree
+    for head in heads:
+        node = node.setdefault(head, {})
+    node[last] = value
+    return tree
+
+
+# --- every environment -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("env", ENVS)
+def test_every_environment_is_valid_and_keeps_what_it_does_not_override(env):
+    parameters = validate_parameters(load(env))
+    assert parameters.evaluation.target_overkill == BASE["evaluation"]["target_overkill"]
+    assert parameters.cae.train.learning_rate == BASE["cae"]["train"]["learning_rate"]
+
+
+def test_environments_override_what_they_say():
+    assert validate_parameters(load("smoke")).cae.patches.size == 32
+    assert validate_parameters(load("paper")).cae.model.encoder == "industrial"
+
+
+def test_runtime_parameters_reach_the_tree():
+    parameters = validate_parameters(load("base", category="bolt", seed=7))
+    assert (parameters.category, parameters.seed) == ("bolt", 7)
+
+
+def test_base_says_every_parameter_there_is():
+    def missing(model, tree, where):
+        for name, field in type(model).model_fields.items():
+            value = getattr(model, name)
+            if name not in tree:
+                yield f"{where}{name}"
+            elif isinstance(value, BaseModel):
+                yield from missing(value, tree[name], f"{where}{name}.")
+            assert field is not None
+
+    assert list(missing(validate_parameters(BASE), BASE, "")) == []
+
+
+def test_parameters_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        validate_parameters(BASE).cae.train.epochs = 3
+
+
+# --- ranges ----------------------------------------------------------------------------------------------------------
+RATES = ("evaluation.target_overkill", "evaluation.review_overkill", "inspection.target_overkill")
+FRACTIONS = (
+    "ingestion.splits.validation",
+    "ingestion.splits.calibration",
+    "ingestion.splits.test",
+    "examples.chess.dark",
+)
+POSITIVE_INTS = (
+    "compute.threads", "ingestion.max_pixels", "examples.chess.square", "examples.chess.train",
+    "examples.chess.validation", "examples.chess.calibration", "defect_injection.per_image", "cae.patches.size",
+    "cae.patches.stride", "cae.patches.per_epoch", "cae.model.latent_size", "cae.model.hidden_size",
+    "cae.train.epochs", "cae.train.batch_size", "cae.train.patience", "inspection.max_pixels", "reporting.examples",
+)  # fmt: skip
+COUNTS = (
+    "seed",
+    "ingestion.splits.seed",
+    "examples.chess.seed",
+    "examples.chess.normal_test",
+    "examples.chess.anomalous_test",
+)
+POSITIVE = (
+    "examples.chess.deformation.amplitude", "examples.chess.deformation.smoothness", "examples.chess.bright",
+    "defect_injection.elastic.amplitude", "defect_injection.elastic.smoothness", "defect_injection.line.width",
+    "defect_injection.gaussian.sigma", "defect_injection.poisson.photons", "cae.train.learning_rate",
+    "inspection.mm_per_pixel", "evaluation.aupro_limit",
+)  # fmt: skip
+NOT_NEGATIVE = (
+    "defect_injection.line.jitter", "defect_injection.line.noise", "cae.map.smoothing", "inspection.min_area",
+)  # fmt: skip
+OUT_OF_RANGE = [
+    *((path, value) for path in RATES for value in (0, 1, -0.1, math.nan)),
+    *((path, value) for path in FRACTIONS for value in (-0.1, 1)),
+    *((path, value) for path in POSITIVE_INTS for value in (0, -1, 1.5)),
+    *((path, value) for path in COUNTS for value in (-1, 0.5)),
+    *((path, value) for path in POSITIVE for value in (0, -1.0, math.inf, math.nan)),
+    *((path, value) for path in NOT_NEGATIVE for value in (-1.0, math.inf)),
+    *((path, 2**32) for path in ("seed", "ingestion.splits.seed", "examples.chess.seed")),
+    ("defect_injection.elastic.smoothness", 101), ("defect_injection.line.intensity", 1.1),
+    ("defect_injection.line.intensity", -1.1), ("examples.chess.bright", 1.1), ("evaluation.aupro_limit", 1.1),
+    ("defect_injection.kinds", []), ("ingestion.good", []), ("ingestion.good", "good"),
+    ("ingestion.layout", "mvtek"), ("registration.color", "gray"), ("cae.train.precision", "16"),
+    ("cae.model.encoder", "big"), ("compute.device", "tpu"), ("raw", 5), ("cae", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value"), OUT_OF_RANGE)
+def test_out_of_range_names_the_parameter_and_what_came(path, value):
+    with pytest.raises(FlawlineError, match=rf"parameters are not valid:\n  {path}: .*should .*, got ") as error:
+        validate_parameters(changed(path, value))
+    assert f"got {value!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            "ingestion.splits.test",
+            0.8,
+            r"ingestion.splits: validation \+ calibration \+ test must stay below 1, got 1.1",
+        ),
+        ("examples.chess.dark", 0.95, "examples.chess: dark must be below bright, got 0.95 and 0.9"),
+        ("examples.chess.region_radius", [48, 28], "examples.chess: region_radius must be .* got .48.0, 28.0."),
+        ("examples.chess.region_radius", [28, 128], "region_radius must be .* and fit the image"),
+        (
+            "defect_injection.radius",
+            [0.3, 0.2],
+            "defect_injection: radius must be .smallest, largest. .* got .0.3, 0.2.",
+        ),
+        ("defect_injection.radius", [0.1, 0.6], "largest at most 0.5"),
+        ("cae.patches.stride", 200, r"cae.patches: stride must not exceed size, or pixels stay uncovered; got 200 > "),
+        ("cae.patches.size", 120, r"cae: patches.size must be a multiple of 16 .*, got 120"),
+        (
+            "evaluation.review_overkill",
+            0.001,
+            "evaluation: review_overkill must be at least target_overkill, got 0.001 <",
+        ),
+    ],
+)
+def test_parameters_that_do_not_go_together(path, value, message):
+    with pytest.raises(FlawlineError, match=message):
+        validate_parameters(changed(path, value))
+
+
+def test_epochs_of_zero_in_full():
+    with pytest.raises(FlawlineError) as error:
+        validate_parameters(changed("cae.train.epochs", 0))
+    assert str(error.value) == "parameters are not valid:\n  cae.train.epochs: input should be greater than 0, got 0"
+
+
+def test_every_wrong_parameter_is_named_at_once():
+    tree = changed("cae.train.epochs", 0) | {"seed": -1, "colour": "grey"}
+    with pytest.raises(FlawlineError, match=r"(?s)seed: .*cae.train.epochs: .*colour: no such parameter"):
+        validate_parameters(tree)
+
+
+def test_ignore_regions():
+    region = {"y": 0, "x": 3, "height": 4, "width": 5}
+    assert validate_parameters(changed("inspection.ignore", [region])).inspection.ignore[0].width == 5
+    with pytest.raises(FlawlineError, match=r"inspection.ignore.0.height: input should be greater than 0, got 0"):
+        validate_parameters(changed("inspection.ignore", [region | {"height": 0}]))
+    with pytest.raises(FlawlineError, match=r"ignore.1.hieght: no such parameter \(did you mean 'height'\?\)"):
+        validate_parameters(changed("inspection.ignore", [region, region | {"hieght": 2}]))
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("registraton", "registration"),
+        ("cae.trian", "train"),
+        ("cae.train.epoch", "epochs"),
+        ("defect_injection.line.with", "width"),
+        ("examples.ches", "chess"),
+        ("examples.chess.deformation.smothness", "smoothness"),
+        ("ingestion.splits.callibration", "calibration"),
+    ],
+)
+def test_misspelt_parameter_gets_the_near_name_at_any_depth(path, near):
+    with pytest.raises(FlawlineError, match=rf"\n  {path}: no such parameter \(did you mean '{near}'\?\)$"):
+        validate_parameters(changed(path, 1))
+
+
+def test_name_unlike_any_other_gets_no_suggestion():
+    with pytest.raises(FlawlineError, match=r"\n  cae.train.zzz: no such parameter$"):
+        validate_parameters(changed("cae.train.zzz", 1))
+
+
+def test_missing_parameter():
+    tree = copy.deepcopy(BASE)
+    del tree["cae"]["train"]["epochs"]
+    with pytest.raises(FlawlineError, match=r"\n  cae.train.epochs: is needed and was not given$"):
+        validate_parameters(tree)
+
+
+# --- the category ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("category", "name"), [("00", "00"), ("a", "a"), (7, "7"), ("A-b_9", "A-b_9"), ("a" * 64,) * 2]
+)
+def test_category_that_can_name_a_folder(category, name):
+    assert check_category(category) == name
+
+
+@pytest.mark.parametrize(
+    "category",
+    [
+        "../x", "", "a/b", "a\\b", "a" * 65, ".", "..", ".a", "-a", "_a", "a b", "a\n", "é", "a,b", "a=b", "~", "$x",
+        "{x}", None, True, 1.5, -1, ["a"],
+    ],
+)  # fmt: skip
+def test_category_that_cannot(category):
+    with pytest.raises(FlawlineError, match="category must be 1 to 64 letters") as error:
+        check_category(category)
+    assert f"got {category!r}. Give one as --params category=NAME." in str(error.value)
+
+
+@given(st.text(st.characters(max_codepoint=0x2FF), max_size=70))
+def test_category_never_leaves_its_folder(category):
+    try:
+        name = check_category(category)
+    except FlawlineError:
+        return
+    assert (Path("/data") / name).resolve().parent == Path("/data")
+
+
+@pytest.mark.parametrize("category", ["../x", None])
+def test_category_is_checked_before_the_rest(category):
+    with pytest.raises(FlawlineError, match="category must be"):
+        validate_parameters(BASE | {"category": category, "nonsense": 1})
+
+
+def test_number_as_category_becomes_text():
+    assert validate_parameters(BASE | {"category": 7}).category == "7"
+    assert Parameters.model_fields["category"].annotation is str
