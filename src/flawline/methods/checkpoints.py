@@ -1,6 +1,7 @@
 """Training state on disk: whole or not at all, no pickle, and never taken up by a run it does not belong to."""
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,12 +75,15 @@ class FileCheckpoints:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write tensors and JSON-able ``meta`` to one safetensors file: to PATH.partial first, then renamed."""
+    """Write tensors and JSON-able ``meta``, with a digest of both, to one safetensors file: to PATH.partial first, then
+    renamed."""
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(plain, partial, metadata={"flawline": json.dumps(meta)})
+        text = json.dumps(meta)
+        # One entry: safetensors writes several in any order, and the same content must be the same file.
+        save_file(plain, partial, metadata={"flawline": f"{_digest(text, plain)} {text}"})
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -89,8 +93,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what ``write_tensors`` wrote. Raise FileNotFoundError or SafetensorError if there is no whole file."""
     with safe_open(path, framework="pt") as file:
-        meta = json.loads((file.metadata() or {}).get("flawline", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+        digest, _, text = (file.metadata() or {}).get("flawline", "").partition(" ")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if digest != _digest(text, tensors):
+        raise SafetensorError("its content is not what was written")
+    return tensors, json.loads(text)
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name}{tensors[name].dtype}{tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -34,9 +35,12 @@ class Forgetful:
 
 
 def pick_device(compute: ComputeParams) -> str:
-    """Return 'cuda' or 'cpu'."""
+    """Return 'cuda' or 'cpu'. Raise FlawlineError if 'cuda' is asked for and there is none."""
+    available = torch.cuda.is_available()
     if compute.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if available else "cpu"
+    if compute.device == "cuda" and not available:
+        raise FlawlineError("compute.device is cuda, but PyTorch finds no CUDA device here; set it to auto or cpu")
     return compute.device
 
 

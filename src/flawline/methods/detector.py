@@ -84,7 +84,7 @@ class Detector:
         params = method.model_params.model_validate(self.params["model"])
         model = method.build(params, channels=self.channels, size=self.patches.size)
         model.load_state_dict(self.weights)
-        return model.eval().to(memory_format=torch.channels_last)
+        return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
     @cached_property
     def patches(self) -> PatchParams:
@@ -98,7 +98,7 @@ class Detector:
         return replace(self, thresholds=thresholds)
 
     def misfit(self, image: NDArray) -> str | None:
-        """Return why ``image`` cannot be judged (wrong size, depth or colour), or None if it can."""
+        """Return why ``image`` cannot be judged (wrong size or depth), or None if it can."""
         height, width = image.shape[1:]
         (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
         if not (low_h <= height <= high_h and low_w <= width <= high_w):
@@ -194,8 +194,10 @@ def load_detector(path: Path) -> Detector:
         raise FlawlineError(f"no detector at {path}. Finish one first: kedro run --params category=...") from None
     except SafetensorError as error:
         raise FlawlineError(f"{path} is not a whole detector file ({error}). Make it again, or load a copy.") from None
-    if meta.get("format") != FORMAT:
-        raise FlawlineError(f"{path} is a detector of format {meta.get('format')}; this version reads {FORMAT}")
+    if "format" not in meta:
+        raise FlawlineError(f"{path} is not a detector: it holds tensors without a detector's settings")
+    if meta["format"] != FORMAT:
+        raise FlawlineError(f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}")
     plain = {name: meta[name] for name in PLAIN}
     for name in ("smallest", "largest", "calibration_scores"):
         plain[name] = tuple(plain[name])

@@ -79,4 +79,5 @@ def check_fits(shapes: list[tuple[int, ...]], patches: PatchParams) -> None:
 def load_model(model: nn.Module, weights: dict[str, Tensor], compute: ComputeParams) -> nn.Module:
     """Put ``weights`` into ``model`` and the model where it runs, ready to score."""
     model.load_state_dict(weights)
-    return model.eval().to(pick_device(compute), memory_format=torch.channels_last)
+    device = pick_device(compute)
+    return model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,10 +58,15 @@ class Windows:
 
 
 def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchParams, *, seed: int) -> Windows:
-    """Return the windows of the images at ``rows``. Raise FlawlineError if there is none or a patch does not fit."""
+    """Return the windows of the images at ``rows``.
+
+    Raise FlawlineError if there is none, a patch does not fit, or 8 and 16 bit are mixed."""
     if not rows:
         raise FlawlineError("no image to cut windows from")
     chosen = [images[i] for i in rows]  # views of a memory map: no pixel is read yet
+    types = sorted({str(image.dtype) for image in chosen})
+    if len(types) > 1:
+        raise FlawlineError(f"images must all have the same depth, got {' and '.join(types)}")
     windows = Windows(chosen, [image.shape for image in chosen], patches, seed)
     windows.fixed()
     return windows
@@ -125,8 +129,10 @@ def _fit(
     progress: Progress,
 ) -> Fitted:
     model, optimizer = _setup(fabric, make, params)
-    key = run_key(train, validation, params, threads)
-    state = checkpoints.load(key) or TrainingState(0, {}, {}, {})
+    key = run_key(model, loss, train, validation, params, threads)
+    state = checkpoints.load(key)
+    if state is None or past_end(state.history, params):
+        state = TrainingState(0, {}, {}, {})
     _restore(state, model, optimizer)
     resumed_from = state.epoch
     for record in state.history:  # so that whoever listens has the whole history
@@ -156,11 +162,20 @@ def should_stop(history: Sequence[dict[str, float]], patience: int | None) -> bo
     return min(losses[-patience:]) >= min(losses[:-patience])
 
 
-def run_key(train: Windows, validation: Windows, params: TrainParams, threads: int) -> str:
-    """Return a digest of all that shapes a training's result: data, geometry, seed, parameters, threads.
+def past_end(history: Sequence[dict[str, float]], params: TrainParams) -> bool:
+    """Return True if a run with ``params`` would have ended before the last epoch of ``history``."""
+    before = range(len(history))
+    return len(history) > params.epochs or any(should_stop(history[:n], params.patience) for n in before)
+
+
+def run_key(
+    model: nn.Module, loss: Loss, train: Windows, validation: Windows, params: TrainParams, threads: int
+) -> str:
+    """Return a digest of all that shapes a training's result: model, loss, data, geometry, seed, parameters, threads.
 
     ``epochs`` and ``patience`` are left out: a longer run goes on from a shorter one."""
     settings = {
+        "model": [repr(model), getattr(loss, "__qualname__", type(loss).__qualname__)],
         "data": [_data_digest(train), _data_digest(validation)],
         "patches": train.patches.model_dump(mode="json"),
         "train": params.model_dump(mode="json", exclude={"epochs", "patience"}),
@@ -181,7 +196,7 @@ def _data_digest(windows: Windows) -> str:
 def _seeded_model(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make_model().to(memory_format=torch.channels_last)
+        return make_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
 
 def _setup(fabric: Fabric, make: Callable[[], nn.Module], params: TrainParams) -> tuple[nn.Module, torch.optim.Adam]:
@@ -249,7 +264,7 @@ def _probe(
 
     def step() -> None:
         if not parts:
-            model, optimizer = _setup(fabric, lambda: deepcopy(make()), params)
+            model, optimizer = _setup(fabric, make, params)
             parts.extend([model, optimizer, next(train.batches(train.epoch(0), params.batch_size))])
         model, optimizer, batch = parts
         _step(fabric, model, optimizer, loss, batch)

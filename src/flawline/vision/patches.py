@@ -52,10 +52,8 @@ def mask_shares(mask: NDArray[np.bool_], positions: NDArray, size: int) -> NDArr
 
 def cut(image: NDArray, positions: NDArray, size: int) -> NDArray:
     """Copy the windows at ``positions`` (n, 2) out of ``image`` (C, H, W): (n, C, size, size), same type."""
-    patches = np.empty((len(positions), image.shape[0], size, size), image.dtype)
-    for patch, (y, x) in zip(patches, positions, strict=True):
-        patch[...] = image[:, y : y + size, x : x + size]
-    return patches
+    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(1, 2))  # (C, H', W', size, size)
+    return windows[:, positions[:, 0], positions[:, 1]].swapaxes(0, 1)  # (n, C, size, size)
 
 
 def random_windows(

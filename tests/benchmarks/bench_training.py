@@ -1,0 +1,121 @@
+"""The floor, and the training step of the convolutional autoencoder against it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from measure import Row, cores, matmul_rate, seconds
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from flawline.methods.cae import CAE, reconstruction_loss
+from flawline.methods.compute import keep_memory, using_threads
+from flawline.methods.training import _seeded_model, _setup, _step
+from flawline.params import CAEModelParams, TrainParams
+
+BATCH = 32
+Precision = Literal["32-true", "bf16-mixed"]
+TYPES: dict[Precision, torch.dtype] = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
+THREADS = sorted({1, cores()})
+# The memory-bound part of a step by the name of the operator; what matches none is "other".
+KINDS = {
+    "convolution": ("conv",),
+    "linear": ("addmm", "aten::mm", "mkldnn_linear", "aten::linear"),
+    "leaky ReLU": ("leaky_relu",),
+    "upsampling": ("upsample",),
+    "optimizer": ("optimizer", "addcmul", "addcdiv", "lerp", "sqrt"),
+    "loss": ("mse_loss",),
+    "cast and copy": ("copy_", "aten::to", "contiguous"),
+}
+
+
+def training_step(size: int, precision: Precision, *, channels_last: bool = True) -> tuple[Callable[[], object], int]:
+    """Return a training step on a batch and its FLOPs (forward and backward), as ``methods.training`` makes it."""
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    make = partial(_seeded_model, partial(CAE, CAEModelParams(), channels=1, size=size), 0)
+    model, optimizer = _setup(fabric, make, TrainParams(epochs=1))
+    model.to(memory_format=layout)  # type: ignore[call-overload]
+    batch = torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout)
+    step = partial(_step, fabric, model, optimizer, reconstruction_loss, batch)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return step, counter.get_total_flops()
+
+
+def floor() -> Iterator[Row]:
+    for name, dtype in TYPES.items():
+        for threads in THREADS:
+            with using_threads(threads):
+                rate = matmul_rate(dtype)
+            yield Row(f"matrix product 1024^3, {name}, {threads} thread(s)", f"{rate / 1e9:.0f} GFLOP/s")
+
+
+def step_row(size: int, precision: Precision, threads: int, *, channels_last: bool, note: str) -> Row:
+    with using_threads(threads):
+        rate = matmul_rate(TYPES[precision])
+        step, flops = training_step(size, precision, channels_last=channels_last)
+        took = seconds(step, least=1.0)
+    layout = "channels last" if channels_last else "channels first"
+    return Row(
+        f"training step {size}, {precision}, {layout}, {threads} thread(s){note}",
+        f"{BATCH / took:.0f} patches/s",
+        f"{rate * BATCH / flops:.0f} patches/s",
+        flops / took / rate,
+    )
+
+
+def rows() -> Iterator[Row]:
+    yield from floor()
+    yield from without_kept_memory()
+    keep_memory()
+    for size in (64, 128):
+        for precision in TYPES:
+            for threads in THREADS:
+                yield step_row(size, precision, threads, channels_last=True, note="")
+        yield step_row(size, "32-true", 1, channels_last=False, note="")
+    for precision in TYPES:
+        yield from where_it_goes(64, precision)
+
+
+def without_kept_memory() -> Iterator[Row]:
+    """Measure in a process of its own: what ``keep_memory`` does cannot be undone."""
+    said = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True).stdout
+    for fields in json.loads(said):
+        yield Row(**fields)
+
+
+def where_it_goes(size: int, precision: Precision) -> Iterator[Row]:
+    """Yield the share of each kind of operator in a step's time on one thread."""
+    with using_threads(1):
+        step, _ = training_step(size, precision)
+        step()
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            for _ in range(5):
+                step()
+    took: dict[str, float] = dict.fromkeys([*KINDS, "other"], 0.0)
+    for event in seen.key_averages():
+        took[kind_of(event.key)] += event.self_cpu_time_total
+    total = sum(took.values())
+    for kind, microseconds in took.items():
+        yield Row(f"  of a step {size}, {precision}, 1 thread: {kind}", f"{microseconds / 5000:.1f} ms", "",
+                  microseconds / total)  # fmt: skip
+
+
+def kind_of(operator: str) -> str:
+    name = operator.lower()
+    return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "other")
+
+
+def as_fields(row: Row) -> dict[str, Any]:
+    return dict(vars(row))
+
+
+if __name__ == "__main__":
+    note = ", memory not kept"
+    print(json.dumps([as_fields(step_row(size, "32-true", 1, channels_last=True, note=note)) for size in (64, 128)]))

@@ -1,0 +1,86 @@
+"""Anonymous memory (RssAnon) and disk of a whole line, from ingestion to report, over folders of different sizes.
+
+Run: python tests/benchmarks/memory.py --images 200 2000 --size 512. Prints a row a folder and the ratio of the last to
+the first: what is held in memory must not grow with the number of images."""
+
+import argparse
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+QUICK = "cae.train.epochs=1,cae.patches.size=64,cae.patches.stride=64,cae.patches.per_epoch=256,compute.threads=1"
+
+
+def main() -> None:
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = [measure(Path(scratch), count, arguments.size) for count in arguments.images]
+    for row in rows:
+        print("{images:>6} images, {anonymous:.0f} MB anonymous, {disk:.0f} MB disk, {seconds:.0f} s".format(**row))
+    print(f"memory ratio {rows[-1]['anonymous'] / rows[0]['anonymous']:.3f}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[200, 2000])
+    parser.add_argument("--size", type=int, default=512)
+    return parser.parse_args()
+
+
+def measure(scratch: Path, count: int, size: int) -> dict[str, float]:
+    """Run the main job on ``count`` grey images (size, size); return its largest RssAnon, its disk and its seconds."""
+    project, raw = copy_project(scratch / f"project-{count}"), scratch / f"raw-{count}"
+    draw(raw / "good", count, size)
+    command = [sys.executable, "-m", "kedro", "run", "--params", f"category=many,raw={raw},{QUICK}"]
+    start = time.perf_counter()
+    with (scratch / f"{count}.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log)
+        peak = watch(process)
+    if process.returncode:
+        sys.exit((scratch / f"{count}.log").read_text()[-3000:])
+    disk = sum(path.stat().st_size for path in (project / "data").rglob("*") if path.is_file())
+    seconds = time.perf_counter() - start
+    return {"images": count, "anonymous": peak / 1e6, "disk": disk / 1e6, "seconds": seconds}
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what a run needs, without any data."""
+    folder.mkdir(parents=True)
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "src").mkdir()  # Kedro wants one; the package itself is installed
+    return folder
+
+
+def draw(folder: Path, count: int, size: int) -> None:
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    stripes = np.indices((size, size)).sum(0) % 32 * 8
+    for number in range(count):
+        noise = generator.integers(0, 8, (size, size))
+        Image.fromarray((stripes * 7 // 8 + noise).astype(np.uint8)).save(folder / f"{number:05}.png", compress_level=1)
+
+
+def watch(process: subprocess.Popen) -> int:
+    """Wait for the process; return the largest RssAnon seen, in bytes."""
+    peak = 0
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            lines = status.read_text().splitlines()
+            peak = max([peak, *(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))])
+        time.sleep(0.05)
+    return peak
+
+
+if __name__ == "__main__":
+    main()

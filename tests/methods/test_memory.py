@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from torch import nn
+from flawline.methods.cae import reconstruction_loss, squared_residual
+from flawline.methods.maps import anomaly_map, load_model
+from flawline.methods.training import fit, windows_of
+from flawline.params import ComputeParams, PatchParams, TrainParams
+from flawline.vision.patches import patch_grid
+from flawline.vision.ragged import Lazy, RaggedArray, write_ragged
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+def count_pages(items):
+    for item in items:
+        peaks.append(anonymous())
+        yield item
+
+torch.set_num_threads(1)
+peaks, count, folder = [], int(sys.argv[1]), Path(sys.argv[2])
+drawn = lambda k: np.random.default_rng(k).integers(0, 256, (1, 256, 256), dtype=np.uint8)
+write_ragged(folder / "images", Lazy(count, drawn))
+images, geometry = RaggedArray(folder / "images"), PatchParams(size=64, stride=64, per_epoch=64)
+windows = windows_of(images, range(count), geometry, seed=0)
+compute = ComputeParams(device="cpu", threads=1)
+make = lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1))
+fitted = fit(make, reconstruction_loss, windows, windows, TrainParams(epochs=2, batch_size=16), compute=compute)
+model, grid = load_model(make(), fitted.weights, compute), patch_grid(256, 256, size=64, stride=64)
+redraw = lambda k: anomaly_map(model, images[k], grid, geometry, 4.0, residual=squared_residual)
+write_ragged(folder / "maps", count_pages(Lazy(count, redraw)))
+print(max(peaks))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    def peak(count):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        command = [sys.executable, "-c", SCRIPT, str(count), str(folder)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert peak(400) <= 1.2 * peak(40)  # the images alone are 2.6 and 26 MB, the maps twice that
