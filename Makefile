@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CATEGORY ?= $(if $(RAW),$(notdir $(patsubst %/,%,$(RAW))),chess)
+CATEGORY ?= $(if $(RAW),$(shell basename '$(RAW)'),chess)
 SEED ?= 0
-PARAMS := category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(abspath $(RAW)))
 comma := ,
+PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpath -m '$(RAW)'))
 WORKERS ?= auto
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -30,7 +30,8 @@ run: $(READY) ## train, explain and use a detector: on the embedded example, or 
 	$(BIN)/kedro run --params '$(PARAMS)'
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name
-	$(BIN)/kedro run --pipelines=inspection --params '$(PARAMS),images=$(abspath $(IMAGES))'
+	$(if $(IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
+	$(BIN)/kedro run --pipelines=inspection --params '$(PARAMS),images=$(shell realpath -m '$(IMAGES)')'
 
 compare: $(READY) ## run a paper's methods side by side on the embedded example
 	$(BIN)/kedro study schneider2022 --categories chess --seeds 0,1
@@ -61,4 +62,4 @@ bench: $(READY) ## measure the hot paths against what the machine can do
 	$(BIN)/python tests/benchmarks/run.py
 
 clean: ## remove results (not the raw images) and the tracking store
-	rm -rf data/0[2-8]_*/*/ mlflow.db mlartifacts docs/_build
+	rm -rf data/0[2-8]_*/*/ mlflow.db mlruns docs/_build

@@ -8,12 +8,15 @@ from functools import wraps
 from typing import Any
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import env_option, split_string
 
 from flawline.checks import FlawlineError
 
 FAILED, INTERRUPTED = 1, 130
+# Kedro's own words on a mistyped pipeline, node or dataset, which it raises as plain errors.
+KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
 FULL_DISK = "Make room and run the same command again."
 
 
@@ -46,14 +49,16 @@ def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def user_error(error: BaseException | None) -> str | None:
-    """Return the message for the user in ``error`` or what caused it: a FlawlineError, or a full disk."""
+    """Return the message for the user in ``error`` or what caused it: a mistake in what was asked, or a full disk."""
+    full = None
     while error is not None:
-        if isinstance(error, FlawlineError):
+        if isinstance(error, FlawlineError | MissingConfigException) or str(error).startswith(KEDRO_SAYS):
             return str(error)
-        if is_full_disk(error):
-            return f"the disk is full ({getattr(error, 'filename', None) or 'data/'}). {FULL_DISK}"
+        full = error if is_full_disk(error) else full  # the innermost knows the file
         error = error.__cause__ or error.__context__
-    return None
+    if full is None:
+        return None
+    return f"the disk is full ({getattr(full, 'filename', None) or 'data/'}). {FULL_DISK}"
 
 
 def is_full_disk(error: BaseException) -> bool:

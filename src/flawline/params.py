@@ -43,8 +43,8 @@ class ComputeParams(Params):
 class SplitParams(Params):
     """Shares of the normal images that are held out of training; the data set's own splits come first."""
 
-    validation: Fraction = 0.1  # early stopping
-    calibration: Fraction = 0.2  # thresholds
+    validation: Rate = 0.1  # early stopping
+    calibration: Rate = 0.2  # thresholds
     test: Fraction = 0.2  # only where the data set has no test split of its own
     seed: Seed = 0  # which images are held out; apart from the run's seed, so that all seeds see the same data
 

@@ -7,7 +7,7 @@ manifest say now."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ class LineageHook:
     def __init__(self) -> None:
         self.project = Path.cwd()
         self.env: str | None = None
+        self.run_id = ""
         self.values: dict[str, Any] = {}
         self.catalog: DataCatalog | None = None
         self.recipes: dict[str, Recipe] = {}
@@ -72,8 +73,11 @@ class LineageHook:
     def after_catalog_created(self, catalog: DataCatalog) -> None:
         self.catalog = catalog
 
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> Generator[None, Any, Any]:
+        """Check before the other hooks, and learn which run they opened: MLflow tells it in this thread only."""
         self.recipes = find_recipes(all_nodes(), self.values)
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
@@ -81,6 +85,9 @@ class LineageHook:
             used |= {name for name in pipeline.all_outputs() if self._is_stored(name)}
         for name in sorted(used & self.recipes.keys()):
             self.check(name, pinned=name in pinned)
+        result = yield
+        self.run_id = current_run()
+        return result
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
@@ -92,7 +99,7 @@ class LineageHook:
     def after_dataset_saved(self, dataset_name: str) -> None:
         dataset = self._dataset(dataset_name)
         if dataset_name in self.recipes and is_stamped(dataset):
-            write_stamp(where(dataset), self.recipes[dataset_name], self.manifest_digest(), current_run())
+            write_stamp(where(dataset), self.recipes[dataset_name], self.manifest_digest(), self.run_id)
 
     def check(self, name: str, *, pinned: bool = False) -> None:
         """Raise StaleError or FlawlineError unless the stored dataset ``name`` is there, whole and up to date.

@@ -17,6 +17,8 @@ class ParametersHook:
         if "category" in runtime:
             check_category(runtime["category"])
         validate_parameters(context.config_loader["parameters"])
+        if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
+            raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
         check_writable(context.project_path / "data")
 
 

@@ -13,11 +13,11 @@ from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.figures import overlay
 from flawline.methods.compute import keep_memory
-from flawline.methods.detector import VERDICTS, Detector, Judgement, judge, regions_above, verdict_row
+from flawline.methods.detector import Detector, Judgement, judge, regions_above, verdict_row
 from flawline.methods.progress import Progress
 from flawline.metrics.regions import Region
 from flawline.params import InspectionParams, ReportingParams
-from flawline.pipelines.reporting.nodes import flatten, split_ends
+from flawline.pipelines.reporting.nodes import count_verdicts, flatten, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
 from flawline.vision.decoding import UnreadableImageError, is_image_like, read_photograph
 from flawline.vision.layouts import check_folder
@@ -105,8 +105,7 @@ def inspection_page(
 
 def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     """Return what the inspection found, in sentences."""
-    counts = verdicts["verdict"].value_counts()
-    lines = [f"{len(verdicts)} images: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS) + "."]
+    lines = [f"{len(verdicts)} images: {count_verdicts(verdicts)}."]
     unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
     lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
     return [*lines, detector.thresholds.reject.promise]

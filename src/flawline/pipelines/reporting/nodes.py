@@ -9,7 +9,7 @@ import pandas as pd
 
 from flawline import __version__
 from flawline.methods.compute import keep_memory
-from flawline.methods.detector import Detector, judge
+from flawline.methods.detector import VERDICTS, Detector, judge
 from flawline.params import InspectionParams, ReportingParams
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.report import Example, MethodResult, Page, render_page
@@ -136,17 +136,21 @@ def make_report(
 
 def found_by(result: MethodResult) -> list[str]:
     """Return what a method found, in sentences."""
-    values = result.metrics
-    normals, defectives = int(values["normals"]), int(values["defectives"])
-    counts = result.verdicts["verdict"].value_counts() if result.verdicts is not None else {}
-    told = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pass", "review", "reject", "not_judged"))
-    lines = [f"{result.method} judged {normals + defectives} test images: {told}."]
-    if defectives:
-        lines.append(f"{defectives - int(values['escapes'])} of {defectives} defective parts were caught.")
-    if normals:
-        lines.append(f"{int(values['overkill'])} of {normals} good parts were rejected.")
+    verdicts = result.verdicts
+    good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
+    lines = [f"{result.method} judged {len(verdicts)} test images: {count_verdicts(verdicts)}."]
+    if len(defective):
+        lines.append(f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught.")
+    if len(good):
+        lines.append(f"{(good == 'reject').sum()} of {len(good)} good parts were rejected.")
     lines.append(result.thresholds["reject"].promise)
     return lines
+
+
+def count_verdicts(verdicts: pd.DataFrame) -> str:
+    """Return how many images got each verdict, in words."""
+    counts = verdicts["verdict"].value_counts()
+    return ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
 
 
 def cautions(manifest: pd.DataFrame, quarantine: pd.DataFrame, results: Sequence[MethodResult]) -> list[str]:
@@ -161,20 +165,18 @@ def cautions(manifest: pd.DataFrame, quarantine: pd.DataFrame, results: Sequence
     return notes
 
 
-SHOWN = ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "overkill", "escapes")
+SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")
 
 
 def summary(category: str, found: Sequence[str], comparison: pd.DataFrame, quarantine: pd.DataFrame) -> str:
     """Return the text that ends a run: a table a method and the sentences of the page."""
     table = comparison.set_index("method").reindex(columns=list(SHOWN)).T.map(_number)
-    unused = [f"{len(quarantine)} files in quarantine."] if len(quarantine) else []
+    unused = [f"{len(quarantine)} file{'s' * (len(quarantine) > 1)} in quarantine."] if len(quarantine) else []
     return "\n".join([f"category {category}", table.to_string(), "", *found, *unused]) + "\n"
 
 
 def _number(value: float) -> str:
-    if pd.isna(value):
-        return "-"
-    return f"{value:.0f}" if float(value).is_integer() and value != 1 else f"{value:.4f}"
+    return "-" if pd.isna(value) else f"{value:.4f}"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

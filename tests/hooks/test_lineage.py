@@ -1,0 +1,140 @@
+"""Stale, half-written or changed results are refused, with the reason and the command; harmless changes are not."""
+
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.hooks.lineage import StaleError, find_recipes, stamp_path
+from flawline.pipeline_registry import register_pipelines
+
+MODELS, OUTPUT = "06_models/chess/seed-0/cae", "07_model_output/chess/seed-0/cae"
+
+
+def test_changed_parameter_of_the_data_is_refused_by_training(finished):
+    with pytest.raises(StaleError) as refused:
+        finished.run("training", **{"registration.color": "rgb"})
+    said = str(refused.value)
+    assert "images is stale: since it was made, registration.color went from 'auto' to 'rgb'" in said
+    assert "kedro run --pipelines=registration --env=smoke --params category=chess,seed=0" in said
+
+
+def test_changed_parameter_of_training_is_refused_by_embedding(finished):
+    with pytest.raises(StaleError, match=r"(?s)cae.train.epochs went from 2 to 3.*kedro run --pipelines=training"):
+        finished.run("embedding", **{"cae.train.epochs": 3})
+
+
+def test_results_of_another_environment_are_refused(finished):
+    with pytest.raises(StaleError, match="went from"):
+        finished.run("reporting", env="local")
+
+
+def test_existing_results_are_not_taken_for_missing_ones_made_by_other_parameters(finished):
+    with pytest.raises(StaleError, match=r"cae.train.epochs went from 2 to 3"):
+        finished.run(options={"only_missing_outputs": True}, **{"cae.train.epochs": 3})
+
+
+def test_the_command_that_is_told_makes_it_right(finished):
+    changed = {"cae.map.smoothing": 1.0}
+    with pytest.raises(StaleError, match=r"--pipelines=embedding"):
+        finished.run("evaluation", **changed)
+    finished.run("embedding,evaluation", **changed)
+
+
+def test_another_manifest_is_refused(project, parts, photographs):
+    own = {"category": "parts", "raw": str(parts)}
+    project.run("ingestion,registration", **own)
+    photographs(parts / "good" / "more", 1, seed=7)
+    project.run("ingestion", **own)
+    with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--pipelines=registration"):
+        project.run("patching", **own)
+    project.run("registration,patching", **own)
+
+
+def test_the_raw_folder_has_to_be_named_only_where_it_is_read(project, parts):
+    project.run("ingestion,registration", category="parts", raw=str(parts))
+    project.run("patching", category="parts")
+    with pytest.raises(FlawlineError, match=r"no folder .*01_raw/parts.*raw=FOLDER"):
+        project.run("registration", category="parts")
+
+
+def test_half_written_entry_is_refused(finished):
+    stamp_path(finished.path / "data" / MODELS / "weights.safetensors").unlink()
+    with pytest.raises(StaleError, match=r"cae.weights \(data/06_models.*is not whole.*--pipelines=training"):
+        finished.run("embedding")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "stage"),
+    [
+        ("cae.scores", f"{OUTPUT}/scores.csv", "evaluation"),
+        ("images", "03_primary/chess/images/index.json", "training"),
+        ("manifest", "02_intermediate/chess/manifest.csv", "registration"),
+    ],
+)
+def test_entry_changed_by_hand_is_refused(finished, name, file, stage):
+    path = finished.path / "data" / file
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(StaleError, match=rf"{name} .*was changed by hand"):
+        finished.run(stage)
+
+
+def test_entry_that_is_gone_is_told_with_the_command(finished):
+    (finished.path / "data" / OUTPUT / "scores.csv").unlink()
+    with pytest.raises(
+        FlawlineError, match=r"cae.scores is not there yet. Make it with: kedro run --pipelines=embedding"
+    ):
+        finished.run("evaluation")
+
+
+def test_number_of_threads_does_not_matter(finished):
+    finished.run("evaluation", **{"compute.threads": 2})
+
+
+def test_older_detector_is_used_when_asked_for_although_parameters_changed(finished, capsys):
+    images = str(finished.path / "data/01_raw/chess/test/good")
+    old = finished.newest(f"{MODELS}/detector.safetensors/*").name
+    finished.run("evaluation", **{"evaluation.target_overkill": 0.05})  # a newer one
+    new = finished.newest(f"{MODELS}/detector.safetensors/*").name
+    assert new > old
+    with pytest.raises(StaleError) as refused:
+        finished.run("inspection", images=images)
+    assert "evaluation.target_overkill went from 0.05 to 0.01" in str(refused.value)
+    assert f"or use it as it is: --load-versions=cae.detector:{new}" in str(refused.value)
+    capsys.readouterr()
+    for version, promise in ((old, "1 % overkill needs"), (new, "5 % overkill needs")):
+        finished.run("inspection", images=images, options={"load_versions": {"cae.detector": version}})
+        assert promise in capsys.readouterr().out
+
+
+def test_broken_detector_is_refused_even_when_asked_for(finished):
+    path = finished.newest(f"{MODELS}/detector.safetensors/*/detector.safetensors")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(StaleError, match="is not whole"):
+        finished.run("inspection", images="data/01_raw/chess/test/good",
+                     options={"load_versions": {"cae.detector": path.parent.name}})  # fmt: skip
+
+
+def test_unknown_version_is_told(finished):
+    with pytest.raises(FlawlineError, match=r"cae.detector is not there yet"):
+        finished.run(
+            "inspection", images="data", options={"load_versions": {"cae.detector": "2020-01-01T00.00.00.000Z"}}
+        )
+
+
+def test_recipes_go_all_the_way_up():
+    values = {
+        "category": "a",
+        "ingestion.layout": "auto",
+        "cae.train.epochs": 3,
+        "cae.map.smoothing": 1,
+        "compute.threads": 1,
+    }
+    nodes = [node for pipeline in register_pipelines().values() for node in pipeline.nodes]
+    recipes = find_recipes(nodes, values)
+    assert recipes["manifest"].params == {"category": "a", "ingestion.layout": "auto"}
+    assert recipes["cae.weights"].params == {"category": "a", "ingestion.layout": "auto", "cae.train.epochs": 3}
+    assert recipes["cae.scores"].params.keys() == values.keys() - {"compute.threads"}
+    assert {name: recipes[name].stage for name in ("images", "cae.weights", "cae.scores", "cae.detector")} == {
+        "images": "registration", "cae.weights": "training", "cae.scores": "embedding", "cae.detector": "evaluation",
+    }  # fmt: skip
+    assert not recipes["manifest"].on_manifest
+    assert all(recipes[name].on_manifest for name in ("images", "cae.weights", "cae.detector", "report"))

@@ -1,0 +1,177 @@
+"""What MLflow knows of a run: who, from what, how it went, and a model that can be served."""
+
+import socket
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from time import monotonic
+
+import kedro
+import mlflow
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.hooks import tracking
+from flawline.hooks.lineage import read_stamp
+from flawline.hooks.tracking import check_server, in_project
+from flawline.methods.detector import load_detector
+from flawline.serving import judge_bytes
+
+
+@pytest.fixture
+def runs(finished_once):
+    """The parent run and its child."""
+    both = finished_once.mlflow_runs()
+    assert len(both) == 2
+    return sorted(both, key=lambda run: "method" in run.data.tags)
+
+
+def test_a_run_and_below_it_a_run_for_the_method(runs):
+    parent, child = runs
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+
+
+def test_tags_say_who_and_what(runs):
+    parent, child = runs
+    for run in runs:
+        assert run.data.tags["category"] == "chess"
+        assert run.data.tags["seed"] == "0"
+        assert run.data.tags["kedro_version"] == kedro.__version__
+        assert run.data.tags["git_sha"] == "unknown"  # the temporary project is no checkout
+    assert parent.data.tags["methods"] == "cae"
+    assert child.data.tags["method"] == "cae"
+
+
+def test_parameters_are_flat(runs):
+    parent, child = runs
+    assert parent.data.params["cae.train.epochs"] == child.data.params["cae.train.epochs"] == "2"
+    assert parent.data.params["ingestion.splits.calibration"] == "0.2"
+    assert "ingestion.splits.calibration" not in child.data.params
+    assert not any(value.startswith("{") for value in parent.data.params.values())
+
+
+def test_a_step_for_every_epoch(finished_once, runs):
+    history = finished_once.load("cae.history")
+    for name in ("train_loss", "validation_loss"):
+        logged = finished_once.client.get_metric_history(runs[1].info.run_id, name)
+        assert [(metric.step, metric.value) for metric in logged] == list(
+            zip(history["epoch"], history[name], strict=True)
+        )
+
+
+def test_metrics_are_those_that_are_stored(finished_once, runs):
+    parent, child = runs
+    for name, value in finished_once.load("cae.metrics")["values"].items():
+        assert child.data.metrics[name] == pytest.approx(value)
+        assert parent.data.metrics[f"cae.{name}"] == pytest.approx(value)
+
+
+def test_data_are_named_with_a_digest_of_the_images(runs):
+    (data,) = runs[0].inputs.dataset_inputs
+    assert data.dataset.name == "chess"
+    assert len(data.dataset.digest) == 16
+    assert '"num_rows": 20' in data.dataset.profile
+
+
+def test_report_and_figures_are_kept(finished_once, runs):
+    client, (parent, child) = finished_once.client, runs
+    assert {"report.html", "summary.txt", "comparison.csv", "quarantine.csv"} <= {
+        each.path for each in client.list_artifacts(parent.info.run_id)
+    }
+    figures = {each.path for each in client.list_artifacts(child.info.run_id, "figures")}
+    assert figures == {f"figures/{name}.png" for name in ("histogram", "history", "roc", "pr")}
+
+
+def test_system_metrics_are_on(finished_once):
+    assert mlflow.environment_variables.MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get()
+
+
+def test_stamp_and_run_name_each_other(finished_once, runs):
+    path = finished_once.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")
+    assert read_stamp(path)["run"] == runs[0].info.run_id
+    assert runs[1].data.tags["detector_version"] == path.parent.name
+
+
+def test_logged_model_judges_its_example_as_the_detector_does(finished_once, runs):
+    mlflow.set_tracking_uri(f"sqlite:///{finished_once.path / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model(f"runs:/{runs[1].info.run_id}/detector")
+    assert model.metadata.signature.inputs.input_names() == ["image"]
+    assert model.metadata.signature.outputs.input_names() == ["score", "threshold", "verdict", "reason"]
+    example = model.input_example
+    said = model.predict(example)
+    path = finished_once.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")
+    wanted = judge_bytes(load_detector(path), example["image"].iloc[0])
+    assert said["verdict"].tolist() == [wanted.verdict]
+    assert said["score"].tolist() == pytest.approx([wanted.score])
+
+
+def test_logged_model_says_why_it_cannot_judge(finished_once, runs):
+    mlflow.set_tracking_uri(f"sqlite:///{finished_once.path / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model(f"runs:/{runs[1].info.run_id}/detector")
+    example = model.input_example
+    example["image"] = [b"no image"]
+    assert model.predict(example)["verdict"].tolist() == ["not_judged"]
+
+
+def test_failed_run_is_marked_with_its_children(finished, monkeypatch):
+    def boom(*_, **__):
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.pipelines.training.nodes.fit", boom)
+        with pytest.raises(RuntimeError, match="boom"):
+            finished.run("training")
+    newest = [run for run in finished.mlflow_runs() if run.info.status != "FINISHED"]
+    assert [run.info.status for run in newest] == ["FAILED", "FAILED"]
+    assert mlflow.active_run() is None
+    finished.run("training")
+    assert [run.info.status for run in finished.mlflow_runs()].count("FINISHED") == 4
+
+
+def test_server_that_is_not_there_stops_the_run_before_any_work(project):
+    uri = project.path / "conf/base/mlflow.yml"
+    before = uri.read_text()
+    project.edit("base/mlflow.yml", **{"server.mlflow_tracking_uri": "http://127.0.0.1:9"})
+    start = monotonic()
+    with pytest.raises(FlawlineError, match=r"the MLflow server http://127.0.0.1:9 does not answer.*refused.*Start it"):
+        project.run("ingestion")
+    assert monotonic() - start < 5
+    assert not list((project.path / "data").iterdir())
+    uri.write_text(before)
+    project.run("ingestion")
+
+
+def test_server_that_takes_calls_but_never_answers(monkeypatch):
+    monkeypatch.setattr(tracking, "PATIENCE", 0.2)
+    silent = socket.create_server(("127.0.0.1", 0))
+    with closing(silent), pytest.raises(FlawlineError, match="does not answer"):
+        check_server(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("code", [200, 401, 404])
+def test_server_that_answers(code):
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(code)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        check_server(f"http://127.0.0.1:{server.server_port}")
+
+
+def test_tracking_file_lies_in_the_project_from_wherever_the_command_is_run(project, monkeypatch):
+    (project.path / "notes").mkdir()
+    monkeypatch.chdir(project.path / "notes")
+    project.run("ingestion")
+    assert not list((project.path / "notes").iterdir())
+    assert len(project.mlflow_runs()) == 1
+
+
+@pytest.mark.parametrize("uri", ["http://example:5000", "sqlite:////srv/mlflow.db", "postgresql://host/db", ""])
+def test_other_places_are_left_as_they_are(uri, tmp_path):
+    assert in_project(uri, tmp_path) == uri

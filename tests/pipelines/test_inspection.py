@@ -1,0 +1,149 @@
+"""Tomorrow's images judged: every file gets its row, and what could not be judged is never a pass."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flawline.checks import FlawlineError
+
+COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area"]
+WHOLE = [{"y": 0, "x": 0, "height": 96, "width": 96}]
+
+
+@pytest.fixture
+def new_images(finished, tmp_path):
+    """Good and defective boards, nested, beside a corrupt file, a wrong size and a text."""
+    folder, raw = tmp_path / "monday", finished.path / "data/01_raw/chess/test"
+    shutil.copytree(raw / "good", folder / "line 1" / "shift a")
+    shutil.copytree(raw / "deformed", folder / "line 2")
+    whole = (raw / "good" / "000.png").read_bytes()
+    (folder / "corrupt.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (40, 50)).save(folder / "small.png")
+    (folder / "notes.txt").write_text("shift a was late")
+    return folder
+
+
+def inspect(project, folder, **params):
+    project.run("inspection", images=str(folder), **params)
+    return project.load("verdicts", images=str(folder))
+
+
+def test_every_image_gets_its_row_and_the_exit_code_tells_of_the_unjudged(finished, new_images, capsys):
+    with pytest.raises(SystemExit) as ended:
+        inspect(finished, new_images)
+    assert ended.value.code == 3
+    verdicts = finished.load("verdicts").set_index("image", drop=False)
+    assert verdicts.columns.tolist() == COLUMNS
+    assert len(verdicts) == 8
+    for name, wanted in (
+        ("corrupt.png", "damaged"),
+        ("small.png", "has 50 x 40 pixels; the detector learned from 96 x 96"),
+    ):
+        assert verdicts.loc[name, "verdict"] == "not_judged"
+        assert wanted in verdicts.loc[name, "reason"]
+        assert np.isnan(verdicts.loc[name, "score"])
+    judged = verdicts[verdicts["verdict"] != "not_judged"]
+    assert set(judged["verdict"]) <= {"pass", "review", "reject"}
+    assert len(judged) == 6
+    for name, row in judged.iterrows():
+        assert row["sha256"] == hashlib.sha256((new_images / name).read_bytes()).hexdigest()
+    said = capsys.readouterr().out
+    assert "8 images: " in said
+    assert "2 not_judged" in said
+    assert "verdicts: data/08_reporting/chess/seed-0/inspection/verdicts.csv/" in said
+
+
+def test_pictures_and_page_are_made_of_what_was_judged(finished, new_images):
+    with pytest.raises(SystemExit):
+        inspect(finished, new_images)
+    folder = finished.newest("08_reporting/chess/seed-0/inspection/overlays/*/overlays")
+    pictures = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert pictures == sorted(
+        [f"line 1/shift a/{i:03d}.png" for i in range(2)] + [f"line 2/{i:03d}.png" for i in range(4)]
+    )
+    with Image.open(folder / pictures[0]) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+    page = finished.newest("08_reporting/chess/seed-0/inspection/report.html/*/report.html").read_text()
+    assert "corrupt.png" in page
+    assert "small.png" in page
+
+
+def test_images_judged_again_score_as_in_the_evaluation(finished):
+    verdicts = inspect(finished, finished.path / "data/01_raw/chess/test")
+    known = finished.load("cae.verdicts")
+    assert verdicts["image"].tolist() == [name.removeprefix("test/") for name in known["image"]]
+    np.testing.assert_allclose(verdicts["score"], known["score"], rtol=1e-3)  # maps are float16
+    assert verdicts["verdict"].tolist() == known["verdict"].tolist()
+
+
+def test_target_overkill_moves_the_threshold_without_training(finished):
+    weights = finished.newest("06_models/chess/seed-0/cae/weights.safetensors")
+    before = weights.stat().st_mtime_ns
+    scores = finished.load("cae.scores")
+    calibration = np.sort(scores.loc[scores["split"] == "calibration", "score"])
+    folder = finished.path / "data/01_raw/chess/test/good"
+    for target, kth in ((0.1, 9), (0.5, 5)):  # k = ceil((9 + 1)(1 - target))
+        verdicts = inspect(finished, folder, **{"inspection.target_overkill": target})
+        limits = verdicts.loc[verdicts["verdict"] != "review", "threshold"]
+        np.testing.assert_allclose(limits, calibration[kth - 1])
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_regions_that_are_ignored_or_too_small_are_no_defects(finished):
+    folder, strict = finished.path / "data/01_raw/chess/test", {"inspection.target_overkill": 0.9}
+    assert (inspect(finished, folder, **strict)["verdict"] == "reject").any()
+    large = inspect(finished, folder, **strict, **{"inspection.min_area": 96 * 96 + 1})
+    assert (large["verdict"] == "pass").all()
+    assert large["reason"].str.contains("no region of at least 9217 pixels").any()
+    corner = [{"y": 0, "x": 0, "height": 48, "width": 96}]
+    lower_half = inspect(finished, folder, **strict, **{"inspection.ignore": corner})
+    assert (lower_half["y"].dropna() >= 48).all()
+
+
+def test_areas_are_also_told_in_millimetres(finished):
+    folder = finished.path / "data/01_raw/chess/test"
+    strict = {"inspection.target_overkill": 0.9, "inspection.mm_per_pixel": 0.1}
+    verdicts = inspect(finished, folder, **strict, **{"inspection.min_area": 0.05})
+    found = verdicts.dropna(subset="area")
+    assert len(found)
+    np.testing.assert_allclose(found["area_mm2"], found["area"] / 100)
+    assert (found["area"] >= 5).all()  # 0.05 mm^2 are five pixels of 0.1 mm
+
+
+def test_ignored_region_outside_the_image_is_refused(finished):
+    with pytest.raises(FlawlineError, match=r"inspection.ignore: the region .* does not fit an image of 96 x 96"):
+        inspect(finished, finished.path / "data/01_raw/chess/test/good",
+                **{"inspection.ignore": [{"y": 90, "x": 0, "height": 10, "width": 10}]})  # fmt: skip
+
+
+def test_folder_of_one_image(finished, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(finished.path / "data/01_raw/chess/test/good/000.png", tmp_path / "one")
+    assert len(inspect(finished, tmp_path / "one")) == 1
+
+
+def test_missing_folder(finished, tmp_path):
+    with pytest.raises(FlawlineError, match=r"no folder .*tuesday"):
+        inspect(finished, tmp_path / "tuesday")
+
+
+def test_folder_without_images(finished, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("no image")
+    with pytest.raises(FlawlineError, match=r"texts holds no image among its 1 files"):
+        inspect(finished, tmp_path / "texts")
+
+
+def test_images_not_given(finished):
+    with pytest.raises(FlawlineError, match=r"give it as --params images=FOLDER,category=NAME"):
+        finished.run("inspection")
+
+
+def test_detector_not_made_yet(project, tmp_path):
+    with pytest.raises(
+        FlawlineError, match=r"cae.detector is not there yet. Make it with: kedro run --pipelines=evaluation"
+    ):
+        project.run("inspection", images=str(tmp_path))

@@ -1,0 +1,118 @@
+"""The whole line, from a raw folder to the page: stage by stage, from the middle, again, on other data."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+DATA = "ingestion,registration,defect_injection"
+STAGES = (
+    "ingestion",
+    "registration",
+    "defect_injection",
+    "patching",
+    "training",
+    "embedding",
+    "evaluation",
+    "reporting",
+)
+RESULTS = "07_model_output/chess/seed-0/cae/"
+
+
+def assert_same_results(project, other, *, seed=0):
+    for name in ("cae.scores", "cae.history", "comparison", "cae.verdicts"):
+        pd.testing.assert_frame_equal(project.load(name, seed=seed), other.load(name, seed=seed), check_exact=True)
+    assert_same_weights(project.load("cae.weights", seed=seed), other.load("cae.weights", seed=seed))
+    maps, others = project.load("cae.maps", seed=seed), other.load("cae.maps", seed=seed)
+    assert maps.digest == others.digest
+
+
+def assert_same_weights(weights, others):
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_stages_one_by_one_make_what_the_whole_line_makes(project, finished_once):
+    for stage in STAGES:
+        project.run(stage)
+    assert_same_results(project, finished_once)
+
+
+def test_from_nodes_goes_on_with_what_is_stored(finished, finished_once):
+    for path in (finished.path / "data" / RESULTS).iterdir():
+        if path.is_file():
+            path.unlink()
+    finished.run(options={"from_nodes": ["cae.map_images"]})
+    assert_same_results(finished, finished_once)
+
+
+def test_a_papers_pipeline_makes_what_the_main_job_makes(project, finished_once):
+    project.run("schneider2022")
+    assert_same_results(project, finished_once)
+    assert not (project.path / "data/03_primary/chess/pseudo_images").exists()
+
+
+def test_another_seed_makes_other_weights_from_the_same_data(finished):
+    finished.run("patching,training,embedding", seed=1)
+    weights, others = finished.load("cae.weights"), finished.load("cae.weights", seed=1)
+    assert any(not torch.equal(weights[name], others[name]) for name in weights)
+    scores, other_scores = finished.load("cae.scores"), finished.load("cae.scores", seed=1)
+    assert scores["image"].tolist() == other_scores["image"].tolist()
+    assert not np.allclose(scores["score"], other_scores["score"], rtol=1e-9)
+
+
+def test_pseudo_defects_lie_in_copies_of_the_normal_calibration_images(finished_once):
+    manifest, made = finished_once.load("manifest"), finished_once.load("pseudo_defects")
+    calibration = manifest.loc[manifest["split"] == "calibration", "image"]
+    assert set(made["image"]) == set(calibration)
+    masks = finished_once.load("pseudo_masks")
+    assert len(made) == len(masks) == 2 * len(calibration)
+    assert all(mask.any() for mask in masks)
+
+
+def test_good_images_only_run_whole_and_say_what_cannot_be_known(project, tmp_path, photographs, capsys):
+    photographs(tmp_path / "good-parts" / "good", 8)
+    project.run(category="nuts", raw=str(tmp_path / "good-parts"))
+    metrics = project.load("cae.metrics", category="nuts")
+    for name in ("image_auroc", "pixel_auroc", "aupro"):
+        assert name not in metrics["values"]
+        assert "defective" in metrics["absent"][name]
+    page = project.newest("08_reporting/nuts/seed-0/report.html/*/report.html").read_text()
+    assert "There is no defective image" in page
+    assert "category nuts" in capsys.readouterr().out
+
+
+def test_own_folder_with_masks_runs_whole(project, parts, capsys):
+    project.run(category="parts", raw=str(parts))
+    metrics = project.load("cae.metrics", category="parts")["values"]
+    assert {"image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_iou"} <= metrics.keys()
+    assert metrics["defectives"] == 2
+    said = capsys.readouterr().out
+    assert "page: data/08_reporting/parts/seed-0/report.html/" in said
+
+
+def test_only_missing_outputs_makes_what_is_missing(finished, finished_once):
+    (finished.path / "data" / RESULTS / "scores.csv").unlink()
+    finished.run(options={"only_missing_outputs": True})
+    assert_same_results(finished, finished_once)
+
+
+@pytest.mark.parametrize("name", ["cae.weights", "cae.maps", "cae.scores", "images", "manifest", "comparison"])
+def test_every_result_has_a_stamp_with_the_run_that_made_it(finished_once, name):
+    from flawline.hooks.lineage import read_stamp, where
+
+    with finished_once.session() as session:
+        path = where(session.load_context().catalog.get(name))
+    parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
+    assert read_stamp(path)["run"] == parent.info.run_id
+
+
+def test_threads_make_what_one_thread_makes_and_their_stamps_name_the_run(finished, finished_once):
+    from kedro.runner import ThreadRunner
+
+    finished.run("embedding,evaluation", options={"runner": ThreadRunner(max_workers=2)})
+    assert_same_results(finished, finished_once)
+    stamp = finished.path / "data" / RESULTS / "scores.csv.stamp.json"
+    assert json.loads(stamp.read_text())["run"] in {run.info.run_id for run in finished.mlflow_runs()}

@@ -1,0 +1,143 @@
+"""The commands as a user types them: exit codes, what is printed, and what survives Ctrl-C and kill -9."""
+
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from flawline.cli import cli
+
+LONG = {"cae.train.epochs": 5, "cae.patches.per_epoch": 512}
+TYPED = "cae.train.epochs=5,cae.patches.per_epoch=512"
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(cli, [*arguments, "--env=smoke"])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def unbroken(finished_once, tmp_path_factory):
+    """The weights of a training that nothing interrupted."""
+    copy = shutil.copytree(finished_once.path, tmp_path_factory.mktemp("unbroken") / "project")
+    project = type(finished_once)(copy)
+    project.run("training", **LONG)
+    return project.load("cae.weights", **LONG)
+
+
+def stop_in_training(project, number):
+    """Start a training in another process and send it a signal in its third epoch; return (exit code, output)."""
+    with project.start("run", "--env=smoke", "--pipelines=training", f"--params={TYPED}") as process:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "epoch    2" in line:
+                process.send_signal(number)
+                break
+        rest, _ = process.communicate(timeout=60)
+    return process.returncode, "".join(said) + rest
+
+
+def assert_goes_on(project, unbroken):
+    folder = project.path / "data/06_models/chess/seed-0/cae"
+    assert (folder / "checkpoint.safetensors").is_file()
+    project.run("training", **LONG)
+    weights = project.load("cae.weights", **LONG)
+    assert weights.keys() == unbroken.keys()
+    assert all(torch.equal(weights[name], unbroken[name]) for name in weights)
+    assert not list(folder.glob("checkpoint.safetensors*"))
+
+
+def unfinished(project):
+    return {run.info.status for run in project.mlflow_runs() if run.info.status != "FINISHED"}
+
+
+def test_ctrl_c_in_training_is_told_marked_and_taken_up_again(finished, unbroken):
+    code, said = stop_in_training(finished, signal.SIGINT)
+    assert code == 130, said
+    assert "Interrupted. Run the same command again: training goes on where it was." in said
+    assert "Traceback" not in said
+    killed = [run for run in finished.mlflow_runs() if run.info.status == "KILLED"]
+    assert len(killed) == 2
+    assert unfinished(finished) == {"KILLED"}
+    assert_goes_on(finished, unbroken)
+
+
+def test_kill_9_in_training_then_again_gives_what_an_unbroken_run_gives(finished, unbroken):
+    code, said = stop_in_training(finished, signal.SIGKILL)
+    assert code == -signal.SIGKILL, said
+    assert_goes_on(finished, unbroken)
+    history = finished.load("cae.history", **LONG)
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_mistake_is_told_without_a_traceback_from_a_folder_below_the_project(finished):
+    folder = finished.path / "my notes"
+    folder.mkdir()
+    code, said = finished.kedro(
+        "run", "--params=cae.trian.epochs=5", cwd=folder, env={**os.environ, "KEDRO_ENV": "smoke"}
+    )
+    assert code == 1
+    assert "Error: parameters are not valid:\n  cae.trian: no such parameter (did you mean 'train'?)" in said
+    assert "Traceback" not in said
+    assert not list(folder.iterdir())
+
+
+def test_good_run_ends_with_the_table_and_the_page(finished):
+    code, said = invoke("run", "--pipelines=reporting")
+    assert code == 0
+    assert "category chess" in said
+    assert "cae judged 6 test images" in said
+    assert "page: data/08_reporting/chess/seed-0/report.html/" in said
+
+
+def test_unjudged_image_is_exit_code_3(finished, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "broken.png").write_bytes(b"")
+    code, said = invoke("run", "--pipelines=inspection", f"--params=images={tmp_path / 'new'}")
+    assert code == 3
+    assert "not judged: broken.png is empty (0 bytes)" in said
+
+
+def test_stale_result_is_exit_code_1(finished):
+    code, said = invoke("run", "--pipelines=embedding", "--params=cae.train.epochs=9")
+    assert code == 1
+    assert "Error: cae.weights is stale: since it was made, cae.train.epochs went from 2 to 9." in said
+
+
+def test_study_from_the_command_line(finished):
+    code, said = invoke("study", "schneider2022", "--categories=chess", "--seeds=0")
+    assert code == 0
+    assert "[1/1] chess, seed 0: done before" in said
+    assert "comparison: " in said
+
+
+@pytest.mark.parametrize("seeds", ["abc", "-1", "0,1.5"])
+def test_study_seeds_that_are_no_numbers(finished, seeds):
+    code, said = invoke("study", "schneider2022", "--categories=chess", f"--seeds={seeds}")
+    assert code == 1
+    assert "a seed must be a whole number from 0, got" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pipelines=trainig"], "Did you mean one of these instead?\n    training"),
+        (["--from-nodes=trian"], "Pipeline does not contain nodes named ['trian']"),
+        (["--pipelines=inspection", "--load-versions=cae.detecto:1"], "[cae.detecto] are not found in the catalog"),
+    ],
+)
+def test_mistyped_names_are_told_without_a_traceback(finished, arguments, message):
+    code, said = invoke("run", *arguments)
+    assert code == 1
+    assert said.startswith("Error: ")
+    assert message in said
+
+
+def test_unknown_environment_is_told_without_a_traceback(finished):
+    result = CliRunner().invoke(cli, ["run", "--env=nope"])
+    assert result.exit_code == 1
+    assert "Error: Given configuration path" in result.output

@@ -1,0 +1,43 @@
+"""The line on inspection images that nobody on the project made."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flawline.vision.manifest import count_images
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "mvtec"
+pytestmark = pytest.mark.real_data
+
+
+@pytest.mark.parametrize(
+    ("category", "good", "test_good", "defective"), [("bottle", 209, 20, 63), ("toothbrush", 48, 12, 30)]
+)
+def test_mvtec_category_is_ingested_and_registered_whole(project, category, good, test_good, defective):
+    project.run("ingestion,registration", category=category, raw=str(DATA / category))
+    manifest = project.load("manifest", category=category)
+    counts = count_images(manifest).set_index("split")
+    assert counts.loc[["train", "validation", "calibration"], "normal"].sum() == good
+    assert (counts.loc[["train", "validation", "calibration"], "normal"] > 0).all()
+    assert counts.loc["test"].tolist() == [test_good, defective]
+    assert project.load("quarantine", category=category).empty
+    images, masks = project.load("images", category=category), project.load("masks", category=category)
+    assert set(images.shapes) == {(3, 256, 256)}
+    assert [mask.size > 0 for mask in masks] == (manifest["label"] == 1).tolist()
+
+
+def test_first_images_of_a_category_go_through_the_line(project, tmp_path):
+    folder = tmp_path / "bottles"
+    for source, target, count in (
+        ("train/good", "good", 7), ("test/broken_large", "broken", 2), ("ground_truth/broken_large", "masks/broken", 2)
+    ):  # fmt: skip
+        (folder / target).mkdir(parents=True)
+        for path in sorted((DATA / "bottle" / source).iterdir())[:count]:
+            shutil.copy(path, folder / target)
+    project.run(
+        "schneider2022", category="bottles", raw=str(folder), **{"cae.patches.size": 64, "cae.patches.stride": 64}
+    )
+    values = project.load("cae.metrics", category="bottles")["values"]
+    assert (values["normals"], values["defectives"]) == (1, 2)
+    assert 0 <= values["aupro"] <= 1
