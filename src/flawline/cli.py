@@ -4,19 +4,21 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any
 
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import env_option, split_string
+from kedro.framework.cli.utils import _split_params, env_option, split_string
 
 from flawline.checks import FlawlineError
 
 FAILED, INTERRUPTED = 1, 130
 # Kedro's own words on a mistyped pipeline, node or dataset, which it raises as plain errors.
 KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
+AS_TYPED = ("category", "raw", "images")
 FULL_DISK = "Make room and run the same command again."
 
 
@@ -68,7 +70,24 @@ def is_full_disk(error: BaseException) -> bool:
     return any(words in str(error) for words in (os.strerror(errno.ENOSPC), "database or disk is full"))
 
 
-run = click.Command("run", params=kedro_run.params, callback=user_errors(kedro_run.callback), help=kedro_run.help)
+def keep_text(context: click.Context, option: click.Parameter, value: Any) -> dict[str, Any]:
+    """Parse --params as Kedro does, but leave names and folders as they were typed: category 007 is not 7."""
+    params = _split_params(context, option, value)
+    for item in value.split(",") if isinstance(value, str) else ():
+        key, _, text = item.partition("=" if "=" in item else ":")
+        if key.strip() in AS_TYPED:
+            params[key.strip()] = text.strip()
+    return params
+
+
+def run_options() -> list[click.Parameter]:
+    """Return the options of ``kedro run`` with our reading of --params."""
+    options = [copy(option) for option in kedro_run.params]
+    next(option for option in options if option.name == "params").callback = keep_text
+    return options
+
+
+run = click.Command("run", params=run_options(), callback=user_errors(kedro_run.callback), help=kedro_run.help)
 cli.add_command(run)
 
 

@@ -35,7 +35,7 @@ class Params(BaseModel):
 class ComputeParams(Params):
     """Where the work runs. Never part of a digest: it may change a result's last bits, not its meaning."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     threads: PositiveInt | Literal["auto"] = "auto"  # auto: measured once on this machine, then remembered
 
 
@@ -57,7 +57,7 @@ class SplitParams(Params):
 
 
 class IngestionParams(Params):
-    layout: Literal["auto", "mvtec", "folders"] = "auto"
+    layout: Literal["auto", "mvtec", "folders"] = "auto"  # how the raw folder is ordered; auto: look
     good: Names = ("good", "ok", "normal")  # folder names, in any case, that hold normal images
     splits: SplitParams = SplitParams()
     max_pixels: PositiveInt = 200_000_000  # an image whose header promises more is quarantined undecoded
@@ -163,17 +163,17 @@ class PatchParams(Params):
 class TrainParams(Params):
     """The one training procedure (Adam), for every method that trains by gradient."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt = 32
+    epochs: PositiveInt  # rounds of patches.per_epoch random windows each
+    batch_size: PositiveInt = 32  # patches in a step
     learning_rate: PositiveFloat = 1e-3
     patience: PositiveInt | None = None  # epochs without a better validation loss before stopping; null: never
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16-mixed: faster where the processor has bfloat16
 
 
 class CAEModelParams(Params):
     """Schneider 2022, Tables 2 and 3."""
 
-    encoder: Literal["synthetic", "industrial"] = "synthetic"
+    encoder: Literal["synthetic", "industrial"] = "synthetic"  # column of Table 2
     latent_size: PositiveInt = 100  # n_z
     hidden_size: PositiveInt = 1024  # r
 
@@ -223,7 +223,7 @@ class IgnoreRegion(Params):
 
 class InspectionParams(Params):
     target_overkill: Rate | None = None  # null: as the detector was calibrated
-    ignore: tuple[IgnoreRegion, ...] = ()
+    ignore: tuple[IgnoreRegion, ...] = ()  # rectangles that are never judged
     min_area: NonNegativeFloat = 0  # smaller regions are no defects; mm^2 where mm_per_pixel is given, else pixels
     mm_per_pixel: PositiveFloat | None = None
     max_pixels: PositiveInt = 200_000_000
@@ -236,7 +236,7 @@ class ReportingParams(Params):
 class Parameters(Params):
     """The whole tree of parameters, as conf/<env>/parameters and ``--params`` give it."""
 
-    category: str
+    category: str  # one product; names its folders below data/
     seed: Seed
     raw: str | None = None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None = None  # folder of new images for inspection

@@ -109,6 +109,7 @@ class LineageHook:
         if not is_stamped(dataset):
             return
         again = f"Make it with: kedro run --pipelines={recipe.stage}{self._which()}"
+        line = f"Run the line again: kedro run{self._which()}"
         try:
             path = where(dataset)
         except VersionNotFoundError:
@@ -122,8 +123,7 @@ class LineageHook:
             changes = self.changes(recipe, stamp)
             if changes:
                 raise StaleError(
-                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n{again}, and the stages after it"
-                    f"{self._pin_hint(name, dataset)}."
+                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n{line}{self._pin_hint(name, dataset)}."
                 )
 
     def changes(self, recipe: Recipe, stamp: Mapping[str, Any]) -> list[str]:
@@ -170,7 +170,7 @@ class LineageHook:
     def _pin_hint(name: str, dataset: Any) -> str:
         if not is_versioned(dataset):
             return ""
-        return f"; or use it as it is: --load-versions={name}:{dataset.resolve_load_version()}"
+        return f"\nOr use it as it is: --load-versions={name}:{dataset.resolve_load_version()}"
 
 
 def current_run() -> str:
@@ -210,8 +210,9 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of every single parameter that a node reads."""
-    names = [name.removeprefix("params:") for name in node.inputs
+    """Return the value of every single parameter that a node reads; of the examples, only the category's own."""
+    own = {"params:examples": f"params:examples.{values.get('category')}"}
+    names = [own.get(name, name).removeprefix("params:") for name in node.inputs
              if name.startswith("params:") and name not in NO_MATTER]  # fmt: skip
     return {key: value for key, value in values.items()
             for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip

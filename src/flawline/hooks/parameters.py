@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
 from flawline.params import check_category, validate_parameters
+from flawline.vision.registration import check_space, common_channels
 
 
 class ParametersHook:
@@ -19,7 +22,14 @@ class ParametersHook:
         validate_parameters(context.config_loader["parameters"])
         if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
             raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
-        check_writable(context.project_path / "data")
+        self.data = context.project_path / "data"
+        check_writable(self.data)
+
+    @hook_impl
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
+        if "images" in node.outputs:  # the one node that writes what raw photographs take in memory
+            manifest, registration = inputs["manifest"], inputs["params:registration"]
+            check_space(self.data, manifest, common_channels(manifest, registration.color))
 
 
 def check_writable(folder: Path) -> None:

@@ -3,13 +3,17 @@
 Extends kedro-mlflow's hook, which opens and closes the run by conf/mlflow.yml. What it adds goes through MlflowClient
 with explicit run ids, since MLflow's active run belongs to a thread."""
 
+import hashlib
 import logging
 import os
+import socket
 import subprocess
 import time
 import warnings
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from http.client import HTTPException
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -47,6 +51,7 @@ from flawline.vision.decoding import encode_png
 PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one
 PATIENCE = 5.0  # seconds to wait for a tracking server
 SERVING = Path(__file__).parents[1] / "serving.py"
+MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "verdicts", "inspection_report", "pseudo_defects")
 
@@ -79,6 +84,7 @@ class TrackingHook(MlflowHook):
         if PARENT.get():
             tags["mlflow.parentRunId"] = str(PARENT.get())
         self._log(self.run_id, params=self.params, tags=tags)
+        self._close_dead()
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -149,6 +155,14 @@ class TrackingHook(MlflowHook):
             self.client.set_terminated(run_id, status)
         self.children = {}
 
+    def _close_dead(self) -> None:
+        """Mark runs that were killed: this run holds the category's lock, so no other of this project is alive."""
+        mine = f"tags.category = '{self.params['category']}' and tags.project = '{project_id(self.project)}'"
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        for run in self.client.search_runs([experiment], f"{mine} and status = 'RUNNING'"):
+            if run.info.run_id != self.run_id:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
     def _tags(self) -> dict[str, str]:
         return {
             "category": str(self.params["category"]),
@@ -156,6 +170,7 @@ class TrackingHook(MlflowHook):
             "kedro_version": kedro.__version__,
             "flawline_version": __version__,
             "git_sha": git_sha(self.project),
+            "project": project_id(self.project),
         }
 
     def _log(
@@ -171,9 +186,10 @@ class TrackingHook(MlflowHook):
         self.client.log_batch(
             run_id,
             metrics=[Metric(key, float(value), now, step) for key, value in (metrics or {}).items()],
-            params=[Param(key, str(value)[:LONGEST]) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
+        for some in batched((params or {}).items(), MOST_PARAMS):
+            self.client.log_batch(run_id, params=[Param(key, str(value)[:LONGEST]) for key, value in some])
 
     def _log_data(self, manifest: pd.DataFrame) -> None:
         if getattr(self, "_data_logged_to", None) == self.run_id:
@@ -217,6 +233,13 @@ class TrackingHook(MlflowHook):
         self.client.set_tag(self.children[method], "detector_version", path.parent.name)
 
 
+def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """Yield ``items`` in lists of at most ``count``."""
+    waiting = iter(items)
+    while some := list(islice(waiting, count)):
+        yield some
+
+
 def signature() -> mlflow.models.ModelSignature:
     """Return the served model's signature: an image file's bytes in; score, threshold, verdict and reason out."""
     from mlflow.types import ColSpec, Schema
@@ -245,7 +268,12 @@ def in_project(uri: str, project: Path) -> str:
 def set_tracking_uri(context: KedroContext, uri: str) -> None:
     """Let kedro-mlflow, which reads conf/mlflow.yml by itself, see ``uri`` there."""
     settings = context.config_loader["mlflow"]
-    context.config_loader["mlflow"] = {**settings, "server": {**settings.get("server", {}), "mlflow_tracking_uri": uri}}
+    settings = {**settings, "server": {**settings.get("server", {}), "mlflow_tracking_uri": uri}}
+    if not uri.startswith("http"):  # a server keeps files itself; a file of the project keeps them in the project
+        experiment = settings["tracking"]["experiment"]
+        kept = {"create_experiment_kwargs": {"artifact_location": (context.project_path / "mlruns").as_uri()}}
+        settings["tracking"] = {**settings["tracking"], "experiment": {**experiment, **kept}}
+    context.config_loader["mlflow"] = settings
 
 
 def check_server(uri: str) -> None:
@@ -261,6 +289,11 @@ def check_server(uri: str) -> None:
             f"the MLflow server {uri} does not answer ({getattr(error, 'reason', error)}). Start it, or change "
             f"server.mlflow_tracking_uri in conf/base/mlflow.yml (sqlite:///mlflow.db tracks in a file of the project)."
         ) from None
+
+
+def project_id(project: Path) -> str:
+    """Return a name for this copy of the project on this machine, which no other has."""
+    return hashlib.sha256(f"{socket.gethostname()}:{project}".encode()).hexdigest()[:12]
 
 
 def git_sha(project: Path) -> str:

@@ -126,7 +126,9 @@ class Detector:
 def judge(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
     """Judge an anomaly map (H, W): reject or review if a region above that threshold is large enough, else pass."""
     seen = anomaly[~ignored_pixels(anomaly.shape, inspection)]
-    score = float(seen.max()) if seen.size else 0.0
+    if not seen.size:
+        return Judgement("not_judged", "lies wholly in regions that are ignored")
+    score = float(seen.max())
     for verdict, threshold in (("reject", thresholds.reject), ("review", thresholds.review)):
         regions = regions_above(anomaly, threshold.value, inspection)
         if regions:

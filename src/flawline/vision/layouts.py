@@ -72,12 +72,12 @@ LAYOUTS: dict[str, Callable[[Path, Sequence[str]], Iterator[RawFile]]] = {
 }
 
 
-def check_folder(folder: Path) -> None:
-    """Raise FlawlineError unless ``folder`` is a directory that can be listed and is not empty."""
+def check_folder(folder: Path, *, param: str = "raw") -> None:
+    """Raise FlawlineError unless ``folder``, given as ``param``, is a directory that can be listed and is not empty."""
     if not folder.exists():
         raise FlawlineError(
-            f"no folder {folder}. Wanted a folder of photographs; give it as --params raw=FOLDER,category=NAME "
-            f"(or make run RAW=FOLDER CATEGORY=NAME)."
+            f"no folder {folder}. Wanted a folder of photographs; give it as --params {param}=FOLDER,category=NAME "
+            f"(or make {'run' if param == 'raw' else 'inspect'} {param.upper()}=FOLDER CATEGORY=NAME)."
         )
     if not folder.is_dir():
         raise FlawlineError(f"{folder} is a file; wanted a folder of photographs")

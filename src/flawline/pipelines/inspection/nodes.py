@@ -28,8 +28,8 @@ def list_new_images(new_images: Path | None, detector: Detector, inspection: Ins
     """Return a row a file (image, sha256, reason): the reason why it cannot be judged, empty if it can."""
     if new_images is None:
         raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
-    check_folder(new_images)
-    paths = sorted(p for p in new_images.rglob("*") if p.is_file() and not p.name.startswith("."))
+    check_folder(new_images, param="images")
+    paths = sorted(p for p in new_images.rglob("*") if p.is_file() and not is_hidden(p.relative_to(new_images)))
     rows = [_list_one(new_images, path, detector, inspection) for path in paths if is_image_like(path)]
     if not rows:
         raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
@@ -73,8 +73,9 @@ def draw_overlays(
     new_images: Path, inspection_maps: RaggedArray, verdicts: pd.DataFrame, inspection: InspectionParams
 ) -> dict[str, Callable[[], NDArray]]:
     """Return a picture of every judged image with its regions marked, drawn when it is saved."""
+    names = set(verdicts["image"])
     return {
-        row["image"].removesuffix(".png"): partial(_draw, new_images, row, inspection_maps, k, inspection)
+        picture_name(row["image"], names): partial(_draw, new_images, row, inspection_maps, k, inspection)
         for k, row in enumerate(verdicts.to_dict("records"))
         if row["verdict"] != "not_judged"
     }
@@ -109,6 +110,17 @@ def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
     lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
     return [*lines, detector.thresholds.reject.promise]
+
+
+def is_hidden(path: Path) -> bool:
+    """Return True if a part of the relative ``path`` starts with a dot."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def picture_name(image: str, images: set[str]) -> str:
+    """Return a picture's name without .png: the image's own, which ends in .png already or gets it added."""
+    bare = image.removesuffix(".png")
+    return image if bare in images else bare
 
 
 def _list_one(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:

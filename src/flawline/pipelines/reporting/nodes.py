@@ -137,6 +137,8 @@ def make_report(
 def found_by(result: MethodResult) -> list[str]:
     """Return what a method found, in sentences."""
     verdicts = result.verdicts
+    if verdicts is None:
+        return []
     good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
     lines = [f"{result.method} judged {len(verdicts)} test images: {count_verdicts(verdicts)}."]
     if len(defective):

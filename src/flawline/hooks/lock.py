@@ -1,0 +1,45 @@
+"""One run at a time works on a category: two would write the same files."""
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+
+from flawline.checks import FlawlineError
+
+
+class LockHook:
+    """Holds the category's lock from before a pipeline run until its end; the system drops it with the process."""
+
+    lock: FileLock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        category = context.config_loader["parameters"]["category"]
+        self.category, self.path = category, Path(context.project_path) / "data" / f".{category}.lock"
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        self.release()  # a run that was interrupted in this very process
+        self.lock = FileLock(self.path, timeout=0)
+        try:
+            self.lock.acquire()
+        except Timeout:
+            raise FlawlineError(
+                f"another run is working on the category {self.category}. Wait until it has ended; runs of other "
+                f"categories can go on side by side."
+            ) from None
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        self.release()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        self.release()
+
+    def release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
