@@ -4,11 +4,12 @@ import os
 import shutil
 import signal
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
 
-from flawline.cli import cli
+from flawline.cli import cli, run
 
 LONG = {"cae.train.epochs": 5, "cae.patches.per_epoch": 512}
 TYPED = "cae.train.epochs=5,cae.patches.per_epoch=512"
@@ -141,3 +142,9 @@ def test_unknown_environment_is_told_without_a_traceback(finished):
     result = CliRunner().invoke(cli, ["run", "--env=nope"])
     assert result.exit_code == 1
     assert "Error: Given configuration path" in result.output
+
+
+def test_names_and_folders_are_taken_as_typed():
+    option = next(option for option in run.params if option.name == "params")
+    params = option.callback(click.Context(run), option, "category=007,seed=1,raw=1e3,cae.train.epochs=2")
+    assert params == {"category": "007", "seed": 1, "raw": "1e3", "cae": {"train": {"epochs": 2}}}

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pandas as pd
 from kedro.framework.session import KedroSession
+from kedro.runner import SequentialRunner
 from kedro.utils import find_kedro_project
 from mlflow.tracking import MlflowClient
 
@@ -88,7 +89,7 @@ def _run_one(project: Path, pipeline: str, params: dict, env: str | None, parent
     token = PARENT.set(parent)
     try:
         with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
-            session.run(pipeline_names=[pipeline])
+            session.run(pipeline_names=[pipeline], runner=SequentialRunner())
             return session.load_context().catalog.load("comparison")
     finally:
         PARENT.reset(token)

@@ -98,7 +98,7 @@ def test_older_detector_is_used_when_asked_for_although_parameters_changed(finis
     with pytest.raises(StaleError) as refused:
         finished.run("inspection", images=images)
     assert "evaluation.target_overkill went from 0.05 to 0.01" in str(refused.value)
-    assert f"or use it as it is: --load-versions=cae.detector:{new}" in str(refused.value)
+    assert f"Or use it as it is: --load-versions=cae.detector:{new}" in str(refused.value)
     capsys.readouterr()
     for version, promise in ((old, "1 % overkill needs"), (new, "5 % overkill needs")):
         finished.run("inspection", images=images, options={"load_versions": {"cae.detector": version}})

@@ -175,3 +175,14 @@ def test_tracking_file_lies_in_the_project_from_wherever_the_command_is_run(proj
 @pytest.mark.parametrize("uri", ["http://example:5000", "sqlite:////srv/mlflow.db", "postgresql://host/db", ""])
 def test_other_places_are_left_as_they_are(uri, tmp_path):
     assert in_project(uri, tmp_path) == uri
+
+
+def test_a_run_that_was_killed_is_marked_by_the_next(finished):
+    client = finished.client
+    alive = next(run for run in finished.mlflow_runs() if "method" not in run.data.tags)
+    tags = {key: alive.data.tags[key] for key in ("category", "project")}
+    dead = client.create_run(alive.info.experiment_id, tags=tags | {"project": tracking.project_id(finished.path)})
+    other = client.create_run(alive.info.experiment_id, tags=tags | {"project": "elsewhere"})
+    finished.run("reporting")
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert client.get_run(other.info.run_id).info.status == "RUNNING"

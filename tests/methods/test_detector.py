@@ -92,10 +92,11 @@ def test_ignored_pixels_neither_reject_nor_score(anomaly):
     assert judge(anomaly, LEVELS, InspectionParams(ignore=(strong, weak))).verdict == "pass"
 
 
-def test_an_image_ignored_altogether_passes_with_score_zero(anomaly):
+def test_an_image_ignored_altogether_is_not_judged(anomaly):
     everything = IgnoreRegion(y=0, x=0, height=10, width=12)
     said = judge(anomaly, LEVELS, InspectionParams(ignore=(everything,)))
-    assert (said.verdict, said.score) == ("pass", 0.0)
+    assert (said.verdict, said.score) == ("not_judged", None)
+    assert "ignored" in said.reason
 
 
 @pytest.mark.parametrize(

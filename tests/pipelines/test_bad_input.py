@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kedro.io import DatasetError
@@ -65,7 +67,7 @@ def test_unreadable_image_is_quarantined_and_counted(project, parts, capsys):
     project.run(category="parts", raw=str(parts))
     quarantine = project.load("quarantine", category="parts")
     assert quarantine["path"].tolist() == ["good/broken.png"]
-    assert "1 files in quarantine." in capsys.readouterr().out
+    assert "1 file in quarantine." in capsys.readouterr().out
     page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
     assert "good/broken.png" in page
 
@@ -219,3 +221,12 @@ def test_category_of_the_example_with_own_images_is_not_overwritten(project, pho
         project.run("ingestion")
     assert "images that are not the embedded example" in user_error(raised.value)
     assert len(list((project.path / "data/01_raw/chess/good").iterdir())) == 8
+
+
+def test_no_room_for_the_images_is_told_before_they_are_written(project, parts, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(FlawlineError, match=r"too full: \d+ images need .* MB, 0 MB are free"):
+        project.run("ingestion,registration", category="parts", raw=str(parts))
+    assert not list((project.path / "data/03_primary").rglob("data.bin"))
+    monkeypatch.undo()
+    project.run("ingestion,registration", category="parts", raw=str(parts))

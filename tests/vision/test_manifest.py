@@ -62,8 +62,8 @@ def test_at_least_one_image_in_each_split():
 
 
 def test_share_of_zero_holds_nothing_out():
-    manifest = assign_splits(make_rows(*normals(2)), SplitParams(validation=0, calibration=0.2, test=0))
-    assert sizes(manifest) == {"train": 1, "calibration": 1}
+    manifest = assign_splits(make_rows(*normals(3)), SplitParams(validation=0.2, calibration=0.2, test=0))
+    assert sizes(manifest) == {"train": 1, "validation": 1, "calibration": 1}
 
 
 def test_defective_images_do_not_keep_normal_ones_out_of_the_test_split():
@@ -95,8 +95,8 @@ def test_data_set_without_a_test_folder_gets_none():
 
 @given(
     st.integers(4, 60),
-    st.floats(0, 0.33),
-    st.floats(0, 0.33),
+    st.floats(0.001, 0.33),
+    st.floats(0.001, 0.33),
     st.floats(0, 0.33),
     st.integers(0, 2**32 - 1),
 )

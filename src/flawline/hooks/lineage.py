@@ -109,7 +109,7 @@ class LineageHook:
         if not is_stamped(dataset):
             return
         again = f"Make it with: kedro run --pipelines={recipe.stage}{self._which()}"
-        line = f"Run the line again: kedro run{self._which()}"
+        line = f"then the stages after it; or run the whole line again: kedro run{self._which()}"
         try:
             path = where(dataset)
         except VersionNotFoundError:
@@ -123,7 +123,8 @@ class LineageHook:
             changes = self.changes(recipe, stamp)
             if changes:
                 raise StaleError(
-                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n{line}{self._pin_hint(name, dataset)}."
+                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n"
+                    f"{again}, {line}{self._pin_hint(name, dataset)}."
                 )
 
     def changes(self, recipe: Recipe, stamp: Mapping[str, Any]) -> list[str]:

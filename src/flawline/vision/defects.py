@@ -229,8 +229,6 @@ class PseudoDefects(Sequence[PseudoDefect]):
     generator of its own, made of ``seed`` and i: it does not depend on which others were asked for, or when."""
 
     def __init__(self, images: Sequence[NDArray], params: DefectInjectionParams, seed: int):
-        if not params.kinds:
-            raise FlawlineError(f"kinds must name at least one of {', '.join(INJECTORS)}, got none")
         self._images, self._params, self._seed = images, params, seed
 
     def __len__(self) -> int:
