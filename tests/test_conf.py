@@ -42,7 +42,7 @@ def test_environment_that_overrides_one_key_keeps_its_siblings(project):
     base, paper, smoke = parameters("base"), parameters("paper"), parameters("smoke")
     assert paper["cae"]["patches"] == base["cae"]["patches"] | {"size": 128}
     assert paper["cae"]["train"] == base["cae"]["train"]
-    assert smoke["cae"]["train"] == base["cae"]["train"] | {"epochs": 2, "batch_size": 16}
+    assert smoke["cae"]["train"] == base["cae"]["train"] | {"epochs": 2}
     assert smoke["ingestion"] == base["ingestion"]
 
 
@@ -50,7 +50,7 @@ def test_runtime_parameter_keeps_its_siblings(project):
     with project.session("base", **{"cae.train.epochs": 3}) as session:
         tree = session.load_context().config_loader["parameters"]
     assert tree["cae"]["train"]["epochs"] == 3
-    assert tree["cae"]["train"]["batch_size"] == 32
+    assert tree["cae"]["train"]["batch_size"] == 16
 
 
 def test_category_and_seed_are_in_every_path_they_belong_to(project):
