@@ -98,7 +98,7 @@ class ChessParams(Params):
     bright: Annotated[float, Field(gt=0, le=1)] = 0.9
     train: PositiveInt = 4
     validation: PositiveInt = 1
-    calibration: PositiveInt = 1
+    calibration: PositiveInt = 19  # enough to promise 5 % overkill
     normal_test: NonNegativeInt = 2
     anomalous_test: NonNegativeInt = 4
     region_radius: tuple[PositiveFloat, PositiveFloat] = (28.0, 48.0)  # smallest and largest deformed disk, pixels
