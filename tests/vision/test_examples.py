@@ -60,7 +60,8 @@ def test_normal_boards_are_two_grey_values_in_whole_squares(chess):
 
 def test_normal_boards_are_randomly_phased(chess):
     boards = [e.image.tobytes() for e in chess if e.defect == "good"]
-    assert len(set(boards)) == len(boards) == 26
+    assert len(boards) == 26
+    assert len(set(boards)) > 20  # of 128 phases, one may come twice
 
 
 def test_deformed_boards_are_boards_outside_the_mask_and_none_inside(chess):
