@@ -143,7 +143,7 @@ class TrackingHook(MlflowHook):
     def _open_child(self, method: str) -> str:
         run = self.client.create_run(
             self.client.get_run(self.run_id).info.experiment_id,
-            run_name=method,
+            run_name=f"{method} {self.params['category']} {self.params['seed']}",
             tags={"mlflow.parentRunId": self.run_id, "method": method},
         )
         own = {key: value for key, value in self.params.items() if key.startswith(f"{method}.") or "." not in key}
