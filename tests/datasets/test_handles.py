@@ -2,7 +2,7 @@ import pytest
 import torch
 from kedro.io import DatasetError
 
-from flawline.datasets import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset
+from flawline.datasets import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
 from flawline.methods.checkpoints import TrainingState
 
 STATE = TrainingState(3, {"w": torch.ones(2)}, {"0.step": torch.tensor(5.0)}, {"w": torch.zeros(2)}, [{"epoch": 1.0}])
@@ -109,3 +109,7 @@ def test_epoch_goes_to_the_sink_and_to_the_error_stream(capsys):
 def test_one_dataset_has_one_bar():
     dataset = ProgressDataset()
     assert dataset.load() is dataset.load()
+
+
+def test_run_is_nameless_outside_a_run():
+    assert RunDataset().load() == {}

@@ -186,3 +186,8 @@ def test_a_run_that_was_killed_is_marked_by_the_next(finished):
     finished.run("reporting")
     assert client.get_run(dead.info.run_id).info.status == "KILLED"
     assert client.get_run(other.info.run_id).info.status == "RUNNING"
+
+
+def test_the_page_names_its_run(finished_once, runs):
+    page = finished_once.newest("08_reporting/chess/seed-0/report.html/*/report.html").read_text()
+    assert runs[0].info.run_id in page

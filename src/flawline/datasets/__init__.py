@@ -1,7 +1,7 @@
 """Kedro datasets that no library has. Every one writes whole or not at all."""
 
 from flawline.datasets.detector import DetectorDataset
-from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset
+from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
 from flawline.datasets.pictures import PictureFolderDataset
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
@@ -16,5 +16,6 @@ __all__ = [
     "ProgressDataset",
     "RaggedDataset",
     "RawFolderDataset",
+    "RunDataset",
     "WeightsDataset",
 ]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import mlflow
 from kedro.io import AbstractDataset, DatasetError
+from mlflow.tracking import MlflowClient
 from tqdm import tqdm
 
 from flawline.methods.checkpoints import FileCheckpoints
@@ -115,3 +117,17 @@ class ProgressDataset(Handle):
 
     def load(self) -> Bar:
         return self._bar
+
+
+class RunDataset(Handle):
+    """Loads what names the run that is going on: its MLflow id and the commit of the code; empty outside a run."""
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None):
+        self.metadata = metadata
+
+    def load(self) -> dict[str, str]:
+        run = mlflow.active_run()
+        if run is None:
+            return {}
+        tags = MlflowClient().get_run(run.info.run_id).data.tags
+        return {"MLflow run": run.info.run_id, "commit": tags.get("git_sha", "unknown")}

@@ -86,6 +86,7 @@ def inspection_page(
     inspection_maps: RaggedArray,
     verdicts: pd.DataFrame,
     detector: Detector,
+    run: Mapping[str, str],
     inspection: InspectionParams,
     reporting: ReportingParams,
 ) -> tuple[str, str]:
@@ -99,7 +100,7 @@ def inspection_page(
         verdicts=verdicts,
         examples=_examples(new_images, inspection_maps, verdicts, judged, inspection, reporting),
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
-        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **detector.about},
+        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **run, **detector.about},
     )
     return render_inspection(page), "\n".join([f"category {detector.category}", *found]) + "\n"
 

@@ -64,6 +64,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                     "inspection_maps": "inspection_maps",
                     "verdicts": "verdicts",
                     "detector": detector,
+                    "run": "run",
                     "inspection": settings,
                     "reporting": "params:reporting",
                 },

@@ -109,6 +109,7 @@ def make_report(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     comparison: pd.DataFrame,
+    run: Mapping[str, str],
     parameters: Mapping[str, Any],
     *results: MethodResult,
 ) -> tuple[str, str]:
@@ -125,6 +126,7 @@ def make_report(
         ids={
             "category": category,
             "seed": str(seed),
+            **run,
             "flawline": __version__,
             "machine": platform(),
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -26,6 +26,7 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
                 "manifest",
                 "quarantine",
                 "comparison",
+                "run",
                 "parameters",
                 *(f"{name}.result" for name in names),
             ],
