@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from flawline.cli import cli, run
 
-LONG = {"cae.train.epochs": 5, "cae.patches.per_epoch": 512}
-TYPED = "cae.train.epochs=5,cae.patches.per_epoch=512"
+LONG = {"cae.train.epochs": 5, "cae.patches.per_epoch": 2048}
+TYPED = "cae.train.epochs=5,cae.patches.per_epoch=2048"
 
 
 def invoke(*arguments):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from measure import Row, copy_rate, seconds
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from flawline.vision.patches import OverlapAverage, cut, cut_windows, patch_grid, random_windows
@@ -18,12 +17,6 @@ def moved(what: str, work: Callable[[], object], count: int, *, floor: float) ->
     return Row(what, f"{rate / 1e9:.1f} GB/s", f"{floor / 1e9:.1f} GB/s", rate / floor)
 
 
-def cut_by_view(image: NDArray, positions: NDArray, size: int) -> NDArray:
-    """The other way to cut, to compare."""
-    windows = sliding_window_view(image, (size, size), axis=(1, 2))  # (C, H - s + 1, W - s + 1, s, s)
-    return windows[:, positions[:, 0], positions[:, 1]].swapaxes(0, 1)  # (n, C, s, s)
-
-
 def rows() -> Iterator[Row]:
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (1, SIDE, SIDE), dtype=np.uint8) for _ in range(8)]
@@ -31,7 +24,6 @@ def rows() -> Iterator[Row]:
     copied = 2 * len(grid) * SIZE**2  # read once, written once
     floor = copy_rate(copied // 2)
     yield moved(f"cut {len(grid)} patches of {SIZE}, uint8", lambda: cut(images[0], grid, SIZE), copied, floor=floor)
-    yield moved("  the same by sliding_window_view", lambda: cut_by_view(images[0], grid, SIZE), copied, floor=floor)
     windows = random_windows([image.shape for image in images], len(grid), SIZE, generator)
     yield moved("cut_windows, as many random ones", lambda: cut_windows(images, windows, SIZE), copied, floor=floor)
     yield from reassembly_rows(grid, generator)
