@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Project:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
         """Start a ``kedro`` command in another process."""
         return subprocess.Popen([*KEDRO, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                **{"cwd": self.path, **options})  # fmt: skip
+                                preexec_fn=hear_ctrl_c, **{"cwd": self.path, **options})  # fmt: skip
 
     def kedro(self, *arguments: str, **options: Any) -> tuple[int, str]:
         """Run a ``kedro`` command in another process; return its exit code and all it printed."""
@@ -94,6 +95,11 @@ class Project:
         client = self.client
         experiment = client.get_experiment_by_name("flawline")
         return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+
+
+def hear_ctrl_c() -> None:
+    """A shell starts what it puts into the background deaf to Ctrl-C, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def nested(params: dict[str, Any]) -> dict[str, Any]:
