@@ -3,7 +3,8 @@
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.hooks.lineage import StaleError, find_recipes, stamp_path
+from flawline.hooks.lineage import StaleError, Stamp, find_recipes, read_stamp, stamp_path, write_stamp
+from flawline.hooks.parameters import check_paths_agree
 from flawline.pipeline_registry import register_pipelines
 
 MODELS, OUTPUT = "06_models/chess/seed-0/cae", "07_model_output/chess/seed-0/cae"
@@ -138,3 +139,18 @@ def test_recipes_go_all_the_way_up():
     }  # fmt: skip
     assert not recipes["manifest"].on_manifest
     assert all(recipes[name].on_manifest for name in ("images", "cae.weights", "cae.detector", "report"))
+
+
+def test_maps_of_older_weights_are_refused(finished):
+    changed = {"cae.train.epochs": 3}
+    finished.run("training,embedding", **changed)
+    weights = finished.newest("06_models/chess/seed-0/cae/weights.safetensors")
+    stamp = read_stamp(weights)
+    write_stamp(weights, Stamp(**{**stamp, "content": "of other weights, made with the same parameters"}))
+    with pytest.raises(StaleError, match=r"cae.maps is stale: since it was made, cae.weights was made again"):
+        finished.run("evaluation", **changed)
+
+
+def test_a_seed_that_only_the_parameters_know_is_refused():
+    with pytest.raises(FlawlineError, match=r"seed is 3 among the parameters, but 0 in the paths.*--params seed="):
+        check_paths_agree({"category": "chess", "seed": 3}, {"category": "chess", "seed": 0})

@@ -147,3 +147,13 @@ def test_detector_not_made_yet(project, tmp_path):
         FlawlineError, match=r"cae.detector is not there yet. Make it with: kedro run --pipelines=evaluation"
     ):
         project.run("inspection", images=str(tmp_path))
+
+
+def test_a_photograph_of_an_unknown_kind_is_listed_and_not_judged(finished, tmp_path):
+    folder = tmp_path / "today"
+    shutil.copytree(finished.path / "data/01_raw/chess/test/good", folder)
+    (folder / "part.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(SystemExit):
+        finished.run("inspection", images=str(folder))
+    verdicts = finished.load("verdicts", images=str(folder)).set_index("image")["verdict"]
+    assert verdicts["part.heic"] == "not_judged"

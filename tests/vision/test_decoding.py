@@ -226,3 +226,11 @@ def test_png_round_trip_is_exact(data, kind, height, width):
     result = decode(encode_png(image), max_pixels=LIMIT)
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, image)
+
+
+def test_several_pages_are_refused_since_only_one_would_be_judged():
+    pages = [Image.fromarray(np.full((4, 5), value, np.uint8)) for value in (0, 255)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, format="TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(UnreadableImageError, match="holds 2 pages or frames; wanted one"):
+        decode(buffer.getvalue(), max_pixels=100)

@@ -1,6 +1,7 @@
 """Handles that nodes get as inputs, so that they stay pure: checkpoints, progress, the machine's memory, a folder."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ class MachineFile:
 
     def remember(self, key: str, value: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         partial.write_text(json.dumps({**self._read(), key: value}, indent=1))
         partial.replace(self.path)
 
@@ -92,9 +93,7 @@ class MachineDataset(Handle):
 
 
 class Bar:
-    """Progress as a bar on a terminal, as a line now and then elsewhere; every epoch's record also goes to a sink."""
-
-    LINES = 10  # at most so many epochs are told of where there is no terminal
+    """Progress as a bar on a terminal and a line an epoch anywhere; every epoch's record also goes to a sink."""
 
     def __init__(self) -> None:
         self.sink: Sink = lambda record: None

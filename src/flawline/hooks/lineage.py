@@ -1,9 +1,9 @@
 """Nothing stale is used: every stored result carries what it was made from, and is refused once that has changed.
 
-Beside each result lies PATH.stamp.json with the value of every parameter that any node before it read, the digest of
-the manifest it stands on, and its own digest. The stamp is removed before the result is written and written after it,
-so that a half-written result has none. Before a run, every stored input is compared with what the parameters and the
-manifest say now."""
+Beside each result lies PATH.stamp.json with the value of every parameter that any node before it read, the digests of
+the manifest it stands on and of its direct inputs, and its own. The stamp is removed before the result is written and
+written after it, so that a half-written result has none. Before a run, every stored input is compared with what the
+parameters, the manifest and the inputs' own stamps say now."""
 
 import hashlib
 import json
@@ -81,6 +81,8 @@ class LineageHook:
         self.recipes = find_recipes(all_nodes(), self.values)
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
+        if run_params.get("only_missing_outputs") and "verdicts" in pipeline.all_outputs():
+            raise FlawlineError("--only-missing-outputs would show the verdicts on other images: leave it out")
         if run_params.get("only_missing_outputs"):  # what is there already is used in the place of being made
             used |= {name for name in pipeline.all_outputs() if self._is_stored(name)}
         for name in sorted(used & self.recipes.keys()):
@@ -96,10 +98,12 @@ class LineageHook:
             stamp_path(where(dataset)).unlink(missing_ok=True)
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str) -> None:
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         dataset = self._dataset(dataset_name)
         if dataset_name in self.recipes and is_stamped(dataset):
-            write_stamp(where(dataset), self.recipes[dataset_name], self.manifest_digest(), self.run_id)
+            recipe, path = self.recipes[dataset_name], where(dataset)
+            manifest = self.manifest_digest() if recipe.on_manifest else None
+            write_stamp(path, Stamp(recipe.params, manifest, self._contents(node), content_digest(path), self.run_id))
 
     def check(self, name: str, *, pinned: bool = False) -> None:
         """Raise StaleError or FlawlineError unless the stored dataset ``name`` is there, whole and up to date.
@@ -137,7 +141,23 @@ class LineageHook:
         digest = self.manifest_digest()
         if recipe.on_manifest and digest is not None and stamp["manifest"] != digest:
             changed.append("the images or their splits changed (another manifest)")
+        changed += [f"{name} was made again" for name, content in stamp["inputs"].items()
+                    if self._content(name) not in (content, None)]  # fmt: skip
         return changed
+
+    def _contents(self, node: Node) -> dict[str, str]:
+        """Return the digests of the stored inputs of ``node``, but for the manifest, which is compared by itself."""
+        contents = {name: self._content(name) for name in node.inputs if name in self.recipes and name != ROOT}
+        return {name: content for name, content in contents.items() if content is not None}
+
+    def _content(self, name: str) -> str | None:
+        """Return the digest of a stored dataset as its stamp has it, or None where there is no stamp."""
+        dataset = self._dataset(name)
+        try:
+            stamp = read_stamp(where(dataset)) if is_stamped(dataset) else None
+        except VersionNotFoundError:
+            stamp = None
+        return stamp["content"] if stamp else None
 
     def manifest_digest(self) -> str | None:
         """Return the SHA-256 of the manifest as it is stored now, or None."""
@@ -254,17 +274,17 @@ def stamp_path(path: Path) -> Path:
 class Stamp:
     """What lies beside a result."""
 
-    params: dict[str, Any]
-    manifest: str | None
-    content: str
+    params: dict[str, Any]  # of all nodes before it
+    manifest: str | None  # digest, where it stands on the manifest
+    inputs: dict[str, str]  # digests of what the node that made it read
+    content: str  # its own digest
     run: str
     version: str = __version__
     made: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
-def write_stamp(path: Path, recipe: Recipe, manifest: str | None, run_id: str) -> None:
+def write_stamp(path: Path, stamp: Stamp) -> None:
     """Write the stamp of a result that was saved just now."""
-    stamp = Stamp(recipe.params, manifest if recipe.on_manifest else None, content_digest(path), run_id)
     partial = stamp_path(path).with_name(stamp_path(path).name + ".partial")
     partial.write_text(json.dumps(stamp.__dict__, indent=1))
     partial.replace(stamp_path(path))

@@ -1,6 +1,8 @@
 """One run at a time works on a category: two would write the same files."""
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
@@ -19,8 +21,9 @@ class LockHook:
         category = context.config_loader["parameters"]["category"]
         self.category, self.path = category, Path(context.project_path) / "data" / f".{category}.lock"
 
-    @hook_impl(tryfirst=True)
-    def before_pipeline_run(self) -> None:
+    @hook_impl(wrapper=True, tryfirst=True)
+    def before_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Take the lock before lineage looks at what another run may be writing."""
         self.release()  # a run that was interrupted in this very process
         self.lock = FileLock(self.path, timeout=0)
         try:
@@ -30,6 +33,7 @@ class LockHook:
                 f"another run is working on the category {self.category}. Wait until it has ended; runs of other "
                 f"categories can go on side by side."
             ) from None
+        return (yield)
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:

@@ -1,6 +1,7 @@
 """All parameters are checked before anything is read, and before a category can name a path."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class ParametersHook:
         validate_parameters(context.config_loader["parameters"])
         if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
             raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
+        check_paths_agree(context.config_loader["parameters"], {**context.config_loader["globals"], **runtime})
         self.data = context.project_path / "data"
         check_writable(self.data)
 
@@ -30,6 +32,17 @@ class ParametersHook:
         if "images" in node.outputs:  # the one node that writes what raw photographs take in memory
             manifest, registration = inputs["manifest"], inputs["params:registration"]
             check_space(self.data, manifest, common_channels(manifest, registration.color))
+
+
+def check_paths_agree(parameters: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
+    """Raise FlawlineError if a parameter that also stands in the catalog's paths has another value there."""
+    for name in ("category", "seed", "raw", "images"):
+        if parameters.get(name) != paths.get(name):
+            home = " or in globals.yml" if name in ("category", "seed") else ""
+            raise FlawlineError(
+                f"{name} is {parameters.get(name)!r} among the parameters, but {paths.get(name)!r} in the paths of the "
+                f"catalog. Give it as --params {name}=...{home}, not in a parameters file."
+            )
 
 
 def check_writable(folder: Path) -> None:

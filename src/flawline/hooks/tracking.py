@@ -116,7 +116,7 @@ class TrackingHook(MlflowHook):
             self._log(self.run_id, metrics={f"{method}.{key}": value for key, value in data["values"].items()})
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
-        elif method in self.children and name == "weights":
+        elif method in self.children and name == "history":  # saved after the weights
             self.catalog.load(f"{method}.checkpoints").clear()  # training is done and its result is safe
 
     @hook_impl

@@ -69,6 +69,9 @@ def decode(content: bytes, *, max_pixels: int) -> NDArray:
         raise UnreadableImageError(
             f"its header says {image.height} x {image.width} pixels, more than max_pixels = {max_pixels}"
         )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnreadableImageError(f"holds {frames} pages or frames; wanted one")
     if _loses_depth(image):
         raise UnreadableImageError("has 16-bit channels with colour or alpha; wanted 8-bit colour or 16-bit grey")
     try:

@@ -44,7 +44,7 @@ def detect_layout(folder: Path, *, good: Sequence[str]) -> str:
     """Return 'mvtec' where train/good exists, 'folders' where good/ or loose files do; raise FlawlineError else."""
     if (folder / "train").is_dir() and _good_folder(folder / "train", good):
         return "mvtec"
-    if _good_folder(folder, good) or any(_files(folder)):
+    if _good_folder(folder, good) or any(files_in(folder)):
         return "folders"
     raise FlawlineError(f"no known layout in {folder}.\n{_wanted(good)}\n{_found(folder)}")
 
@@ -59,7 +59,7 @@ def list_mvtec(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
 
 def list_folders(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
     """good/ and a folder a defect, masks optional in ground_truth/ or masks/; loose files count as normal."""
-    for path in _files(folder):
+    for path in files_in(folder):
         yield RawFile(path.name, 0, "good")
     masks = _index_masks(folder)
     for file in _list_classes(folder, good):
@@ -91,7 +91,7 @@ def _list_classes(folder: Path, good: Sequence[str]) -> Iterator[RawFile]:
         return
     for defect in _folders(folder):
         normal = _is_good(defect, good)
-        for path in () if defect.lower() in MASK_FOLDERS else _files(folder / defect, deep=True):
+        for path in () if defect.lower() in MASK_FOLDERS else files_in(folder / defect, deep=True):
             yield RawFile(path.relative_to(folder).as_posix(), 0 if normal else 1, "good" if normal else defect)
 
 
@@ -99,7 +99,7 @@ def _index_masks(folder: Path) -> dict[str, str]:
     """Return the files of the mask folders by DEFECT/NAME without extension; of several, a picture's wins."""
     masks: dict[str, str] = {}
     for home in (folder / name for name in _folders(folder) if name.lower() in MASK_FOLDERS):
-        for path in sorted(_files(home, deep=True), key=lambda p: p.suffix.lower() not in SUFFIXES):
+        for path in sorted(files_in(home, deep=True), key=lambda p: p.suffix.lower() not in SUFFIXES):
             key = path.relative_to(home).with_name(path.stem).as_posix()
             masks.setdefault(key, path.relative_to(folder).as_posix())
     return masks
@@ -114,7 +114,7 @@ def _find_mask(masks: Mapping[str, str], file: RawFile) -> str | None:
     return next((masks[key] for stem in stems if (key := str(image.with_name(stem))) in masks), None)
 
 
-def _files(folder: Path, *, deep: bool = False) -> Iterator[Path]:
+def files_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
     """Yield the files of ``folder``, sorted; hidden ones and what lies in hidden or linked subfolders left out."""
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))

@@ -13,8 +13,14 @@ from flawline.vision.decoding import UnreadableImageError, is_image_like, read_m
 from flawline.vision.layouts import RawFile
 
 COLUMNS = ["image", "split", "label", "defect", "mask", "channels", "height", "width", "depth", "bytes", "sha256"]
+NAMELESS = "its name holds characters that a table cannot; rename it"
 SPLITS = ("train", "validation", "calibration", "test")
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+
+
+def in_table(name: str) -> str:
+    """Return a file's name with what a table cannot hold (control characters, other bytes) escaped."""
+    return UNTABLED.sub(lambda match: ascii(match[0])[1:-1], name)
 
 
 def read_raw_files(folder: Path, files: Iterable[RawFile], *, max_pixels: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -24,8 +30,7 @@ def read_raw_files(folder: Path, files: Iterable[RawFile], *, max_pixels: int) -
         try:
             rows.append(_row(folder, file, max_pixels=max_pixels))
         except UnreadableImageError as error:
-            path = UNTABLED.sub(lambda match: ascii(match[0])[1:-1], file.path)
-            quarantine.append({"path": path, "reason": str(error)})
+            quarantine.append({"path": in_table(file.path), "reason": str(error)})
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(quarantine, columns=["path", "reason"])
 
 
@@ -110,7 +115,7 @@ def _drop_leaks(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _row(folder: Path, file: RawFile, *, max_pixels: int) -> dict:
     path = folder / file.path
     if UNTABLED.search(f"{file.path}{file.mask or ''}"):
-        raise UnreadableImageError("its name holds characters that a table cannot; rename it")
+        raise UnreadableImageError(NAMELESS)
     if not is_image_like(path):
         raise UnreadableImageError("is not an image")
     photo = read_photograph(path, max_pixels=max_pixels)

@@ -71,13 +71,16 @@ def judge_tests(
     scores: pd.DataFrame, maps: RaggedArray, manifest: pd.DataFrame, thresholds: dict[str, Any],
     inspection: InspectionParams,
 ) -> pd.DataFrame:  # fmt: skip
-    """Judge every test image as inspection would; return a row an image."""
+    """Judge every test image at the calibrated thresholds; return a row an image (none: an empty table)."""
     tests = scores[scores["split"] == "test"]
     digests = manifest.set_index("image")["sha256"]
     levels = Thresholds.from_dict(thresholds)
     rows = [verdict_row(name, digests[name], judge(maps[k], levels, inspection), inspection)
             for k, name in tests["image"].items()]  # fmt: skip
-    return pd.DataFrame(rows).assign(label=tests["label"].to_numpy(), defect=tests["defect"].to_numpy())
+    columns = list(rows[0]) if rows else ["image", "verdict", "score", "reason"]
+    return pd.DataFrame(rows, columns=columns).assign(
+        label=tests["label"].to_numpy(), defect=tests["defect"].to_numpy()
+    )
 
 
 def make_finish(spec: Method):  # type: ignore[no-untyped-def]
@@ -86,6 +89,7 @@ def make_finish(spec: Method):  # type: ignore[no-untyped-def]
     def finish_detector(
         weights: dict[str, Tensor],
         images: RaggedArray,
+        manifest: pd.DataFrame,
         scores: pd.DataFrame,
         thresholds: dict[str, Any],
         category: str,
@@ -96,14 +100,15 @@ def make_finish(spec: Method):  # type: ignore[no-untyped-def]
         evaluation: EvaluationParams,
     ) -> Detector:
         """Return the portable detector."""
-        sizes = np.array([shape[1:] for shape in images.shapes])  # (n, 2)
+        seen = rows_of(manifest, ["train", "validation", "calibration"])  # a test image must not widen what is judged
+        sizes = np.array([images.shapes[i][1:] for i in seen])  # (n, 2)
         params = {"patches": patches, "model": model, "map": map}
         return Detector(
             method=spec.name,
             category=category,
             params={name: value.model_dump(mode="json") for name, value in params.items()},
-            channels=images.shapes[0][0],
-            depth=8 * images[0].itemsize,
+            channels=images.shapes[seen[0]][0],
+            depth=8 * images[seen[0]].itemsize,
             smallest=tuple(sizes.min(axis=0).tolist()),
             largest=tuple(sizes.max(axis=0).tolist()),
             thresholds=Thresholds.from_dict(thresholds),

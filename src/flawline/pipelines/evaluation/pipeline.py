@@ -46,6 +46,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={
                     "weights": "weights",
                     "images": "images",
+                    "manifest": "manifest",
                     "scores": "scores",
                     "thresholds": "thresholds",
                     "category": "params:category",

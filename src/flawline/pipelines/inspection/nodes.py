@@ -19,9 +19,13 @@ from flawline.metrics.regions import Region
 from flawline.params import InspectionParams, ReportingParams
 from flawline.pipelines.reporting.nodes import count_verdicts, flatten, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
-from flawline.vision.decoding import UnreadableImageError, is_image_like, read_photograph
-from flawline.vision.layouts import check_folder
+from flawline.vision.decoding import UnreadableImageError, read_photograph
+from flawline.vision.layouts import check_folder, files_in
+from flawline.vision.manifest import NAMELESS, in_table
 from flawline.vision.ragged import Lazy, RaggedArray
+
+# Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
+TEXTS = frozenset({".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md", ".log", ".ini", ".db", ".html", ".pdf"})
 
 
 def list_new_images(new_images: Path | None, detector: Detector, inspection: InspectionParams) -> pd.DataFrame:
@@ -29,8 +33,8 @@ def list_new_images(new_images: Path | None, detector: Detector, inspection: Ins
     if new_images is None:
         raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
     check_folder(new_images, param="images")
-    paths = sorted(p for p in new_images.rglob("*") if p.is_file() and not is_hidden(p.relative_to(new_images)))
-    rows = [_list_one(new_images, path, detector, inspection) for path in paths if is_image_like(path)]
+    paths = list(files_in(new_images, deep=True))
+    rows = [_list_one(new_images, path, detector, inspection) for path in paths if path.suffix.lower() not in TEXTS]
     if not rows:
         raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
     return pd.DataFrame(rows)
@@ -113,11 +117,6 @@ def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     return [*lines, detector.thresholds.reject.promise]
 
 
-def is_hidden(path: Path) -> bool:
-    """Return True if a part of the relative ``path`` starts with a dot."""
-    return any(part.startswith(".") for part in path.parts)
-
-
 def picture_name(image: str, images: set[str]) -> str:
     """Return a picture's name without .png: the image's own, which ends in .png already or gets it added."""
     bare = image.removesuffix(".png")
@@ -125,7 +124,9 @@ def picture_name(image: str, images: set[str]) -> str:
 
 
 def _list_one(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:
-    name = path.relative_to(folder).as_posix()
+    name, table_name = path.relative_to(folder).as_posix(), in_table(path.relative_to(folder).as_posix())
+    if name != table_name:
+        return {"image": table_name, "sha256": "", "reason": NAMELESS}
     try:
         photo = read_photograph(path, max_pixels=inspection.max_pixels)
     except UnreadableImageError as error:

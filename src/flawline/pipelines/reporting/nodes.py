@@ -139,16 +139,16 @@ def make_report(
 def found_by(result: MethodResult) -> list[str]:
     """Return what a method found, in sentences."""
     verdicts = result.verdicts
-    if verdicts is None:
-        return []
+    promise = result.thresholds["reject"].promise
+    if verdicts is None or verdicts.empty:
+        return [f"{result.method} had no test image to judge.", promise]
     good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
     lines = [f"{result.method} judged {len(verdicts)} test images: {count_verdicts(verdicts)}."]
     if len(defective):
         lines.append(f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught.")
     if len(good):
         lines.append(f"{(good == 'reject').sum()} of {len(good)} good parts were rejected.")
-    lines.append(result.thresholds["reject"].promise)
-    return lines
+    return [*lines, promise]
 
 
 def count_verdicts(verdicts: pd.DataFrame) -> str:
