@@ -1,6 +1,7 @@
 """Every parameter of the project: names, ranges and what they mean. Values live in conf/, each with its source."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -270,6 +271,18 @@ def validate_parameters(tree: dict[str, Any]) -> Parameters:
     except ValidationError as error:
         lines = [_explain(problem, tree) for problem in error.errors()]
         raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+        if isinstance(plain, Mapping):
+            flat |= flatten(plain, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = plain
+    return flat
 
 
 def _explain(problem: Any, tree: Any) -> str:

@@ -22,7 +22,7 @@ from kedro.pipeline import Node, Pipeline
 
 from flawline import __version__
 from flawline.checks import FlawlineError
-from flawline.params import validate_parameters
+from flawline.params import flatten, validate_parameters
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
@@ -237,14 +237,6 @@ def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
              if name.startswith("params:") and name not in NO_MATTER]  # fmt: skip
     return {key: value for key, value in values.items()
             for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a tree of parameters as {"dotted.name": value}."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 def is_stamped(dataset: AbstractDataset | None) -> bool:

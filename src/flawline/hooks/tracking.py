@@ -42,9 +42,9 @@ from mlflow.tracking import MlflowClient
 from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
-from flawline.hooks.lineage import flatten, where
+from flawline.hooks.lineage import where
 from flawline.methods.registry import METHODS
-from flawline.params import validate_parameters
+from flawline.params import flatten, validate_parameters
 from flawline.report import MethodResult
 from flawline.vision.decoding import encode_png
 

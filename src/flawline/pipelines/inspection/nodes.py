@@ -16,8 +16,8 @@ from flawline.methods.compute import keep_memory
 from flawline.methods.detector import Detector, Judgement, judge, regions_above, verdict_row
 from flawline.methods.progress import Progress
 from flawline.metrics.regions import Region
-from flawline.params import InspectionParams, ReportingParams
-from flawline.pipelines.reporting.nodes import count_verdicts, flatten, split_ends
+from flawline.params import InspectionParams, ReportingParams, flatten
+from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
 from flawline.vision.decoding import UnreadableImageError, read_photograph
 from flawline.vision.layouts import check_folder, files_in

@@ -10,7 +10,7 @@ import pandas as pd
 from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
-from flawline.params import InspectionParams, ReportingParams
+from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.report import Example, MethodResult, Page, render_page
 from flawline.vision.manifest import count_images, rows_of
@@ -181,15 +181,3 @@ def summary(category: str, found: Sequence[str], comparison: pd.DataFrame, quara
 
 def _number(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.4f}"
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested parameters as one level of dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-        if isinstance(plain, Mapping):
-            flat |= flatten(plain, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = plain
-    return flat
