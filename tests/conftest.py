@@ -122,6 +122,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_tracking(tmp_path_factory):
+    """Where no project says where runs are tracked, MLflow would make its tables in the current folder, which all the
+    tests that run side by side share."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{tmp_path_factory.mktemp('tracking') / 'mlflow.db'}"
+
+
 @pytest.fixture(autouse=True)
 def _no_open_run():
     """A test that breaks a run off must not hand it to the next."""

@@ -13,7 +13,7 @@ import pytest
 from flawline.checks import FlawlineError
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
-from flawline.hooks.tracking import check_server, in_project
+from flawline.hooks.tracking import check_server, close_interrupted, in_project
 from flawline.methods.detector import load_detector
 from flawline.serving import judge_bytes
 
@@ -170,6 +170,22 @@ def test_tracking_file_lies_in_the_project_from_wherever_the_command_is_run(proj
     project.run("ingestion")
     assert not list((project.path / "notes").iterdir())
     assert len(project.mlflow_runs()) == 1
+
+
+def test_first_runs_side_by_side_make_the_tracking_tables_once(project, parts):
+    (project.path / "mlflow.db").unlink()
+    raw = [f"category={name},raw={parts}" for name in ("nuts", "bolts", "pins")]
+    runs = [project.start("run", "--env=smoke", "--pipelines=ingestion", "--params", each) for each in raw]
+    said = [run.communicate(timeout=240)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], said
+    assert len(project.mlflow_runs()) == 3
+
+
+def test_closing_where_no_run_is_open_makes_no_tracking_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    close_interrupted()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("uri", ["http://example:5000", "sqlite:////srv/mlflow.db", "postgresql://host/db", ""])

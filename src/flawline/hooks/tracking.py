@@ -29,6 +29,7 @@ warnings.filterwarnings("ignore", message="(?s).*type hints? to the `predict` me
 import kedro
 import mlflow
 import pandas as pd
+from filelock import FileLock
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -66,7 +67,9 @@ class TrackingHook(MlflowHook):
         uri = in_project(tracking_uri(context), context.project_path)
         check_server(uri)
         set_tracking_uri(context, uri)
-        super().after_context_created(context=context)
+        # Runs that start side by side would each make MLflow's tables and the experiment, and all but one would fail.
+        with FileLock(context.project_path / "data" / ".tracking.lock"):
+            super().after_context_created(context=context)
         mlflow.enable_system_metrics_logging()
         mlflow.set_system_metrics_sampling_interval(5)
 
@@ -312,8 +315,8 @@ def git_sha(project: Path) -> str:
 
 def close_interrupted() -> None:
     """Mark every open run of this process as killed: Ctrl-C passes by Kedro's own hooks."""
-    client = MlflowClient()
     while (run := mlflow.active_run()) is not None:
+        client = MlflowClient()  # only now: it would make a store where none was ever asked for
         children = client.search_runs(
             [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and status = 'RUNNING'"
         )
