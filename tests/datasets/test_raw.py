@@ -1,12 +1,14 @@
 import json
+import weakref
 
 import numpy as np
 import pytest
 from kedro.io import DatasetError
+from PIL import Image
 
 from flawline.datasets import RawFolderDataset
 from flawline.datasets.raw import MARKER
-from flawline.vision.decoding import read_mask, read_photograph
+from flawline.vision.decoding import read_photograph
 from flawline.vision.examples import ExampleImage
 from flawline.vision.layouts import RawFile, list_raw_files
 
@@ -40,7 +42,7 @@ def test_examples_are_drawn_in_the_layout_that_ingestion_reads(dataset, folder):
     np.testing.assert_array_equal(
         read_photograph(folder / "train/good/000.png", max_pixels=20).pixels, EXAMPLES[0].image
     )
-    np.testing.assert_array_equal(read_mask(folder / "ground_truth/bent/000_mask.png", max_pixels=20), MASK)
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "ground_truth/bent/000_mask.png")) > 0, MASK)
 
 
 def test_saving_nothing_leaves_the_users_folder_alone(dataset, folder):
@@ -50,6 +52,48 @@ def test_saving_nothing_leaves_the_users_folder_alone(dataset, folder):
     (folder / "mine.png").write_text("mine")
     dataset.save([])
     assert [path.name for path in folder.iterdir()] == ["mine.png"]
+
+
+def test_images_of_three_channels_are_drawn_in_colour(dataset, folder):
+    image = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    dataset.save([ExampleImage("train", "good", "000", image, None)])
+    np.testing.assert_array_equal(read_photograph(folder / "train/good/000.png", max_pixels=20).pixels, image)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 5), np.uint8), r"image must have shape \(C, H, W\), got \(4, 5\)"),
+        (np.zeros((2, 4, 5), np.uint8), "image must be uint8 with 1 or 3 channels, got uint8 with 2"),
+        (np.zeros((1, 4, 5), np.uint16), "image must be uint8 with 1 or 3 channels, got uint16 with 1"),
+        (np.zeros((3, 4, 5), np.float32), "image must be uint8 with 1 or 3 channels, got float32 with 3"),
+    ],
+)
+def test_images_of_another_kind_are_refused_and_nothing_is_left(dataset, folder, image, message):
+    with pytest.raises(DatasetError, match=message):
+        dataset.save([ExampleImage("train", "good", "000", image, None)])
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_images_are_drawn_one_by_one_and_not_kept(dataset, folder):
+    drawn = []
+
+    def draw():
+        for i in range(4):
+            assert [image() for image in drawn] == [None] * i
+            yield remember(example("train", "good", f"{i:03d}", i))
+
+    def remember(image):
+        drawn.append(weakref.ref(image.image))
+        return image
+
+    dataset.save(draw())
+    assert len(list_raw_files(folder)) == 4
+
+
+def test_iterator_without_images_leaves_the_users_folder_alone(dataset, folder):
+    dataset.save(iter(()))
+    assert not folder.exists()
 
 
 def test_drawn_folder_is_replaced(dataset, folder):

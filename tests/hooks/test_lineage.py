@@ -3,7 +3,7 @@
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.hooks.lineage import StaleError, Stamp, find_recipes, read_stamp, stamp_path, write_stamp
+from flawline.hooks.lineage import StaleError, Stamp, find_recipes, read_by, read_stamp, stamp_path, write_stamp
 from flawline.hooks.parameters import check_paths_agree
 from flawline.pipeline_registry import register_pipelines
 
@@ -154,3 +154,24 @@ def test_maps_of_older_weights_are_refused(finished):
 def test_a_seed_that_only_the_parameters_know_is_refused():
     with pytest.raises(FlawlineError, match=r"seed is 3 among the parameters, but 0 in the paths.*--params seed="):
         check_paths_agree({"category": "chess", "seed": 3}, {"category": "chess", "seed": 0})
+
+
+@pytest.mark.parametrize(
+    ("category", "read"),
+    [
+        ("chess", {"examples.chess.seed"}),
+        ("grass", {"examples.surface.crop", "examples.surface.gaussian.sigma"}),
+        ("riblet-albedo", {"examples.riblet.period", "examples.riblet.albedo.train"}),
+        ("bolt", set()),
+    ],
+)
+def test_of_the_examples_only_the_categorys_own_family_matters(category, read):
+    values = dict.fromkeys(
+        [
+            "category", "seed", "examples.chess.seed", "examples.surface.crop", "examples.surface.gaussian.sigma",
+            "examples.riblet.period", "examples.riblet.albedo.train",
+        ],
+        1,
+    ) | {"category": category}  # fmt: skip
+    (node,) = (node for node in register_pipelines()["ingestion"].nodes if node.name == "draw_example")
+    assert read_by(node, values).keys() == read | {"category"}

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kedro.io import AbstractDataset
+from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.checks import FlawlineError
+from flawline.checks import FlawlineError, check_shape
 from flawline.vision.examples import ExampleImage
 from flawline.vision.ragged import writing_folder
 
@@ -19,6 +21,7 @@ MARKER = ".example.json"
 class RawFolderDataset(AbstractDataset[Iterable[ExampleImage], Path]):
     """Loads the folder's path. Saving no images leaves it alone; saving example images draws them, layout 'mvtec'.
 
+    Images are taken and written one by one: an iterator that draws them needs the memory of one.
     A folder with any file that this dataset did not draw is never overwritten."""
 
     stamped = False  # it is the user's: nothing is ever written beside it
@@ -31,8 +34,9 @@ class RawFolderDataset(AbstractDataset[Iterable[ExampleImage], Path]):
         return self._folder
 
     def save(self, data: Iterable[ExampleImage]) -> None:
-        images = list(data)
-        if not images:
+        images = iter(data)
+        image = next(images, None)
+        if image is None:
             return
         foreign = _digests(self._folder).items() - _drawn(self._folder).items()
         if foreign:
@@ -42,8 +46,10 @@ class RawFolderDataset(AbstractDataset[Iterable[ExampleImage], Path]):
                 f"category=NAME), or move the folder away."
             )
         with writing_folder(self._folder) as partial:
-            for image in images:
+            while image is not None:
                 _write(partial, image)
+                del image  # or there are two while the next is drawn
+                image = next(images, None)
             (partial / MARKER).write_text(json.dumps(_digests(partial), indent=1))
 
     def _exists(self) -> bool:
@@ -71,8 +77,15 @@ def _drawn(folder: Path) -> dict[str, str]:
 def _write(folder: Path, example: ExampleImage) -> None:
     path = folder / example.split / example.defect / f"{example.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(example.image[0]).save(path)
+    _to_picture(example.image).save(path)
     if example.mask is not None:
         mask = folder / "ground_truth" / example.defect / f"{example.name}_mask.png"
         mask.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(example.mask).save(mask)
+
+
+def _to_picture(image: NDArray[np.uint8]) -> Image.Image:
+    check_shape("image", image, ("C", "H", "W"))
+    if image.dtype != np.uint8 or len(image) not in (1, 3):
+        raise FlawlineError(f"image must be uint8 with 1 or 3 channels, got {image.dtype} with {len(image)}")
+    return Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(np.moveaxis(image, 0, 2)))

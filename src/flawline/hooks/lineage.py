@@ -23,6 +23,7 @@ from kedro.pipeline import Node, Pipeline
 from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.params import flatten, validate_parameters
+from flawline.vision.examples import params_of
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
@@ -232,7 +233,7 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every single parameter that a node reads; of the examples, only the category's own."""
-    own = {"params:examples": f"params:examples.{values.get('category')}"}
+    own = {"params:examples": f"params:examples.{params_of(str(values.get('category')))}"}
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
              if name.startswith("params:") and name not in NO_MATTER]  # fmt: skip
     return {key: value for key, value in values.items()

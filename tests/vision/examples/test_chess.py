@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flawline.params import ChessParams, ExamplesParams
-from flawline.vision.examples import EXAMPLES, chessboard, draw_chess
+from flawline.params import ChessParams
+from flawline.vision.examples.chess import chessboard, draw_chess
 
 SMALL = ChessParams(image_size=(80, 96), square=8, region_radius=(10.0, 20.0))
 
@@ -94,9 +94,3 @@ def test_images_depend_on_the_seed_and_not_on_how_many_others_there_are(chess):
         np.testing.assert_array_equal(same.image, example.image)
     other = list(draw_chess(SMALL.model_copy(update={"seed": 1})))
     assert any((a.image != b.image).any() for a, b in zip(chess, other, strict=True))
-
-
-def test_chess_is_an_example_by_name():
-    params = ExamplesParams(chess=SMALL)
-    assert next(EXAMPLES["chess"](params)).image.shape == (1, 80, 96)
-    assert list(EXAMPLES) == ["chess"]
