@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run inspect compare test lint viz ui docs notebooks bench clean
+.PHONY: help setup run inspect compare test lint viz ui docs notebooks bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ notebooks: $(READY) ## execute the notebooks
 
 bench: $(READY) ## measure the hot paths against what the machine can do
 	$(BIN)/python tests/benchmarks/run.py
+
+fuzz: $(READY) ## damage files of every format and count what is made of them
+	$(BIN)/python tests/fuzz/run.py --files 10000 --seed 0
 
 clean: ## remove results (not the raw images) and the tracking store
 	rm -rf data/0[2-8]_*/*/ mlflow.db mlruns docs/_build

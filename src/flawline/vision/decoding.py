@@ -2,50 +2,68 @@
 
 import hashlib
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+from tifffile import COMPRESSION, TiffFile
 
-from flawline.checks import FlawlineError
+from flawline.vision.codecs.base import (
+    FORMATS,
+    JPEG_START,
+    TIFF_START,
+    UnreadableImageError,
+    by_pillow,
+    channels_first,
+    check_held,
+    check_page,
+    check_size,
+    damage_named,
+    open_image,
+    orientation_of,
+    upright,
+)
+from flawline.vision.codecs.png import decode_png, encode_png
+from flawline.vision.codecs.tiff import decode_tiff, own_pages
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # by content, never by name
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Photograph",
+    "UnreadableImageError",
+    "count_pages",
+    "decode",
+    "encode_png",
+    "format_of",
+    "is_lossy",
+    "read_bytes",
+    "read_photograph",
+]
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-JPEG_START = b"\xff\xd8\xff"
-
-# Our own limit is checked before decoding and is a parameter; Pillow's would only warn, or stop the whole run.
-Image.MAX_IMAGE_PIXELS = None
-
-
-class UnreadableImageError(FlawlineError):
-    """The file cannot be used as an image; the message is the reason, fit for a quarantine list."""
+JPEG_COLORS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode -> simplejpeg's colour space
+# Pixels that a byte of a JPEG can stand for at best: a bit for each block of 8 x 8, unless coded arithmetically.
+JPEG_BEST, ARITHMETIC = 512, (b"\xff\xc9", b"\xff\xca")
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """One decoded file: ``pixels`` (C, H, W) uint8 or uint16 with C = 1 or 3, and its digest and size in bytes."""
+    """One decoded image: ``pixels`` (C, H, W) uint8 or uint16 with C = 1 or 3, its file's digest and size in bytes."""
 
     pixels: NDArray
     sha256: str
     size: int
 
 
-def read_photograph(path: Path, *, max_pixels: int) -> Photograph:
+def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> Photograph:
     """Read and decode ``path``. Raise UnreadableImageError, with the reason, if that is not possible."""
     content = read_bytes(path)
-    return Photograph(decode(content, max_pixels=max_pixels), hashlib.sha256(content).hexdigest(), len(content))
-
-
-def read_mask(path: Path, *, max_pixels: int) -> NDArray[np.bool_]:
-    """Read the defective pixels (H, W) of a mask file: every pixel above 0 in any channel.
-
-    In a JPEG, whose black is never clean, every pixel above half of the range."""
-    content = read_bytes(path)
-    black = 127 if content.startswith(JPEG_START) else 0
-    return np.any(decode(content, max_pixels=max_pixels) > black, axis=0)  # (H, W)
+    pixels = decode(content, max_pixels=max_pixels, page=page)
+    return Photograph(pixels, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -59,75 +77,65 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def decode(content: bytes, *, max_pixels: int) -> NDArray:
+def decode(content: bytes, *, max_pixels: int, page: int | None = None) -> NDArray:
     """Decode a file's content to (C, H, W) uint8 or uint16: grey as C = 1, all colour as RGB, alpha dropped.
 
-    EXIF orientation is applied. The header's size is checked against ``max_pixels`` before any pixel is decoded.
-    Raise UnreadableImageError for what would lose depth: floating point, 16-bit colour, 16-bit grey with alpha."""
-    image = _open(content)
-    if image.width * image.height > max_pixels:
-        raise UnreadableImageError(
-            f"its header says {image.height} x {image.width} pixels, more than max_pixels = {max_pixels}"
-        )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UnreadableImageError(f"holds {frames} pages or frames; wanted one")
-    if _loses_depth(image):
-        raise UnreadableImageError("has 16-bit channels with colour or alpha; wanted 8-bit colour or 16-bit grey")
-    try:
-        return _to_array(ImageOps.exif_transpose(image))
-    except UnreadableImageError:
-        raise
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
-        raise UnreadableImageError(f"is damaged ({type(error).__name__}: {error})") from error
+    ``page`` (from 1) is the page of a TIFF, None the only one. EXIF orientation is applied. The header's size is
+    checked against ``max_pixels`` before any pixel is decoded. Raise UnreadableImageError for what is damaged, as
+    far as the format's checksums and the decoder's warnings tell, or would lose depth (floating point, 16-bit CMYK).
+    """
+    with damage_named():
+        if content.startswith(TIFF_START):
+            return np.ascontiguousarray(decode_tiff(content, page, max_pixels))  # (C, H, W)
+        image = open_image(content)
+        check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
+        check_size(image.height, image.width, max_pixels)
+        return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
 
 
-def is_image_like(path: Path) -> bool:
-    """Return True if the file's name or first bytes claim that it is an image."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        with Image.open(path, formats=FORMATS):
-            return True
-    except Exception:
-        return False
+def count_pages(content: bytes) -> int:
+    """Return how many images the file holds: the pages of a TIFF, smaller copies of another page left out, else 1."""
+    if not content.startswith(TIFF_START):
+        open_image(content)
+        return 1
+    with damage_named(), TiffFile(io.BytesIO(content)) as file:
+        return len(own_pages(file))
 
 
-def _open(content: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise UnreadableImageError(f"is not an image in one of the formats {', '.join(FORMATS)}") from None
-    except Exception as error:
-        raise UnreadableImageError(f"is damaged ({type(error).__name__}: {error})") from error
+def format_of(content: bytes) -> str:
+    """Return the format's name: one of FORMATS."""
+    return "TIFF" if content.startswith(TIFF_START) else (open_image(content).format or "").replace("MPO", "JPEG")
 
 
-def _loses_depth(image: Image.Image) -> bool:
-    """Return True where Pillow would silently cut 16 bits a channel to 8, as it does for all but plain grey."""
-    sixteen = image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-    return sixteen and image.mode not in (*SIXTEEN_BIT, "I", "F")
+def is_lossy(content: bytes) -> bool:
+    """Return True if the file is compressed as JPEG or as WebP compresses photographs, so that no pixel is exact."""
+    if content.startswith(TIFF_START):
+        with damage_named(), TiffFile(io.BytesIO(content)) as file:
+            return bool(file.pages.first.compression == COMPRESSION.JPEG)
+    return content.startswith(JPEG_START) or (content[8:12] == b"WEBP" and b"VP8 " in content)
 
 
-def _to_array(image: Image.Image) -> NDArray:
-    image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn of it
-    if image.mode in SIXTEEN_BIT or image.mode == "I":
-        return _sixteen_bit(np.asarray(image))[None]  # (1, H, W)
-    if image.mode == "F":
-        raise UnreadableImageError("has floating-point pixels; wanted 8 or 16 bit")
-    if image.mode in ("1", "L", "LA", "La"):
-        return np.array(image.convert("L"))[None]  # (1, H, W)
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))  # (3, H, W)
+def _pixels(image: Image.Image, content: bytes) -> NDArray:
+    """Decode with the codec that loses nothing and tells most of damage: libjpeg-turbo with its warnings as errors,
+    libpng behind checks of our own, Pillow for the rest. A telephone's JPEG (MPO) is its first picture; the others are
+    previews or depth."""
+    if image.format in ("JPEG", "MPO"):
+        if not any(marker in content for marker in ARITHMETIC):
+            check_held(image, image.height * image.width, JPEG_BEST * len(content))
+        coded = simplejpeg.decode_jpeg(content, JPEG_COLORS[image.mode], strict=True)
+        return by_pillow(image) if image.mode == "CMYK" else upright(channels_first(coded), orientation_of(image))
+    if image.format == "PNG":
+        return decode_png(image, content)
+    if image.format == "BMP":
+        _check_bmp(content)
+    return by_pillow(image)
 
 
-def _sixteen_bit(pixels: NDArray) -> NDArray[np.uint16]:
-    if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
-        raise UnreadableImageError(f"has pixel values from {pixels.min()} to {pixels.max()}; wanted 8 or 16 bit")
-    return pixels.astype(np.uint16)
-
-
-def encode_png(image: NDArray) -> bytes:
-    """Return ``image`` (C, H, W) uint8 grey or RGB, or uint16 grey, as the content of a PNG file."""
-    pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
-    return buffer.getvalue()
+def _check_bmp(content: bytes) -> None:
+    """Raise UnreadableImageError if a BMP that is not compressed goes on for a row or more after its last."""
+    offset, header, width, height, _, bits, coded = struct.unpack_from("<IIiiHHI", content, 10)
+    profile = int.from_bytes(content[130:134], "little") if header == 124 else 0
+    row = (width * bits + 31) // 32 * 4
+    left = len(content) - offset - row * abs(height) - profile
+    if header >= 40 and coded in (0, 3) and left >= row:
+        raise UnreadableImageError(f"is damaged (it holds {left} bytes of pixels more than its header promises)")

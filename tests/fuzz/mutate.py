@@ -1,0 +1,305 @@
+"""Small files of every format that flawline reads, and ways to damage them: the same for the same seed and number."""
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.random import Generator
+from PIL import Image
+
+HEIGHT, WIDTH = 37, 52  # no multiple of a JPEG block, odd and even
+ORIENTATION = 0x0112
+PNG_START = b"\x89PNG\r\n\x1a\n"
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+LIES = (0, 1, 2, 7, 36, 38, 51, 53, 255, 256, 4096, 30_000, 32_768, 65_535, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Original:
+    """An undamaged file; ``kind`` is its row of the table, ``reads`` how it is decoded: image, mask, voc or coco."""
+
+    kind: str
+    name: str
+    content: bytes
+    reads: str = "image"
+
+
+# --- the undamaged files ---------------------------------------------------------------------------------------------
+@cache
+def originals() -> tuple[Original, ...]:
+    pictures = [Original(kind, name, content) for kind, name, content in [*_png(), *_jpeg(), *_tiff(), *_others()]]
+    return (*pictures, *_masks())
+
+
+def texture(dtype: type = np.uint8, channels: int = 1) -> np.ndarray:
+    """Return a photograph-like texture (H, W) or (H, W, C): waves and grain over the type's range."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    grain = np.random.default_rng(7).normal(0, 0.05, (HEIGHT, WIDTH, channels))
+    waves = 0.5 + 0.3 * np.sin(x / 5)[..., None] * np.cos((y[..., None] + 3 * np.arange(channels)) / 6)  # (H, W, C)
+    pixels = ((waves + grain).clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+    return pixels[..., 0] if channels == 1 else pixels
+
+
+def saved(image: Image.Image, form: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def interlaced_png(grey: np.ndarray) -> bytes:
+    """Return ``grey`` (H, W) uint8 as an interlaced PNG, which no library at hand writes."""
+    passes = [grey[y::dy, x::dx] for y, x, dy, dx in ADAM7]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return PNG_START + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def _png():
+    grey, rgb = Image.fromarray(texture()), Image.fromarray(texture(channels=3))
+    yield "PNG", "1 bit", saved(Image.fromarray(texture() > 128), "PNG")
+    yield "PNG", "grey", saved(grey, "PNG")
+    yield "PNG", "grey, orientation 6", saved(grey, "PNG", exif=turned(6))
+    yield "PNG", "grey 16", imagecodecs.png_encode(texture(np.uint16))
+    yield "PNG", "LA", saved(Image.fromarray(texture(channels=2), "LA"), "PNG")
+    yield "PNG", "LA 16", imagecodecs.png_encode(texture(np.uint16, 2))
+    yield "PNG", "RGB", saved(rgb, "PNG")
+    yield "PNG", "RGBA", saved(Image.fromarray(texture(channels=4)), "PNG")
+    yield "PNG", "RGB 16", imagecodecs.png_encode(texture(np.uint16, 3))
+    yield "PNG", "palette", saved(rgb.quantize(40), "PNG", transparency=b"\x80\xff")
+    yield "PNG", "interlaced", interlaced_png(texture())
+
+
+def _jpeg():
+    grey, rgb = Image.fromarray(texture()), Image.fromarray(texture(channels=3))
+    yield "JPEG", "grey", saved(grey, "JPEG")
+    yield "JPEG", "baseline", saved(rgb, "JPEG")
+    yield "JPEG", "progressive", saved(rgb, "JPEG", progressive=True)
+    yield "JPEG", "restart markers", saved(rgb, "JPEG", restart_marker_rows=1)
+    yield "JPEG", "CMYK", saved(rgb.convert("CMYK"), "JPEG")
+    yield "JPEG", "orientation 8", saved(rgb, "JPEG", exif=turned(8))
+    yield "MPO", "two pictures", saved(rgb, "MPO", save_all=True, append_images=[rgb.resize((9, 8))])
+
+
+def _tiff():
+    grey, rgb = Image.fromarray(texture()), Image.fromarray(texture(channels=3))
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+        yield "TIFF", compression, saved(rgb, "TIFF", compression=compression)
+    yield "TIFF", "grey, strips", saved(grey, "TIFF", strip_size=400)
+    yield "TIFF", "grey 16", saved(Image.fromarray(texture(np.uint16)), "TIFF")
+    yield "TIFF", "palette, deflate", saved(rgb.quantize(40), "TIFF", compression="tiff_adobe_deflate")
+    yield "TIFF", "1 bit, fax", saved(Image.fromarray(texture() > 128), "TIFF", compression="group4")
+    yield "TIFF", "CMYK, LZW", saved(rgb.convert("CMYK"), "TIFF", compression="tiff_lzw")
+    yield "TIFF", "pages", saved(grey, "TIFF", save_all=True, append_images=[grey.resize((20, 30))])
+    rgb16 = texture(np.uint16, 3)
+    yield "TIFF 16", "RGB", _by_tifffile(rgb16, photometric="rgb")
+    yield "TIFF 16", "RGB, deflate", _by_tifffile(rgb16, photometric="rgb", compression="zlib", predictor=True)
+    yield "TIFF 16", "RGB, LZW, strips", _by_tifffile(rgb16, photometric="rgb", compression="lzw", rowsperstrip=8)
+    yield "TIFF 16", "RGB, planes", _by_tifffile(rgb16.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+    yield "TIFF 16", "LA", _by_tifffile(texture(np.uint16, 2), photometric="minisblack", extrasamples=["unassalpha"])
+
+
+def _by_tifffile(pixels: np.ndarray, **options) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, metadata=None, **options)
+    return buffer.getvalue()
+
+
+def _others():
+    grey, rgb = Image.fromarray(texture()), Image.fromarray(texture(channels=3))
+    yield "BMP", "grey", saved(grey, "BMP")
+    yield "BMP", "RGB", saved(rgb, "BMP")
+    yield "WEBP", "lossy", saved(rgb, "WEBP", quality=80)
+    yield "WEBP", "lossless", saved(rgb, "WEBP", lossless=True)
+    yield "WEBP", "alpha, orientation 3", saved(Image.fromarray(texture(channels=4)), "WEBP", exif=turned(3))
+
+
+def _masks():
+    mask = Image.fromarray((texture() > 200).astype(np.uint8) * 255)
+    yield Original("mask", "PNG", saved(mask, "PNG"), "mask")
+    yield Original("mask", "JPEG", saved(mask, "JPEG"), "mask")
+    box = "<xmin>3</xmin><ymin>4</ymin><xmax>20</xmax><ymax>30</ymax>"
+    voc = f"<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    voc += f"<object><name>scratch</name><bndbox>{box}</bndbox></object></annotation>"
+    yield Original("VOC", "a box", voc.encode(), "voc")
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}, {"id": 2, "file_name": "b.png"}],
+        "categories": [{"id": 5, "name": "scratch"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 5, "bbox": [3.5, 4, 12, 20.25]},
+            {"id": 2, "image_id": 1, "category_id": 5, "segmentation": [[1, 1, 30, 2, 20.5, 31]]},
+        ],
+    }
+    yield Original("COCO", "box and polygon", json.dumps(coco).encode(), "coco")
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+def mutant(number: int, seed: int) -> tuple[Original, bytes]:
+    """Return the file that is damaged and its damaged content; every original comes up equally often."""
+    generator = np.random.default_rng((seed, number))
+    original = originals()[number % len(originals())]
+    content = original.content
+    for _ in range(int(generator.choice((1, 1, 1, 2, 4)))):
+        damage = MUTATORS[int(generator.integers(len(MUTATORS)))]
+        content = damage(content, generator)
+    return original, content
+
+
+def flip_bits(content: bytes, generator: Generator) -> bytes:
+    data = bytearray(content)
+    for _ in range(int(generator.integers(1, 5)) if data else 0):
+        data[int(generator.integers(len(data)))] ^= 1 << int(generator.integers(8))
+    return bytes(data)
+
+
+def overwrite(content: bytes, generator: Generator) -> bytes:
+    start, length = _run(content, generator)
+    constant = bytes([int(generator.choice((0, 255)))]) * length
+    return (
+        content[:start] + (generator.bytes(length) if generator.integers(2) else constant) + content[start + length :]
+    )
+
+
+def truncate(content: bytes, generator: Generator) -> bytes:
+    return content[: int(generator.integers(len(content) + 1))]
+
+
+def delete(content: bytes, generator: Generator) -> bytes:
+    start, length = _run(content, generator)
+    return content[:start] + content[start + length :]
+
+
+def insert(content: bytes, generator: Generator) -> bytes:
+    start, length = _run(content, generator)
+    return content[:start] + generator.bytes(length) + content[start:]
+
+
+def append(content: bytes, generator: Generator) -> bytes:
+    return content + generator.bytes(int(generator.integers(1, 64)))
+
+
+def random_rest(content: bytes, generator: Generator) -> bytes:
+    """Keep a valid start only."""
+    return content[: int(generator.integers(len(content) + 1))][:200] + generator.bytes(int(generator.integers(400)))
+
+
+def _run(content: bytes, generator: Generator) -> tuple[int, int]:
+    length = int(generator.integers(1, 33))
+    return int(generator.integers(max(1, len(content) - length))), length
+
+
+def lie(content: bytes, generator: Generator) -> bytes:
+    """Write another width or height into the header; a PNG's checksum is made to fit, or not."""
+    places = size_places(content)
+    if not places:
+        return flip_bits(content, generator)
+    place, form = places[int(generator.integers(len(places)))]
+    mask = (1 << 8 * struct.calcsize(form)) - 1
+    data = bytearray(content)
+    if place + struct.calcsize(form) <= len(data):
+        struct.pack_into(form, data, place, LIES[int(generator.integers(len(LIES)))] & mask)
+    if content.startswith(PNG_START) and len(data) >= 33 and generator.integers(4):
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def size_places(content: bytes) -> list[tuple[int, str]]:
+    """Return where the header holds width and height (of a TIFF, other numbers too), and how they are coded."""
+    if content.startswith(PNG_START):
+        return [(16, ">I"), (20, ">I")]
+    if content.startswith(b"\xff\xd8"):
+        starts = [at for at, marker, _ in jpeg_segments(content) if marker in (0xC0, 0xC1, 0xC2)]
+        return [(start + offset, ">H") for start in starts[:1] for offset in (5, 7)]
+    if content.startswith(b"BM"):
+        return [(18, "<I"), (22, "<I"), (2, "<I"), (34, "<I")]
+    if content.startswith((b"II*\0", b"MM\0*")):
+        return [(at + 8, "<I" if content[:1] == b"I" else ">I") for at in tiff_entries(content)]
+    if content.startswith(b"RIFF"):
+        return {b"VP8 ": [(26, "<H"), (28, "<H")], b"VP8L": [(21, "<I")]}.get(content[12:16], [(24, "<H"), (27, "<H")])
+    return []
+
+
+def reorder(content: bytes, generator: Generator) -> bytes:
+    """Swap, double or leave out two of the chunks, segments, tags or lines that the file consists of."""
+    parts = pieces(content)
+    if len(parts) < 3:
+        return content
+    a, b = (int(i) for i in generator.choice(range(1, len(parts)), 2, replace=False))
+    action = int(generator.integers(3))
+    if action == 0:
+        parts[a], parts[b] = parts[b], parts[a]
+    elif action == 1:
+        parts.insert(b, parts[a])
+    else:
+        del parts[a]
+    return b"".join(parts)
+
+
+def pieces(content: bytes) -> list[bytes]:
+    """Cut a file into its head and the parts it consists of; joined they are the file."""
+    if content.startswith(PNG_START):
+        cuts = _cuts(content, 8, lambda at: 12 + struct.unpack_from(">I", content, at)[0])
+    elif content.startswith(b"RIFF"):
+        cuts = _cuts(content, 12, lambda at: 8 + (struct.unpack_from("<I", content, at + 4)[0] + 1) // 2 * 2)
+    elif content.startswith(b"\xff\xd8"):
+        cuts = [at for at, _, _ in jpeg_segments(content)]
+    elif content.startswith((b"II*\0", b"MM\0*")):
+        entries = tiff_entries(content)
+        cuts = [*entries, entries[-1] + 12] if entries else []
+    else:
+        cuts = list(range(16, len(content), 16))
+    edges = [0, *(cut for cut in cuts if cut < len(content)), len(content)]
+    return [content[start:end] for start, end in pairwise(edges)]
+
+
+def _cuts(content: bytes, start: int, length: Callable[[int], int]) -> list[int]:
+    cuts = []
+    while start + 8 <= len(content):
+        cuts.append(start)
+        start += length(start)
+    return cuts
+
+
+def jpeg_segments(content: bytes) -> list[tuple[int, int, int]]:
+    """Return (place, marker, length) of each segment before the first scan's data."""
+    segments, at = [], 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], struct.unpack_from(">H", content, at + 2)[0]
+        segments.append((at, marker, length))
+        at += 2 + length
+        if marker == 0xDA:
+            break
+    return segments
+
+
+def tiff_entries(content: bytes) -> list[int]:
+    """Return where the tags of the first page lie, 12 bytes each."""
+    order = "<" if content[:1] == b"I" else ">"
+    if len(content) < 10:
+        return []
+    start = struct.unpack_from(order + "I", content, 4)[0]
+    if start + 2 > len(content):
+        return []
+    count = min(struct.unpack_from(order + "H", content, start)[0], 64)
+    return [at for at in range(start + 2, start + 2 + 12 * count, 12) if at + 12 <= len(content)]
+
+
+MUTATORS = (flip_bits, flip_bits, overwrite, truncate, delete, insert, append, lie, lie, reorder, random_rest)
