@@ -47,6 +47,7 @@ class SplitParams(Params):
     validation: Rate = 0.1  # early stopping
     calibration: Rate = 0.2  # thresholds
     test: Fraction = 0.2  # only where the data set has no test split of its own
+    defective: Literal["all", "held_out"] = "all"  # which are tested on: all, or those whose group is not trained on
     seed: Seed = 0  # which images are held out; apart from the run's seed, so that all seeds see the same data
 
     @model_validator(mode="after")
@@ -57,8 +58,23 @@ class SplitParams(Params):
         return self
 
 
+class TableParams(Params):
+    """The layout 'csv': a table in the raw folder, a row an image. Columns but image and label may be missing."""
+
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")] = "images.csv"  # below the raw folder
+    image: str = "image"  # path below the raw folder
+    label: str = "label"  # 0 or a word for good; 1 or the defect's name
+    defect: str = "defect"  # the defect's name
+    mask: str = "mask"  # path below the raw folder
+    split: str = "split"  # train, validation, calibration or test
+    group: str = "group"  # what must stay in one split: an item, a lot, a day
+
+
 class IngestionParams(Params):
-    layout: Literal["auto", "mvtec", "folders"] = "auto"  # how the raw folder is ordered; auto: look
+    # how the raw folder is ordered; auto: look
+    layout: Literal["auto", "csv", "aitex", "mvtec", "coco", "voc", "kolektorsdd2", "kolektorsdd", "folders"] = "auto"
+    table: TableParams = TableParams()
+    identical: Literal["stop", "move"] = "stop"  # where the data set's own split separates identical files
     good: Names = ("good", "ok", "normal")  # folder names, in any case, that hold normal images
     splits: SplitParams = SplitParams()
     max_pixels: PositiveInt = 200_000_000  # an image whose header promises more is quarantined undecoded
@@ -90,18 +106,23 @@ class PoissonParams(Params):
     photons: PositiveFloat = 20.0  # mean photon count of a white pixel: fewer is noisier
 
 
-class ChessParams(Params):
+class ExampleCounts(Params):
+    """How many images an embedded example has."""
+
+    train: PositiveInt = 4
+    validation: PositiveInt = 1
+    calibration: PositiveInt = 19  # enough to promise 5 % overkill
+    normal_test: NonNegativeInt = 2
+    anomalous_test: NonNegativeInt = 4
+
+
+class ChessParams(ExampleCounts):
     """The checkerboard of Schneider 2022, section 3.1. It prints no sizes: these are ours."""
 
     image_size: Size = (256, 256)
     square: PositiveInt = 16  # side of a square, pixels
     dark: Fraction = 0.1  # intensity of the dark squares
     bright: Annotated[float, Field(gt=0, le=1)] = 0.9
-    train: PositiveInt = 4
-    validation: PositiveInt = 1
-    calibration: PositiveInt = 19  # enough to promise 5 % overkill
-    normal_test: NonNegativeInt = 2
-    anomalous_test: NonNegativeInt = 4
     region_radius: tuple[PositiveFloat, PositiveFloat] = (28.0, 48.0)  # smallest and largest deformed disk, pixels
     deformation: ElasticParams = ElasticParams()
     seed: Seed = 2022
@@ -118,13 +139,114 @@ class ChessParams(Params):
         return self
 
 
+class NoiseParams(ExampleCounts):
+    """The Gaussian noise of Schneider 2022, section 3.1. It prints no sizes and no strengths: these are ours."""
+
+    image_size: Size = (256, 256)
+    mean: Fraction = 0.5  # of the intensities, share of the full range
+    deviation: PositiveFloat = 0.15  # standard deviation of the intensities, share of the full range
+    line: LineParams = LineParams(width=4.0, intensity=0.25)
+    seed: Seed = 2022
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.line.width >= min(self.image_size):
+            raise ValueError(f"line.width must be less than the image {self.image_size}, got {self.line.width}")
+        return self
+
+
+class SurfaceParams(ExampleCounts):
+    """Crops of one photograph of 512 x 512 pixels: brick, gravel or grass; defective are copies of the test crops."""
+
+    crop: Annotated[int, Field(ge=8, le=512)] = 128  # side, pixels
+    train: PositiveInt = 6
+    calibration: PositiveInt = 5
+    normal_test: PositiveInt = 4
+    anomalous_test: NonNegativeInt = 16
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)] = ("elastic", "line", "gaussian", "poisson")
+    region_radius: tuple[PositiveFloat, PositiveFloat] = (12.0, 28.0)  # smallest and largest damaged disk, pixels
+    elastic: ElasticParams = ElasticParams()
+    line: LineParams = LineParams()
+    gaussian: GaussianParams = GaussianParams()
+    poisson: PoissonParams = PoissonParams()
+    seed: Seed = 2022
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        there, wanted = (512 // self.crop) ** 2, self.train + self.validation + self.calibration + self.normal_test
+        if wanted > there:
+            raise ValueError(
+                f"train + validation + calibration + normal_test must not exceed the {there} crops of {self.crop} "
+                f"pixels, got {wanted}"
+            )
+        low, high = self.region_radius
+        if not 1 <= low <= high or 2 * high >= self.crop:
+            raise ValueError(
+                f"region_radius must be (smallest, largest), from 1 upwards, and fit a crop of {self.crop} pixels, "
+                f"got {(low, high)}"
+            )
+        return self
+
+
+class RibletParams(Params):
+    """A riblet foil, simulated: stands for material 1 of Schneider 2022, section 3.2, whose images are not public.
+
+    Of the figures here, the paper prints the full image size and the numbers of images; the shape is ours."""
+
+    image_size: Size = (512, 768)  # the paper's is (3672, 5496)
+    period: Annotated[float, Field(ge=4)] = 16.0  # from rib to rib, pixels
+    depth: PositiveFloat = 4.0  # from valley to rib, pixels
+    steepness: Annotated[float, Field(ge=1)] = 2.0  # 1: triangles; above: trapezoids with flat ribs and valleys
+    waviness: NonNegativeFloat = 1.5  # standard deviation of the tracks' position, pixels
+    wavelength: PositiveFloat = 250.0  # shortest of the tracks' waves; the longest is three times that, pixels
+    roughness: NonNegativeFloat = 0.15  # standard deviation of the height, pixels
+    grain: PositiveFloat = 1.5  # standard deviation of the Gaussian that smooths the roughness, pixels
+    dark: Fraction = 0.3  # albedo of the valleys
+    bright: Annotated[float, Field(gt=0, le=1)] = 0.7  # albedo of the ribs
+    blotches: NonNegativeFloat = 12.0  # darker areas in a million pixels, on average; they are normal
+    blotch_radius: tuple[PositiveFloat, PositiveFloat] = (20.0, 60.0)  # standard deviation of one, pixels
+    blotch_depth: Fraction = 0.4  # largest share of the albedo that one takes away
+    sensor_noise: NonNegativeFloat = 0.02  # standard deviation, share of the full range; albedo only
+    stripes: PositiveInt = 2  # crushed ones in a defective image
+    stripe_width: tuple[PositiveFloat, PositiveFloat] = (8.0, 24.0)  # smallest and largest, pixels
+    stripe_length: tuple[Rate, Rate] = (0.3, 0.9)  # smallest and largest, share of the image's height
+    stripe_wander: NonNegativeFloat = 2.0  # how far a stripe swings to each side, pixels
+    crush: Annotated[float, Field(gt=0, le=1)] = 0.7  # share of the depth that is lost in a stripe
+    displacement: NonNegativeInt = 6  # how far the tracks are dragged in a stripe at the most, pixels
+    albedo: ExampleCounts = ExampleCounts(train=10, anomalous_test=4)
+    normals: ExampleCounts = ExampleCounts(train=3, anomalous_test=2)
+    seed: Seed = 2022
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        height, width = self.image_size
+        if self.dark >= self.bright:
+            raise ValueError(f"dark must be below bright, got {self.dark} and {self.bright}")
+        if 2 * self.period > height:
+            raise ValueError(f"period must fit the image {self.image_size} twice, got {self.period}")
+        for name in ("blotch_radius", "stripe_width", "stripe_length"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be (smallest, largest), got {(low, high)}")
+        if self.stripe_width[1] + 2 * self.stripe_wander >= width:
+            raise ValueError(
+                f"stripe_width and stripe_wander must fit the image {self.image_size}, got {self.stripe_width} and "
+                f"{self.stripe_wander}"
+            )
+        return self
+
+
 class ExamplesParams(Params):
     chess: ChessParams = ChessParams()
+    noise: NoiseParams = NoiseParams()
+    surface: SurfaceParams = SurfaceParams()  # brick, gravel, grass
+    riblet: RibletParams = RibletParams()  # riblet-albedo, riblet-normals
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------
 class RegistrationParams(Params):
     color: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image of the category is grey
+    trim_ends: bool | Literal["auto"] = "auto"  # cut bare background and selvedge off strips; auto: layout aitex
 
 
 class DefectInjectionParams(Params):

@@ -244,8 +244,8 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     path = tmp_path / "detector.safetensors"
     save_detector(path, detector)
     weights, meta = read_tensors(path)
-    write_tensors(path, weights, {**meta, "format": 2})
-    with pytest.raises(FlawlineError, match="is a detector of format 2; this version reads 1"):
+    write_tensors(path, weights, {**meta, "format": 1})
+    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 2"):
         load_detector(path)
 
 

@@ -57,7 +57,9 @@ def test_raw_folder_that_is_a_file(project, parts):
 def test_no_normal_image(project, parts, tmp_path, photographs):
     photographs(tmp_path / "bad" / "train" / "good", 0)
     photographs(tmp_path / "bad" / "test" / "scratch", 3)
-    with pytest.raises(FlawlineError, match=r"holds no normal image to learn from: wanted images in train/good/"):
+    with pytest.raises(
+        FlawlineError, match=r"no normal image to learn from: wanted, in the layout 'mvtec', train/good/"
+    ):
         run_parts(project, tmp_path / "bad")
     assert_good_run_works(project, parts)
 

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
@@ -157,3 +158,18 @@ def test_a_photograph_of_an_unknown_kind_is_listed_and_not_judged(finished, tmp_
         finished.run("inspection", images=str(folder))
     verdicts = finished.load("verdicts", images=str(folder)).set_index("image")["verdict"]
     assert verdicts["part.heic"] == "not_judged"
+
+
+def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
+    boards = sorted((finished.path / "data/01_raw/chess/test").rglob("*.png"))[:2]
+    folder = tmp_path / "monday"
+    folder.mkdir()
+    tifffile.imwrite(
+        folder / "stack.tif", np.stack([np.asarray(Image.open(b)) for b in boards]), photometric="minisblack"
+    )
+    finished.run("inspection", images=str(folder))
+    verdicts = finished.load("verdicts", images=str(folder))
+    assert verdicts["image"].tolist() == ["stack.tif#1", "stack.tif#2"]
+    assert set(verdicts["verdict"]) <= {"pass", "review", "reject"}
+    pictures = {path.name for path in finished.load("overlays", images=str(folder))}
+    assert pictures == {"stack.tif#1.png", "stack.tif#2.png"}

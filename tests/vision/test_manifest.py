@@ -1,8 +1,10 @@
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,15 +13,20 @@ from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.params import SplitParams
-from flawline.vision.layouts import list_raw_files
+from flawline.vision.decoding import decode
+from flawline.vision.layouts import RawFile, list_raw_files
 from flawline.vision.manifest import (
     COLUMNS,
-    assign_splits,
     build_manifest,
     count_images,
+    file_of,
+    in_parallel,
+    locate,
+    page_name,
     read_raw_files,
     rows_of,
 )
+from flawline.vision.splits import assign_splits
 
 NOTHING = pd.DataFrame(columns=["path", "reason"])
 CATALOG = Path(__file__).parents[2] / "conf" / "base" / "catalog" / "intermediate.yml"
@@ -28,7 +35,8 @@ CATALOG = Path(__file__).parents[2] / "conf" / "base" / "catalog" / "intermediat
 def make_rows(*images):
     """Return rows of (image, split, label, digest)."""
     names = ("image", "split", "label", "sha256")
-    return pd.DataFrame([dict(zip(names, image, strict=True)) | {"depth": 8} for image in images], columns=COLUMNS)
+    rows = [dict(zip(names, image, strict=True)) | {"depth": 8, "page": 0} for image in images]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def normals(count, *, split=None, start=0):
@@ -41,8 +49,13 @@ def draw(path, *, size=(6, 8), seed=0, mask=None):
     Image.fromarray(pixels).save(path)
 
 
-def read(folder):
-    return read_raw_files(folder, list_raw_files(folder), max_pixels=10_000)
+def read(folder, **options):
+    """Return (rows, quarantine)."""
+    return read_all(folder, **options)[:2]
+
+
+def read_all(folder, params=None, **options):
+    return read_raw_files(folder, list_raw_files(folder, params), max_pixels=10_000, **options)
 
 
 def sizes(manifest):
@@ -143,38 +156,6 @@ def test_no_normal_image_left_names_the_first_reason():
 
 
 # --- leaks -----------------------------------------------------------------------------------------------------------
-def test_train_image_identical_to_an_own_test_image_is_quarantined():
-    rows = make_rows(*normals(6, split="train"), ("test/good/9.png", "test", 0, "d3"))
-    manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
-    assert quarantine.to_dict("records") == [
-        {"path": "good/0003.png", "reason": "is identical to the test image test/good/9.png"}
-    ]
-    assert "good/0003.png" not in set(manifest["image"])
-    assert len(manifest) == 6
-
-
-def test_normal_image_identical_to_a_defective_one_is_quarantined():
-    rows = make_rows(*normals(6), ("scratch/9.png", None, 1, "d0"))
-    manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
-    assert quarantine["reason"].tolist() == ["is identical to the test image scratch/9.png"]
-    assert manifest["label"].tolist() == [0] * 5 + [1]
-
-
-def test_images_are_never_shared_between_own_held_out_splits():
-    rows = make_rows(
-        *normals(4, split="train"),
-        ("validation/good/a.png", "validation", 0, "d0"),
-        ("validation/good/b.png", "validation", 0, "v"),
-        ("calibration/good/a.png", "calibration", 0, "v"),
-    )
-    manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
-    assert dict(quarantine.itertuples(index=False)) == {
-        "good/0000.png": "is identical to the validation image validation/good/a.png",
-        "validation/good/b.png": "is identical to the calibration image calibration/good/a.png",
-    }
-    assert not manifest[["sha256", "split"]].drop_duplicates()["sha256"].duplicated().any()
-
-
 def test_twins_within_a_split_are_no_leak():
     rows = make_rows(*normals(4), ("good/twin.png", None, 0, "d0"))
     manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
@@ -324,3 +305,152 @@ def test_rows_of_splits_by_hand():
     assert rows_of(manifest, ["train"]) == [1, 3]
     assert rows_of(manifest, ["validation", "test"]) == [0, 2]
     assert rows_of(manifest, []) == []
+
+
+# --- files, pages, masks that tell the label -------------------------------------------------------------------------
+def pages(path, *levels, size=(6, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stack = np.stack([np.full(size, level, np.uint8) for level in levels])
+    tifffile.imwrite(path, stack, photometric="minisblack")
+
+
+def test_every_page_is_an_image_of_one_group(tmp_path):
+    pages(tmp_path / "good" / "stack.tif", 10, 90, 200)
+    draw(tmp_path / "good" / "a.png")
+    rows = read(tmp_path)[0].set_index("image")
+    assert rows.index.tolist() == ["good/a.png", *(f"good/stack.tif#{page}" for page in (1, 2, 3))]
+    assert rows["page"].tolist() == [0, 1, 2, 3]
+    assert rows["group"].tolist() == ["good/a.png", *["good/stack.tif"] * 3]
+    assert [file_of(image, page) for image, page in rows["page"].items()][1:] == ["good/stack.tif"] * 3
+
+
+def test_file_called_like_a_page_of_another_is_quarantined(tmp_path):
+    pages(tmp_path / "good" / "stack.tif", 10, 90)
+    draw(tmp_path / "good" / "x.png")
+    (tmp_path / "good" / "x.png").rename(tmp_path / "good" / "stack.tif#2")
+    rows, quarantine = read(tmp_path)
+    assert rows["image"].tolist() == ["good/stack.tif#1", "good/stack.tif#2"]
+    assert rows["page"].tolist() == [1, 2]
+    reason = "is called like a page of another file; rename it"
+    assert quarantine.to_dict("records") == [{"path": "good/stack.tif#2", "reason": reason}]
+
+
+def test_names_of_pages_lead_back_to_files(tmp_path):
+    (tmp_path / "a#2").touch()
+    assert locate(tmp_path, "a#2") == (tmp_path / "a#2", None)  # a file may be called so
+    assert locate(tmp_path, "stack.tif#2") == (tmp_path / "stack.tif", 2)
+    assert locate(tmp_path, "missing.png") == (tmp_path / "missing.png", None)
+    assert page_name("stack.tif", 0) == "stack.tif"
+
+
+def test_pages_have_the_pages_of_their_mask(tmp_path):
+    draw(tmp_path / "good" / "a.png")
+    pages(tmp_path / "dent" / "stack.tif", 10, 90)
+    pages(tmp_path / "masks" / "dent" / "stack.tif", 255, 0)
+    rows, quarantine = read(tmp_path)
+    assert rows["image"].tolist() == ["dent/stack.tif#1", "good/a.png"]
+    assert quarantine["path"].tolist() == ["dent/stack.tif#2"]
+    assert "marks no pixel" in quarantine["reason"][0]
+
+
+def test_label_is_what_the_mask_says_where_the_layout_leaves_it_open(tmp_path):
+    for item, marked in (("kos01", 1), ("kos02", 0)):
+        draw(tmp_path / item / "Part0.png", seed=marked)
+        draw(tmp_path / item / "Part0_label.bmp", mask=np.full((6, 8), marked, np.uint8))
+    rows = read(tmp_path)[0].set_index("image")
+    assert rows["label"].to_dict() == {"kos01/Part0.png": 1, "kos02/Part0.png": 0}
+    assert rows["defect"].tolist() == ["defect", "good"]
+    assert rows["mask"].dropna().tolist() == ["kos01/Part0_label.bmp"]
+    assert rows["mask_sha256"].notna().tolist() == [True, False]
+
+
+def test_defective_image_that_a_data_set_trains_on_is_left_out(tmp_path):
+    for split, marked in (("train", 1), ("test", 1), ("train", 0)):
+        name = f"{split}/{marked}"
+        draw(tmp_path / f"{name}.png", seed=marked)
+        draw(tmp_path / f"{name}_GT.png", mask=np.full((6, 8), marked, np.uint8))
+    rows, quarantine = read(tmp_path)
+    assert rows["image"].tolist() == ["test/1.png", "train/0.png"]
+    assert quarantine["reason"].tolist() == [
+        "is defective, but the data set trains on it: neither learned from nor tested on"
+    ]
+
+
+def test_what_the_layout_knows_to_be_unusable_is_not_read(tmp_path):
+    files = [RawFile("good/gone.png", 0, "good", unusable="is not named in images.csv")]
+    rows, quarantine, measured = read_raw_files(tmp_path, files, max_pixels=100)
+    assert rows.empty
+    assert quarantine.to_dict("records") == [{"path": "good/gone.png", "reason": "is not named in images.csv"}]
+    assert measured.table.empty
+
+
+# --- an unchanged folder ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def decoded(monkeypatch):
+    """The contents that are decoded from now on."""
+    seen = []
+    for module in ("flawline.vision.measuring", "flawline.vision.masks"):
+        monkeypatch.setattr(f"{module}.decode", lambda content, **k: seen.append(content) or decode(content, **k))
+    return seen
+
+
+def a_folder(folder):
+    for i in range(4):
+        draw(folder / "good" / f"{i}.png", seed=i)
+    draw(folder / "dent" / "0.png", seed=9)
+    draw(folder / "masks" / "dent" / "0.png", mask=np.full((6, 8), 255, np.uint8))
+    (folder / "good" / "cut.png").write_bytes((folder / "good" / "0.png").read_bytes()[:60])
+
+
+def test_unchanged_files_are_not_decoded_again(tmp_path, decoded):
+    a_folder(tmp_path)
+    rows, quarantine, known = read_all(tmp_path)
+    assert len(decoded) == 7
+    decoded.clear()
+    again = read_all(tmp_path, known=known)
+    assert decoded == []
+    pd.testing.assert_frame_equal(again[0], rows)
+    pd.testing.assert_frame_equal(again[1], quarantine)
+    pd.testing.assert_frame_equal(again[2].table, known.table)
+    assert all((a == b).all() for a, b in zip(again[2].thumbnails, known.thumbnails, strict=True))
+
+
+def test_only_changed_files_are_decoded_and_renamed_ones_are_not(tmp_path, decoded):
+    a_folder(tmp_path)
+    known = read_all(tmp_path)[2]
+    decoded.clear()
+    draw(tmp_path / "good" / "1.png", seed=77)
+    (tmp_path / "good" / "2.png").rename(tmp_path / "good" / "moved.png")
+    read_all(tmp_path, known=known)
+    assert decoded == [(tmp_path / "good" / "1.png").read_bytes()]
+
+
+def test_another_limit_decodes_again(tmp_path, decoded):
+    a_folder(tmp_path)
+    known = read_all(tmp_path)[2]
+    decoded.clear()
+    read_raw_files(tmp_path, list_raw_files(tmp_path), max_pixels=9_999, known=known)
+    assert len(decoded) == 7
+
+
+def test_changed_mask_is_another_manifest(tmp_path):
+    a_folder(tmp_path)
+    before = read(tmp_path)[0]
+    draw(tmp_path / "masks" / "dent" / "0.png", mask=np.eye(6, 8, dtype=np.uint8))
+    after = read(tmp_path)[0]
+    assert (before["mask_sha256"].dropna() != after["mask_sha256"].dropna()).all()
+    pd.testing.assert_frame_equal(before.drop(columns="mask_sha256"), after.drop(columns="mask_sha256"))
+
+
+def test_interrupted_reading_begins_nothing_new():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_parallel(work, range(1000)))
+    assert len(begun) < 100

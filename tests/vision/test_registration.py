@@ -4,16 +4,19 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.vision import registration
 from flawline.vision.decoding import encode_png
+from flawline.vision.masks import read_mask_source
 from flawline.vision.ragged import Lazy
 from flawline.vision.registration import (
     check_space,
     common_channels,
-    identity_alignment,
+    cuts_ends,
+    find_alignment,
     registered_images,
     registered_masks,
     to_channels,
@@ -42,7 +45,8 @@ def manifest(folder):
     digests = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("grey.png", "rgb.png")]
     return pd.DataFrame(
         {
-            "image": ["grey.png", "rgb.png"], "mask": ["mask.png", None], "sha256": digests,
+            "image": ["grey.png", "rgb.png"], "page": 0, "mask": ["mask.png", None], "sha256": digests,
+            "mask_sha256": [read_mask_source(folder, "mask.png", "grey.png").key((2, 3), 0), None], "layout": "folders",
             "channels": [1, 3], "height": 2, "width": 3, "depth": 8,
         }
     )  # fmt: skip
@@ -87,17 +91,17 @@ def test_same_channels_are_not_copied():
 
 # --- images and masks ------------------------------------------------------------------------------------------------
 def test_images_are_lazy_and_in_the_manifests_order(folder, manifest):
-    images = registered_images(manifest, folder, color="auto", max_pixels=6)
+    images = registered_images(manifest, folder, whole(manifest), color="auto", max_pixels=6)
     assert isinstance(images, Lazy)
     np.testing.assert_array_equal(images[0], np.repeat(GREY, 3, axis=0))
     np.testing.assert_array_equal(images[1], RGB)
-    assert registered_images(manifest, folder, color="grey", max_pixels=6)[1].shape == (1, 2, 3)
+    assert registered_images(manifest, folder, whole(manifest), color="grey", max_pixels=6)[1].shape == (1, 2, 3)
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_masks_are_empty_where_there_is_none(folder, manifest, missing):
     manifest["mask"] = pd.Series(["mask.png", missing], dtype=object)
-    masks = registered_masks(manifest, folder, max_pixels=6)
+    masks = registered_masks(manifest, folder, whole(manifest), max_pixels=6)
     np.testing.assert_array_equal(masks[0], [[False, True, False], [False, False, True]])
     assert masks[1].shape == (0, 0)
     assert masks[1].dtype == bool
@@ -105,7 +109,7 @@ def test_masks_are_empty_where_there_is_none(folder, manifest, missing):
 
 def test_changed_image_is_refused(folder, manifest):
     (folder / "grey.png").write_bytes(encode_png(GREY + 1))
-    images = registered_images(manifest, folder, color="auto", max_pixels=6)
+    images = registered_images(manifest, folder, whole(manifest), color="auto", max_pixels=6)
     with pytest.raises(
         FlawlineError, match=r"grey.png has changed since ingestion\. Run the ingestion again \(other content"
     ):
@@ -118,24 +122,88 @@ def test_removed_image_is_named(folder, manifest):
     with pytest.raises(
         FlawlineError, match=r"grey.png has changed since ingestion\. Run .* \(cannot be opened: No such file"
     ):
-        registered_images(manifest, folder, color="auto", max_pixels=6)[0]
+        registered_images(manifest, folder, whole(manifest), color="auto", max_pixels=6)[0]
 
 
 def test_changed_and_removed_masks_are_refused(folder, manifest):
-    masks = registered_masks(manifest, folder, max_pixels=100)
-    (folder / "mask.png").write_bytes(encode_png(np.ones((1, 4, 5), np.uint8)))
-    with pytest.raises(FlawlineError, match=r"mask.png has changed since ingestion\. .* \(4 x 5 pixels, were 2 x 3\)"):
+    masks = registered_masks(manifest, folder, whole(manifest), max_pixels=100)
+    (folder / "mask.png").write_bytes(encode_png(np.ones((1, 2, 3), np.uint8)))
+    with pytest.raises(FlawlineError, match=r"mask.png has changed since ingestion\. .* \(other content\)"):
         masks[0]
     (folder / "mask.png").unlink()
     with pytest.raises(FlawlineError, match=r"mask.png has changed .*Run the ingestion again .*No such file"):
         masks[0]
 
 
-def test_identity_alignment_by_hand(manifest):
-    row = identity_alignment(manifest).to_dict("records")[1]
+def test_pages_are_read_from_their_file(tmp_path):
+    pages = [np.full((1, 4, 5), value, np.uint8) for value in (10, 200)]
+    tifffile.imwrite(tmp_path / "stack.tif", np.concatenate(pages), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "marks.tif", np.concatenate([pages[0] * 0, pages[1]]), photometric="minisblack")
+    digest = hashlib.sha256((tmp_path / "stack.tif").read_bytes()).hexdigest()
+    key = read_mask_source(tmp_path, "marks.tif", "stack.tif").key((4, 5), 2)
+    manifest = pd.DataFrame(
+        {
+            "image": ["stack.tif#1", "stack.tif#2"], "page": [1, 2], "mask": [None, "marks.tif"], "sha256": digest,
+            "mask_sha256": [None, key], "layout": "folders", "channels": 1, "height": 4, "width": 5, "depth": 8,
+        }
+    )  # fmt: skip
+    images = registered_images(manifest, tmp_path, whole(manifest), color="auto", max_pixels=100)
+    np.testing.assert_array_equal(images[0], pages[0])
+    np.testing.assert_array_equal(images[1], pages[1])
+    assert registered_masks(manifest, tmp_path, whole(manifest), max_pixels=100)[1].all()
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+def whole(manifest):
+    return manifest[["image"]].assign(left=0, right=manifest["width"])
+
+
+def test_whole_images_are_aligned_as_they_are(folder, manifest):
+    row = find_alignment(manifest, folder, cut=False, max_pixels=6).to_dict("records")[1]
     assert row == {
         "image": "rgb.png", "angle": 0.0, "shift_y": 0.0, "shift_x": 0.0, "scale": 1.0, "quality": 1.0, "aligned": True,
+        "left": 0, "right": 3, "defect_cut": 0,
     }  # fmt: skip
+
+
+@pytest.fixture
+def strip(tmp_path):
+    """A strip of 400 columns, the first 60 of them bare; its mask marks 2 x 10 pixels there and 3 on the material."""
+    pixels = np.full((1, 8, 400), 90, np.uint8)
+    pixels[..., :60] = 255
+    mask = np.zeros((1, 8, 400), np.uint8)
+    mask[0, 2:4, 50:60] = mask[0, 5, 200:203] = 255
+    (tmp_path / "strip.png").write_bytes(encode_png(pixels))
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    return pd.DataFrame(
+        {
+            "image": ["strip.png"], "page": 0, "mask": "mask.png", "layout": "aitex",
+            "sha256": hashlib.sha256((tmp_path / "strip.png").read_bytes()).hexdigest(),
+            "mask_sha256": read_mask_source(tmp_path, "mask.png", "strip.png").key((8, 400), 0),
+            "channels": 1, "height": 8, "width": 400, "depth": 8,
+        }
+    )  # fmt: skip
+
+
+def test_bare_end_is_cut_off_image_and_mask_and_what_is_lost_is_counted(tmp_path, strip):
+    alignment = find_alignment(strip, tmp_path, cut=True, max_pixels=4000)
+    assert alignment[["left", "right", "defect_cut"]].to_numpy().tolist() == [[60, 400, 20]]
+    (image,) = registered_images(strip, tmp_path, alignment, color="auto", max_pixels=4000)
+    (mask,) = registered_masks(strip, tmp_path, alignment, max_pixels=4000)
+    assert image.shape == (1, 8, 340)
+    assert (image == 90).all()
+    assert np.argwhere(mask).tolist() == [[5, 140], [5, 141], [5, 142]]
+
+
+def test_mask_that_is_cut_off_whole_is_none(tmp_path, strip):
+    alignment = find_alignment(strip, tmp_path, cut=True, max_pixels=4000).assign(left=210)
+    (mask,) = registered_masks(strip, tmp_path, alignment, max_pixels=4000)
+    assert mask.shape == (0, 0)
+
+
+def test_ends_are_cut_in_strips_of_aitex_or_where_it_is_asked_for(manifest, strip):
+    assert [cuts_ends(strip, asked) for asked in ("auto", True, False)] == [True, True, False]
+    assert [cuts_ends(manifest, asked) for asked in ("auto", True, False)] == [False, True, False]
 
 
 # --- room on the disk ------------------------------------------------------------------------------------------------

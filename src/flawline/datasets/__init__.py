@@ -2,6 +2,7 @@
 
 from flawline.datasets.detector import DetectorDataset
 from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
+from flawline.datasets.measurements import KnownMeasurementsDataset, MeasurementsDataset
 from flawline.datasets.pictures import PictureFolderDataset
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
@@ -11,7 +12,9 @@ __all__ = [
     "CheckpointsDataset",
     "DetectorDataset",
     "FolderDataset",
+    "KnownMeasurementsDataset",
     "MachineDataset",
+    "MeasurementsDataset",
     "PictureFolderDataset",
     "ProgressDataset",
     "RaggedDataset",

@@ -21,8 +21,9 @@ from flawline.metrics.thresholds import Threshold, calibrate_threshold
 from flawline.params import InspectionParams, PatchParams
 from flawline.vision.patches import patch_grid
 from flawline.vision.registration import to_channels
+from flawline.vision.strips import material_span
 
-FORMAT = 1
+FORMAT = 2
 VERDICTS = ("pass", "review", "reject", "not_judged")
 
 
@@ -76,6 +77,7 @@ class Detector:
     review_overkill: float
     calibration_scores: tuple[float, ...]
     weights: dict[str, Tensor]
+    trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
     about: dict[str, str] = field(default_factory=dict)  # digests, versions, run ids
 
     @cached_property
@@ -99,7 +101,8 @@ class Detector:
 
     def misfit(self, image: NDArray) -> str | None:
         """Return why ``image`` cannot be judged (wrong size or depth), or None if it can."""
-        height, width = image.shape[1:]
+        left, right = self._span(image)
+        height, width = image.shape[1], right - left
         (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
         if not (low_h <= height <= high_h and low_w <= width <= high_w):
             wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
@@ -109,15 +112,25 @@ class Detector:
         return None
 
     def map(self, image: NDArray) -> NDArray[np.float16]:
-        """Return the anomaly map (H, W) of ``image`` (C, H, W)."""
-        image, smoothing = to_channels(image, self.channels), self.params["map"]["smoothing"]
-        residual = get_method(self.method).residual
-        return anomaly_map(self.model, image, self._grid(image), self.patches, smoothing, residual=residual)
+        """Return the anomaly map (H, W) of ``image`` (C, H, W); 0 in the ends that are not judged."""
+        columns, smoothing = slice(*self._span(image)), self.params["map"]["smoothing"]
+        judged = to_channels(image[..., columns], self.channels)
+        whole = np.zeros(image.shape[1:], np.float16)
+        whole[:, columns] = anomaly_map(
+            self.model, judged, self._grid(judged), self.patches, smoothing, residual=get_method(self.method).residual
+        )
+        return whole
 
     def redraw(self, image: NDArray) -> NDArray[np.uint8]:
-        """Return the autoencoder's reconstruction (C, H, W) of ``image`` (C, H, W)."""
-        image = to_channels(image, self.channels)
-        return reconstruction(self.model, image, self._grid(image), self.patches)
+        """Return the autoencoder's reconstruction (C, H, W) of ``image`` (C, H, W); black in the ends not judged."""
+        columns = slice(*self._span(image))
+        judged = to_channels(image[..., columns], self.channels)
+        whole = np.zeros((self.channels, *image.shape[1:]), np.uint8)
+        whole[..., columns] = reconstruction(self.model, judged, self._grid(judged), self.patches)
+        return whole
+
+    def _span(self, image: NDArray) -> tuple[int, int]:
+        return material_span(image) if self.trim_ends else (0, image.shape[2])
 
     def _grid(self, image: NDArray) -> NDArray[np.int64]:
         return patch_grid(*image.shape[1:], size=self.patches.size, stride=self.patches.stride)
@@ -208,5 +221,5 @@ def load_detector(path: Path) -> Detector:
 
 PLAIN = (
     "method", "category", "params", "channels", "depth", "smallest", "largest", "review_overkill",
-    "calibration_scores", "about",
+    "calibration_scores", "trim_ends", "about",
 )  # fmt: skip

@@ -1,21 +1,45 @@
 """The manifest: a row an image with its split, and the quarantine: files that cannot be used, with the reason."""
 
+import hashlib
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.params import SplitParams
-from flawline.vision.decoding import UnreadableImageError, is_image_like, read_mask, read_photograph
+from flawline.vision.decoding import SUFFIXES, UnreadableImageError, read_bytes
 from flawline.vision.layouts import RawFile
+from flawline.vision.masks import read_mask_source
+from flawline.vision.measuring import Measured, Measurements, decoder_key, measure_file
+from flawline.vision.splits import SPLITS, UNUSED, assign_splits, settle_identical
+from flawline.vision.twins import find_twins
 
-COLUMNS = ["image", "split", "label", "defect", "mask", "channels", "height", "width", "depth", "bytes", "sha256"]
+COLUMNS = [
+    "image", "page", "split", "label", "defect", "group", "mask", "layout",
+    "channels", "height", "width", "depth", "bytes", "sha256", "mask_sha256",
+]  # fmt: skip
+SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
-SPLITS = ("train", "validation", "calibration", "test")
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+Known = Mapping[str, list[Measured]]
+Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What reading one file gave: rows of the manifest, files for the quarantine, and what was measured."""
+
+    rows: list[dict[str, Any]]
+    quarantine: list[dict[str, str]]
+    measured: list[Measured]
 
 
 def in_table(name: str) -> str:
@@ -23,70 +47,162 @@ def in_table(name: str) -> str:
     return UNTABLED.sub(lambda match: ascii(match[0])[1:-1], name)
 
 
-def read_raw_files(folder: Path, files: Iterable[RawFile], *, max_pixels: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decode every file once; return (rows of COLUMNS, quarantine (path, reason)). Splits are the data set's own."""
-    rows, quarantine = [], []
-    for file in files:
-        try:
-            rows.append(_row(folder, file, max_pixels=max_pixels))
-        except UnreadableImageError as error:
-            quarantine.append({"path": in_table(file.path), "reason": str(error)})
-    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(quarantine, columns=["path", "reason"])
+def page_name(file: str, page: int) -> str:
+    """Return the name of a file's page as a manifest has it: ``stack.tif#2``; the file's own where it has one only."""
+    return f"{file}#{page}" if page else file
+
+
+def file_of(image: str, page: int) -> str:
+    """Return the file of an image of the manifest: the opposite of ``page_name``."""
+    return image.removesuffix(f"#{page}") if page else image
+
+
+def locate(folder: Path, image: str) -> tuple[Path, int | None]:
+    """Return the file of an image of ``folder`` and its page, None where the file is the image."""
+    file, mark, page = image.rpartition("#")
+    if (folder / image).exists() or not (mark and page.isdecimal()):
+        return folder / image, None
+    return folder / file, int(page)
+
+
+def read_raw_files(
+    folder: Path,
+    files: Sequence[RawFile],
+    *,
+    max_pixels: int,
+    layout: str = "",
+    known: Measurements | None = None,
+    track: Track | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements]:
+    """Return (rows of COLUMNS, quarantine (path, reason), measurements). Splits are the data set's own.
+
+    Every file is read and hashed once, on all cores, and decoded unless ``known`` has its content."""
+    key = decoder_key(max_pixels)
+    contents = known.by_content(key) if known is not None else {}
+    look = partial(look_at, folder, max_pixels=max_pixels, layout=layout, known=contents)
+    rows: list[dict[str, Any]] = []
+    quarantine: list[dict[str, str]] = []
+
+    def measured() -> Iterator[Measured]:
+        for seen in (track or _untracked)(in_parallel(look, files), len(files)):
+            rows.extend(seen.rows)
+            quarantine.extend(seen.quarantine)
+            yield from seen.measured
+
+    measurements = Measurements.of(measured(), key)
+    table, same = _drop_same_names(pd.DataFrame(rows, columns=COLUMNS))
+    return table, pd.DataFrame([*quarantine, *same], columns=["path", "reason"]), measurements
 
 
 def build_manifest(
-    rows: pd.DataFrame, quarantine: pd.DataFrame, splits: SplitParams
+    rows: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    splits: SplitParams,
+    *,
+    identical: str = "stop",
+    twins: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image a split; return (manifest, quarantine).
 
-    Byte-identical normal images stay in one split. A normal image that is identical to one that the data set itself
-    holds out is quarantined, since it would leak, and so is an image of another depth than most normal ones, since 8
-    and 16 bit are not comparable. Raise FlawlineError if too little is left to learn from."""
+    Images of one group, identical and near-identical ones (``twins``) stay in one split; see ``settle_identical`` for
+    those that the data set's own splits separate. An image of another depth than most normal ones is quarantined, since
+    8 and 16 bit are not comparable. Raise FlawlineError if too little is left to learn from."""
     rows, odd = _drop_odd_depths(rows)
-    rows, leaked = _drop_leaks(rows)
-    quarantine = pd.concat([quarantine, odd, leaked], ignore_index=True).sort_values("path", ignore_index=True)
+    rows, contrary = settle_identical(rows, identical)
+    quarantine = pd.concat([quarantine, odd, contrary], ignore_index=True).sort_values("path", ignore_index=True)
     try:
-        return assign_splits(rows, splits), quarantine
+        return assign_splits(rows, splits, twins), quarantine
     except FlawlineError as error:
         raise FlawlineError(f"{error} {_in_quarantine(quarantine)}") from None
 
 
-def assign_splits(rows: pd.DataFrame, splits: SplitParams) -> pd.DataFrame:
-    """Fill in the splits that the data set leaves open; what it has itself stays.
-
-    Defective images are test. Of the normal ones, shares given by ``splits`` (at least one group each) are held out
-    group-wise, in an order drawn from ``splits.seed``. Raise FlawlineError where there are too few images for that."""
-    split = rows["split"].where(rows["label"] == 0, "test").astype(object)
-    own = set(rows.loc[rows["label"] == 0, "split"].dropna())
-    if rows["split"].notna().any():
-        own.add("test")  # the data set has splits of its own: its test images are the only ones
-    shares = {name: getattr(splits, name) for name in ("test", "validation", "calibration") if name not in own}
-    wanted = {name: share for name, share in shares.items() if share > 0}
-    open_ = split.isna() | (split == "train")
-    groups = _shuffled_groups(rows.loc[open_, "sha256"], splits.seed)
-    if len(groups) <= len(wanted):
-        raise FlawlineError(
-            f"too few normal images: wanted at least {len(wanted) + 1} different ones, one each for "
-            f"{', '.join(['train', *wanted])}; got {len(groups)}. Add normal images."
-        )
-    held_out = _hold_out(groups, wanted)
-    split[open_] = rows.loc[open_, "sha256"].map(lambda digest: held_out.get(digest, "train"))
-    return rows.assign(split=split).sort_values("image", ignore_index=True)
+def twins_of(rows: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Return the pairs (image, twin, kind, likeness) of identical and near-identical images among ``rows``."""
+    keys = list(zip(rows["sha256"], rows["page"], strict=True))
+    where = measurements.places()
+    places = [where[key] for key in keys]
+    fingerprints = measurements.table["fingerprint"].iloc[places].tolist()
+    contents = [f"{digest}#{page}" for digest, page in keys]
+    return find_twins(rows["image"].tolist(), contents, fingerprints, lambda i: measurements.thumbnails[places[i]])
 
 
-def _shuffled_groups(digests: pd.Series, seed: int) -> list[str]:
-    groups = sorted(digests.unique())
-    return [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Yield ``work`` of each item in order, done by a thread a core: decoders and hashing run outside Python's lock."""
+    pool = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
 
 
-def _hold_out(groups: Sequence[str], wanted: Mapping[str, float]) -> dict[str, str]:
-    """Return the split of each group that is held out: the wanted share of all groups, and one at the very least."""
-    held_out: dict[str, str] = {}
-    for later, (name, share) in zip(range(len(wanted), 0, -1), wanted.items(), strict=True):
-        rest = groups[len(held_out) :]
-        count = min(max(1, round(share * len(groups))), len(rest) - later)  # leave one for each later split and train
-        held_out |= dict.fromkeys(rest[:count], name)
-    return held_out
+def look_at(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> Seen:
+    """Read one file of a raw folder, with its mask."""
+    try:
+        if UNTABLED.search(f"{file.path}{file.mask or ''}{file.group or ''}{file.defect}"):
+            raise UnreadableImageError(NAMELESS)
+        if file.unusable:
+            raise UnreadableImageError(file.unusable)
+        content = read_bytes(folder / file.path)
+        digest = hashlib.sha256(content).hexdigest()
+        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
+        mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
+    except UnreadableImageError as error:
+        return Seen([], [{"path": in_table(file.path), "reason": _plain(file, error)}], [])
+    rows, quarantine, masks = [], [], []
+    for page in pages:
+        name = page_name(file.path, page.page)
+        try:
+            marks = _check_mask(mask, page, file, max_pixels, known) if mask and not page.reason else None
+            rows.append(_row(name, file, page, marks, layout, len(content)))
+            masks += [marks] if marks else []
+        except UnreadableImageError as error:
+            quarantine.append({"path": name, "reason": _plain(file, error)})
+    return Seen(rows, quarantine, [*pages, *masks])
+
+
+def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, layout: str, size: int) -> dict[str, Any]:
+    if page.reason:
+        raise UnreadableImageError(page.reason)
+    label = file.label if file.label is not None else int(bool(marks and marks.marked))
+    if label == 1 and file.label is None and file.split == "train":
+        raise UnreadableImageError("is defective, but the data set trains on it: neither learned from nor tested on")
+    return {
+        "image": name, "page": page.page, "split": file.split, "label": label,
+        "defect": file.defect if label else "good", "group": file.group or file.path,
+        "mask": file.mask if label else None, "layout": layout,
+        "channels": page.channels, "height": page.height, "width": page.width, "depth": page.depth,
+        "bytes": size, "sha256": page.sha256, "mask_sha256": marks.sha256 if marks and label else None,
+    }  # fmt: skip
+
+
+def _check_mask(mask: Any, page: Measured, file: RawFile, max_pixels: int, known: Known) -> Measured:
+    """Return what the mask marks; raise UnreadableImageError if it cannot be read, or marks nothing where it should."""
+    size = (page.height, page.width)
+    key = mask.key(size, page.page)
+    marks = next(iter(known.get(key, ())), None)
+    if marks is None:
+        pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
+        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()))
+    if not marks.marked and file.label == 1:
+        raise UnreadableImageError(f"its mask {mask.names[0]} marks no pixel, though the image counts as defective")
+    return marks
+
+
+def _plain(file: RawFile, error: UnreadableImageError) -> str:
+    """Return the reason; of a file that neither its name nor its content calls an image, no list of formats."""
+    reason = str(error)
+    named = Path(file.path).suffix.lower() in SUFFIXES
+    return "is not an image" if reason.startswith("is not an image") and not named else reason
+
+
+def _drop_same_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    """Take out files called ``stack.tif#2`` where stack.tif has a second page."""
+    again = rows["image"].duplicated(keep=False) & (rows["page"] == 0)
+    return rows[~again], [{"path": name, "reason": SAME_NAME} for name in rows.loc[again, "image"]]
+
+
+def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
+    return items
 
 
 def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -98,50 +214,6 @@ def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows[~odd].reset_index(drop=True), dropped
 
 
-def _drop_leaks(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Take out the normal images that are identical to one which the data set holds out more strictly."""
-    split = rows["split"].where(rows["label"] == 0, "test").astype(object)
-    strictness = split.map(lambda name: SPLITS.index(name) if name in SPLITS else 0).astype(int)
-    order = strictness.sort_values(ascending=False, kind="stable").index
-    keeper = pd.Series(order, rows.loc[order, "sha256"]).groupby(level=0).first()
-    kept = rows["sha256"].map(keeper).astype(int)  # the row of the strictest image with the same content
-    leaks = strictness < strictness.loc[kept].to_numpy()
-    twins = kept[leaks]
-    reasons = "is identical to the " + split[twins].to_numpy() + " image " + rows.loc[twins, "image"].to_numpy()
-    leaked = pd.DataFrame({"path": rows.loc[leaks, "image"], "reason": reasons}, columns=["path", "reason"])
-    return rows[~leaks].reset_index(drop=True), leaked
-
-
-def _row(folder: Path, file: RawFile, *, max_pixels: int) -> dict:
-    path = folder / file.path
-    if UNTABLED.search(f"{file.path}{file.mask or ''}"):
-        raise UnreadableImageError(NAMELESS)
-    if not is_image_like(path):
-        raise UnreadableImageError("is not an image")
-    photo = read_photograph(path, max_pixels=max_pixels)
-    channels, height, width = photo.pixels.shape
-    if file.mask is not None:
-        _check_mask(folder / file.mask, (height, width), max_pixels=max_pixels)
-    return {
-        "image": file.path, "split": file.split, "label": file.label, "defect": file.defect, "mask": file.mask,
-        "channels": channels, "height": height, "width": width, "depth": 8 * photo.pixels.itemsize,
-        "bytes": photo.size, "sha256": photo.sha256,
-    }  # fmt: skip
-
-
-def _check_mask(path: Path, size: tuple[int, int], *, max_pixels: int) -> None:
-    try:
-        mask = read_mask(path, max_pixels=max_pixels)
-    except UnreadableImageError as error:
-        raise UnreadableImageError(f"its mask {path.name} {error}") from error
-    if mask.shape != size:
-        raise UnreadableImageError(
-            f"its mask {path.name} has size {mask.shape[0]} x {mask.shape[1]}, the image {size[0]} x {size[1]}"
-        )
-    if not mask.any():
-        raise UnreadableImageError(f"its mask {path.name} marks no pixel, though the image counts as defective")
-
-
 def _in_quarantine(quarantine: pd.DataFrame) -> str:
     if quarantine.empty:
         return "No file is in quarantine."
@@ -150,9 +222,10 @@ def _in_quarantine(quarantine: pd.DataFrame) -> str:
 
 
 def count_images(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the number of normal and defective images of each split, a row a split."""
+    """Return the number of normal and defective images of each split, a row a split; unused ones where there are."""
     counts = manifest.groupby(["split", "label"]).size().unstack(fill_value=0)
-    counts = counts.reindex(index=list(SPLITS), columns=[0, 1], fill_value=0)
+    names = [*SPLITS, *([UNUSED] if UNUSED in counts.index else [])]
+    counts = counts.reindex(index=names, columns=[0, 1], fill_value=0)
     return counts.rename(columns={0: "normal", 1: "defective"}).rename_axis("split").reset_index()
 
 

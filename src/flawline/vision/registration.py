@@ -1,18 +1,24 @@
-"""Bring every image of the manifest into one frame and one store. For now the frame is the image's own."""
+"""Bring every image of the manifest into one frame and one store.
+
+For now the frame is the image's own; of a strip, the bare ends are cut off."""
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
-from flawline.vision.decoding import UnreadableImageError, decode, read_bytes, read_mask
+from flawline.vision.decoding import UnreadableImageError, decode, read_bytes
+from flawline.vision.manifest import file_of
+from flawline.vision.masks import read_mask_source
+from flawline.vision.measuring import LUMA
 from flawline.vision.ragged import Lazy
-
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
+from flawline.vision.strips import material_span
 
 
 def common_channels(manifest: pd.DataFrame, color: str) -> int:
@@ -32,22 +38,62 @@ def to_channels(image: NDArray, channels: int) -> NDArray:
     return np.rint(grey).astype(image.dtype)
 
 
-def registered_images(manifest: pd.DataFrame, folder: Path, *, color: str, max_pixels: int) -> Lazy:
+def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
+    """Return True if bare background and selvedge are cut off; 'auto' does so for strips of the layout aitex."""
+    return bool((manifest["layout"] == "aitex").all()) if trim_ends == "auto" else bool(trim_ends)
+
+
+def find_alignment(manifest: pd.DataFrame, folder: Path, *, cut: bool, max_pixels: int) -> pd.DataFrame:
+    """Return the transform of each image: no rotation (degrees), no shift (pixels), scale 1, quality 1; the columns
+    kept (``left`` to before ``right``), all of them unless ``cut``; and the defective pixels in what is cut off."""
+    table = manifest[["image"]].assign(
+        angle=0.0, shift_y=0.0, shift_x=0.0, scale=1.0, quality=1.0, aligned=True,
+        left=0, right=manifest["width"], defect_cut=0,
+    )  # fmt: skip
+    if not cut:
+        return table
+    spans = [material_span(_decode_row(folder, row, max_pixels=max_pixels)) for row in _records(manifest)]
+    table[["left", "right"]] = spans
+    lost = [_defect_outside(_mask_of_row(folder, row, max_pixels=max_pixels), *span)
+            for row, span in zip(_records(manifest), spans, strict=True)]  # fmt: skip
+    return table.assign(defect_cut=lost)
+
+
+def registered_images(
+    manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, color: str, max_pixels: int
+) -> Lazy:
     """Return the images (C, H, W) of the manifest, decoded one at a time when asked for."""
     channels = common_channels(manifest, color)
-    rows = manifest[["image", "sha256"]].to_dict("records")
-    return Lazy(len(rows), lambda i: to_channels(_decode_row(folder, **rows[i], max_pixels=max_pixels), channels))
+    rows, spans = _records(manifest), _spans(alignment)
+
+    def make(i: int) -> NDArray:
+        image = _decode_row(folder, rows[i], max_pixels=max_pixels)
+        return to_channels(image[..., slice(*spans[i])], channels)
+
+    return Lazy(len(rows), make)
 
 
-def registered_masks(manifest: pd.DataFrame, folder: Path, *, max_pixels: int) -> Lazy:
-    """Return the masks (H, W) bool of the manifest's images; empty (0, 0) where there is none."""
-    rows = manifest[["mask", "height", "width"]].to_dict("records")
-    return Lazy(len(rows), lambda i: _mask_of_row(folder, **rows[i], max_pixels=max_pixels))
+def registered_masks(manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, max_pixels: int) -> Lazy:
+    """Return the masks (H, W) bool of the manifest's images; empty (0, 0) where there is none, or all was cut off."""
+    rows, spans = _records(manifest), _spans(alignment)
+
+    def make(i: int) -> NDArray[np.bool_]:
+        mask = _mask_of_row(folder, rows[i], max_pixels=max_pixels)[:, slice(*spans[i])]
+        return mask if mask.any() else np.zeros((0, 0), bool)
+
+    return Lazy(len(rows), make)
 
 
-def identity_alignment(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the transform of each image: no rotation (degrees), no shift (pixels), scale 1, quality 1."""
-    return manifest[["image"]].assign(angle=0.0, shift_y=0.0, shift_x=0.0, scale=1.0, quality=1.0, aligned=True)
+def _records(manifest: pd.DataFrame) -> list[dict[str, Any]]:
+    return manifest[["image", "page", "sha256", "mask", "mask_sha256", "height", "width"]].to_dict("records")
+
+
+def _spans(alignment: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(alignment["left"], alignment["right"], strict=True))
+
+
+def _defect_outside(mask: NDArray[np.bool_], left: int, right: int) -> int:
+    return int(mask.sum() - mask[:, left:right].sum())
 
 
 def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
@@ -62,26 +108,28 @@ def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
         )
 
 
-def _decode_row(folder: Path, image: str, sha256: str, *, max_pixels: int) -> NDArray:
+def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray:
+    path = folder / file_of(row["image"], row["page"])
     try:
-        content = read_bytes(folder / image)
+        content = read_bytes(path)
     except UnreadableImageError as error:
-        raise _changed(folder / image, str(error)) from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise _changed(folder / image, "other content")
-    return decode(content, max_pixels=max_pixels)
+        raise _changed(path, str(error)) from None
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise _changed(path, "other content")
+    return decode(content, max_pixels=max_pixels, page=row["page"] or None)
 
 
-def _mask_of_row(folder: Path, mask: object, height: int, width: int, *, max_pixels: int) -> NDArray[np.bool_]:
-    if not isinstance(mask, str):
+def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray[np.bool_]:
+    if not isinstance(row["mask"], str):
         return np.zeros((0, 0), bool)
+    size = (int(row["height"]), int(row["width"]))
     try:
-        pixels = read_mask(folder / mask, max_pixels=max_pixels)
+        source = read_mask_source(folder, row["mask"], file_of(row["image"], row["page"]))
+        if source.key(size, row["page"]) != row["mask_sha256"]:
+            raise _changed(folder / source.names[0], "other content")
+        return source.pixels(size, max_pixels=max_pixels, page=row["page"])
     except UnreadableImageError as error:
-        raise _changed(folder / mask, str(error)) from None
-    if pixels.shape != (height, width):
-        raise _changed(folder / mask, f"{pixels.shape[0]} x {pixels.shape[1]} pixels, were {height} x {width}")
-    return pixels
+        raise _changed(folder / row["mask"], str(error)) from None
 
 
 def _changed(path: Path, how: str) -> FlawlineError:

@@ -10,10 +10,11 @@ from flawline.methods.detector import Detector, Thresholds, calibrate, judge, ve
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves, image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
-from flawline.params import EvaluationParams, InspectionParams, MapParams, Params, PatchParams
+from flawline.params import EvaluationParams, InspectionParams, MapParams, Params, PatchParams, RegistrationParams
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
+from flawline.vision.registration import cuts_ends
 
 
 def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def make_finish(spec: Method):  # type: ignore[no-untyped-def]
         model: Params,
         map: MapParams,
         evaluation: EvaluationParams,
+        registration: RegistrationParams,
     ) -> Detector:
         """Return the portable detector."""
         seen = rows_of(manifest, ["train", "validation", "calibration"])  # a test image must not widen what is judged
@@ -115,6 +117,7 @@ def make_finish(spec: Method):  # type: ignore[no-untyped-def]
             review_overkill=evaluation.review_overkill,
             calibration_scores=tuple(scores.loc[scores["split"] == "calibration", "score"]),
             weights=weights,
+            trim_ends=cuts_ends(manifest, registration.trim_ends),
             about={"seed": str(seed), "images": images.digest},
         )
 

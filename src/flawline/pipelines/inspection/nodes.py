@@ -19,9 +19,9 @@ from flawline.metrics.regions import Region
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
-from flawline.vision.decoding import UnreadableImageError, read_photograph
+from flawline.vision.decoding import UnreadableImageError, count_pages, read_bytes, read_photograph
 from flawline.vision.layouts import check_folder, files_in
-from flawline.vision.manifest import NAMELESS, in_table
+from flawline.vision.manifest import NAMELESS, in_table, locate, page_name
 from flawline.vision.ragged import Lazy, RaggedArray
 
 # Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
@@ -34,7 +34,8 @@ def list_new_images(new_images: Path | None, detector: Detector, inspection: Ins
         raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
     check_folder(new_images, param="images")
     paths = list(files_in(new_images, deep=True))
-    rows = [_list_one(new_images, path, detector, inspection) for path in paths if path.suffix.lower() not in TEXTS]
+    pictures = [path for path in paths if path.suffix.lower() not in TEXTS]
+    rows = [row for path in pictures for row in _list_pages(new_images, path, detector, inspection)]
     if not rows:
         raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
     return pd.DataFrame(rows)
@@ -123,19 +124,30 @@ def picture_name(image: str, images: set[str]) -> str:
     return image if bare in images else bare
 
 
-def _list_one(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:
+def _list_pages(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> list[dict[str, Any]]:
+    """Return a row for each page of a file."""
     name, table_name = path.relative_to(folder).as_posix(), in_table(path.relative_to(folder).as_posix())
     if name != table_name:
-        return {"image": table_name, "sha256": "", "reason": NAMELESS}
+        return [{"image": table_name, "sha256": "", "reason": NAMELESS}]
     try:
-        photo = read_photograph(path, max_pixels=inspection.max_pixels)
+        pages = count_pages(read_bytes(path))
+    except UnreadableImageError as error:
+        return [{"image": name, "sha256": "", "reason": str(error)}]
+    numbers = [0] if pages == 1 else range(1, pages + 1)
+    return [_list_one(path, page_name(name, page), page, detector, inspection) for page in numbers]
+
+
+def _list_one(path: Path, name: str, page: int, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:
+    try:
+        photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page or None)
     except UnreadableImageError as error:
         return {"image": name, "sha256": "", "reason": str(error)}
     return {"image": name, "sha256": photo.sha256, "reason": detector.misfit(photo.pixels) or ""}
 
 
 def _read_again(folder: Path, row: Mapping[str, Any], inspection: InspectionParams) -> NDArray:
-    photo = read_photograph(folder / row["image"], max_pixels=inspection.max_pixels)
+    path, page = locate(folder, row["image"])
+    photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page)
     if photo.sha256 != row["sha256"]:
         raise FlawlineError(f"{folder / row['image']} changed while it was being judged. Run the inspection again.")
     return photo.pixels
