@@ -154,6 +154,8 @@ def api_page() -> str:
 
 def package_section(name: str) -> str:
     package = import_module(f"flawline.{name}")
-    modules = sorted(each.name for each in pkgutil.iter_modules(package.__path__) if not each.name.startswith("_"))
+    home = f"flawline.{name}."
+    below = (each.name.removeprefix(home) for each in pkgutil.walk_packages(package.__path__, prefix=home))
+    modules = sorted(module for module in below if not module.startswith("_"))
     parts = [f"### {module}\n\n```{{eval-rst}}\n.. automodule:: flawline.{name}.{module}\n```" for module in modules]
     return "\n\n".join([f"## flawline.{name}\n\n{package.__doc__}", *parts])

@@ -7,7 +7,8 @@ import pytest
 
 from flawline.vision.manifest import count_images
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "mvtec"
+EVERYTHING = Path(__file__).parents[2] / "shared" / "data"
+DATA = EVERYTHING / "mvtec"
 pytestmark = pytest.mark.real_data
 
 
@@ -25,6 +26,43 @@ def test_mvtec_category_is_ingested_and_registered_whole(project, category, good
     images, masks = project.load("images", category=category), project.load("masks", category=category)
     assert set(images.shapes) == {(3, 256, 256)}
     assert [mask.size > 0 for mask in masks] == (manifest["label"] == 1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("category", "folder", "layout", "normal", "defective"),
+    [
+        ("fabric00", "aitex", "aitex", 4, 7),
+        ("fabric01", "aitex", "aitex", 4, 12),
+        ("fabric02", "aitex", "aitex", 4, 12),
+        ("kolektor", "kolektorsdd", "kolektorsdd", 126, 18),
+        ("screw", "mvtec/screw", "mvtec", 361, 119),
+    ],
+)
+def test_counts_are_those_of_the_data_set(project, category, folder, layout, normal, defective):
+    project.run("ingestion", category=category, raw=str(EVERYTHING / folder))
+    manifest = project.load("manifest", category=category)
+    assert manifest["layout"].unique().tolist() == [layout]
+    assert manifest["label"].value_counts().to_dict() == {0: normal, 1: defective}
+    assert manifest.loc[manifest["label"] == 1, "mask"].notna().all()
+    assert project.load("quarantine", category=category).empty
+    learned = manifest[manifest["label"] == 0]
+    assert (learned.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_the_shortcut_of_the_screws_is_found_and_their_twins(project):
+    project.run("ingestion", category="screw", raw=str(DATA / "screw"))
+    shortcuts = project.load("shortcuts", category="screw")
+    first = shortcuts.iloc[0]
+    assert (first["question"], first["feature"], first["flagged"]) == ("label", "mean", True)
+    assert first["auroc"] == 1.0
+    assert first["direction"] == "defective images are brighter"
+    (pair,) = project.load("twins", category="screw").to_dict("records")
+    assert (pair["image"], pair["twin"]) == ("train/good/053.jpg", "train/good/173.jpg")
+
+
+def test_no_shortcut_in_bottles(project):
+    project.run("ingestion", category="bottle", raw=str(DATA / "bottle"))
+    assert not project.load("shortcuts", category="bottle")["flagged"].any()
 
 
 def test_first_images_of_a_category_go_through_the_line(project, tmp_path):

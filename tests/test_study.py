@@ -1,16 +1,23 @@
 """One pipeline over categories and seeds, resumed where something is missing."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
+from kedro.framework.startup import bootstrap_project
+from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.hooks.tracking import close_interrupted
-from flawline.study import mean_and_deviation, run_study
+from flawline.params import validate_parameters
+from flawline.study import doubtful, is_unchanged, mean_and_deviation, run_study
 
 PIPELINE = "schneider2022"
 
 
 def study(categories, seeds, *, pipeline=PIPELINE, raw=None):
+    bootstrap_project(Path.cwd())  # as the command does
     return run_study(pipeline, categories, seeds, raw=raw, env="smoke")
 
 
@@ -95,3 +102,36 @@ def test_mean_and_deviation_by_hand():
     assert row["image_auroc_mean"] == pytest.approx(0.6)
     assert row["image_auroc_std"] == pytest.approx(0.1 * 2**0.5)
     assert row["seeds"] == 2
+
+
+def test_categories_with_a_shortcut_are_named_and_no_metric_is_lost():
+    results = pd.DataFrame(
+        {
+            "category": ["a", "a", "b"], "seed": [0, 1, 0], "method": "m", "image_auroc": [0.5, 0.7, 0.9],
+            "shortcut": ["label by mean 1.000", "label by mean 1.000", float("nan")],
+        }
+    )  # fmt: skip
+    assert doubtful(results) == {"a": "label by mean 1.000"}
+    assert doubtful(results.drop(columns="shortcut")) == {}
+    assert mean_and_deviation(results)["image_auroc_mean"].tolist() == [pytest.approx(0.6), 0.9]
+
+
+def test_photographs_added_since_are_run_again(finished, parts, photographs, monkeypatch):
+    finished.run("ingestion", category="parts", raw=str(parts))
+
+    def unchanged():
+        with finished.session(category="parts", raw=str(parts)) as session:
+            context = session.load_context()
+            return is_unchanged(context.catalog, validate_parameters(context.config_loader["parameters"]))
+
+    assert unchanged()
+    (extra,) = photographs(parts / "good" / "tuesday", 1, seed=5)
+    assert not unchanged()
+    extra.unlink()
+    assert unchanged()
+    mask = parts / "ground_truth" / "scratch" / "000_mask.png"
+    Image.fromarray(np.eye(48, dtype=np.uint8)).save(mask)
+    assert not unchanged()
+    for path in (parts / "good").iterdir():
+        path.unlink(missing_ok=True) if path.is_file() else None
+    assert not unchanged()  # nothing to learn from is left

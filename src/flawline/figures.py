@@ -45,6 +45,8 @@ GROUPS = {
 MARK = (226, 54, 54)  # a region the detector found
 TRUTH = (0, 190, 255)  # a defect marked by hand
 SIZE = (4.7, 3.3)  # inches
+MOST_DOTS = 150  # a row of `feature_figure`: every dot is an element of the SVG
+DOT_PLACES = 70  # across the chart; dots in one place stand over each other
 _LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 1.4, "columnspacing": 1.2}
 HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
 
@@ -120,6 +122,35 @@ def history_figure(history: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel="loss")
     _legend(axes, least=1)
+    return figure
+
+
+def feature_figure(features: pd.DataFrame, feature: str) -> Figure:
+    """Draw ``feature`` of every image as a dot: a row each for normal train, normal test and defective images.
+
+    Columns are split, label (0 normal, 1 defective) and the feature; train is every split but test. Of more than
+    MOST_DOTS images of a row, so many stand for all, at even ranks. A bar marks the median of all. The axis is
+    logarithmic where the values span more than a factor of 30; values that are not finite are left out."""
+    figure, axes = _figure()
+    finite = features[np.isfinite(features[feature].to_numpy(dtype=float))]
+    rows = [(name, colour, v) for name, colour, v in _feature_rows(finite, feature) if len(v)]
+    values = np.concatenate([v for _, _, v in rows]) if rows else np.zeros(1)
+    logarithmic = 0 < 30 * values.min() < values.max()
+    axes.set_xscale("log" if logarithmic else "linear")
+    for row, (_, colour, inside) in enumerate(rows):
+        dots = _at_even_ranks(inside, MOST_DOTS)
+        heights = row + _swarm(*(np.log(v) if logarithmic else v for v in (dots, values)))
+        axes.plot(dots, heights, "o", color=colour, markersize=3.4, markeredgewidth=0, alpha=0.85)
+        axes.vlines(np.median(inside), row - 0.42, row + 0.42, color=INK, linewidth=1.3)
+    axes.set_yticks(range(len(rows)), [f"{name}\n({len(v)})" for name, _, v in rows])
+    axes.set_ylim(len(rows) - 0.45, -0.55)  # the first row on top
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(feature, parse_math=False)
+    if not logarithmic:
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        axes.locator_params(axis="x", nbins=6)
     return figure
 
 
@@ -296,6 +327,33 @@ def _groups(scores: pd.DataFrame) -> list[tuple[tuple[str, str], NDArray]]:
             if len(values):
                 groups.append(((f"{split}, {label}" if label else split, colour), values))
     return groups
+
+
+def _feature_rows(features: pd.DataFrame, feature: str) -> list[tuple[str, str, NDArray]]:
+    """Return (name, colour, sorted values) of the normal train, normal test and defective images."""
+    normal, test = features["label"] == 0, features["split"] == "test"
+    kinds = (
+        ("normal, train", GROUPS["calibration"], normal & ~test),
+        ("normal, test", GROUPS["test"], normal & test),
+        ("defective", GROUPS["defective"], features["label"] == 1),
+    )
+    return [(name, colour, np.sort(features.loc[kind, feature].to_numpy(float))) for name, colour, kind in kinds]
+
+
+def _at_even_ranks(values: NDArray, most: int) -> NDArray:
+    """Return at most ``most`` of the sorted values, the lowest and the highest among them."""
+    if len(values) <= most:
+        return values
+    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def _swarm(dots: NDArray, values: NDArray) -> NDArray:
+    """Return heights in [-0.4, 0.4] that keep dots in the same place apart, the places being even over ``values``."""
+    width = np.ptp(values) or 1.0
+    places = pd.Series(((dots - values.min()) / width * DOT_PLACES).astype(int))
+    turns = places.groupby(places).cumcount().to_numpy()
+    steps = (turns + 1) // 2 * np.where(turns % 2, 1, -1)  # 0, 1, -1, 2, -2
+    return steps * min(0.07, 0.4 / max(1, np.abs(steps).max(initial=0)))
 
 
 def _draw_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pandas as pd
 from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 from kedro.utils import find_kedro_project
 from mlflow.tracking import MlflowClient
@@ -15,7 +16,11 @@ from mlflow.tracking import MlflowClient
 from flawline.checks import FlawlineError, near_name
 from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT
-from flawline.params import check_category
+from flawline.methods.progress import Silent
+from flawline.params import IngestionParams, Parameters, check_category, validate_parameters
+from flawline.pipelines.ingestion.nodes import ingest
+from flawline.vision.examples import EXAMPLES
+from flawline.vision.layouts import holds_categories
 from flawline.vision.ragged import replace_folder
 
 KEYS = ["category", "seed"]
@@ -48,10 +53,17 @@ def run_study(
 
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and standard deviation over seeds of every metric, a row a category and method."""
-    grouped = results.drop(columns="seed").groupby(["category", "method"])
+    numbers = results.drop(columns=["seed", "shortcut"], errors="ignore")
+    grouped = numbers.groupby(["category", "method"])
     table = grouped.agg(["mean", "std"])
     table.columns = [f"{metric}_{name}" for metric, name in table.columns]
     return table.assign(seeds=grouped.size()).reset_index()
+
+
+def doubtful(results: pd.DataFrame) -> dict[str, str]:
+    """Return the categories whose data have a shortcut, and which."""
+    known = results.dropna(subset="shortcut") if "shortcut" in results else results.head(0)
+    return {row["category"]: row["shortcut"] for row in known.to_dict("records") if row["shortcut"]}
 
 
 def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> None:
@@ -72,7 +84,13 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> No
 
 def _runtime_params(category: str, seed: int, raw: str | None) -> dict:
     params: dict = {"category": category, "seed": seed}
-    return params | {"raw": str(Path(raw) / category)} if raw else params
+    return params | {"raw": str(raw_folder(Path(raw), category))} if raw else params
+
+
+def raw_folder(raw: Path, category: str) -> Path:
+    """Return the raw folder of ``category``: its own below ``raw``, or ``raw`` itself where several share one."""
+    own = raw / category
+    return raw if not own.exists() and holds_categories(raw, IngestionParams()) else own
 
 
 def _finished(project: Path, params: dict, env: str | None) -> pd.DataFrame | None:
@@ -80,9 +98,28 @@ def _finished(project: Path, params: dict, env: str | None) -> pd.DataFrame | No
     with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
         context = session.load_context()
         lineage = LineageHook.over(context)
-        if lineage.is_fresh("manifest") and lineage.is_fresh("comparison"):
+        fresh = lineage.is_fresh("manifest") and lineage.is_fresh("comparison")
+        if fresh and is_unchanged(context.catalog, validate_parameters(context.config_loader["parameters"])):
             return context.catalog.load("comparison")
     return None
+
+
+def is_unchanged(catalog: DataCatalog, parameters: Parameters) -> bool:
+    """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded.
+
+    An embedded example depends on its parameters only."""
+    if parameters.raw is None and parameters.category in EXAMPLES:
+        return True
+    stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))
+    try:
+        now = ingest(raw, parameters.category, parameters.ingestion, known, Silent())[0]
+    except FlawlineError:
+        return False  # the run itself says what is wrong
+    return as_text(now) == as_text(stored)
+
+
+def as_text(manifest: pd.DataFrame) -> list[list[str]]:
+    return manifest[["image", "split", "label", "sha256", "mask_sha256"]].fillna("").astype(str).to_numpy().tolist()
 
 
 def _run_one(project: Path, pipeline: str, params: dict, env: str | None, parent: str) -> pd.DataFrame:
@@ -124,5 +161,7 @@ def _gather(folder: Path, results: pd.DataFrame) -> pd.DataFrame:
     replace_folder(partial, folder)
     shown = [c for c in ("image_auroc", "pixel_auroc", "aupro", "oracle_A", "oracle_iou") if c in results]
     click.echo("\n" + results[[*KEYS, "method", *shown]].to_string(index=False, float_format="%.4f"))
+    for category, shortcut in doubtful(results).items():
+        click.echo(f"{category}: its figures may measure a shortcut in the data ({shortcut}); see its page.")
     click.echo(f"comparison: {folder / 'comparison.csv'}")
     return results

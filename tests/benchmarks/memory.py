@@ -1,7 +1,7 @@
 """Anonymous memory (RssAnon) and disk of a whole line, from ingestion to report, over folders of different sizes.
 
-Run: python tests/benchmarks/memory.py --images 200 2000 --size 512. Prints a row a folder and the ratio of the last to
-the first: what is held in memory must not grow with the number of images."""
+Run: python tests/benchmarks/memory.py --images 200 2000 --size 512 (--pipelines ingestion: of that alone). Prints a row
+a folder and the ratio of the last to the first: what is held in memory must not grow with the number of images."""
 
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ QUICK = "cae.train.epochs=1,cae.patches.size=64,cae.patches.stride=64,cae.patche
 def main() -> None:
     arguments = parse()
     with tempfile.TemporaryDirectory() as scratch:
-        rows = [measure(Path(scratch), count, arguments.size) for count in arguments.images]
+        rows = [measure(Path(scratch), count, arguments.size, arguments.pipelines) for count in arguments.images]
     for row in rows:
         print("{images:>6} images, {anonymous:.0f} MB anonymous, {disk:.0f} MB disk, {seconds:.0f} s".format(**row))
     print(f"memory ratio {rows[-1]['anonymous'] / rows[0]['anonymous']:.3f}")
@@ -32,14 +32,16 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--pipelines", default="__default__")
     return parser.parse_args()
 
 
-def measure(scratch: Path, count: int, size: int) -> dict[str, float]:
-    """Run the main job on ``count`` grey images (size, size); return its largest RssAnon, its disk and its seconds."""
+def measure(scratch: Path, count: int, size: int, pipelines: str) -> dict[str, float]:
+    """Run ``pipelines`` on ``count`` grey images (size, size); return its largest RssAnon, its disk and its seconds."""
     project, raw = copy_project(scratch / f"project-{count}"), scratch / f"raw-{count}"
     draw(raw / "good", count, size)
-    command = [sys.executable, "-m", "kedro", "run", "--params", f"category=many,raw={raw},{QUICK}"]
+    command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipelines}",
+               "--params", f"category=many,raw={raw},{QUICK}"]  # fmt: skip
     start = time.perf_counter()
     with (scratch / f"{count}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log)

@@ -9,7 +9,7 @@ import time
 
 import torch
 
-PARTS = ("training", "scoring", "patches", "overhead")
+PARTS = ("ingestion", "training", "scoring", "patches", "overhead")
 
 
 def main() -> None:

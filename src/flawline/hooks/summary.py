@@ -12,7 +12,8 @@ from kedro.pipeline.node import Node
 
 from flawline.hooks.lineage import where
 
-ENDINGS = {"summary": "report", "inspection_summary": "inspection_report"}  # text -> its page
+# text -> its page; of a run that makes several texts, only the later stages' is shown
+ENDINGS = {"summary": "report", "inspection_summary": "inspection_report", "data_summary": "data_report"}
 NOT_ALL_JUDGED = 3  # exit code
 
 
@@ -37,10 +38,12 @@ class SummaryHook:
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         made = pipeline.all_outputs()
-        for text, page in ENDINGS.items():
-            if text in made:
-                click.echo("\n" + catalog.load(text).rstrip())
-                click.echo(f"page: {self._short(where(catalog.get(page)))}")
+        text = next((text for text in ENDINGS if text in made), None)
+        if text is not None:
+            click.echo("\n" + catalog.load(text).rstrip())
+            click.echo(f"page: {self._short(where(catalog.get(ENDINGS[text])))}")
+        if "data_report" in made and text != "data_summary":
+            click.echo(f"the images: {self._short(where(catalog.get('data_report')))}")
         if "verdicts" in made:
             self._end_inspection(catalog)
 

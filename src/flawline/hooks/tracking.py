@@ -45,6 +45,7 @@ from flawline.checks import FlawlineError
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.hooks.lineage import where
 from flawline.methods.registry import METHODS
+from flawline.metrics.shortcuts import brief
 from flawline.params import flatten, validate_parameters
 from flawline.report import MethodResult
 from flawline.vision.decoding import encode_png
@@ -54,7 +55,8 @@ PATIENCE = 5.0  # seconds to wait for a tracking server
 SERVING = Path(__file__).parents[1] / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
-ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "verdicts", "inspection_report", "pseudo_defects")
+ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "twins", "shortcuts", "data_report", "verdicts",
+               "inspection_report", "pseudo_defects")  # fmt: skip
 
 
 class TrackingHook(MlflowHook):
@@ -64,6 +66,7 @@ class TrackingHook(MlflowHook):
         self.project = context.project_path
         self.children: dict[str, str] = {}
         self.current: str | None = None
+        self.shortcut = ""
         uri = in_project(tracking_uri(context), context.project_path)
         check_server(uri)
         set_tracking_uri(context, uri)
@@ -106,6 +109,8 @@ class TrackingHook(MlflowHook):
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         if dataset_name == "manifest":
             self._log_data(data)
+        elif dataset_name == "shortcuts":
+            self.shortcut = brief(data)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -113,6 +118,7 @@ class TrackingHook(MlflowHook):
         if dataset_name == "manifest":
             self._log_data(data)
         elif dataset_name in ALSO_LOGGED:
+            self.shortcut = brief(data) if dataset_name == "shortcuts" else self.shortcut
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "metrics":
             self._log(self.children[method], metrics=data["values"])
@@ -124,6 +130,8 @@ class TrackingHook(MlflowHook):
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        for run_id in (self.run_id, *self.children.values()) if self.shortcut else ():
+            self.client.set_tag(run_id, "shortcut", self.shortcut)  # whoever compares runs must see it
         self._close_children("FINISHED")
         super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
 

@@ -1,6 +1,18 @@
 """One self-contained HTML page a run: what was found first, then the evidence, then the settings."""
 
-from flawline.report.contents import Example, InspectionPage, MethodResult, Page, Threshold
+from flawline.report.contents import DataPage, Example, InspectionPage, MethodResult, Page, Threshold, Thumbnail
+from flawline.report.data_page import render_data_page
 from flawline.report.page import render_inspection, render_page
 
-__all__ = ["Example", "InspectionPage", "MethodResult", "Page", "Threshold", "render_inspection", "render_page"]
+__all__ = [
+    "DataPage",
+    "Example",
+    "InspectionPage",
+    "MethodResult",
+    "Page",
+    "Threshold",
+    "Thumbnail",
+    "render_data_page",
+    "render_inspection",
+    "render_page",
+]

@@ -84,3 +84,37 @@ class InspectionPage:
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One photograph, small, to show what its group looks like."""
+
+    group: str  # like "train good" or "test scratch"
+    name: str
+    pixels: NDArray  # (H, W) or (H, W, 3) uint8
+
+
+@dataclass(frozen=True)
+class DataPage:
+    """The report of one ingestion: what was in the folder, and whether it can be trusted."""
+
+    title: str
+    category: str
+    layout: str
+    folder: str
+    found: Sequence[str]  # plain sentences, the first is the headline
+    notes: Sequence[str]  # cautions
+    counts: pd.DataFrame  # split, normal, defective
+    defects: pd.DataFrame  # defect, images, with_mask
+    sizes: pd.DataFrame  # height, width, channels, depth, images; a row a distinct combination, the commonest first
+    thumbnails: Sequence[Thumbnail]
+    twins: (
+        pd.DataFrame
+    )  # image, twin, kind (identical or near), likeness (1 same), split, twin_split, label, twin_label
+    twin_thumbnails: Mapping[str, NDArray]  # image -> (H, W) uint8, of the first pairs
+    features: pd.DataFrame  # image, split, label, then numbers; a row an image
+    shortcuts: pd.DataFrame  # question, feature, auroc, direction, first, second, p, flagged; by falling auroc
+    quarantine: pd.DataFrame  # path, reason
+    settings: Mapping[str, Any]  # flat name -> value
+    ids: Mapping[str, str]  # runs, digests, versions, date

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from flawline.figures import histogram_figure, history_figure, pr_figure, pro_figure, roc_figure, svg
 from flawline.report import tables, words
-from flawline.report.contents import InspectionPage, MethodResult, Page
+from flawline.report.contents import DataPage, InspectionPage, MethodResult, Page
 from flawline.report.pictures import strips
 
 SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
@@ -29,7 +29,7 @@ _CURVES = (  # key, title, how to draw it
 def render_page(page: Page) -> str:
     """Return the report of a run as one HTML document."""
     shown = sum(min(len(e), SHOWN_EXAMPLES) for m in page.methods for e in (m.worst, m.best))
-    return _render(
+    return fill(
         "page.html",
         page=page,
         verdicts=[c for m in page.methods if (c := tables.count_verdicts(m.method, m.verdicts, m.scores))],
@@ -49,7 +49,7 @@ def render_inspection(page: InspectionPage) -> str:
     pressing = tables.pressing_first(page.verdicts)
     examples = page.examples[:MOST_INSPECTED]
     counted = tables.count_verdicts("", page.verdicts)
-    return _render(
+    return fill(
         "inspection.html",
         page=page,
         verdicts=[counted] if counted else [],
@@ -61,7 +61,7 @@ def render_inspection(page: InspectionPage) -> str:
     )
 
 
-def _render(template: str, *, page: Page | InspectionPage, **values: Any) -> str:
+def fill(template: str, *, page: Page | InspectionPage | DataPage, **values: Any) -> str:
     """Fill a template with a page and what was made of it."""
     settings = tables.setting_groups(page.settings)
     return _environment().get_template(template).render(page=page, settings=settings, **values)
@@ -86,7 +86,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _chart(title: str, figure: Figure) -> dict[str, Any]:
+def chart(title: str, figure: Figure) -> dict[str, Any]:
     """Return a chart as the templates take it; the drawing is ours, its texts were escaped when it was drawn."""
     return {"title": title, "drawing": Markup(svg(figure))}
 
@@ -94,7 +94,7 @@ def _chart(title: str, figure: Figure) -> dict[str, Any]:
 def _curve_charts(methods: Sequence[MethodResult]) -> list[dict[str, Any]]:
     """Draw every kind of curve that some method has, all methods in one chart."""
     drawn = [(title, draw, tables.curves_of(methods, key)) for key, title, draw in _CURVES]
-    return [_chart(title, draw(curves)) for title, draw, curves in drawn if curves]
+    return [chart(title, draw(curves)) for title, draw, curves in drawn if curves]
 
 
 def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
@@ -115,9 +115,9 @@ def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
     charts = []
     if len(method.scores):
         limits = _score_limits(method)
-        charts.append(_chart("Image scores and thresholds", histogram_figure(method.scores, limits)))
+        charts.append(chart("Image scores and thresholds", histogram_figure(method.scores, limits)))
     if method.history is not None and len(method.history):
-        charts.append(_chart("Training", history_figure(method.history)))
+        charts.append(chart("Training", history_figure(method.history)))
     return charts
 
 
@@ -133,4 +133,4 @@ def _inspection_charts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
         return []
     limits = list(scored["threshold"].dropna().unique()) if "threshold" in scored else []
     named = {"threshold": float(limits[0])} if len(limits) == 1 else {}
-    return [_chart("Image scores", histogram_figure(scored[["score"]].assign(split="inspected"), named))]
+    return [chart("Image scores", histogram_figure(scored[["score"]].assign(split="inspected"), named))]

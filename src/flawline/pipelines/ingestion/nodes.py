@@ -1,22 +1,71 @@
-"""A raw folder to a manifest."""
+"""A raw folder to a manifest, and what a person should know of the images before trusting any figure on them."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from flawline.methods.compute import keep_memory
+from flawline.methods.progress import Progress
+from flawline.metrics.shortcuts import features_of, find_shortcuts
 from flawline.params import ExamplesParams, IngestionParams
+from flawline.pipelines.ingestion.page import data_page, found_in
+from flawline.report import render_data_page
 from flawline.vision.examples import EXAMPLES, ExampleImage
-from flawline.vision.layouts import list_raw_files
-from flawline.vision.manifest import build_manifest, read_raw_files
+from flawline.vision.layouts import detect_layout, list_raw_files
+from flawline.vision.manifest import build_manifest, read_raw_files, twins_of
+from flawline.vision.measuring import Measurements
 
 
-def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> list[ExampleImage]:
+def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> Iterable[ExampleImage]:
     """Draw the embedded example called ``category``; nothing where the images come from a folder of the user's."""
-    return list(EXAMPLES[category](examples)) if raw is None and category in EXAMPLES else []
+    return EXAMPLES[category](examples) if raw is None and category in EXAMPLES else []
 
 
-def ingest(raw_folder: Path, ingestion: IngestionParams) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decode every file of the raw folder once; return (manifest, quarantine)."""
-    files = list_raw_files(raw_folder, layout=ingestion.layout, good=ingestion.good)
-    rows, quarantine = read_raw_files(raw_folder, files, max_pixels=ingestion.max_pixels)
-    return build_manifest(rows, quarantine, ingestion.splits)
+def ingest(
+    raw_folder: Path,
+    category: str,
+    ingestion: IngestionParams,
+    known_measurements: Measurements | None,
+    progress: Progress,
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
+    """Read every file of the raw folder; return (manifest, quarantine, measurements, twins)."""
+    keep_memory()
+    files = list_raw_files(raw_folder, ingestion, category=category)
+
+    def track(items: Iterable[Any], total: int) -> Iterator[Any]:
+        return progress.track(items, total=total, label="reading")
+
+    read = partial(read_raw_files, raw_folder, files, max_pixels=ingestion.max_pixels, known=known_measurements)
+    rows, quarantine, measurements = read(layout=detect_layout(raw_folder, ingestion), track=track)
+    twins = twins_of(rows, measurements)
+    manifest, quarantine = build_manifest(
+        rows, quarantine, ingestion.splits, identical=ingestion.identical, twins=twins
+    )
+    return manifest, quarantine, measurements, twins
+
+
+def look_for_shortcuts(manifest: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Return how well single figures (brightness, size, ...) tell defective from good and test from training."""
+    return find_shortcuts(features_of(manifest, measurements.table))
+
+
+def report_on_data(
+    manifest: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    measurements: Measurements,
+    twins: pd.DataFrame,
+    shortcuts: pd.DataFrame,
+    raw_folder: Path,
+    category: str,
+    ingestion: IngestionParams,
+    run: Mapping[str, str],
+) -> tuple[str, str]:
+    """Return (the page as HTML, what was found as a few lines of text)."""
+    page = data_page(
+        manifest, quarantine, measurements, twins, shortcuts,
+        folder=str(raw_folder), category=category, ingestion=ingestion, run=run,
+    )  # fmt: skip
+    return render_data_page(page), "\n".join([f"category {category}", *found_in(page)]) + "\n"

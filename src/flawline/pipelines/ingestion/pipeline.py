@@ -1,8 +1,8 @@
-"""ingestion: a raw folder, or an embedded example, to ``manifest`` and ``quarantine``."""
+"""ingestion: a raw folder, or an embedded example, to ``manifest`` and ``quarantine``, and a page about the images."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipelines.ingestion.nodes import draw_example, ingest
+from flawline.pipelines.ingestion.nodes import draw_example, ingest, look_for_shortcuts, report_on_data
 
 
 def create_pipeline() -> Pipeline:
@@ -17,8 +17,36 @@ def create_pipeline() -> Pipeline:
             Node(
                 ingest,
                 name="ingest",
-                inputs={"raw_folder": "raw_folder", "ingestion": "params:ingestion"},
-                outputs=["manifest", "quarantine"],
+                inputs={
+                    "raw_folder": "raw_folder",
+                    "category": "params:category",
+                    "ingestion": "params:ingestion",
+                    "known_measurements": "known_measurements",
+                    "progress": "progress",
+                },
+                outputs=["manifest", "quarantine", "measurements", "twins"],
+            ),
+            Node(
+                look_for_shortcuts,
+                name="look_for_shortcuts",
+                inputs={"manifest": "manifest", "measurements": "measurements"},
+                outputs="shortcuts",
+            ),
+            Node(
+                report_on_data,
+                name="report_on_data",
+                inputs={
+                    "manifest": "manifest",
+                    "quarantine": "quarantine",
+                    "measurements": "measurements",
+                    "twins": "twins",
+                    "shortcuts": "shortcuts",
+                    "raw_folder": "raw_folder",
+                    "category": "params:category",
+                    "ingestion": "params:ingestion",
+                    "run": "run",
+                },
+                outputs=["data_report", "data_summary"],
             ),
         ],
         tags="ingestion",

@@ -10,6 +10,8 @@ import pandas as pd
 from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
+from flawline.metrics.shortcuts import brief
+from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.report import Example, MethodResult, Page, render_page
@@ -94,11 +96,12 @@ def _example(
 
 
 def make_compare(names: Sequence[str]) -> Callable:
-    """Return the node that puts the metrics of the methods ``names`` in one table."""
+    """Return the node that puts the metrics of the methods ``names`` in one table, beside them what makes all of them
+    doubtful: a shortcut in the data."""
 
-    def compare(*metrics: dict[str, Any]) -> pd.DataFrame:
+    def compare(shortcuts: pd.DataFrame, *metrics: dict[str, Any]) -> pd.DataFrame:
         rows = [{"method": name, **found["values"]} for name, found in zip(names, metrics, strict=True)]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
 
     return compare
 
@@ -108,6 +111,7 @@ def make_report(
     seed: int,
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
+    shortcuts: pd.DataFrame,
     comparison: pd.DataFrame,
     run: Mapping[str, str],
     parameters: Mapping[str, Any],
@@ -131,9 +135,9 @@ def make_report(
             "machine": platform(),
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         },
-        notes=cautions(manifest, quarantine, results),
+        notes=[*shortcut_sentences(shortcuts), *cautions(manifest, quarantine, results)],
     )
-    return render_page(page), summary(category, found, comparison, quarantine)
+    return render_page(page), summary(category, [*found, *shortcut_sentences(shortcuts)], comparison, quarantine)
 
 
 def found_by(result: MethodResult) -> list[str]:

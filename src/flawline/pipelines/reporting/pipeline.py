@@ -14,7 +14,7 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
         Node(
             make_compare(names),
             name="compare",
-            inputs=[f"{name}.metrics" for name in names],
+            inputs=["shortcuts", *(f"{name}.metrics" for name in names)],
             outputs="comparison",
         ),
         Node(
@@ -25,6 +25,7 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
                 "params:seed",
                 "manifest",
                 "quarantine",
+                "shortcuts",
                 "comparison",
                 "run",
                 "parameters",

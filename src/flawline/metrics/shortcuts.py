@@ -1,0 +1,114 @@
+"""Shortcuts: can the answer be told without looking at the part, by brightness, sharpness, size or file alone?
+
+Where it can, a detector may score well on a data set and have learned nothing of defects, or badly because the test
+images differ as a whole from the training images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+SEPARATES = 0.9  # AUROC from which one figure is said to tell the answer
+SURE = 0.01  # largest probability of that by chance, over all the questions asked together
+COLUMNS = ["question", "feature", "auroc", "direction", "first", "second", "p", "flagged"]
+LABEL, SPLIT = "label", "split"  # the questions
+
+WORDS = {  # feature -> (lower, higher)
+    "mean": ("darker", "brighter"),
+    "contrast": ("lower in contrast", "higher in contrast"),
+    "sharpness": ("blurrier", "sharper"),
+    "height": ("lower", "taller"),
+    "width": ("narrower", "wider"),
+    "bytes": ("smaller files", "larger files"),
+    "bytes_per_pixel": ("more strongly compressed", "less strongly compressed"),
+    "channels": ("of fewer channels", "of more channels"),
+}
+
+
+def find_shortcuts(images: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a question and feature: AUROC (0.5: says nothing, 1: tells the answer), direction, counts, p.
+
+    ``images`` has split, label (0 normal, 1 defective), format and the numeric features of WORDS. The questions: are
+    defective test images told from normal ones (``label``), and normal test images from training ones (``split``)? The
+    probability is Mann and Whitney's, times the number of questions asked (Bonferroni); ``flagged`` from SEPARATES on
+    where chance is SURE to be ruled out. Highest AUROC first."""
+    features = [name for name in WORDS if name in images]
+    tables = {name: images[name].astype(float) for name in features} | format_features(images)
+    test, normal = images["split"] == "test", images["label"] == 0
+    asked = {
+        LABEL: (test & normal, test & ~normal, "defective images are"),
+        SPLIT: (normal & (images["split"] == "train"), normal & test, "normal test images are"),
+    }
+    rows = [
+        {"question": question, "feature": name, **compare(values[first], values[second], f"{who} {{}}", words_of(name))}
+        for question, (first, second, who) in asked.items()
+        if first.any() and second.any()
+        for name, values in tables.items()
+        if np.ptp(values[first | second]) > 0
+    ]
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "flagged"])
+    table["p"] = (table["p"] * len(table)).clip(upper=1.0)
+    table["flagged"] = (table["auroc"] >= SEPARATES) & (table["p"] < SURE)
+    return table.sort_values(["auroc", "question", "feature"], ascending=[False, True, True], ignore_index=True)
+
+
+def compare(first: pd.Series, second: pd.Series, sentence: str, words: Sequence[str]) -> dict[str, object]:
+    """Return how well one figure tells the two groups apart, whichever way round."""
+    statistic, p = stats.mannwhitneyu(second, first)
+    auroc = float(statistic) / (len(first) * len(second))
+    higher = auroc >= 0.5
+    return {
+        "auroc": max(auroc, 1 - auroc), "direction": sentence.format(words[int(higher)]),
+        "first": len(first), "second": len(second), "p": float(p),
+    }  # fmt: skip
+
+
+def format_features(images: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return a 0-or-1 feature for each file format, where there are several."""
+    kinds = sorted(images["format"].unique()) if "format" in images else []
+    return {f"format {kind}": (images["format"] == kind).astype(float) for kind in kinds} if len(kinds) > 1 else {}
+
+
+def words_of(feature: str) -> tuple[str, str]:
+    kind = feature.removeprefix("format ")
+    return WORDS.get(feature, (f"less often {kind}", f"more often {kind}"))
+
+
+def sentences(shortcuts: pd.DataFrame) -> list[str]:
+    """Return a caution for each question that a single figure answers, worst first; nothing if none is flagged."""
+    said = []
+    for question, rows in shortcuts[shortcuts["flagged"].astype(bool)].groupby("question", sort=True):
+        worst = rows.sort_values("auroc", ascending=False).iloc[0]
+        others = len(rows) - 1
+        more = f" ({others} other figure{'s' * (others > 1)} too)" if others else ""
+        if question == LABEL:
+            said.append(
+                f"Shortcut: {worst['feature']} alone tells defective test images from good ones (AUROC "
+                f"{worst['auroc']:.3f}): {worst['direction']}{more}. A figure on this data may measure that."
+            )
+        else:
+            said.append(
+                f"Shortcut: {worst['feature']} alone tells good test images from training images (AUROC "
+                f"{worst['auroc']:.3f}): {worst['direction']}{more}. A detector may reject them for that alone."
+            )
+    return said
+
+
+def brief(shortcuts: pd.DataFrame) -> str:
+    """Return the flagged questions in a few words, for a table's cell: ``label by mean 1.000``; empty if none is."""
+    worst = (
+        shortcuts[shortcuts["flagged"].astype(bool)].sort_values("auroc", ascending=False).groupby("question").first()
+    )
+    return "; ".join(f"{question} by {row['feature']} {row['auroc']:.3f}" for question, row in worst.iterrows())
+
+
+def features_of(manifest: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the manifest's images with what was measured of them, a row an image.
+
+    ``measured`` has sha256, page, mean, contrast, sharpness and format."""
+    own = ["sha256", "page", "mean", "contrast", "sharpness", "format"]
+    images = manifest[["image", "split", "label", "defect", "height", "width", "channels", "bytes", "sha256", "page"]]
+    joined = images.merge(measured[own].drop_duplicates(["sha256", "page"]), on=["sha256", "page"], how="left")
+    pixels = (joined["height"] * joined["width"]).replace(0, np.nan)
+    return joined.drop(columns=["sha256", "page"]).assign(bytes_per_pixel=joined["bytes"] / pixels)

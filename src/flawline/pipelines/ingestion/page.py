@@ -1,0 +1,171 @@
+"""What the page of an ingestion is made of: counts, small pictures, twins with their splits, cautions, sentences."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from platform import platform
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawline import __version__
+from flawline.metrics.shortcuts import features_of, sentences
+from flawline.params import IngestionParams, flatten
+from flawline.report import DataPage, Thumbnail
+from flawline.vision.manifest import count_images
+from flawline.vision.measuring import SIDE, Measurements
+from flawline.vision.splits import SPLITS, UNUSED
+
+SHOWN = 8  # thumbnails a group
+PAIRS = 12  # twins with pictures
+SLIMMEST = 8  # longer side over shorter, of a small picture
+
+
+def data_page(
+    manifest: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    measurements: Measurements,
+    twins: pd.DataFrame,
+    shortcuts: pd.DataFrame,
+    *,
+    folder: str,
+    category: str,
+    ingestion: IngestionParams,
+    run: Mapping[str, str],
+) -> DataPage:
+    """Gather all that the page shows."""
+    pairs = with_splits(twins, manifest)
+    pictures = small_pictures(manifest, measurements)
+    layout = str(manifest["layout"].iloc[0])
+    worst = pairs.assign(apart=pairs["split"] != pairs["twin_split"]).sort_values(
+        "apart", ascending=False, kind="stable"
+    )
+    shown = pd.unique(worst[["image", "twin"]].head(PAIRS).to_numpy().ravel())
+    origin = {"category": category, "folder": folder, **run, "flawline": __version__, "machine": platform()}
+    return DataPage(
+        title=f"{category}: the images",
+        category=category,
+        layout=layout,
+        folder=folder,
+        found=found(manifest, quarantine, pairs, layout),
+        notes=data_cautions(manifest, quarantine, pairs, shortcuts),
+        counts=count_images(manifest),
+        defects=count_defects(manifest),
+        sizes=count_sizes(manifest),
+        thumbnails=thumbnails(manifest, pictures),
+        twins=pairs,
+        twin_thumbnails={name: pictures(name) for name in shown},
+        features=features_of(manifest, measurements.table),
+        shortcuts=shortcuts,
+        quarantine=quarantine,
+        settings=flatten({"ingestion": ingestion}),
+        ids={**origin, "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"},
+    )
+
+
+def found(manifest: pd.DataFrame, quarantine: pd.DataFrame, pairs: pd.DataFrame, layout: str) -> list[str]:
+    """Return what ingestion found, in sentences; the first is the headline."""
+    counts = manifest["split"].value_counts()
+    parts = ", ".join(f"{counts[split]} {split}" for split in (*SPLITS, UNUSED) if split in counts)
+    defective = int((manifest["label"] == 1).sum())
+    without = int(((manifest["label"] == 1) & manifest["mask"].isna()).sum())
+    lines = [f"{len(manifest)} images: {parts}.", f"{len(manifest) - defective} are normal, {defective} defective; "
+             f"layout {layout}."]  # fmt: skip
+    if without:
+        lines.append(f"{without} defective images have no mask: they count by image, not by pixel.")
+    if len(pairs):
+        kinds = pairs["kind"].value_counts()
+        lines.append(f"{kinds.get('identical', 0)} identical and {kinds.get('near', 0)} near-identical pairs.")
+    return [*lines, f"{len(quarantine)} files in quarantine."]
+
+
+def found_in(page: DataPage) -> list[str]:
+    """Return the sentences that end a run: what was found, then the cautions."""
+    return [*page.found, *page.notes]
+
+
+def data_cautions(
+    manifest: pd.DataFrame, quarantine: pd.DataFrame, pairs: pd.DataFrame, shortcuts: pd.DataFrame
+) -> list[str]:
+    """Return what a reader must know before trusting any figure on these images."""
+    notes = sentences(shortcuts)
+    crossing = pairs[(pairs["split"] == "test") != (pairs["twin_split"] == "test")]
+    if len(crossing):
+        first = crossing.iloc[0]
+        notes.append(
+            f"{len(crossing)} near-identical pairs lie on both sides of train and test, for one {first['image']} and "
+            f"{first['twin']}."
+        )
+    shared = groups_on_two_sides(manifest)
+    if shared:
+        notes.append(
+            f"{shared} defective test images are of a group (item, strip) whose good images are learned from; "
+            f"ingestion.splits.defective=held_out leaves them out."
+        )
+    if not (manifest["label"] == 1).any():
+        notes.append("There is no defective image, so nothing says which defects a detector would miss.")
+    return notes
+
+
+def groups_on_two_sides(manifest: pd.DataFrame) -> int:
+    """Return how many defective test images share their group with a normal image outside the test split."""
+    learned = manifest.loc[(manifest["label"] == 0) & (manifest["split"] != "test"), "group"]
+    tested = manifest[(manifest["label"] == 1) & (manifest["split"] == "test")]
+    return int(tested["group"].isin(set(learned)).sum())
+
+
+def with_splits(twins: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs with split and label of both; those of which one is in quarantine are left out."""
+    known = manifest.set_index("image")[["split", "label"]]
+    pairs = twins[twins["image"].isin(known.index) & twins["twin"].isin(known.index)]
+    first, second = known.loc[pairs["image"]], known.loc[pairs["twin"]]
+    return pairs.assign(
+        split=first["split"].to_numpy(), twin_split=second["split"].to_numpy(),
+        label=first["label"].to_numpy(), twin_label=second["label"].to_numpy(),
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def count_defects(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return (defect, images, with_mask), a row a kind of defect, the commonest first."""
+    defective = manifest[manifest["label"] == 1]
+    grouped = defective.assign(with_mask=defective["mask"].notna()).groupby("defect")["with_mask"]
+    table = grouped.agg(images="size", with_mask="sum").reset_index()
+    return table.sort_values(["images", "defect"], ascending=[False, True], ignore_index=True)
+
+
+def count_sizes(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return (height, width, channels, depth, images), a row a combination, the commonest first."""
+    names = ["height", "width", "channels", "depth"]
+    table = manifest.groupby(names).size().rename("images").reset_index()
+    return table.sort_values(["images", *names], ascending=[False, *[True] * 4], ignore_index=True)
+
+
+def small_pictures(manifest: pd.DataFrame, measurements: Measurements):  # type: ignore[no-untyped-def]
+    """Return a function from an image's name to its small picture (h, w) uint8, in its own proportions."""
+    rows = manifest.set_index("image")[["sha256", "page", "height", "width"]]
+    places = measurements.places()
+
+    def picture(name: str) -> NDArray[np.uint8]:
+        row = rows.loc[name]
+        thumbnail = measurements.thumbnails[places[row["sha256"], int(row["page"])]]
+        return in_proportion(thumbnail, int(row["height"]), int(row["width"]))
+
+    return picture
+
+
+def in_proportion(thumbnail: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Stretch a square thumbnail to the proportions of its image (at most 8 to 1); longer side 1 or 2 times SIDE."""
+    longer = SIDE * (2 if max(height, width) > 2 * min(height, width) else 1)
+    shares = [max(side / max(height, width), 1 / SLIMMEST) for side in (height, width)]
+    h, w = (max(1, round(longer * share)) for share in shares)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(thumbnail)).resize((w, h), Image.Resampling.BILINEAR))
+
+
+def thumbnails(manifest: pd.DataFrame, picture) -> list[Thumbnail]:  # type: ignore[no-untyped-def]
+    """Return a few images of each split and kind, evenly spread over them."""
+    shown = []
+    for (split, defect), rows in manifest.groupby(["split", "defect"], sort=True):
+        names = rows["image"].iloc[np.unique(np.linspace(0, len(rows) - 1, SHOWN).astype(int))]
+        shown += [Thumbnail(f"{split} {defect}", name, picture(name)) for name in names]
+    return shown
