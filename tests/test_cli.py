@@ -59,7 +59,7 @@ def unfinished(project):
 def test_ctrl_c_in_training_is_told_marked_and_taken_up_again(finished, unbroken):
     code, said = stop_in_training(finished, signal.SIGINT)
     assert code == 130, said
-    assert "Interrupted. Run the same command again: training goes on where it was." in said
+    assert "Interrupted. Run the same command again: what is done is kept, and training goes on" in said
     assert "Traceback" not in said
     killed = [run for run in finished.mlflow_runs() if run.info.status == "KILLED"]
     assert len(killed) == 2

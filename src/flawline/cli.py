@@ -38,7 +38,10 @@ def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             from flawline.hooks.tracking import close_interrupted
 
             close_interrupted()
-            click.echo("\nInterrupted. Run the same command again: training goes on where it was.", err=True)
+            click.echo(
+                "\nInterrupted. Run the same command again: what is done is kept, and training goes on where it was.",
+                err=True,
+            )
             sys.exit(INTERRUPTED)
         except Exception as error:
             cause = user_error(error)

@@ -240,6 +240,14 @@ def test_a_pickle_is_refused_unread(tmp_path, save):
         load_detector(path)
 
 
+def test_strips_may_be_of_any_width_that_holds_a_patch(detector):
+    strips = replace(detector, trim_ends=True)
+    assert strips.misfit(np.full((1, 30, 500), 90, np.uint8)) is None
+    assert "has 30 x 15 pixels" in strips.misfit(np.full((1, 30, 15), 90, np.uint8))
+    assert "has 50 x 28 pixels" in strips.misfit(np.full((1, 50, 28), 90, np.uint8))
+    assert "has 30 x 500 pixels" in detector.misfit(np.full((1, 30, 500), 90, np.uint8))
+
+
 def test_another_format_is_refused_by_its_number(tmp_path, detector):
     path = tmp_path / "detector.safetensors"
     save_detector(path, detector)

@@ -11,6 +11,7 @@ from flawline.metrics.shortcuts import (
     LABEL,
     SPLIT,
     WORDS,
+    brief,
     compare,
     features_of,
     find_shortcuts,
@@ -228,6 +229,18 @@ def test_one_sentence_a_question_with_the_worst_figure():
     assert "other" not in said[1]
     more = sentences(shortcuts(BRIGHTER, *[(LABEL, name, 0.95, "x", True) for name in ("bytes", "width")]))
     assert "are brighter (2 other figures too). A figure" in more[0]
+
+
+def test_in_a_cell_the_worst_of_each_question():
+    rows = [
+        (LABEL, "mean", 0.95, True),
+        (LABEL, "bytes", 1.0, True),
+        (SPLIT, "mean", 0.93, True),
+        (SPLIT, "width", 1, 0),
+    ]
+    table = pd.DataFrame(rows, columns=["question", "feature", "auroc", "flagged"])
+    assert brief(table) == "label by bytes 1.000; split by mean 0.930"
+    assert brief(table.assign(flagged=False)) == brief(table.head(0)) == ""
 
 
 def test_nothing_flagged_says_nothing():

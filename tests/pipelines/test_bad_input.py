@@ -165,7 +165,7 @@ def test_disk_full_in_registration_leaves_the_old_images_whole(project, parts, m
     with monkeypatch.context() as patch:
         patch.setattr("flawline.datasets.ragged.write_ragged", two_then_full)
         with pytest.raises(DatasetError) as raised:
-            run_parts(project, parts, "registration")
+            run_parts(project, parts, "registration", **{"registration.color": "rgb"})
     assert "the disk is full (images). Make room" in user_error(raised.value)
     assert not list(project.path.glob("data/**/*.partial"))
     with pytest.raises(FlawlineError, match=r"images .*is not whole.*--pipelines=registration"):

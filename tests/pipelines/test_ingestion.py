@@ -72,7 +72,7 @@ def test_a_photograph_saved_again_stays_with_itself(project, parts, capsys):
         assert manifest.loc["good/again.jpg", "split"] == manifest.loc["good/003.png", "split"]
     (pair,) = project.load("twins", category="parts").to_dict("records")
     assert (pair["image"], pair["twin"], pair["kind"]) == ("good/003.png", "good/again.jpg", "near")
-    assert "0 identical and 1 near-identical pairs" in capsys.readouterr().out
+    assert "1 pair of the same photograph: 0 identical, 1 near-identical." in capsys.readouterr().out
 
 
 def test_identical_files_across_own_splits_stop_the_run_or_are_moved(project, bright):
@@ -198,3 +198,37 @@ def test_study_takes_each_fabric_from_the_one_folder(project, strips):
 def test_fabric_must_be_named(project, strips):
     with pytest.raises(FlawlineError, match=r"fabric codes 00, 01, .* must end in one of them .*got 'parts'"):
         ingested(project, strips)
+
+
+# --- registered images that are stored already -----------------------------------------------------------------------
+def registered(project, raw, **params):
+    project.run("ingestion,registration", category="parts", raw=str(raw), **params)
+    return [project.load(name, category="parts").digest for name in ("images", "masks")]
+
+
+def test_second_registration_decodes_nothing_and_keeps_what_is_there(project, parts, monkeypatch):
+    first = registered(project, parts)
+    before = project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.vision.registration.decode", None)
+        assert registered(project, parts) == first
+    assert project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns == before
+    project.run("patching", category="parts", raw=str(parts))  # and its stamps are whole
+
+
+def test_what_changed_is_registered_again(project, parts):
+    images, masks = registered(project, parts)
+    Image.fromarray(np.eye(SIDE, dtype=np.uint8)).save(parts / "ground_truth" / "scratch" / "000_mask.png")
+    assert registered(project, parts)[1] != masks
+    assert registered(project, parts, **{"registration.color": "rgb"})[0] != images
+
+
+@pytest.mark.parametrize("damage", ["images/data.bin", "masks/data.bin", "alignment.csv", "images/index.json"])
+def test_stored_images_that_are_not_as_written_are_made_again(project, parts, damage):
+    first = registered(project, parts)
+    path = project.path / "data/03_primary/parts" / damage
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert registered(project, parts) == first
+    assert all(project.load(name, category="parts").is_intact() for name in ("images", "masks"))

@@ -173,3 +173,23 @@ def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
     assert set(verdicts["verdict"]) <= {"pass", "review", "reject"}
     pictures = {path.name for path in finished.load("overlays", images=str(folder))}
     assert pictures == {"stack.tif#1.png", "stack.tif#2.png"}
+
+
+def test_broken_links_and_files_called_like_pages_are_not_judged(finished, tmp_path):
+    board = next((finished.path / "data/01_raw/chess/test/good").glob("*.png"))
+    folder = tmp_path / "monday"
+    folder.mkdir()
+    tifffile.imwrite(folder / "stack.tif", np.stack([np.asarray(Image.open(board))] * 2), photometric="minisblack")
+    shutil.copy(board, folder / "stack.tif#2")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "linked").symlink_to(board.parent)
+    with pytest.raises(SystemExit):
+        finished.run("inspection", images=str(folder))
+    verdicts = finished.load("verdicts", images=str(folder))
+    unjudged = verdicts[verdicts["verdict"] == "not_judged"].groupby("image")["reason"].first()
+    assert unjudged.to_dict() == {
+        "gone.png": "is no file (a broken link, or a device)",
+        "linked": "is a link to a folder, which is not followed; give the folder itself",
+        "stack.tif#2": "is called like a page of another file; rename it",
+    }
+    assert verdicts.loc[verdicts["verdict"] != "not_judged", "image"].tolist() == ["stack.tif#1"]

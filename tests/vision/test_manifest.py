@@ -6,8 +6,6 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from kedro_datasets.pandas import CSVDataset
 from PIL import Image
 
@@ -58,95 +56,7 @@ def read_all(folder, params=None, **options):
     return read_raw_files(folder, list_raw_files(folder, params), max_pixels=10_000, **options)
 
 
-def sizes(manifest):
-    return manifest["split"].value_counts().to_dict()
-
-
-# --- splits ----------------------------------------------------------------------------------------------------------
-def test_shares_are_of_all_normal_images():
-    splits = SplitParams(validation=0.1, calibration=0.2, test=0.2)
-    manifest = assign_splits(make_rows(*normals(100)), splits)
-    assert sizes(manifest) == {"train": 50, "test": 20, "calibration": 20, "validation": 10}
-
-
-def test_at_least_one_image_in_each_split():
-    manifest = assign_splits(make_rows(*normals(4)), SplitParams(validation=0.01, calibration=0.01, test=0.01))
-    assert sizes(manifest) == {"train": 1, "test": 1, "calibration": 1, "validation": 1}
-
-
-def test_share_of_zero_holds_nothing_out():
-    manifest = assign_splits(make_rows(*normals(3)), SplitParams(validation=0.2, calibration=0.2, test=0))
-    assert sizes(manifest) == {"train": 1, "validation": 1, "calibration": 1}
-
-
-def test_defective_images_do_not_keep_normal_ones_out_of_the_test_split():
-    rows = make_rows(*normals(10), ("scratch/0.png", None, 1, "x"))
-    manifest = assign_splits(rows, SplitParams(validation=0.1, calibration=0.2, test=0.2))
-    counts = count_images(manifest).set_index("split")
-    assert counts.loc["test"].to_dict() == {"normal": 2, "defective": 1}
-    assert counts["normal"].sum() == 10
-
-
-def test_data_sets_own_splits_stay_and_its_test_is_the_only_one():
-    rows = make_rows(*normals(10, split="train"), ("test/good/0.png", "test", 0, "t"), ("test/s/0.png", "test", 1, "s"))
-    manifest = assign_splits(rows, SplitParams(validation=0.1, calibration=0.2, test=0.2))
-    assert sizes(manifest) == {"train": 7, "calibration": 2, "test": 2, "validation": 1}
-    assert manifest.set_index("image")["split"]["test/good/0.png"] == "test"
-
-
-def test_all_splits_are_the_data_sets_own():
-    own = ["train", "validation", "calibration", "test"]
-    rows = make_rows(*((f"{split}/good/0.png", split, 0, split) for split in own))
-    manifest = assign_splits(rows, SplitParams())
-    assert manifest.set_index("image")["split"].to_dict() == {f"{split}/good/0.png": split for split in own}
-
-
-def test_data_set_without_a_test_folder_gets_none():
-    manifest = assign_splits(make_rows(*normals(10, split="train")), SplitParams(test=0.5))
-    assert "test" not in sizes(manifest)
-
-
-@given(
-    st.integers(4, 60),
-    st.floats(0.001, 0.33),
-    st.floats(0.001, 0.33),
-    st.floats(0, 0.33),
-    st.integers(0, 2**32 - 1),
-)
-def test_every_image_has_one_split_and_train_is_never_empty(count, validation, calibration, test, seed):
-    splits = SplitParams(validation=validation, calibration=calibration, test=test, seed=seed)
-    manifest = assign_splits(make_rows(*normals(count)), splits)
-    found = sizes(manifest)
-    assert sum(found.values()) == count
-    assert found["train"] >= 1
-    for name in ("validation", "calibration", "test"):
-        share = getattr(splits, name)
-        assert (found.get(name, 0) > 0) == (share > 0)
-        assert found.get(name, 0) <= max(1, round(share * count))
-
-
-def test_splits_follow_the_seed_and_not_the_order_of_the_rows():
-    rows = make_rows(*normals(30))
-    first = assign_splits(rows, SplitParams(seed=0))
-    pd.testing.assert_frame_equal(first, assign_splits(rows[::-1], SplitParams(seed=0)))
-    assert (first["split"] != assign_splits(rows, SplitParams(seed=1))["split"]).any()
-
-
-def test_byte_identical_images_stay_together():
-    rows = make_rows(*((f"good/{i:02}.png", None, 0, f"d{i % 5}") for i in range(20)))
-    for seed in range(5):
-        manifest = assign_splits(rows, SplitParams(seed=seed))
-        assert not manifest[["sha256", "split"]].drop_duplicates()["sha256"].duplicated().any()
-        assert set(manifest["split"]) == {"train", "validation", "calibration", "test"}
-
-
-def test_too_few_different_images_says_how_many_are_wanted():
-    rows = make_rows(*((f"good/{i}.png", None, 0, f"d{i % 3}") for i in range(9)))
-    wanted = "wanted at least 4 different ones, one each for train, test, validation, calibration; got 3. Add normal"
-    with pytest.raises(FlawlineError, match=wanted):
-        assign_splits(rows, SplitParams())
-
-
+# --- the manifest ----------------------------------------------------------------------------------------------------
 def test_no_normal_image_left_names_the_first_reason():
     quarantine = pd.DataFrame({"path": ["good/b.png", "good/a.png"], "reason": ["is damaged", "is empty (0 bytes)"]})
     with pytest.raises(FlawlineError, match=r"got 0\..* quarantine: 2, the first: good/a.png is empty \(0 bytes\)\."):

@@ -375,3 +375,15 @@ def test_nothing_is_settled_of_nothing():
     settled, contrary = settle_identical(make_rows(), "stop")
     assert settled.empty
     assert contrary.columns.tolist() == ["path", "reason"]
+
+
+def test_own_splits_that_cut_a_group_stop_the_run_or_its_images_are_moved():
+    rows = pd.DataFrame(
+        {
+            "image": ["a", "b", "c"], "page": 0, "label": 0, "split": ["train", "test", "train"],
+            "group": ["lot 1", "lot 1", "lot 2"], "sha256": ["1", "2", "3"],
+        }
+    )  # fmt: skip
+    with pytest.raises(FlawlineError, match=r"own splits separate images of one group: a = b\. Figures on them"):
+        settle_identical(rows, "stop")
+    assert settle_identical(rows, "move")[0]["split"].tolist() == ["test", "test", "train"]

@@ -2,11 +2,13 @@ import io
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from flawline.vision.measuring import fingerprint, grey_levels, shrink
+from flawline.vision.splits import groups_of
 from flawline.vision.twins import FAR, LIKE, NEAREST, find_twins, fine_structure, near_fingerprints
 
 
@@ -87,6 +89,19 @@ def test_likeness_falls_with_noise_to_the_limit():
     assert there[0] == pytest.approx(1, abs=1e-4)  # held in float16
     assert found == [[likeness] for likeness in there] + [[]] * (len(found) - len(there))
     assert 0 < len(there) < len(found)
+
+
+def test_near_is_a_correlation_of_the_fine_structure_of_0_95():
+    pixels = texture(0)
+    correlations = {}
+    for sigma in range(0, 60, 3):
+        first, second = (each.astype(float) for each in thumbnails_of([pixels, with_noise(pixels, sigma)]))
+        fine = [(each - gaussian_filter(each, 1.5)).ravel() for each in (first, second)]
+        correlations[sigma] = np.corrcoef(*fine)[0, 1]
+    near = {sigma for sigma in correlations if len(find(pixels, with_noise(pixels, sigma)))}
+    assert near == {sigma for sigma, correlation in correlations.items() if correlation >= 0.95}
+    assert any(0.9 < correlation < 0.95 for correlation in correlations.values())
+    assert any(0.95 < correlation < 0.97 for correlation in correlations.values())
 
 
 def test_same_blotches_alone_would_pass_the_fingerprint():
@@ -198,3 +213,16 @@ def test_fingerprints_agree_with_brute_force():
     assert len(wanted) > 100
     assert neighbours.max() < NEAREST
     assert list(near_fingerprints([f"{number:064x}" for number in numbers])) == wanted
+
+
+def test_two_series_of_the_same_view_are_joined_though_the_nearest_of_each_are_its_own():
+    generator = np.random.default_rng(0)
+    view = gaussian_filter(generator.normal(0, 1, (128, 128)), 2) * 300 + 110
+    ramp = np.linspace(0, 25, 128)[None]
+    shots = [view + k % 2 * ramp + generator.normal(0, 1, view.shape) for k in range(40)]
+    pictures = [shot.clip(0, 255).astype(np.uint8) for shot in shots]
+    names = [str(k) for k in range(len(pictures))]
+    twins = find_twins(names, names, [fingerprint(p) for p in pictures], lambda i: pictures[i])
+    rows = pd.DataFrame({"image": names, "sha256": names, "group": None})
+    assert len(set(groups_of(rows, twins))) == 1
+    assert not twins.duplicated(["image", "twin"]).any()

@@ -6,6 +6,7 @@ from flawline.datasets.measurements import KnownMeasurementsDataset, Measurement
 from flawline.datasets.pictures import PictureFolderDataset
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
+from flawline.datasets.registered import KnownRegistrationDataset
 from flawline.datasets.weights import WeightsDataset
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DetectorDataset",
     "FolderDataset",
     "KnownMeasurementsDataset",
+    "KnownRegistrationDataset",
     "MachineDataset",
     "MeasurementsDataset",
     "PictureFolderDataset",

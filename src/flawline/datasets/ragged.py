@@ -21,6 +21,9 @@ class RaggedDataset(AbstractDataset[Iterable[NDArray], RaggedArray]):
         return RaggedArray(Path(self._filepath))
 
     def save(self, data: Iterable[NDArray]) -> None:
+        """Write ``data``; nothing if it is what is stored here already."""
+        if isinstance(data, RaggedArray) and data.folder == Path(self._filepath):
+            return
         write_ragged(Path(self._filepath), data)
 
     def _exists(self) -> bool:

@@ -104,6 +104,8 @@ class Detector:
         left, right = self._span(image)
         height, width = image.shape[1], right - left
         (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
+        if self.trim_ends:  # how much of a strip is left is chance; what matters is that a patch fits
+            low_w, high_w = self.patches.size, max(width, self.patches.size)
         if not (low_h <= height <= high_h and low_w <= width <= high_w):
             wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
             return f"has {height} x {width} pixels; the detector learned from {wanted}"

@@ -6,8 +6,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,21 @@ class Lazy(Sequence):
         return self._make(index)
 
 
+@dataclass(frozen=True)
+class Keyed:
+    """Arrays on their way to a store, with the ``key`` of all that they are made from."""
+
+    items: Iterable[NDArray]
+    key: str
+
+    def __iter__(self) -> Iterator[NDArray]:
+        return iter(self.items)
+
+
 class RaggedArray(Sequence):
     """Read-only arrays of different shapes and types, mapped from a folder that ``write_ragged`` made.
 
-    ``digest`` is the SHA-256 of all content, ``shapes`` the arrays' shapes."""
+    ``digest`` is the SHA-256 of all content, ``shapes`` the arrays' shapes, ``key`` what was said of their making."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -48,6 +60,7 @@ class RaggedArray(Sequence):
         if size != index["size"]:
             raise FlawlineError(f"{data} is broken: its index says {index['size']} bytes, it has {size}. {AGAIN}")
         self.digest: str = index["digest"]
+        self.key: str = index.get("key", "")
         self.shapes: list[tuple[int, ...]] = [tuple(item["shape"]) for item in index["items"]]
         self._items = index["items"]
         self._data = np.memmap(data, np.uint8, "r") if size else np.frombuffer(b"", np.uint8)
@@ -67,6 +80,13 @@ class RaggedArray(Sequence):
         stop = item["offset"] + dtype.itemsize * int(np.prod(item["shape"], dtype=np.int64))
         return self._data[item["offset"] : stop].view(dtype).reshape(item["shape"])
 
+    def is_intact(self) -> bool:
+        """Read everything once and return True if it is what was written."""
+        digest = hashlib.sha256()
+        for array in self:
+            _digest_item(digest, array)
+        return digest.hexdigest() == self.digest
+
     def __deepcopy__(self, memo: dict) -> "RaggedArray":
         return self  # read-only: a copy would only read the whole file into memory
 
@@ -74,7 +94,7 @@ class RaggedArray(Sequence):
 def write_ragged(folder: Path, arrays: Iterable[NDArray]) -> None:
     """Write ``arrays`` one by one to ``folder``; whole or not at all."""
     with writing_folder(folder) as partial:
-        _write_items(partial, arrays)
+        _write_items(partial, arrays, getattr(arrays, "key", ""))
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def writing_folder(folder: Path) -> Iterator[Path]:
 def replace_folder(partial: Path, folder: Path) -> None:
     """Put ``partial`` in the place of ``folder``, so that no reader ever sees half of either."""
     old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
     if folder.exists():
         folder.rename(old)
     try:
@@ -103,16 +123,23 @@ def replace_folder(partial: Path, folder: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
-def _write_items(folder: Path, arrays: Iterable[NDArray]) -> None:
+def _remove(path: Path) -> None:
+    """Remove a folder, or a file that lies in a folder's place."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_items(folder: Path, arrays: Iterable[NDArray], key: str) -> None:
     items, offset, digest = [], 0, hashlib.sha256()
     with (folder / DATA).open("wb") as file:
         for array in arrays:
             content = np.ascontiguousarray(array)
-            digest.update(f"{content.dtype.str}{content.shape}".encode())
-            digest.update(content.data)
+            _digest_item(digest, content)
             padding = -offset % content.dtype.itemsize  # a mapped view must be aligned
             file.write(b"\0" * padding)
             file.write(content.data)
@@ -121,6 +148,11 @@ def _write_items(folder: Path, arrays: Iterable[NDArray]) -> None:
         file.flush()
         os.fsync(file.fileno())
     with (folder / INDEX).open("w") as file:
-        json.dump({"digest": digest.hexdigest(), "size": offset, "items": items}, file)
+        json.dump({"digest": digest.hexdigest(), "size": offset, "key": key, "items": items}, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _digest_item(digest: Any, array: NDArray) -> None:
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(array.data)

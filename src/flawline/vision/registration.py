@@ -5,6 +5,7 @@ For now the frame is the image's own; of a strip, the bare ends are cut off."""
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
+from flawline.params import RegistrationParams
 from flawline.vision.decoding import UnreadableImageError, decode, read_bytes
 from flawline.vision.manifest import file_of
 from flawline.vision.masks import read_mask_source
-from flawline.vision.measuring import LUMA
-from flawline.vision.ragged import Lazy
+from flawline.vision.measuring import LUMA, decoder_key
+from flawline.vision.ragged import Lazy, RaggedArray
 from flawline.vision.strips import material_span
 
 
@@ -36,6 +38,25 @@ def to_channels(image: NDArray, channels: int) -> NDArray:
         return np.repeat(image, 3, axis=0)  # (3, H, W)
     grey = np.tensordot(LUMA, image.astype(np.float64), axes=1)[None]  # (1, H, W)
     return np.rint(grey).astype(image.dtype)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """All that a registration stores."""
+
+    images: RaggedArray
+    masks: RaggedArray
+    alignment: pd.DataFrame
+
+
+def registration_key(
+    manifest: pd.DataFrame, alignment: pd.DataFrame, registration: RegistrationParams, max_pixels: int
+) -> str:
+    """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters and
+    decoders."""
+    rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
+    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
+    return hashlib.sha256(f"{rows}{alignment.to_csv(index=False)}{made_by}".encode()).hexdigest()
 
 
 def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
@@ -126,7 +147,7 @@ def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> ND
     try:
         source = read_mask_source(folder, row["mask"], file_of(row["image"], row["page"]))
         if source.key(size, row["page"]) != row["mask_sha256"]:
-            raise _changed(folder / source.names[0], "other content")
+            raise _changed(folder / row["mask"], "other content")
         return source.pixels(size, max_pixels=max_pixels, page=row["page"])
     except UnreadableImageError as error:
         raise _changed(folder / row["mask"], str(error)) from None

@@ -73,30 +73,39 @@ def groups_of(rows: pd.DataFrame, twins: pd.DataFrame | None = None) -> pd.Serie
 
 
 def settle_identical(rows: pd.DataFrame, identical: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (rows, quarantine) with no file on two sides: neither normal and defective, nor in two of the data set's
-    own splits.
+    """Return (rows, quarantine) with nothing on two sides: no file both normal and defective, and neither identical
+    files nor images of one group in two of the data set's own splits.
 
     A normal image that is identical to a defective one contradicts it and is quarantined. For normal images that the
     data set's own splits separate, raise FlawlineError with their names if ``identical`` is stop, else move all to the
     strictest of their splits."""
     rows, contrary = _drop_contradictions(rows)
     normal = rows[(rows["label"] == 0) & rows["split"].notna()]
-    strictness = normal["split"].map(SPLITS.index)
-    strictest = strictness.groupby(normal["sha256"]).transform("max")
-    apart = strictness < strictest
-    if apart.any() and identical == "stop":
-        raise FlawlineError(_separated(normal, normal[apart]))
-    moved = strictest[apart].map(lambda place: SPLITS[place])
-    return rows.assign(split=moved.reindex(rows.index).combine_first(rows["split"]).astype(object)), contrary
+    if identical == "stop":
+        _refuse_separated(normal, normal["sha256"], "identical files")
+        _refuse_separated(
+            normal, normal["group"].where(normal["group"].notna(), normal["image"]), "images of one group"
+        )
+    strictest = _strictest(normal, groups_of(rows)[normal.index])
+    moved = strictest.reindex(rows.index).combine_first(rows["split"])
+    return rows.assign(split=moved.astype(object)), contrary
 
 
-def _separated(normal: pd.DataFrame, apart: pd.DataFrame) -> str:
-    strict = normal.assign(_place=normal["split"].map(SPLITS.index)).sort_values("_place").groupby("sha256").last()
-    pairs = [f"{row.image} = {strict.loc[row.sha256, 'image']}" for row in apart.itertuples()]
+def _strictest(normal: pd.DataFrame, together: pd.Series) -> pd.Series:
+    """Return for each image the strictest of the splits that the data set gives what belongs ``together``."""
+    return normal["split"].map(SPLITS.index).groupby(together).transform("max").map(lambda place: SPLITS[place])
+
+
+def _refuse_separated(normal: pd.DataFrame, together: pd.Series, what: str) -> None:
+    apart = normal["split"] != _strictest(normal, together)
+    if not apart.any():
+        return
+    strict = normal["image"][~apart].groupby(together).first()
+    pairs = [f"{name} = {strict[together[row]]}" for row, name in normal["image"][apart].items()]
     more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-    return (
-        f"the data set's own splits separate identical files: {'; '.join(pairs[:SHOWN])}{more}. Figures on them "
-        f"would be too good. Remove one of each, or move all to the strictest: --params ingestion.identical=move"
+    raise FlawlineError(
+        f"the data set's own splits separate {what}: {'; '.join(pairs[:SHOWN])}{more}. Figures on them would be too "
+        f"good. Remove one of each, or move all to the strictest: --params ingestion.identical=move"
     )
 
 

@@ -31,15 +31,28 @@ def find_twins(
     firsts: dict[str, int] = {}
     pairs = [(firsts[digest], i, "identical", 1.0) for i, digest in enumerate(sha256)
              if firsts.setdefault(digest, i) != i]  # fmt: skip
-    unlike = np.array(sorted(firsts.values()), int)
     fine = lru_cache(maxsize=KEPT)(lambda i: fine_structure(thumbnail(i)).astype(np.float16))
-    for a, b in near_fingerprints([fingerprints[i] for i in unlike]):
-        first, second = int(unlike[a]), int(unlike[b])
-        likeness = float(np.dot(fine(first).astype(np.float32), fine(second).astype(np.float32)))
-        if likeness >= LIKE:
-            pairs.append((first, second, "near", min(likeness, 1.0)))
+    apart = sorted(firsts.values())
+    while True:  # of a long series, the nearest are all of its own: once joined, it is compared by its first image
+        near = list(_near_pairs(apart, fingerprints, fine))
+        pairs += near
+        joined = {second for first, second, *_ in near}
+        if not joined:
+            break
+        apart = [i for i in apart if i not in joined]
     rows = [(images[a], images[b], kind, likeness) for a, b, kind, likeness in sorted(pairs)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _near_pairs(
+    places: Sequence[int], fingerprints: Sequence[str], fine: Callable[[int], NDArray[np.float16]]
+) -> Iterator[tuple[int, int, str, float]]:
+    """Yield the near-identical pairs among the images at ``places``: (first, second, "near", likeness)."""
+    for a, b in near_fingerprints([fingerprints[i] for i in places]):
+        first, second = places[a], places[b]
+        likeness = float(np.dot(fine(first).astype(np.float32), fine(second).astype(np.float32)))
+        if likeness >= LIKE:
+            yield first, second, "near", min(likeness, 1.0)
 
 
 def near_fingerprints(fingerprints: Sequence[str]) -> Iterator[tuple[int, int]]:

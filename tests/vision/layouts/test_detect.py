@@ -20,7 +20,7 @@ TREES = {  # layout -> the smallest folder that has it
     "voc": {"0.png": "", "0.xml": VOC},
     "kolektorsdd2": {"train/0.png": "", "train/0_GT.png": ""},
     "kolektorsdd": {"kos01/0.png": "", "kos01/0_label.png": ""},
-    "folders": {"good/0.png": ""},
+    "folders": {"x.png": ""},
 }
 
 
@@ -56,7 +56,7 @@ def test_loose_pictures_are_folders(raw):
 def test_layout_that_is_asked_for_is_taken(raw):
     fill(raw, "folders", "csv")
     assert raw.detect(layout="folders") == "folders"
-    assert list(raw.files(layout="folders")) == ["good/0.png", "images.csv"]
+    assert list(raw.files(layout="folders")) == ["images.csv", "x.png"]
 
 
 def test_table_of_another_name_is_detected_by_the_parameter(raw):
@@ -152,7 +152,41 @@ def test_links_in_a_circle_end(raw):
     (raw.path / "good" / "again").symlink_to(raw.path / "good")
     (raw.path / "good" / "self.png").symlink_to(raw.path / "good" / "self.png")
     (raw.path / "good" / "gone.png").symlink_to(raw.path / "missing.png")
-    assert list(raw.files()) == ["good/a.png"]
+    assert {path: file.unusable for path, file in raw.files().items()} == {
+        "good/a.png": "",
+        "good/again": "is a link to a folder, which is not followed; give the folder itself",
+        "good/gone.png": "is no file (a broken link, or a device)",
+        "good/self.png": "is no file (a broken link, or a device)",
+    }
+
+
+def test_nothing_that_looks_like_a_photograph_is_left_out(raw):
+    raw.touch("train/good/0.png", "train/loose.png", "val/good/1.png", "extra/2.png", "root.png", "readme.txt")
+    raw.touch("ground_truth/dent/9_mask.png", "ground_truth/good/0_mask.png", ".hidden/3.png", "test/dent/1.png")
+    lies = "lies where the layout 'mvtec' looks for no image"
+    assert raw.unusable() == {
+        "extra/2.png": lies,
+        "ground_truth/dent/9_mask.png": "is a mask of no image",
+        "root.png": lies,
+        "train/loose.png": lies,
+        "val/good/1.png": lies,
+    }
+
+
+def test_split_folders_of_mvtec_may_be_in_any_case(raw):
+    raw.touch("train/good/0.png", "Test/good/1.png", "TEST/dent/2.png", "Ground_Truth/dent/2_mask.png")
+    (raw.path / "TEST" / "dent").rename(raw.path / "Test" / "dent")
+    (raw.path / "TEST").rmdir()
+    files = raw.files()
+    assert {path: file.split for path, file in files.items()} == {
+        "Test/dent/2.png": "test", "Test/good/1.png": "test", "train/good/0.png": "train",
+    }  # fmt: skip
+    assert files["Test/dent/2.png"].mask == "Ground_Truth/dent/2_mask.png"
+
+
+def test_label_pictures_beside_a_folder_of_good_ones_are_no_kolektorsdd(raw):
+    raw.touch("good/a.png", "bad/b.png", "bad/b_label.png")
+    assert raw.detect() == "folders"
 
 
 def test_linked_class_folder_is_read(raw):

@@ -17,7 +17,7 @@ def test_items_by_hand(raw):
 
 def test_picture_without_a_label_picture_is_told(raw):
     raw.touch("kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos01/Part1.jpg", "kos01/Part10_label.bmp")
-    assert raw.unusable() == {"kos01/Part1.jpg": NO_LABEL}
+    assert raw.unusable()["kos01/Part1.jpg"] == NO_LABEL
     assert raw.files()["kos01/Part1.jpg"].mask is None
 
 
@@ -27,15 +27,19 @@ def test_label_picture_in_any_case_and_format(raw, label):
     assert raw.list() == [RawFile("kos01/Part0.JPG", None, "defect", mask=f"kos01/{label}", group="kos01")]
 
 
-def test_what_is_no_picture_or_lies_deeper_is_not_listed(raw):
+def test_what_is_no_picture_is_not_listed_and_what_lies_elsewhere_is_told(raw):
     raw.touch("kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos01/Thumbs.db", "kos01/deep/Part1.jpg", "readme.txt")
     raw.touch(".hidden/Part0.jpg", "kos01/.Part0.jpg")
-    assert list(raw.files()) == ["kos01/Part0.jpg"]
+    assert list(raw.files()) == ["kos01/Part0.jpg", "kos01/deep/Part1.jpg"]
+    assert list(raw.unusable()) == ["kos01/deep/Part1.jpg"]
 
 
 def test_label_picture_of_another_item_is_not_taken(raw):
     raw.touch("kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos02/Part1.jpg", "kos01/Part1_label.bmp")
-    assert raw.unusable() == {"kos02/Part1.jpg": NO_LABEL}
+    assert raw.unusable() == {
+        "kos01/Part1_label.bmp": "lies where the layout 'kolektorsdd' looks for no image",
+        "kos02/Part1.jpg": NO_LABEL,
+    }
 
 
 @pytest.mark.real_data

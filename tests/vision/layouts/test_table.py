@@ -107,6 +107,11 @@ def test_quoted_fields(table):
     assert list(raw.files()) == ['a, "b".png', "two\nlines.png"]
 
 
+def test_spaces_around_fields_and_names_of_columns(table):
+    raw = table('label , image, "defect"', '0, "a, b.png",', '1, c.png , "dent, deep"')
+    assert raw.list() == [RawFile("a, b.png", 0, "good"), RawFile("c.png", 1, "dent, deep")]
+
+
 def test_byte_order_mark_is_no_part_of_a_name(table):
     assert list(table("image,label", "ä.png,0", encoding="utf-8-sig").files()) == ["ä.png"]
 

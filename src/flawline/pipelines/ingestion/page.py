@@ -19,6 +19,7 @@ from flawline.vision.splits import SPLITS, UNUSED
 
 SHOWN = 8  # thumbnails a group
 PAIRS = 12  # twins with pictures
+FULL = 0.9  # share of an image that no defect covers
 SLIMMEST = 8  # longer side over shorter, of a small picture
 
 
@@ -49,7 +50,7 @@ def data_page(
         layout=layout,
         folder=folder,
         found=found(manifest, quarantine, pairs, layout),
-        notes=data_cautions(manifest, quarantine, pairs, shortcuts),
+        notes=data_cautions(manifest, measurements.table, pairs, shortcuts),
         counts=count_images(manifest),
         defects=count_defects(manifest),
         sizes=count_sizes(manifest),
@@ -73,11 +74,12 @@ def found(manifest: pd.DataFrame, quarantine: pd.DataFrame, pairs: pd.DataFrame,
     lines = [f"{len(manifest)} images: {parts}.", f"{len(manifest) - defective} are normal, {defective} defective; "
              f"layout {layout}."]  # fmt: skip
     if without:
-        lines.append(f"{without} defective images have no mask: they count by image, not by pixel.")
+        lines.append(f"{without} of the defective images have no mask: they count by image, not by pixel.")
     if len(pairs):
-        kinds = pairs["kind"].value_counts()
-        lines.append(f"{kinds.get('identical', 0)} identical and {kinds.get('near', 0)} near-identical pairs.")
-    return [*lines, f"{len(quarantine)} files in quarantine."]
+        same = pairs[pairs["kind"] == "identical"]
+        lines.append(f"{count(pairs, 'pair', 'pairs')} of the same photograph: {len(same)} identical, "
+                     f"{len(pairs) - len(same)} near-identical.")  # fmt: skip
+    return [*lines, f"{count(quarantine, 'file', 'files')} in quarantine."]
 
 
 def found_in(page: DataPage) -> list[str]:
@@ -86,26 +88,42 @@ def found_in(page: DataPage) -> list[str]:
 
 
 def data_cautions(
-    manifest: pd.DataFrame, quarantine: pd.DataFrame, pairs: pd.DataFrame, shortcuts: pd.DataFrame
+    manifest: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame, shortcuts: pd.DataFrame
 ) -> list[str]:
     """Return what a reader must know before trusting any figure on these images."""
-    notes = sentences(shortcuts)
     crossing = pairs[(pairs["split"] == "test") != (pairs["twin_split"] == "test")]
-    if len(crossing):
-        first = crossing.iloc[0]
-        notes.append(
-            f"{len(crossing)} near-identical pairs lie on both sides of train and test, for one {first['image']} and "
-            f"{first['twin']}."
-        )
-    shared = groups_on_two_sides(manifest)
-    if shared:
-        notes.append(
-            f"{shared} defective test images are of a group (item, strip) whose good images are learned from; "
-            f"ingestion.splits.defective=held_out leaves them out."
-        )
-    if not (manifest["label"] == 1).any():
-        notes.append("There is no defective image, so nothing says which defects a detector would miss.")
-    return notes
+    contrary = pairs[pairs["label"] != pairs["twin_label"]]
+    tested = manifest[manifest["split"] == "test"]
+    said = {
+        f"{count(crossing, 'near-identical pair lies', 'near-identical pairs lie')} on both sides of train and test"
+        f"{first_of(crossing)}.": len(crossing),
+        f"{count(contrary, 'pair', 'pairs')} of a good and a defective image, nearly the same{first_of(contrary)}: is "
+        f"one in the wrong folder?": len(contrary),
+        f"{groups_on_two_sides(manifest)} of the defective test images are of a group (item, strip) whose good images "
+        f"are learned from; ingestion.splits.defective=held_out leaves them out.": groups_on_two_sides(manifest),
+        f"{nearly_full_masks(measured)} of the masks mark more than nine tenths of their image: are they "
+        f"inverted?": nearly_full_masks(measured),
+        "There is no defective image, so nothing says which defects a detector would miss.":
+            not manifest["label"].any(),
+        "There is no normal test image, so nothing says how many good parts a detector would reject.":
+            not (tested["label"] == 0).any(),
+    }  # fmt: skip
+    return [*sentences(shortcuts), *(sentence for sentence, holds in said.items() if holds)]
+
+
+def count(rows: pd.DataFrame, one: str, many: str) -> str:
+    return f"{len(rows)} {one if len(rows) == 1 else many}"
+
+
+def first_of(pairs: pd.DataFrame) -> str:
+    """Return the names of the first pair in words."""
+    return f", for one {pairs['image'].iloc[0]} and {pairs['twin'].iloc[0]}" if len(pairs) else ""
+
+
+def nearly_full_masks(measured: pd.DataFrame) -> int:
+    """Return how many masks mark so much that black and white, or alpha, may have been mixed up."""
+    masks = measured[measured["format"] == "mask"]
+    return int((masks["marked"] > FULL * masks["height"] * masks["width"]).sum())
 
 
 def groups_on_two_sides(manifest: pd.DataFrame) -> int:
@@ -164,8 +182,9 @@ def in_proportion(thumbnail: NDArray[np.uint8], height: int, width: int) -> NDAr
 
 def thumbnails(manifest: pd.DataFrame, picture) -> list[Thumbnail]:  # type: ignore[no-untyped-def]
     """Return a few images of each split and kind, evenly spread over them."""
-    shown = []
-    for (split, defect), rows in manifest.groupby(["split", "defect"], sort=True):
+    shown: list[Thumbnail] = []
+    order = manifest.assign(_place=manifest["split"].map([*SPLITS, UNUSED].index))
+    for (_, split, defect), rows in order.groupby(["_place", "split", "defect"], sort=True):
         names = rows["image"].iloc[np.unique(np.linspace(0, len(rows) - 1, SHOWN).astype(int))]
         shown += [Thumbnail(f"{split} {defect}", name, picture(name)) for name in names]
     return shown

@@ -1,6 +1,6 @@
 """Tomorrow's images judged by a finished detector. A file that cannot be judged is never a pass."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
 from flawline.vision.decoding import UnreadableImageError, count_pages, read_bytes, read_photograph
 from flawline.vision.layouts import check_folder, files_in
-from flawline.vision.manifest import NAMELESS, in_table, locate, page_name
+from flawline.vision.layouts.base import odd_entry, stray_files
+from flawline.vision.manifest import NAMELESS, SAME_NAME, in_table, locate, page_name
 from flawline.vision.ragged import Lazy, RaggedArray
 
 # Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
@@ -36,9 +37,11 @@ def list_new_images(new_images: Path | None, detector: Detector, inspection: Ins
     paths = list(files_in(new_images, deep=True))
     pictures = [path for path in paths if path.suffix.lower() not in TEXTS]
     rows = [row for path in pictures for row in _list_pages(new_images, path, detector, inspection)]
+    rows += _list_odd(new_images, {row["image"] for row in rows})
     if not rows:
         raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(reason=table["reason"].mask(table["image"].duplicated(keep=False), SAME_NAME))
 
 
 def map_new_images(
@@ -122,6 +125,13 @@ def picture_name(image: str, images: set[str]) -> str:
     """Return a picture's name without .png: the image's own, which ends in .png already or gets it added."""
     bare = image.removesuffix(".png")
     return image if bare in images else bare
+
+
+def _list_odd(folder: Path, known: Container[str]) -> list[dict[str, Any]]:
+    """Return a row for each broken link, device or linked folder that is named like an image."""
+    odd = ((path, odd_entry(path)) for path in stray_files(folder, known))
+    return [{"image": in_table(path.relative_to(folder).as_posix()), "sha256": "", "reason": reason}
+            for path, reason in odd if reason]  # fmt: skip
 
 
 def _list_pages(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> list[dict[str, Any]]:

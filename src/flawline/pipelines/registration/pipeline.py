@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                     "progress": "progress",
                     "ingestion": "params:ingestion",
                     "registration": "params:registration",
+                    "known_registration": "known_registration",
                 },
                 outputs=["images", "masks", "alignment"],
             ),

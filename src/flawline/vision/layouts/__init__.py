@@ -1,16 +1,26 @@
 """The folder layouts photographs arrive in: which file is what, before any of them is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flawline.checks import FlawlineError
 from flawline.params import IngestionParams
 from flawline.vision.layouts.aitex import AITEX
-from flawline.vision.layouts.base import Layout, RawFile, check_folder, files_in
+from flawline.vision.layouts.base import (
+    Layout,
+    RawFile,
+    check_folder,
+    files_in,
+    is_good,
+    odd_entry,
+    relative,
+    stray_files,
+)
 from flawline.vision.layouts.boxes import COCO, VOC
-from flawline.vision.layouts.classes import FOLDERS, MVTEC
+from flawline.vision.layouts.classes import FOLDERS, MASK_FOLDERS, MVTEC
 from flawline.vision.layouts.kolektorsdd import KOLEKTORSDD, KOLEKTORSDD2
 from flawline.vision.layouts.table import TABLE
+from flawline.vision.masks import APART
 
 __all__ = ["LAYOUTS", "RawFile", "check_folder", "detect_layout", "files_in", "holds_categories", "list_raw_files"]
 
@@ -33,7 +43,8 @@ def list_raw_files(folder: Path, params: IngestionParams | None = None, *, categ
     params = params or IngestionParams()
     check_folder(folder)
     name = detect_layout(folder, params)
-    files = sorted(LAYOUTS[name].list_files(folder, params, category), key=lambda file: file.path)
+    listed = list(LAYOUTS[name].list_files(folder, params, category))
+    files = sorted([*listed, *_strays(folder, name, listed, params)] if listed else [], key=lambda file: file.path)
     if not files:
         raise FlawlineError(f"{folder} holds no file in the layout '{name}'.\n{_wanted(params)}\n{_found(folder)}")
     if not any(file.label in (0, None) and file.split != "test" for file in files if not file.unusable):
@@ -59,6 +70,22 @@ def detect_layout(folder: Path, params: IngestionParams) -> str:
 def holds_categories(folder: Path, params: IngestionParams) -> bool:
     """Return True if ``folder`` is one raw folder that several categories share."""
     return folder.is_dir() and any(layout.several and layout.is_in(folder, params) for layout in LAYOUTS.values())
+
+
+def _strays(folder: Path, name: str, listed: Sequence[RawFile], params: IngestionParams) -> Iterator[RawFile]:
+    """Yield what looks like a photograph and is in no list: nothing of a folder is left out unsaid.
+
+    Where several categories share the folder, what is not of one may be of another."""
+    if LAYOUTS[name].several or LAYOUTS[name].complete:
+        return
+    known = {file.path for file in listed} | {part for file in listed for part in (file.mask or "").split(APART)}
+    for path in stray_files(folder, known):
+        parts = [part.lower() for part in path.relative_to(folder).parts[:-1]]
+        in_masks = any(part in MASK_FOLDERS for part in parts)
+        if in_masks and any(is_good(part, params.good) for part in parts):
+            continue  # the masks of good images, which mark nothing
+        lies = "is a mask of no image" if in_masks else f"lies where the layout '{name}' looks for no image"
+        yield RawFile(relative(path, folder), 0, "good", unusable=odd_entry(path) or lies)
 
 
 def _first_unusable(files: Sequence[RawFile]) -> str:

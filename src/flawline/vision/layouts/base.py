@@ -1,7 +1,7 @@
 """What all layouts share: one file of a raw folder, and how folders are walked."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -39,6 +39,7 @@ class Layout:
     list_files: Callable[[Path, IngestionParams, str], Iterator[RawFile]]  # (folder, params, category)
     wanted: Callable[[IngestionParams], str]
     several: bool = False  # the folder holds several categories
+    complete: bool = False  # its list already names every picture of the folder
 
 
 def files_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
@@ -52,6 +53,27 @@ def files_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
 def pictures_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
     """Yield the files of ``folder`` that are named like images."""
     return (path for path in files_in(folder, deep=deep) if path.suffix.lower() in SUFFIXES)
+
+
+def stray_files(folder: Path, known: Container[str]) -> Iterator[Path]:
+    """Yield what is named like an image and not ``known`` (paths below ``folder``), and links to folders of which
+    nothing is known; hidden ones left out."""
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths
+                    if path.suffix.lower() in SUFFIXES and relative(path, folder) not in known)  # fmt: skip
+        yield from (
+            path for path in links if not any(relative(each, folder) in known for each in files_in(path, deep=True))
+        )
+
+
+def odd_entry(path: Path) -> str:
+    """Return why something that is named like an image is no file to read; empty if it is one."""
+    if path.is_dir():
+        return "is a link to a folder, which is not followed; give the folder itself"
+    return "" if path.is_file() else "is no file (a broken link, or a device)"
 
 
 def folders_in(folder: Path) -> list[str]:

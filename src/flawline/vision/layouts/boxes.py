@@ -10,6 +10,7 @@ from flawline.vision.annotations import Annotated, find_coco_files, is_voc, read
 from flawline.vision.decoding import UnreadableImageError
 from flawline.vision.layouts.base import SPLIT_FOLDERS, Layout, RawFile, is_good, pictures_in, relative
 
+SEGMENTS = ("SegmentationClass", "SegmentationObject")  # pictures of VOC that are no photographs
 NO_XML = (
     "has no annotation file of its own; if it is good, put it into a folder called good, or give one without objects"
 )
@@ -38,7 +39,7 @@ def list_coco(folder: Path, params: IngestionParams, category: str) -> Iterator[
 
 def list_voc(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
     """Every picture with the XML file of the same name, beside it or in Annotations/; without objects it is normal."""
-    pictures = list(pictures_in(folder, deep=True))
+    pictures = [path for path in pictures_in(folder, deep=True) if path.parent.name not in SEGMENTS]
     files = _pair(pictures, [path for path in folder.rglob("*.xml") if is_voc(path)])
     for path in pictures:
         image = relative(path, folder)
@@ -89,10 +90,12 @@ def _raw_file(image: str, marked: Annotated, source: str, split: str | None, par
 COCO = Layout(
     is_in=lambda folder, params: bool(find_coco_files(folder)),
     list_files=list_coco,
+    complete=True,
     wanted=lambda params: "a JSON file with images and annotations, as COCO has it",
 )
 VOC = Layout(
     is_in=lambda folder, params: any(is_voc(path) for path in folder.rglob("*.xml")),
     list_files=list_voc,
+    complete=True,
     wanted=lambda params: "an XML file an image, as Pascal VOC has it",
 )

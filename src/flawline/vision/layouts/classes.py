@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from flawline.params import IngestionParams
 from flawline.vision.decoding import SUFFIXES
-from flawline.vision.layouts.base import Layout, RawFile, files_in, folders_in, is_good
+from flawline.vision.layouts.base import Layout, RawFile, files_in, folder_named, folders_in, is_good
 
 MASK_FOLDERS = ("ground_truth", "masks")  # in any case
 HELD_OUT = ("validation", "calibration")  # split folders that flawline adds to MVTec's train and test
@@ -16,8 +16,11 @@ def list_mvtec(folder: Path, params: IngestionParams, category: str) -> Iterator
     """MVTec AD: {train,test}/DEFECT/NNN, ground_truth/DEFECT/NNN_mask; also validation/good and calibration/good."""
     masks = _index_masks(folder)
     for split in ("train", *HELD_OUT, "test"):
-        for file in _list_classes(folder / split, params.good):
-            yield replace(file, path=f"{split}/{file.path}", split=split, mask=_find_mask(masks, file))
+        home = folder_named(folder, split)
+        if home is None:
+            continue
+        for file in _list_classes(home, params.good):
+            yield replace(file, path=f"{home.name}/{file.path}", split=split, mask=_find_mask(masks, file))
 
 
 def list_folders(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
@@ -60,7 +63,9 @@ def _good_folder(folder: Path, good: Sequence[str]) -> bool:
 
 
 MVTEC = Layout(
-    is_in=lambda folder, params: _good_folder(folder / "train", params.good),
+    is_in=lambda folder, params: (
+        (home := folder_named(folder, "train")) is not None and _good_folder(home, params.good)
+    ),
     list_files=list_mvtec,
     wanted=lambda params: f"train/{params.good[0]}/, test/DEFECT/ and ground_truth/DEFECT/",
 )

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flawline.params import IngestionParams
-from flawline.vision.layouts.base import Layout, RawFile, folder_named, folders_in, pictures_in, relative
+from flawline.vision.layouts.base import Layout, RawFile, folder_named, folders_in, is_good, pictures_in, relative
 
 LABEL = re.compile(r"(?P<image>.+)_(label|GT)$", re.IGNORECASE)
 NO_LABEL = "has no label picture beside it, so nobody says whether it is defective"
-DEFECTIVE_TRAIN = "is defective, but the data set trains on it: neither learned from nor tested on"
 
 
 def list_kolektorsdd(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
@@ -47,8 +46,9 @@ def _has_labels(folder: Path) -> bool:
 
 
 KOLEKTORSDD = Layout(
-    is_in=lambda folder, params: any(
-        _has_labels(folder / item) for item in folders_in(folder) if item.lower() not in ("train", "test")
+    is_in=lambda folder, params: (
+        any(_has_labels(folder / item) for item in folders_in(folder) if item.lower() not in ("train", "test"))
+        and not any(is_good(item, params.good) for item in folders_in(folder))
     ),
     list_files=list_kolektorsdd,
     wanted=lambda params: "ITEM/NAME with ITEM/NAME_label beside it",

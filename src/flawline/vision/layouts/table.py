@@ -109,5 +109,6 @@ def _clean(path: str) -> str:
 TABLE = Layout(
     is_in=lambda folder, params: (folder / params.table.file).is_file(),
     list_files=list_table,
+    complete=True,
     wanted=lambda params: f"{params.table.file} with the columns {params.table.image} and {params.table.label}",
 )
