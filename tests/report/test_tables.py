@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from flawline.report import tables
-from flawline.report.words import DASH
+from flawline.report.words import DASH, metric_named
 
 
 def test_count_verdicts_against_labels_found_by_image(verdicts, scores):
@@ -61,3 +61,9 @@ def test_rare_reasons_are_summed_up():
     assert tables.reasons(quarantine).startswith("a (3); b (2); ")
     assert tables.reasons(quarantine).endswith("; other reasons (2)")
     assert tables.reasons(quarantine.head(0)) == ""
+
+
+def test_counts_are_whole_numbers_and_rates_are_not():
+    assert tables.shown(metric_named("escapes"), 12.0) == "12"
+    assert tables.shown(metric_named("escapes"), float("nan")) == DASH
+    assert tables.shown(metric_named("escape_rate"), 0.5) == "0.500"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from flawline.report.contents import MethodResult
-from flawline.report.words import DASH, GROUPS, VERDICTS, Metric, metric_named, metric_order, missing, mistake
+from flawline.report.words import DASH, GROUPS, VERDICTS, Metric, metric_named, metric_order, missing, mistake, number
 
 SHOWN_QUARANTINE = 20
 SHOWN_VERDICTS = 100
@@ -121,7 +121,7 @@ def _metric_group(
     )
     best = [_best(values[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
-        (method.method, [Cell(decimals(v), v == b) for v, b in zip(row, best, strict=True)])
+        (method.method, [Cell(shown(c, v), v == b) for c, v, b in zip(columns, row, best, strict=True)])
         for method, row in zip(methods, values, strict=True)
     ]
     return MetricGroup(title, columns, rows, _published_rows(columns, published))
@@ -145,6 +145,11 @@ def _best(values: np.ndarray, better: int) -> float:
     if not better or len(np.unique(finite)) < 2:
         return float("nan")
     return float(finite.max() if better > 0 else finite.min())
+
+
+def shown(metric: Metric, value: Any) -> str:
+    """Return a metric as the page prints it: a count as a whole number, anything else with three decimals."""
+    return number(value) if metric.whole else decimals(value)
 
 
 def decimals(value: Any) -> str:

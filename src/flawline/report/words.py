@@ -35,6 +35,7 @@ class Metric:
     meaning: str
     group: str
     better: int = 1
+    whole: bool = False  # a count of images
 
 
 _KNOWN = (
@@ -67,12 +68,12 @@ _KNOWN = (
     ),
     Metric("A", "A", "share of defective pixels found (Schneider 2022, Eq. 7)", PIXEL),
     Metric("iou", "IoU", "overlap of found and marked pixels over their union", PIXEL),
-    Metric("overkill", "Overkill", "good test images above the reject threshold", COUNTS, better=-1),
-    Metric("escapes", "Escapes", "defective test images below it", COUNTS, better=-1),
+    Metric("overkill", "Overkill", "good test images above the reject threshold", COUNTS, better=-1, whole=True),
+    Metric("escapes", "Escapes", "defective test images below it", COUNTS, better=-1, whole=True),
     Metric("overkill_rate", "Overkill rate", "share of the good test images", COUNTS, better=-1),
     Metric("escape_rate", "Escape rate", "share of the defective test images", COUNTS, better=-1),
-    Metric("normals", "Good", "test images that are good", COUNTS, better=0),
-    Metric("defectives", "Defective", "test images that are defective", COUNTS, better=0),
+    Metric("normals", "Good", "test images that are good", COUNTS, better=0, whole=True),
+    Metric("defectives", "Defective", "test images that are defective", COUNTS, better=0, whole=True),
     Metric("pixel_threshold", "Pixel threshold", "the map value that gives the best IoU", PIXEL, better=0),
 )
 METRICS = {metric.name: metric for metric in _KNOWN}
