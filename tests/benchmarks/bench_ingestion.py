@@ -10,6 +10,7 @@ from measure import Row, cores, seconds
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from flawline.methods.compute import keep_memory
 from flawline.vision.layouts import list_raw_files
 from flawline.vision.manifest import read_raw_files, twins_of
 
@@ -17,6 +18,7 @@ COUNT, SIDE, LIMIT = 200, 512, 10**7
 
 
 def rows() -> Iterator[Row]:
+    keep_memory()  # as the pipeline does
     for kind, suffix, channels in (("PNG", "png", 1), ("JPEG", "jpg", 3)):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
