@@ -12,7 +12,7 @@ from flawline.vision.registration import Registered
 
 
 class KnownRegistrationDataset(Handle):
-    """Loads images, masks and alignment of a category's folder, or None where they are not all there and whole."""
+    """Loads images, masks and alignment of a category's folder, or None where they are not all there."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         self._folder = Path(filepath)
@@ -24,4 +24,4 @@ class KnownRegistrationDataset(Handle):
             alignment = pd.read_csv(self._folder / "alignment.csv", dtype={"image": str}, keep_default_na=False)
         except (OSError, ValueError, KeyError, FlawlineError):  # missing, cut off, of another version: decode again
             return None
-        return Registered(images, masks, alignment) if images.is_intact() and masks.is_intact() else None
+        return Registered(images, masks, alignment)

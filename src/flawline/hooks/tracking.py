@@ -115,10 +115,8 @@ class TrackingHook(MlflowHook):
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         method, _, name = dataset_name.rpartition(".")
-        if dataset_name == "manifest":
-            self._log_data(data)
-        elif dataset_name in ALSO_LOGGED:
-            self.shortcut = brief(data) if dataset_name == "shortcuts" else self.shortcut
+        self.after_dataset_loaded(dataset_name, data)  # what is made in this run tells as much as what is read
+        if dataset_name in ALSO_LOGGED:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "metrics":
             self._log(self.children[method], metrics=data["values"])

@@ -115,8 +115,8 @@ class Detector:
 
     def map(self, image: NDArray) -> NDArray[np.float16]:
         """Return the anomaly map (H, W) of ``image`` (C, H, W); 0 in the ends that are not judged."""
-        columns, smoothing = slice(*self._span(image)), self.params["map"]["smoothing"]
-        judged = to_channels(image[..., columns], self.channels)
+        columns, judged = self._judged(image)
+        smoothing = self.params["map"]["smoothing"]
         whole = np.zeros(image.shape[1:], np.float16)
         whole[:, columns] = anomaly_map(
             self.model, judged, self._grid(judged), self.patches, smoothing, residual=get_method(self.method).residual
@@ -125,11 +125,15 @@ class Detector:
 
     def redraw(self, image: NDArray) -> NDArray[np.uint8]:
         """Return the autoencoder's reconstruction (C, H, W) of ``image`` (C, H, W); black in the ends not judged."""
-        columns = slice(*self._span(image))
-        judged = to_channels(image[..., columns], self.channels)
+        columns, judged = self._judged(image)
         whole = np.zeros((self.channels, *image.shape[1:]), np.uint8)
         whole[..., columns] = reconstruction(self.model, judged, self._grid(judged), self.patches)
         return whole
+
+    def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
+        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""
+        columns = slice(*self._span(image))
+        return columns, to_channels(image[..., columns], self.channels)
 
     def _span(self, image: NDArray) -> tuple[int, int]:
         return material_span(image) if self.trim_ends else (0, image.shape[2])

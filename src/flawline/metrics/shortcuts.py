@@ -75,10 +75,15 @@ def words_of(feature: str) -> tuple[str, str]:
     return WORDS.get(feature, (f"less often {kind}", f"more often {kind}"))
 
 
+def flagged(shortcuts: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are shortcuts."""
+    return shortcuts[shortcuts["flagged"].astype(bool)]
+
+
 def sentences(shortcuts: pd.DataFrame) -> list[str]:
     """Return a caution for each question that a single figure answers, worst first; nothing if none is flagged."""
     said = []
-    for question, rows in shortcuts[shortcuts["flagged"].astype(bool)].groupby("question", sort=True):
+    for question, rows in flagged(shortcuts).groupby("question", sort=True):
         worst = rows.sort_values("auroc", ascending=False).iloc[0]
         others = len(rows) - 1
         more = f" ({others} other figure{'s' * (others > 1)} too)" if others else ""
@@ -97,9 +102,7 @@ def sentences(shortcuts: pd.DataFrame) -> list[str]:
 
 def brief(shortcuts: pd.DataFrame) -> str:
     """Return the flagged questions in a few words, for a table's cell: ``label by mean 1.000``; empty if none is."""
-    worst = (
-        shortcuts[shortcuts["flagged"].astype(bool)].sort_values("auroc", ascending=False).groupby("question").first()
-    )
+    worst = flagged(shortcuts).sort_values("auroc", ascending=False).groupby("question").first()
     return "; ".join(f"{question} by {row['feature']} {row['auroc']:.3f}" for question, row in worst.iterrows())
 
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import MOST_DOTS, data_uri, feature_figure, jpeg, to_rgb8
+from flawline.metrics.shortcuts import flagged
 from flawline.report import tables, words
 from flawline.report.contents import DataPage, Thumbnail
 from flawline.report.page import chart, fill
 from flawline.report.pictures import STRIP, Picture, page_size
+from flawline.vision.twins import contradicting, leaking
 
 SHOWN_SIZES = 10
 SHOWN_DEFECTS = 20
@@ -88,7 +90,7 @@ def _beyond(frame: pd.DataFrame, shown: int) -> int:
 def _tiles(page: DataPage) -> list[tuple[bool, int, str, str]]:
     """Return (is it bad, number, what it counts, of what) of the figures that say whether the data can be trusted."""
     normal, defective = (int(page.counts[name].sum()) for name in ("normal", "defective"))
-    leaks, flagged, files = int(_leaks(page.twins).sum()), int(page.shortcuts["flagged"].sum()), len(page.quarantine)
+    leaks, flagged, files = int(leaking(page.twins).sum()), int(page.shortcuts["flagged"].sum()), len(page.quarantine)
     compared = counted(len(page.shortcuts), "comparison", "comparisons")
     return [
         (False, normal + defective, "images", f"{words.number(normal)} normal, {words.number(defective)} defective"),
@@ -139,23 +141,13 @@ def _picture(pixels: NDArray, caption: str, *, share: float = THUMBNAIL) -> Pict
     return Picture(caption, data_uri(jpeg(np.asarray(small), quality=75)), height, width)
 
 
-def _leaks(twins: pd.DataFrame) -> pd.Series:
-    """Tell the pairs of which one image is in test and the other is learned from."""
-    return (twins["split"] == "test") != (twins["twin_split"] == "test")
-
-
-def _contradictions(twins: pd.DataFrame) -> pd.Series:
-    """Tell the pairs of a normal and a defective image."""
-    return twins["label"].notna() & twins["twin_label"].notna() & (twins["label"] != twins["twin_label"])
-
-
 def _describe_twins(twins: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (what is worrying, the rest) of each sentence on what the pairs mean."""
     if twins.empty:
         return []
-    leaks, other = _leaks(twins), twins["split"] != twins["twin_split"]
+    leaks, other = leaking(twins), twins["split"] != twins["twin_split"]
     identical, crossing, apart, contrary = (
-        int(told.sum()) for told in (twins["kind"] == "identical", leaks, other & ~leaks, _contradictions(twins))
+        int(told.sum()) for told in (twins["kind"] == "identical", leaks, other & ~leaks, contradicting(twins))
     )
     kinds = f"{counted(identical, 'pair is', 'pairs are')} identical, {words.number(len(twins) - identical)} nearly so"
     lie = (counted(crossing, "pair lies", "pairs lie"), counted(apart, "pair lies", "pairs lie"))
@@ -172,7 +164,7 @@ def _describe_twins(twins: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _twins(twins: pd.DataFrame, thumbnails: Mapping[str, NDArray]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the first pairs that have pictures and the first that are only listed, the worrying ones first."""
-    leaks, contrary = _leaks(twins), _contradictions(twins)
+    leaks, contrary = leaking(twins), contradicting(twins)
     apart = (twins["split"] != twins["twin_split"]).astype(int)
     ranked = twins.assign(leaks=leaks, apart=apart, contrary=contrary)
     ranked = ranked.sort_values(
@@ -253,8 +245,8 @@ def _names(questions: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _feature_charts(features: pd.DataFrame, shortcuts: pd.DataFrame) -> list[dict[str, Any]]:
     """Draw the flagged features, or where there is none the strongest, to show how far it is from telling apart."""
-    flagged = shortcuts[shortcuts["flagged"].astype(bool)]
-    shown = flagged if len(flagged) else shortcuts.head(1)
+    found = flagged(shortcuts)
+    shown = found if len(found) else shortcuts.head(1)
     drawable = shown[shown["feature"].isin(features.columns)] if len(features) else shown.head(0)
     said = drawable.groupby("feature", sort=False)["direction"].agg(lambda all_: "; ".join(map(str, all_.unique())))
     return [chart(f"{name}: {said[name]}", feature_figure(features, name)) for name in said.index[:SHOWN_CHARTS]]

@@ -48,6 +48,12 @@ class Registered:
     masks: RaggedArray
     alignment: pd.DataFrame
 
+    def is_made_from(self, key: str) -> bool:
+        """Return True if images and masks carry this key and are what was written; reads them whole if they do."""
+        return all(each.key == key for each in (self.images, self.masks)) and (
+            self.images.is_intact() and self.masks.is_intact()
+        )
+
 
 def registration_key(
     manifest: pd.DataFrame, alignment: pd.DataFrame, registration: RegistrationParams, max_pixels: int

@@ -83,3 +83,13 @@ def fine_structure(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     fine -= fine.mean()
     length = np.linalg.norm(fine)
     return fine / length if length > np.sqrt(fine.size) / 4 else np.zeros_like(fine)  # less is rounding
+
+
+def leaking(pairs: pd.DataFrame) -> pd.Series:
+    """Tell the pairs (with split, twin_split) of which one image is in test and the other is learned from."""
+    return (pairs["split"] == "test") != (pairs["twin_split"] == "test")
+
+
+def contradicting(pairs: pd.DataFrame) -> pd.Series:
+    """Tell the pairs (with label, twin_label) of a normal and a defective image."""
+    return pairs["label"].notna() & pairs["twin_label"].notna() & (pairs["label"] != pairs["twin_label"])

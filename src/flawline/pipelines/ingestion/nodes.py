@@ -33,13 +33,14 @@ def ingest(
 ) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
     """Read every file of the raw folder; return (manifest, quarantine, measurements, twins)."""
     keep_memory()
-    files = list_raw_files(raw_folder, ingestion, category=category)
+    layout = detect_layout(raw_folder, ingestion)
+    files = list_raw_files(raw_folder, ingestion.model_copy(update={"layout": layout}), category=category)
 
     def track(items: Iterable[Any], total: int) -> Iterator[Any]:
         return progress.track(items, total=total, label="reading")
 
     read = partial(read_raw_files, raw_folder, files, max_pixels=ingestion.max_pixels, known=known_measurements)
-    rows, quarantine, measurements = read(layout=detect_layout(raw_folder, ingestion), track=track)
+    rows, quarantine, measurements = read(layout=layout, track=track)
     twins = twins_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, twins=twins

@@ -16,6 +16,7 @@ from flawline.report import DataPage, Thumbnail
 from flawline.vision.manifest import count_images
 from flawline.vision.measuring import SIDE, Measurements
 from flawline.vision.splits import SPLITS, UNUSED
+from flawline.vision.twins import contradicting, leaking
 
 SHOWN = 8  # thumbnails a group
 PAIRS = 12  # twins with pictures
@@ -91,8 +92,7 @@ def data_cautions(
     manifest: pd.DataFrame, measured: pd.DataFrame, pairs: pd.DataFrame, shortcuts: pd.DataFrame
 ) -> list[str]:
     """Return what a reader must know before trusting any figure on these images."""
-    crossing = pairs[(pairs["split"] == "test") != (pairs["twin_split"] == "test")]
-    contrary = pairs[pairs["label"] != pairs["twin_label"]]
+    crossing, contrary = pairs[leaking(pairs)], pairs[contradicting(pairs)]
     tested = manifest[manifest["split"] == "test"]
     said = {
         f"{count(crossing, 'near-identical pair lies', 'near-identical pairs lie')} on both sides of train and test"

@@ -35,7 +35,7 @@ def register(
     if known_registration is not None:
         known = known_registration
         key = registration_key(manifest, known.alignment, registration, limit)
-        if known.images.key == known.masks.key == key:
+        if known.is_made_from(key):
             return known.images, known.masks, known.alignment
     cut = cuts_ends(manifest, registration.trim_ends)
     alignment = find_alignment(manifest, raw_folder, cut=cut, max_pixels=limit)

@@ -41,7 +41,6 @@ def list_raw_files(folder: Path, params: IngestionParams | None = None, *, categ
     """List the photographs of ``folder``, sorted by path. Raise FlawlineError if it is missing, empty or unlike the
     layout. ``category`` tells which is meant where a layout holds several."""
     params = params or IngestionParams()
-    check_folder(folder)
     name = detect_layout(folder, params)
     listed = list(LAYOUTS[name].list_files(folder, params, category))
     files = sorted([*listed, *_strays(folder, name, listed, params)] if listed else [], key=lambda file: file.path)
@@ -58,7 +57,8 @@ def list_raw_files(folder: Path, params: IngestionParams | None = None, *, categ
 def detect_layout(folder: Path, params: IngestionParams) -> str:
     """Return the name of the layout: the one asked for, else the first in LAYOUTS that ``folder`` looks like.
 
-    Raise FlawlineError if it looks like none."""
+    Raise FlawlineError if it looks like none, or is missing or empty."""
+    check_folder(folder)
     if params.layout != "auto":
         return params.layout
     for name, layout in LAYOUTS.items():
