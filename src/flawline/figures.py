@@ -46,6 +46,7 @@ MARK = (226, 54, 54)  # a region the detector found
 TRUTH = (0, 190, 255)  # a defect marked by hand
 SIZE = (4.7, 3.3)  # inches
 MOST_DOTS = 150  # a row of `feature_figure`: every dot is an element of the SVG
+LOSS_DECADES = 6  # below the highest loss; `patch_loss_figure` draws smaller ones in its first bin
 DOT_PLACES = 70  # across the chart; dots in one place stand over each other
 _LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 1.4, "columnspacing": 1.2}
 HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
@@ -97,14 +98,34 @@ def histogram_figure(scores: pd.DataFrame, thresholds: Mapping[str, float]) -> F
     finite = scores[np.isfinite(scores["score"].to_numpy(dtype=float))]
     edges = _edges(np.concatenate([finite["score"].to_numpy(dtype=float), np.array(list(thresholds.values()), float)]))
     for (name, colour), values in _groups(finite):
-        weights = np.full(len(values), 1 / len(values))
-        style: dict[str, Any] = {"bins": edges, "weights": weights, "color": colour}
-        axes.hist(values, histtype="stepfilled", alpha=0.35, label=f"{name} ({len(values)})", **style)
-        axes.hist(values, histtype="step", linewidth=1.3, label=f"_{name}", **style)
+        _draw_shares(axes, values, edges, f"{name} ({len(values)})", colour)
     axes.set(xlabel="image score, higher is more anomalous", ylabel="share of the group's images")
     axes.set_ylim(bottom=0)
     _legend(axes, least=1, top=len(thresholds))
     _draw_thresholds(axes, thresholds)
+    return figure
+
+
+def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE) -> Figure:
+    """Draw the losses of normal patches (mask_share 0) against those of defective ones (above 0), columns mask_share and
+    loss, each as shares of its own kind between the same edges, ``size`` (width, height) in inches.
+
+    The axis is logarithmic where the losses above zero span more than a decade; the first bin then holds zeros too.
+    Losses that are not finite are left out. Source: Schneider 2022, Fig. 6."""
+    figure, axes = _figure(size)
+    finite = losses[np.isfinite(losses["loss"].to_numpy(dtype=float))]
+    edges, logarithmic = _loss_edges(finite["loss"].to_numpy(dtype=float))
+    axes.set_xscale("log" if logarithmic else "linear")
+    for name, group, kind in (
+        ("normal", "test", finite["mask_share"] == 0),
+        ("defective", "defective", finite["mask_share"] > 0),
+    ):
+        if kind.any():
+            values = np.clip(finite["loss"][kind].to_numpy(dtype=float), edges[0], edges[-1])
+            _draw_shares(axes, values, edges, f"{name} ({len(values)})", GROUPS[group])
+    axes.set(xlabel="loss of a patch", ylabel="share of the kind's patches")
+    axes.set_ylim(bottom=0)
+    _legend(axes, least=1)
     return figure
 
 
@@ -260,13 +281,14 @@ def data_uri(encoded: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
 
 
-def _figure() -> tuple[Figure, Axes]:
+def _figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """Make an empty chart in the page's manner: no frame, light grid, one ink."""
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=INK, alpha=0.4)
     axes.tick_params(colors=INK, labelsize=9, length=3)
+    axes.tick_params(which="minor", colors=INK, labelsize=8, length=2)  # of a logarithmic axis
     axes.grid(color=INK, alpha=0.1, linewidth=0.7)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
@@ -311,6 +333,22 @@ def _edges(values: NDArray) -> NDArray:
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     return np.linspace(low, high, 41) if high > low else np.linspace(low - 0.5, high + 0.5, 41)
+
+
+def _loss_edges(losses: NDArray) -> tuple[NDArray, bool]:
+    """Return 41 edges over the finite ``losses`` and whether they are logarithmic: those above 0 span over a decade."""
+    above = losses[losses > 0]
+    if not len(above) or losses.min() < 0 or above.max() <= 10 * above.min():
+        return _edges(losses), False
+    low = max(above.min(), above.max() * 10.0**-LOSS_DECADES)
+    return np.geomspace(low, above.max(), 41), True
+
+
+def _draw_shares(axes: Axes, values: NDArray, edges: NDArray, name: str, colour: str) -> None:
+    """Draw a histogram of ``values`` as shares of their number, filled and outlined."""
+    style: dict[str, Any] = {"bins": edges, "weights": np.full(len(values), 1 / len(values)), "color": colour}
+    axes.hist(values, histtype="stepfilled", alpha=0.35, label=name, **style)
+    axes.hist(values, histtype="step", linewidth=1.3, label=f"_{name}", **style)
 
 
 def _groups(scores: pd.DataFrame) -> list[tuple[tuple[str, str], NDArray]]:

@@ -301,13 +301,27 @@ class CAEModelParams(Params):
     hidden_size: PositiveInt = 1024  # r
 
 
+class VAEModelParams(CAEModelParams):
+    """Schneider 2022, Tables 2 and 3, Eq. 4 to 6."""
+
+    kl_weight: NonNegativeFloat = 1.0  # beta, against the squared error summed over a patch; 1: Eq. 4, sigma^2 = 1/2
+
+
+class AAEModelParams(CAEModelParams):
+    """Schneider 2022, Tables 2 to 4, section 2.3."""
+
+    critic_steps: PositiveInt = 5  # updates of the critic for each of the autoencoder
+    clip: PositiveFloat = 0.01  # largest absolute value of the critic's weights
+
+
 class MapParams(Params):
     smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
 
 
-class CAEParams(Params):
+class AutoencoderParams(Params):
+    """What every autoencoder of Schneider 2022 takes; its ``model`` is the method's own."""
+
     patches: PatchParams = PatchParams()
-    model: CAEModelParams = CAEModelParams()
     train: TrainParams
     map: MapParams = MapParams()
 
@@ -320,7 +334,34 @@ class CAEParams(Params):
         return self
 
 
+class CAEParams(AutoencoderParams):
+    model: CAEModelParams = CAEModelParams()
+
+
+class VAEParams(AutoencoderParams):
+    model: VAEModelParams = VAEModelParams()
+
+
+class AAEParams(AutoencoderParams):
+    model: AAEModelParams = AAEModelParams()
+
+
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------
+class ApplicabilityParams(Params):
+    """From which figures a material suits an autoencoder; all are shares, ours, fixed before any test was scored."""
+
+    regular: Rate = 0.5  # before training: spectral power in a repeating pattern, suited from here
+    linear: Rate = 0.9  # before training: variation a linear autoencoder explains, doubtful from here
+    suited: Rate = 0.8  # after training: variation the network explains, suited from here
+    doubtful: Rate = 0.5  # after training: doubtful from here, unsuited below
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.doubtful > self.suited:
+            raise ValueError(f"doubtful must not exceed suited, got {self.doubtful} > {self.suited}")
+        return self
+
+
 class EvaluationParams(Params):
     target_overkill: Rate = 0.01  # wanted share of good parts rejected
     review_overkill: Rate = 0.05  # wanted share of good parts a person has to look at, rejects included
@@ -369,6 +410,9 @@ class Parameters(Params):
     registration: RegistrationParams = RegistrationParams()
     defect_injection: DefectInjectionParams = DefectInjectionParams()
     cae: CAEParams
+    vae: VAEParams
+    aae: AAEParams
+    applicability: ApplicabilityParams = ApplicabilityParams()
     evaluation: EvaluationParams = EvaluationParams()
     inspection: InspectionParams = InspectionParams()
     reporting: ReportingParams = ReportingParams()

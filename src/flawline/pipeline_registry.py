@@ -1,4 +1,4 @@
-"""Every pipeline by name: the stages, the methods, the papers, and the main job."""
+"""Every pipeline by name: the main job and its stages, every method and every paper from a raw folder to a page."""
 
 from kedro.pipeline import Pipeline
 
@@ -6,8 +6,8 @@ from flawline.methods.registry import METHODS, Method
 from flawline.pipelines import defect_injection, ingestion, inspection, registration, reporting
 from flawline.pipelines.method import STAGES, method_pipeline
 
-PAPERS = {"schneider2022": ("cae",)}  # the paper's methods, in its order
-DEFAULT = "cae"  # the method of the main job, and of inspection
+PAPERS = {"schneider2022": ("cae", "vae", "aae")}  # the paper's methods, in its order
+DEFAULT = "cae"  # the method of the main job, of its stages and of inspection
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -18,15 +18,14 @@ def register_pipelines() -> dict[str, Pipeline]:
         "defect_injection": defect_injection.create_pipeline(),
     }
     data = once["ingestion"] + once["registration"]
-    stages = {
-        name: sum((stage.create_pipeline(spec) for spec in METHODS.values()), Pipeline([]))
-        for name, stage in STAGES.items()
-    }
+    main = METHODS[DEFAULT]
+    stages = {name: stage.create_pipeline(main) for name, stage in STAGES.items()}
+    alone = {name: data + methods_with_report([spec]) for name, spec in METHODS.items()}
     papers = {name: data + methods_with_report([METHODS[m] for m in methods]) for name, methods in PAPERS.items()}
-    judging = {"inspection": inspection.create_pipeline(METHODS[DEFAULT])}
-    report = {"reporting": reporting.create_pipeline(list(METHODS.values()))}
-    default = data + once["defect_injection"] + methods_with_report([METHODS[DEFAULT]])
-    return {**once, **stages, **report, **judging, **papers, "__default__": default}
+    judging = {"inspection": inspection.create_pipeline(main)}
+    report = {"reporting": reporting.create_pipeline([main])}
+    default = alone[DEFAULT] + once["defect_injection"]
+    return {**once, **stages, **report, **judging, **alone, **papers, "__default__": default}
 
 
 def methods_with_report(specs: list[Method]) -> Pipeline:

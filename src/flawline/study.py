@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from kedro.utils import find_kedro_project
 from mlflow.tracking import MlflowClient
@@ -29,11 +31,12 @@ KEYS = ["category", "seed"]
 def run_study(
     pipeline: str, categories: Sequence[str], seeds: Sequence[int], *, raw: str | None, env: str | None
 ) -> pd.DataFrame:
-    """Run ``pipeline`` for every category and seed whose comparison is missing or stale; return all comparisons.
+    """Run ``pipeline`` for every category and seed where results are missing or stale, and only what makes
+    these; return all comparisons.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
     category, before anything runs."""
-    _check(pipeline, categories, seeds)
+    line = _check(pipeline, categories, seeds)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     tables = []
     cells = [(category, seed) for category in categories for seed in seeds]
@@ -41,19 +44,29 @@ def run_study(
         parent = None
         for number, (category, seed) in enumerate(cells, start=1):
             params = _runtime_params(category, seed, raw)
-            known = _finished(project, params, env)
-            done = "done before" if known is not None else "runs"
-            click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {done}")
-            if known is None:
+            nodes = _unfinished(project, line, params, env)
+            click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {_to_do(nodes, line)}")
+            if nodes != []:
                 parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                known = _run_one(project, pipeline, params, env, parent)
-            tables.append(known.assign(category=category, seed=seed))
+                _run_one(project, pipeline, params, env, nodes, parent)
+            tables.append(_load(project, params, env, "comparison").assign(category=category, seed=seed))
     return _gather(project / "data" / "08_reporting" / "studies" / pipeline, pd.concat(tables, ignore_index=True))
+
+
+def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
+    if nodes == []:
+        return "done before"
+    return "runs" if nodes is None or len(nodes) == len(line.nodes) else f"goes on ({len(nodes)} steps are left)"
+
+
+def _load(project: Path, params: dict, env: str | None, name: str) -> Any:
+    with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
+        return session.load_context().catalog.load(name)
 
 
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and standard deviation over seeds of every metric, a row a category and method."""
-    numbers = results.drop(columns=["seed", "shortcut"], errors="ignore")
+    numbers = results.drop(columns=["seed", "shortcut", "before", "applicability"], errors="ignore")
     grouped = numbers.groupby(["category", "method"])
     table = grouped.agg(["mean", "std"])
     table.columns = [f"{metric}_{name}" for metric, name in table.columns]
@@ -66,7 +79,7 @@ def doubtful(results: pd.DataFrame) -> dict[str, str]:
     return {row["category"]: row["shortcut"] for row in known.to_dict("records") if row["shortcut"]}
 
 
-def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> None:
+def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> Pipeline:
     from flawline.pipeline_registry import register_pipelines
 
     known = register_pipelines()
@@ -80,6 +93,7 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> No
         raise FlawlineError("a study needs at least one category and one seed: --categories a,b --seeds 0,1,2")
     for category in categories:
         check_category(category)
+    return known[pipeline]
 
 
 def _runtime_params(category: str, seed: int, raw: str | None) -> dict:
@@ -93,14 +107,15 @@ def raw_folder(raw: Path, category: str) -> Path:
     return raw if not own.exists() and holds_categories(raw, IngestionParams()) else own
 
 
-def _finished(project: Path, params: dict, env: str | None) -> pd.DataFrame | None:
-    """Return the comparison of one category and seed if it is whole and made from the present parameters and data."""
+def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) -> list[str] | None:
+    """Return the nodes of ``line`` whose results one category and seed lacks, or that were made from other
+    parameters or data; None: all of them."""
     with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
         context = session.load_context()
-        lineage = LineageHook.over(context)
-        fresh = lineage.is_fresh("manifest") and lineage.is_fresh("comparison")
-        if fresh and is_unchanged(context.catalog, validate_parameters(context.config_loader["parameters"])):
-            return context.catalog.load("comparison")
+        lineage = LineageHook.over(context, line)
+        parameters = validate_parameters(context.config_loader["parameters"])
+        if lineage.is_fresh("manifest") and is_unchanged(context.catalog, parameters):
+            return lineage.unfinished(line)
     return None
 
 
@@ -122,12 +137,11 @@ def as_text(manifest: pd.DataFrame) -> list[list[str]]:
     return manifest[["image", "split", "label", "sha256", "mask_sha256"]].fillna("").astype(str).to_numpy().tolist()
 
 
-def _run_one(project: Path, pipeline: str, params: dict, env: str | None, parent: str) -> pd.DataFrame:
+def _run_one(project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str) -> None:
     token = PARENT.set(parent)
     try:
         with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
-            session.run(pipeline_names=[pipeline], runner=SequentialRunner())
-            return session.load_context().catalog.load("comparison")
+            session.run(pipeline_names=[pipeline], node_names=nodes, runner=SequentialRunner())
     finally:
         PARENT.reset(token)
 

@@ -38,11 +38,22 @@ class StaleError(FlawlineError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a dataset is made from: parameters by name, and the stage (a node's tag) that makes it."""
+    """What a dataset is made from: parameters by name; the stage (a node's tag) and the method that make it."""
 
     stage: str
     params: dict[str, Any]
     on_manifest: bool
+    method: str | None = None  # None: the main job's, or none
+
+    @property
+    def alone(self) -> str:
+        """The options of ``kedro run`` that run the stage."""
+        return f"{self.line} --tags={self.stage}" if self.method else f" --pipelines={self.stage}"
+
+    @property
+    def line(self) -> str:
+        """The options of ``kedro run`` that run the whole line."""
+        return f" --pipelines={self.method}" if self.method else ""
 
 
 class LineageHook:
@@ -57,12 +68,12 @@ class LineageHook:
         self.recipes: dict[str, Recipe] = {}
 
     @classmethod
-    def over(cls, context: KedroContext) -> "LineageHook":
-        """Return a hook that knows ``context``'s parameters and catalog, to ask it what is fresh."""
+    def over(cls, context: KedroContext, pipeline: Pipeline) -> "LineageHook":
+        """Return a hook that knows ``context``'s parameters and catalog, to ask it what of ``pipeline`` is fresh."""
         hook = cls()
         hook.after_context_created(context)
         hook.catalog = context.catalog
-        hook.recipes = find_recipes(all_nodes(), hook.values)
+        hook.recipes = find_recipes(all_nodes(pipeline), hook.values)
         return hook
 
     @hook_impl
@@ -79,7 +90,7 @@ class LineageHook:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> Generator[None, Any, Any]:
         """Check before the other hooks, and learn which run they opened: MLflow tells it in this thread only."""
-        self.recipes = find_recipes(all_nodes(), self.values)
+        self.recipes = find_recipes(all_nodes(pipeline), self.values)
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
         if run_params.get("only_missing_outputs") and "verdicts" in pipeline.all_outputs():
@@ -113,8 +124,8 @@ class LineageHook:
         dataset, recipe = self._dataset(name), self.recipes[name]
         if not is_stamped(dataset):
             return
-        again = f"Make it with: kedro run --pipelines={recipe.stage}{self._which()}"
-        line = f"then the stages after it; or run the whole line again: kedro run{self._which()}"
+        again = f"Make it with: kedro run{recipe.alone}{self._which()}"
+        line = f"then the stages after it; or run the whole line again: kedro run{recipe.line}{self._which()}"
         try:
             path = where(dataset)
         except VersionNotFoundError:
@@ -173,6 +184,24 @@ class LineageHook:
             return False
         return True
 
+    def unfinished(self, pipeline: Pipeline) -> list[str]:
+        """Return the names of the nodes that must run until all that ``pipeline`` stores is up to date: those whose
+        outputs are not, those that come after them, and those that make for these what is only kept in memory."""
+        todo: set[str] = set()  # datasets
+        nodes = []
+        for node in pipeline.nodes:  # a node stands behind those it reads from
+            if todo & set(node.inputs) or not all(self.is_fresh(name) for name in node.outputs if self._lasts(name)):
+                todo |= set(node.outputs)
+                nodes.append(node)
+        for node in reversed(pipeline.nodes):
+            needed = {name for each in nodes for name in each.inputs}
+            if node not in nodes and any(name in needed and not self._lasts(name) for name in node.outputs):
+                nodes.append(node)
+        return [node.name for node in pipeline.nodes if node in nodes]
+
+    def _lasts(self, name: str) -> bool:
+        return is_stamped(self._dataset(name))
+
     def _dataset(self, name: str) -> AbstractDataset | None:
         return self.catalog.get(name) if self.catalog is not None else None
 
@@ -201,15 +230,18 @@ def current_run() -> str:
     return run.info.run_id if run else ""
 
 
-def all_nodes() -> list[Node]:
-    """Return every node of every registered pipeline once."""
+def all_nodes(pipeline: Pipeline) -> list[Node]:
+    """Return every node of every registered pipeline once; ``pipeline`` has its own ones, whose inputs may differ."""
     from flawline.pipeline_registry import register_pipelines
 
-    return list({node.name: node for pipeline in register_pipelines().values() for node in pipeline.nodes}.values())
+    pipelines = [*register_pipelines().values(), pipeline]
+    return list({node.name: node for each in pipelines for node in each.nodes}.values())
 
 
 def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Recipe]:
     """Return the recipe of every dataset that a node makes, from the nodes' inputs all the way up."""
+    from flawline.pipeline_registry import DEFAULT
+
     makers = {output: node for node in nodes for output in node.outputs}
     found: dict[str, Recipe] = {}
 
@@ -223,7 +255,7 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
             on_manifest = name != ROOT and any(each == ROOT or (each in makers and recipe(each).on_manifest)
                                                for each in node.inputs)  # fmt: skip
             stage = next(iter(sorted(node.tags - {node.namespace})), node.name)
-            found[name] = Recipe(stage, params, on_manifest)
+            found[name] = Recipe(stage, params, on_manifest, None if node.namespace == DEFAULT else node.namespace)
         return found[name]
 
     for name in makers:

@@ -35,6 +35,14 @@ class SummaryHook:
         self.done += 1
         click.echo(f"[{self.done}/{self.total}] {node.name}", err=True)
 
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        method, _, name = dataset_name.rpartition(".")
+        if name == "prospect":
+            click.echo(f"before training, {data['verdict']} for {method}: {data['reason']}", err=True)
+        elif name == "applicability":
+            click.echo(f"{data['verdict']} for {method}: {data['reason']}", err=True)
+
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         made = pipeline.all_outputs()

@@ -55,6 +55,7 @@ PATIENCE = 5.0  # seconds to wait for a tracking server
 SERVING = Path(__file__).parents[1] / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
+SAID = {"prospect": "applicability_before", "applicability": "applicability"}  # dataset -> tag with its verdict
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "twins", "shortcuts", "data_report", "verdicts",
                "inspection_report", "pseudo_defects")  # fmt: skip
 
@@ -121,6 +122,10 @@ class TrackingHook(MlflowHook):
         elif method in self.children and name == "metrics":
             self._log(self.children[method], metrics=data["values"])
             self._log(self.run_id, metrics={f"{method}.{key}": value for key, value in data["values"].items()})
+        elif method in self.children and name in SAID:
+            said = {SAID[name]: data["verdict"]}
+            self._log(self.children[method], tags=said)
+            self._log(self.run_id, tags={f"{method}.{tag}": verdict for tag, verdict in said.items()})
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
         elif method in self.children and name == "history":  # saved after the weights

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
+from flawline.methods.objective import Objective, minimise
 from flawline.params import CAEModelParams
 
 SLOPE = 0.01  # of the leaky ReLU; the paper prints none, this is PyTorch's and the original's (Maas et al. 2013)
@@ -53,8 +54,12 @@ class CAE(nn.Module):
         check_shape("patches", x, ("N", self.channels, self.size, self.size))
         return self.compress(self.encoder(x))
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the patches (N, C, s, s) that the decoder draws from latent codes z (N, n_z)."""
+        return self.decoder(self.expand(z))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.decoder(self.expand(self.encode(x)))
+        return self.decode(self.encode(x))
 
 
 def _encoder(widths: Widths, channels: int) -> nn.Sequential:
@@ -99,6 +104,13 @@ def squared_residual(x: Tensor, reconstruction: Tensor) -> Tensor:
     return (x - reconstruction).square().mean(dim=1)  # (N, s, s)
 
 
-def reconstruction_loss(model: nn.Module, x: Tensor) -> Tensor:
-    """Return the mean squared error of ``model`` on patches (N, C, s, s). Schneider 2022, Eq. 3, mean over a batch."""
+def reconstruction_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return the mean squared error of ``model`` on patches (N, C, s, s). Schneider 2022, Eq. 3, mean over a batch.
+
+    Nothing in it is random; ``generator`` is what every loss gets."""
     return torch.nn.functional.mse_loss(model(x), x)
+
+
+def cae_objective(params: CAEModelParams) -> Objective:
+    """Return how the autoencoder learns: by its reconstruction error alone. Schneider 2022, section 2.1."""
+    return minimise(reconstruction_loss)

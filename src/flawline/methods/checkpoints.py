@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +20,13 @@ class TrainingState:
 
     epoch: int
     model: dict[str, Tensor]
-    optimizer: dict[str, Tensor]  # "INDEX.NAME" for every tensor that Adam keeps for a parameter
+    optimizer: dict[str, Tensor]  # "PHASE.INDEX.NAME" for every tensor that Adam keeps for a parameter
     best: dict[str, Tensor]  # the weights with the lowest validation loss so far
+    sketches: dict[str, Tensor] = field(default_factory=dict)  # patches, and how they were redrawn after some epochs
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+PARTS = ("model", "optimizer", "best", "sketches")
 
 
 class CheckpointStore(Protocol):
@@ -59,13 +63,13 @@ class FileCheckpoints:
         with contextlib.suppress(FileNotFoundError, SafetensorError):
             tensors, meta = read_tensors(self.path)
             if meta.get("key") == key:
-                parts = {name: _part(tensors, name) for name in ("model", "optimizer", "best")}
+                parts = {name: _part(tensors, name) for name in PARTS}
                 return TrainingState(meta["epoch"], history=meta["history"], **parts)
         return None
 
     def save(self, key: str, state: TrainingState) -> None:
         tensors = {
-            f"{part}/{name}": tensor for part in ("model", "optimizer", "best")
+            f"{part}/{name}": tensor for part in PARTS
             for name, tensor in getattr(state, part).items()
         }  # fmt: skip
         write_tensors(self.path, tensors, {"key": key, "epoch": state.epoch, "history": state.history})
@@ -112,16 +116,21 @@ def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
 
 
-def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Flatten an optimizer's per-parameter tensors to {"INDEX.NAME": tensor}."""
-    state = optimizer.state_dict()["state"]
-    return {f"{i}.{name}": torch.as_tensor(value) for i, slots in state.items() for name, value in slots.items()}
+def pack_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Flatten the per-parameter tensors of some optimizers to {"NUMBER.INDEX.NAME": tensor}."""
+    return {
+        f"{number}.{i}.{name}": torch.as_tensor(value)
+        for number, optimizer in enumerate(optimizers)
+        for i, slots in optimizer.state_dict()["state"].items()
+        for name, value in slots.items()
+    }
 
 
-def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Mapping[str, Tensor]) -> None:
-    """Put back what ``pack_optimizer`` took; the learning rate and the like stay as ``optimizer`` has them."""
-    state: dict[int, dict[str, Tensor]] = {}
+def unpack_optimizers(optimizers: Sequence[torch.optim.Optimizer], packed: Mapping[str, Tensor]) -> None:
+    """Put back what ``pack_optimizers`` took; the learning rate and the like stay as the optimizers have them."""
+    states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
     for key, value in packed.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        number, index, name = key.split(".", 2)
+        states[int(number)].setdefault(int(index), {})[name] = value
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

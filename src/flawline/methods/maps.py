@@ -22,14 +22,26 @@ LARGEST = float(np.finfo(np.float16).max)
 def anomaly_map(
     model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams, smoothing: float, *, residual: Residual
 ) -> NDArray[np.float16]:
-    """Return the anomaly map (H, W) of ``image`` (C, H, W): residuals of the patches at ``positions`` (n, 2), the
-    dense grid, averaged where they overlap, then smoothed by a Gaussian of standard deviation ``smoothing`` pixels
-    (reflecting borders; 0: not at all). Larger is more anomalous; stored as float16."""
+    """Return the anomaly map (H, W) of ``image`` (C, H, W): its `residual_map`, smoothed by ``smoothing`` pixels."""
+    return smooth(residual_map(model, image, positions, patches, residual=residual), smoothing)
+
+
+def residual_map(
+    model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams, *, residual: Residual
+) -> NDArray[np.float16]:
+    """Return the raw map (H, W) of ``image`` (C, H, W): residuals of the patches at ``positions`` (n, 2), the dense
+    grid, averaged where they overlap. Larger is more anomalous; stored as float16."""
     pairs = ((as_numpy(residual(x, y)), at) for x, y, at in redrawn(model, image, positions, patches.size))
     whole = reassemble(pairs, *image.shape[1:], size=patches.size, stride=patches.stride)  # (H, W)
-    if smoothing:
-        whole = gaussian_filter(whole, smoothing, mode="reflect")
     return np.minimum(whole, LARGEST).astype(np.float16)
+
+
+def smooth(raw: NDArray[np.float16], sigma: float) -> NDArray[np.float16]:
+    """Return the anomaly map (H, W): ``raw`` smoothed by a Gaussian of standard deviation ``sigma`` pixels, borders
+    reflected; 0: not at all."""
+    if not sigma:
+        return np.asarray(raw)
+    return np.minimum(gaussian_filter(raw.astype(np.float32), sigma, mode="reflect"), LARGEST).astype(np.float16)
 
 
 def reconstruction(model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams) -> NDArray[np.uint8]:
@@ -54,6 +66,15 @@ def redrawn(
         at = positions[start : start + BATCH]
         x = to_unit(cut(image, at, size)).to(device)
         yield x, model(x), at
+
+
+@torch.no_grad()
+def reconstruction_error(model: nn.Module, patches: Tensor, residual: Residual) -> float:
+    """Return the mean residual of ``model`` on patches (N, C, s, s)."""
+    model.eval()
+    device = next(model.parameters()).device
+    sums = [float(residual(x, model(x)).double().sum()) for x in (batch.to(device) for batch in patches.split(BATCH))]
+    return sum(sums) / (len(patches) * patches.shape[2] * patches.shape[3])
 
 
 def as_numpy(tensor: Tensor) -> NDArray[np.float32]:

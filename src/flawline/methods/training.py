@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,17 +19,20 @@ from flawline.methods.checkpoints import (
     CheckpointStore,
     NoCheckpoints,
     TrainingState,
-    pack_optimizer,
-    unpack_optimizer,
+    pack_optimizers,
+    unpack_optimizers,
 )
 from flawline.methods.compute import Forgetful, Machine, keep_memory, pick_device, pick_threads, using_threads
+from flawline.methods.objective import Objective
 from flawline.methods.progress import Progress, Silent
 from flawline.params import ComputeParams, PatchParams, TrainParams
 from flawline.vision.patches import cut_windows, random_windows
 
-Loss = Callable[[nn.Module, Tensor], Tensor]  # (model, patches (N, C, s, s)) -> scalar
-VALIDATION_STREAM = 1  # keeps the validation windows' random numbers apart from every epoch's
+Optimizers = Sequence[torch.optim.Optimizer]  # one a phase
+VALIDATION_STREAM, NOISE_STREAM = 1, 2  # keep the random numbers of different uses apart
 MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
+MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 100 principal components
+SKETCHED = 3  # validation patches whose reconstructions are kept as training goes on
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,18 @@ class Windows:
         generator = np.random.default_rng([self.seed, VALIDATION_STREAM])
         return random_windows(self.shapes, count, self.patches.size, generator)
 
+    def first(self) -> NDArray[np.int64]:
+        """Return the first windows (n, 3) that training will see, enough to look at."""
+        return self.epoch(0)[:MAX_LOOK]
+
+    def cut(self, windows: NDArray) -> Tensor:
+        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
+        return to_unit(cut_windows(self.images, windows, self.patches.size))
+
     def batches(self, windows: NDArray, batch_size: int) -> Iterator[Tensor]:
         """Yield the windows' patches as float32 (n, C, s, s) in [0, 1]."""
         for start in range(0, len(windows), batch_size):
-            yield to_unit(cut_windows(self.images, windows[start : start + batch_size], self.patches.size))
+            yield self.cut(windows[start : start + batch_size])
 
 
 def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchParams, *, seed: int) -> Windows:
@@ -89,11 +101,12 @@ class Fitted:
     history: pd.DataFrame
     threads: int
     resumed_from: int  # epochs already done when training started: 0 unless it was resumed
+    sketches: dict[str, Tensor]  # "patches" and "epoch_00000" (untrained), ..., each (n, C, s, s): see `is_sketched`
 
 
 def fit(
     make_model: Callable[[], nn.Module],
-    loss: Loss,
+    objective: Objective,
     train: Windows,
     validation: Windows,
     params: TrainParams,
@@ -105,22 +118,24 @@ def fit(
 ) -> Fitted:
     """Train ``make_model()`` on random windows and return the weights with the lowest validation loss.
 
-    The same seed, parameters and number of threads give the same weights to the bit, also if the run was killed and
-    taken up again from ``checkpoints``. Raise FlawlineError if the loss stops being a number."""
+    A row of the history has epoch, train_loss (of the first phase), a loss of every other phase, validation_loss, and
+    the seconds that the epoch's updates took. The same seed, parameters and number of threads give the same weights to
+    the bit, also if the run was killed and taken up again from ``checkpoints``. Raise FlawlineError if the loss stops
+    being a number."""
     keep_memory()
     compute, checkpoints, progress = compute or ComputeParams(), checkpoints or NoCheckpoints(), progress or Silent()
     fabric = Fabric(accelerator=pick_device(compute), devices=1, precision=params.precision)
     make = partial(_seeded_model, make_model, train.seed)
-    probe = _probe(fabric, make, loss, train, params)
+    probe = _probe(fabric, make, objective, train, params)
     threads = pick_threads(compute, probe, machine or Forgetful(), _machine_key(train, params))
     with using_threads(threads):
-        return _fit(fabric, make, loss, train, validation, params, threads, checkpoints, progress)
+        return _fit(fabric, make, objective, train, validation, params, threads, checkpoints, progress)
 
 
 def _fit(
     fabric: Fabric,
     make: Callable[[], nn.Module],
-    loss: Loss,
+    objective: Objective,
     train: Windows,
     validation: Windows,
     params: TrainParams,
@@ -128,30 +143,44 @@ def _fit(
     checkpoints: CheckpointStore,
     progress: Progress,
 ) -> Fitted:
-    model, optimizer = _setup(fabric, make, params)
-    key = run_key(model, loss, train, validation, params, threads)
+    model, optimizers = _setup(fabric, make, objective, params)
+    key = run_key(model, objective, train, validation, params, threads)
+    held_out = list(validation.batches(validation.fixed(), params.batch_size))
     state = checkpoints.load(key)
     if state is None or past_end(state.history, params):
-        state = TrainingState(0, {}, {}, {})
-    _restore(state, model, optimizer)
+        state = _start(model, held_out)
+    _restore(state, model, optimizers)
     resumed_from = state.epoch
     for record in state.history:  # so that whoever listens has the whole history
         progress.epoch(record)
-    held_out = list(validation.batches(validation.fixed(), params.batch_size))
     while state.epoch < params.epochs and not should_stop(state.history, params.patience):
-        windows = train.epoch(state.epoch)
-        batches = progress.track(
-            train.batches(windows, params.batch_size),
-            total=-(-len(windows) // params.batch_size),
-            label=f"epoch {state.epoch + 1}/{params.epochs}",
-        )
-        train_loss = _train_epoch(fabric, model, optimizer, loss, batches)
-        record = {"epoch": state.epoch + 1, "train_loss": train_loss, "validation_loss": _mean(model, loss, held_out)}
+        batches = _tracked(train, state.epoch, params, progress)
+        losses = _train_epoch(fabric, model, optimizers, objective, batches, noise(train.seed, state.epoch))
+        record = {"epoch": state.epoch + 1, **losses, "validation_loss": _mean(model, objective, held_out)}
         _check_finite(record, params)
-        state = _advance(state, record, model, optimizer)
+        state = _advance(state, record, model, optimizers, params)
         checkpoints.save(key, state)
         progress.epoch(record)
-    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from)
+    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, state.sketches)
+
+
+def _tracked(train: Windows, epoch: int, params: TrainParams, progress: Progress) -> Iterator[Tensor]:
+    windows = train.epoch(epoch)
+    total = -(-len(windows) // params.batch_size)
+    return progress.track(
+        train.batches(windows, params.batch_size), total=total, label=f"epoch {epoch + 1}/{params.epochs}"
+    )
+
+
+def noise(seed: int, epoch: int) -> torch.Generator:
+    """Return the generator of an epoch's losses, the same whatever ran before; on the CPU, whatever the device."""
+    (state,) = np.random.SeedSequence([seed, NOISE_STREAM, epoch]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state))
+
+
+def is_sketched(epoch: int, epochs: int) -> bool:
+    """Return True if reconstructions are kept after ``epoch`` of ``epochs``: 0, 1, 2, 4, 8, ... and the last."""
+    return epoch & (epoch - 1) == 0 or epoch == epochs
 
 
 def should_stop(history: Sequence[dict[str, float]], patience: int | None) -> bool:
@@ -169,13 +198,13 @@ def past_end(history: Sequence[dict[str, float]], params: TrainParams) -> bool:
 
 
 def run_key(
-    model: nn.Module, loss: Loss, train: Windows, validation: Windows, params: TrainParams, threads: int
+    model: nn.Module, objective: Objective, train: Windows, validation: Windows, params: TrainParams, threads: int
 ) -> str:
-    """Return a digest of all that shapes a training's result: model, loss, data, geometry, seed, parameters, threads.
+    """Return a digest of all that shapes a training: model, objective, data, geometry, seed, parameters, threads.
 
     ``epochs`` and ``patience`` are left out: a longer run goes on from a shorter one."""
     settings = {
-        "model": [repr(model), getattr(loss, "__qualname__", type(loss).__qualname__)],
+        "model": [repr(model), objective.describe()],
         "data": [_data_digest(train), _data_digest(validation)],
         "patches": train.patches.model_dump(mode="json"),
         "train": params.model_dump(mode="json", exclude={"epochs", "patience"}),
@@ -199,53 +228,97 @@ def _seeded_model(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
         return make_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
 
-def _setup(fabric: Fabric, make: Callable[[], nn.Module], params: TrainParams) -> tuple[nn.Module, torch.optim.Adam]:
+def _setup(
+    fabric: Fabric, make: Callable[[], nn.Module], objective: Objective, params: TrainParams
+) -> tuple[nn.Module, Optimizers]:
+    """Return the model and an Adam for each phase, where they are to run."""
     model = make()
-    return fabric.setup(model, torch.optim.Adam(model.parameters(), lr=params.learning_rate))
+    adams = [torch.optim.Adam(phase.parameters(model), lr=params.learning_rate) for phase in objective.phases]
+    placed, *optimizers = fabric.setup(model, *adams)
+    return placed, optimizers
 
 
-def _restore(state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _start(model: nn.Module, held_out: Sequence[Tensor]) -> TrainingState:
+    patches = held_out[0][:SKETCHED]
+    return TrainingState(0, {}, {}, {}, sketches={"patches": patches, "epoch_00000": _redraw(model, patches)})
+
+
+def _restore(state: TrainingState, model: nn.Module, optimizers: Optimizers) -> None:
     if state.epoch:
         model.load_state_dict(state.model)
-        unpack_optimizer(optimizer, state.optimizer)
+        unpack_optimizers(optimizers, state.optimizer)
 
 
 def _advance(
-    state: TrainingState, record: dict[str, float], model: nn.Module, optimizer: torch.optim.Optimizer
+    state: TrainingState, record: dict[str, float], model: nn.Module, optimizers: Optimizers, params: TrainParams
 ) -> TrainingState:
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     lowest = min((r["validation_loss"] for r in state.history), default=float("inf"))
     best = weights if record["validation_loss"] < lowest else state.best
-    return TrainingState(state.epoch + 1, weights, pack_optimizer(optimizer), best, [*state.history, record])
+    epoch, sketches = state.epoch + 1, dict(state.sketches)
+    if is_sketched(epoch, params.epochs):
+        sketches[f"epoch_{epoch:05d}"] = _redraw(model, sketches["patches"])
+    return TrainingState(epoch, weights, pack_optimizers(optimizers), best, sketches, [*state.history, record])
 
 
 def _train_epoch(
-    fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, batches: Iterator[Tensor]
-) -> float:
+    fabric: Fabric,
+    model: nn.Module,
+    optimizers: Optimizers,
+    objective: Objective,
+    batches: Iterator[Tensor],
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """Return the mean loss of each phase, as NAME_loss, and the seconds that it all took."""
     model.train()
-    total = torch.zeros((), dtype=torch.float64)
+    totals = torch.zeros(len(objective.phases), dtype=torch.float64)
     count = 0
+    start = time.perf_counter()
     for batch in batches:
-        value = _step(fabric, model, optimizer, loss, batch)
-        total += value.detach().double().cpu() * len(batch)
+        values = _step(fabric, model, optimizers, objective, batch, generator)
+        totals += torch.stack([value.detach() for value in values]).double().cpu() * len(batch)
         count += len(batch)
-    return float(total / count)
+    losses = {f"{phase.name}_loss": float(total / count)
+              for phase, total in zip(objective.phases, totals, strict=True)}  # fmt: skip
+    return {**losses, "seconds": time.perf_counter() - start}
 
 
-def _step(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, batch: Tensor) -> Tensor:
-    optimizer.zero_grad()
-    value = loss(model, fabric.to_device(batch))
-    fabric.backward(value)
-    optimizer.step()
-    return value
+def _step(
+    fabric: Fabric,
+    model: nn.Module,
+    optimizers: Optimizers,
+    objective: Objective,
+    batch: Tensor,
+    generator: torch.Generator,
+) -> list[Tensor]:
+    """Run every phase on a batch; return each one's last loss."""
+    placed = fabric.to_device(batch)
+    values = []
+    for phase, optimizer in zip(objective.phases, optimizers, strict=True):
+        for _ in range(phase.times):
+            optimizer.zero_grad()
+            with fabric.autocast():
+                value = phase.loss(model, placed, generator)
+            fabric.backward(value)
+            optimizer.step()
+            if phase.after is not None:
+                phase.after(model)
+        values.append(value)
+    return values
 
 
 @torch.no_grad()
-def _mean(model: nn.Module, loss: Loss, batches: Sequence[Tensor]) -> float:
+def _mean(model: nn.Module, objective: Objective, batches: Sequence[Tensor]) -> float:
     model.eval()
     device = next(model.parameters()).device
-    sums = [float(loss(model, batch.to(device))) * len(batch) for batch in batches]
+    sums = [float(objective.watched(model, batch.to(device), None)) * len(batch) for batch in batches]
     return sum(sums) / sum(len(batch) for batch in batches)
+
+
+@torch.no_grad()
+def _redraw(model: nn.Module, patches: Tensor) -> Tensor:
+    model.eval()
+    return model(patches.to(next(model.parameters()).device)).float().cpu()  # (n, C, s, s)
 
 
 def _check_finite(record: dict[str, float], params: TrainParams) -> None:
@@ -257,17 +330,17 @@ def _check_finite(record: dict[str, float], params: TrainParams) -> None:
 
 
 def _probe(
-    fabric: Fabric, make: Callable[[], nn.Module], loss: Loss, train: Windows, params: TrainParams
+    fabric: Fabric, make: Callable[[], nn.Module], objective: Objective, train: Windows, params: TrainParams
 ) -> Callable[[], object]:
     """Return a training step on a model of its own, to be timed."""
     parts: list = []
 
     def step() -> None:
         if not parts:
-            model, optimizer = _setup(fabric, make, params)
-            parts.extend([model, optimizer, next(train.batches(train.epoch(0), params.batch_size))])
-        model, optimizer, batch = parts
-        _step(fabric, model, optimizer, loss, batch)
+            batch = next(train.batches(train.epoch(0), params.batch_size))
+            parts.extend([*_setup(fabric, make, objective, params), batch, noise(train.seed, 0)])
+        model, optimizers, batch, generator = parts
+        _step(fabric, model, optimizers, objective, batch, generator)
 
     return step
 

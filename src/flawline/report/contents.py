@@ -39,6 +39,24 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Sketches:
+    """Normal patches that the network never learned from, as it redraws them while it learns (Schneider 2022, Fig. 8)."""
+
+    patches: NDArray  # (n, C, s, s) float in [0, 1]
+    redrawn: Mapping[int, NDArray]  # epochs done (0: untrained) -> (n, C, s, s), in rising order
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """Whether the material suits an autoencoder, with the figure behind it."""
+
+    verdict: str  # suited, doubtful or unsuited, from the trained network
+    reason: str
+    before: str  # the same, from the images alone, before training
+    before_reason: str
+
+
+@dataclass(frozen=True)
 class MethodResult:
     """What one method made of the category."""
 
@@ -52,6 +70,9 @@ class MethodResult:
     verdicts: pd.DataFrame | None = None  # image, verdict, score, reason; a row an image
     worst: Sequence[Example] = ()
     best: Sequence[Example] = ()
+    patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
+    sketches: Sketches | None = None
+    applicability: Applicability | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,35 @@ class Page:
     ids: Mapping[str, str]  # runs, digests, versions, date
     notes: Sequence[str] = ()  # cautions
     published: pd.DataFrame | None = None  # method, the metrics under the names used here, source if known
+
+
+@dataclass(frozen=True)
+class CategoryShown:
+    """What a study's page shows of one category, from the first seed."""
+
+    category: str
+    name: str  # of the image below
+    image: NDArray  # (C, H, W) uint8, uint16 or float in [0, 1]: a defective test image
+    mask: NDArray | None  # (H, W) bool
+    maps: Mapping[str, NDArray]  # method -> (H, W), the anomaly map
+    flagged: Mapping[str, NDArray]  # method -> (H, W) bool, the map thresholded as Schneider 2022, Fig. 4 (an oracle)
+    patch_losses: Mapping[str, pd.DataFrame]  # method -> mask_share, loss (Fig. 6)
+    sketches: Mapping[str, Sketches]  # method -> Fig. 8
+    applicability: Mapping[str, Applicability]  # method
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """The report of one study: the same methods over categories and seeds, beside what was published."""
+
+    title: str
+    found: Sequence[str]  # plain sentences, the first is the headline
+    results: pd.DataFrame  # category, seed, method, then metrics; a row each, NaN where a metric is absent
+    published: pd.DataFrame  # category, method, source, then metrics under the same names; may be empty
+    shown: Sequence[CategoryShown]
+    settings: Mapping[str, Any]  # flat name -> value
+    ids: Mapping[str, str]  # runs, versions, date
+    notes: Sequence[str] = ()  # cautions
 
 
 @dataclass(frozen=True)

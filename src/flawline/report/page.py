@@ -10,10 +10,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from flawline.figures import histogram_figure, history_figure, pr_figure, pro_figure, roc_figure, svg
+from flawline.figures import (
+    histogram_figure,
+    history_figure,
+    patch_loss_figure,
+    pr_figure,
+    pro_figure,
+    roc_figure,
+    svg,
+)
 from flawline.report import tables, words
-from flawline.report.contents import DataPage, InspectionPage, MethodResult, Page
-from flawline.report.pictures import strips
+from flawline.report.contents import DataPage, InspectionPage, MethodResult, Page, StudyPage
+from flawline.report.pictures import sketch_columns, strips
 
 SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
 MOST_INSPECTED = 40  # pictures of an inspection
@@ -61,7 +69,7 @@ def render_inspection(page: InspectionPage) -> str:
     )
 
 
-def fill(template: str, *, page: Page | InspectionPage | DataPage, **values: Any) -> str:
+def fill(template: str, *, page: Page | InspectionPage | DataPage | StudyPage, **values: Any) -> str:
     """Fill a template with a page and what was made of it."""
     settings = tables.setting_groups(page.settings)
     return _environment().get_template(template).render(page=page, settings=settings, **values)
@@ -103,7 +111,9 @@ def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
     made = strips([*worst, *method.best[:SHOWN_EXAMPLES]], of=shown)
     return {
         "method": method.method,
+        "applicability": method.applicability,
         "charts": _method_charts(method),
+        "sketches": [] if method.sketches is None else sketch_columns(method.sketches),
         "thresholds": method.thresholds,
         "worst": made[: len(worst)],
         "best": made[len(worst) :],
@@ -111,13 +121,15 @@ def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
 
 
 def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
-    """Draw the scores with the thresholds, and the training."""
+    """Draw the scores with the thresholds, the training, and the losses of the patches."""
     charts = []
     if len(method.scores):
         limits = _score_limits(method)
         charts.append(chart("Image scores and thresholds", histogram_figure(method.scores, limits)))
     if method.history is not None and len(method.history):
         charts.append(chart("Training", history_figure(method.history)))
+    if method.patch_losses is not None and len(method.patch_losses):
+        charts.append(chart("Losses of normal and of defective patches", patch_loss_figure(method.patch_losses)))
     return charts
 
 

@@ -1,4 +1,5 @@
-"""Image strips: one example as photograph | reconstruction | anomaly map | verdict, small enough for a page."""
+"""Image strips: one example as photograph | reconstruction | anomaly map | verdict, small enough for a page; patches
+as a network redraws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.figures import Region, data_uri, full_scale, heat, jpeg, overlay, to_rgb8, white_level
-from flawline.report.contents import Example
-from flawline.report.words import mistake
+from flawline.figures import Region, data_uri, full_scale, heat, jpeg, overlay, png, to_rgb8, white_level
+from flawline.report.contents import Example, Sketches
+from flawline.report.words import after, mistake
 
 LONGEST = 480  # pixels of a picture's longest side
 LONGEST_STRIP = 1600  # of an image more than STRIP times as long as high, whose pictures stand one under the other
 STRIP = 3
 MANY = 24  # beyond so many examples the pictures shrink by a third, or the page grows past a few megabytes
+SKETCH = 128  # pixels of a sketched patch's longest side; the page enlarges smaller ones, every pixel a square
+SKETCHED = 3  # patches
+COLUMNS = 7  # the patch itself, then what was made of it: the first, the last, and even steps between
 
 
 class Box(NamedTuple):
@@ -80,10 +84,10 @@ def shrink(example: Example, *, share: float = 1.0) -> Example:
     recon = example.reconstruction
     return replace(
         example,
-        image=_shrunk_image(example.image, size, white),
-        anomaly_map=_peaks(example.anomaly_map.astype(np.float32), size),
-        reconstruction=None if recon is None else _shrunk_image(recon, size, white),
-        mask=None if example.mask is None else _peaks(example.mask.astype(bool), size),
+        image=shrink_image(example.image, size, white),
+        anomaly_map=shrink_peaks(example.anomaly_map.astype(np.float32), size),
+        reconstruction=None if recon is None else shrink_image(recon, size, white),
+        mask=None if example.mask is None else shrink_peaks(example.mask.astype(bool), size),
         regions=[_scaled(region, size[0] / full[0], size[1] / full[1]) for region in example.regions],
     )
 
@@ -93,7 +97,7 @@ def _scaled(region: Region, down: float, across: float) -> Box:
     return Box(region.y * down, region.x * across, region.height * down, region.width * across)
 
 
-def _shrunk_image(image: NDArray, size: tuple[int, int], white: float) -> NDArray[np.float32]:
+def shrink_image(image: NDArray, size: tuple[int, int], white: float) -> NDArray[np.float32]:
     """Average an image (C, H, W) down to (C, *size), ``white`` of its full scale at 1; one channel at a time."""
     scale = full_scale(image.dtype) * white
     channels = [Image.fromarray(channel.astype(np.float32)) for channel in image]
@@ -101,7 +105,7 @@ def _shrunk_image(image: NDArray, size: tuple[int, int], white: float) -> NDArra
     return np.clip(np.stack([np.asarray(c) for c in small]) / np.float32(scale), 0, 1)  # (C, *size)
 
 
-def _peaks(values: NDArray, size: tuple[int, int]) -> NDArray:
+def shrink_peaks(values: NDArray, size: tuple[int, int]) -> NDArray:
     """Shrink (H, W) to ``size`` keeping each block's highest value: the mean would wash a small flaw out.
 
     Missing values give way to others of their block. A map coarser than ``size`` is enlarged by repetition.
@@ -118,15 +122,39 @@ def _strip(example: Example, top: float) -> Strip:
     """Make the pictures of an example already at the page's size."""
     limit = np.inf if example.map_threshold is None else example.map_threshold
     seen = overlay(example.image, example.anomaly_map, limit, example.regions, mask=example.mask)
-    pictures = [_picture("photograph", to_rgb8(example.image))]
+    pictures = [picture("photograph", to_rgb8(example.image))]
     if example.reconstruction is not None:
-        pictures.append(_picture("reconstruction", to_rgb8(example.reconstruction)))
-    pictures.append(_picture("anomaly map", heat(example.anomaly_map, top=top)))
-    pictures.append(_picture("verdict", seen))
+        pictures.append(picture("reconstruction", to_rgb8(example.reconstruction)))
+    pictures.append(picture("anomaly map", heat(example.anomaly_map, top=top)))
+    pictures.append(picture("verdict", seen))
     height, width = example.anomaly_map.shape
     return Strip(example, pictures, wide=width > STRIP * height, mistake=mistake(example.label, example.verdict))
 
 
-def _picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:
+def picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:
     """Put a picture (H, W, 3) into an address."""
     return Picture(caption, data_uri(jpeg(pixels, quality=80)), *pixels.shape[:2])
+
+
+def black_and_white(caption: str, marked: NDArray) -> Picture:
+    """Put a mask (H, W) into an address, white where it is true; sharp, as JPEG is not."""
+    pixels = np.repeat(np.where(marked, 255, 0).astype(np.uint8)[..., None], 3, axis=2)  # (H, W, 3)
+    return Picture(caption, data_uri(png(pixels)), *marked.shape)
+
+
+def sketch_columns(sketches: Sketches, *, patches: int = SKETCHED, longest: int = SKETCH) -> list[list[Picture]]:
+    """Return a column of pictures for the first ``patches`` as they are, then one for each of some numbers of epochs.
+
+    All are on the scale [0, 1], and none is larger than ``longest`` pixels; without a patch there is no column."""
+    epochs = sorted(sketches.redrawn)
+    ranks = np.linspace(0, len(epochs) - 1, min(len(epochs), COLUMNS - 1)).round().astype(int)
+    drawn = [("input", sketches.patches), *((after(epochs[rank]), sketches.redrawn[epochs[rank]]) for rank in ranks)]
+    columns = [[_sketch(caption, patch, longest) for patch in column[:patches]] for caption, column in drawn]
+    return [column for column in columns if column]
+
+
+def _sketch(caption: str, patch: NDArray, longest: int) -> Picture:
+    """Make the picture of a patch (C, s, s) of floats, averaged down to ``longest`` pixels where it is larger."""
+    share = min(1.0, longest / max(patch.shape[1:]))
+    size = (max(1, round(patch.shape[1] * share)), max(1, round(patch.shape[2] * share)))
+    return picture(caption, to_rgb8(shrink_image(patch, size, 1.0)))

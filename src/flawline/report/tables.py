@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 
 from flawline.report.contents import MethodResult
-from flawline.report.words import DASH, GROUPS, VERDICTS, Metric, metric_named, metric_order, missing, mistake, number
+from flawline.report.words import (
+    DASH,
+    GROUPS,
+    VERDICTS,
+    Metric,
+    metric_named,
+    metric_order,
+    missing,
+    mistake,
+    number,
+    seconds,
+)
 
 SHOWN_QUARANTINE = 20
 SHOWN_VERDICTS = 100
@@ -119,7 +130,7 @@ def _metric_group(
     values = np.array([[m.metrics.get(c.name, np.nan) for c in columns] for m in methods], float).reshape(
         -1, len(columns)
     )
-    best = [_best(values[:, i], column.better) for i, column in enumerate(columns)]
+    best = [best_of(values[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
         (method.method, [Cell(shown(c, v), v == b) for c, v, b in zip(columns, row, best, strict=True)])
         for method, row in zip(methods, values, strict=True)
@@ -130,16 +141,24 @@ def _metric_group(
 def _published_rows(columns: Sequence[Metric], published: pd.DataFrame | None) -> list[tuple[str, list[Cell]]]:
     """Return the published rows that have a number in one of the columns, named after method and source."""
     rows = []
-    for record in [] if published is None else published.to_dict("records"):
+    for name, record in published_names(published):
         values = [record.get(column.name, np.nan) for column in columns]
-        source = record.get("source")
-        name = f"{record['method']}, {source}" if isinstance(source, str) and source else str(record["method"])
         if any(pd.notna(v) for v in values):
-            rows.append((name, [Cell(decimals(v)) for v in values]))
+            rows.append((name, [Cell(shown(c, v)) for c, v in zip(columns, values, strict=True)]))
     return rows
 
 
-def _best(values: np.ndarray, better: int) -> float:
+def published_names(published: pd.DataFrame | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return the published rows, each under the name of its method and source."""
+    named = []
+    for row in [] if published is None else published.to_dict("records"):
+        source = row.get("source")
+        name = f"{row['method']}, {source}" if isinstance(source, str) and source else str(row["method"])
+        named.append((name, {str(column): value for column, value in row.items()}))
+    return named
+
+
+def best_of(values: np.ndarray, better: int) -> float:
     """Return the best of a column; not-a-number where none stands out or no direction is known."""
     finite = values[np.isfinite(values)]
     if not better or len(np.unique(finite)) < 2:
@@ -148,7 +167,9 @@ def _best(values: np.ndarray, better: int) -> float:
 
 
 def shown(metric: Metric, value: Any) -> str:
-    """Return a metric as the page prints it: a count as a whole number, anything else with three decimals."""
+    """Return a metric as the page prints it: a count as a whole number, a time in seconds, else three decimals."""
+    if metric.seconds:
+        return seconds(value)
     return number(value) if metric.whole else decimals(value)
 
 

@@ -19,11 +19,14 @@ OVERKILL = "good parts rejected"
 ESCAPES = "defective parts passed"
 
 IMAGE, COUNTS, PIXEL, OTHER = "By image", "Counts at the calibrated threshold", "By pixel", "Other"
+RAW, TRAINING = "From the raw map (before smoothing)", "Training"
 ORACLE = "With the test labels' help (oracle)"
-GROUPS = (IMAGE, COUNTS, PIXEL, OTHER, ORACLE)  # in the page's order
+GROUPS = (IMAGE, COUNTS, PIXEL, RAW, TRAINING, OTHER, ORACLE)  # in the page's order
 ORACLE_NOTE = (
     "Tuned on the very test labels they are measured with, as some papers do. No production line can have these."
 )
+SUITS = "Does this material suit an autoencoder?"
+SKETCHES = "Normal patches that the network never learned from, as it redraws them while it learns."
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Metric:
     group: str
     better: int = 1
     whole: bool = False  # a count of images
+    seconds: bool = False
 
 
 _KNOWN = (
@@ -75,29 +79,45 @@ _KNOWN = (
     Metric("normals", "Good", "test images that are good", COUNTS, better=0, whole=True),
     Metric("defectives", "Defective", "test images that are defective", COUNTS, better=0, whole=True),
     Metric("pixel_threshold", "Pixel threshold", "the map value that gives the best IoU", PIXEL, better=0),
+    Metric(
+        "train_seconds",
+        "Training, s",
+        "seconds of the training loop alone, on this machine",
+        TRAINING,
+        better=0,
+        seconds=True,
+    ),
 )
 METRICS = {metric.name: metric for metric in _KNOWN}
 
 
 def metric_named(name: str) -> Metric:
-    """Return how to show a metric: one named ``oracle_...`` in its own group, an unknown one by its plain name."""
-    plain = name.removeprefix("oracle_")
-    known = METRICS.get(plain)
-    oracle = name != plain
-    if known is None:
-        return Metric(name, plain.replace("_", " "), "", ORACLE if oracle else OTHER, better=0)
+    """Return how to show a metric: one named ``oracle_...``, ``raw_...`` or ``raw_oracle_...`` in the oracles' or the raw
+    map's own group, an unknown one by its plain name."""
+    plain, raw, oracle = _parts(name)
+    known = METRICS.get(plain) or Metric(plain, plain.replace("_", " "), "", OTHER, better=0)
     if oracle:
         meaning = known.meaning.replace(
             "the calibrated threshold", "the threshold that maximises it on the test labels"
         )
-        return Metric(name, f"{known.label}, oracle", meaning, ORACLE, known.better)
+        label = f"{known.label}{', raw map' * raw}{', oracle' * (plain in METRICS)}"
+        return replace(known, name=name, label=label, meaning=meaning, group=ORACLE)
+    if raw:
+        return replace(known, name=name, label=f"{known.label}, raw", group=RAW)
     return replace(known, name=name)
 
 
-def metric_order(name: str) -> tuple[int, str]:
-    """Sort key: the known metrics in the order above, then the others by name."""
-    plain = name.removeprefix("oracle_")
-    return (list(METRICS).index(plain) if plain in METRICS else len(METRICS), name)
+def metric_order(name: str) -> tuple[bool, int, str]:
+    """Sort key: the known metrics in the order above, then the others by name; those of the raw map after all."""
+    plain, raw, _ = _parts(name)
+    return (raw, list(METRICS).index(plain) if plain in METRICS else len(METRICS), name)
+
+
+def _parts(name: str) -> tuple[str, bool, bool]:
+    """Take a metric's name apart: what is measured, whether on the raw map, whether at an oracle's threshold."""
+    smooth = name.removeprefix("raw_")
+    plain = smooth.removeprefix("oracle_")
+    return plain, smooth != name, plain != smooth
 
 
 def mistake(label: int | None, verdict: str) -> str:
@@ -137,3 +157,15 @@ def number(value: Any) -> str:
     amount = float(value)
     whole = amount.is_integer() and abs(amount) < 1e15
     return f"{amount:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") if whole else f"{amount:.4g}"
+
+
+def seconds(value: Any) -> str:
+    """Return a duration in seconds: one decimal below a hundred unless it came whole, a dash for none."""
+    if missing(value) or not math.isfinite(value):
+        return DASH
+    return number(round(value)) if value >= 100 or float(value).is_integer() else f"{value:.1f}"
+
+
+def after(epochs: int) -> str:
+    """Say how long a network has learned."""
+    return "untrained" if not epochs else f"after {number(epochs)} {'epoch' if epochs == 1 else 'epochs'}"

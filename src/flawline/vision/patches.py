@@ -119,3 +119,11 @@ def _coverage(length: int, size: int, stride: int) -> NDArray[np.float64]:
     for start in grid_starts(length, size, stride):
         counts[start : start + size] += 1
     return counts
+
+
+def window_means(values: NDArray, positions: NDArray, size: int) -> NDArray[np.float64]:
+    """Return the mean (n,) of ``values`` (H, W) over the windows of side ``size`` at ``positions`` (n, 2) as (y, x)."""
+    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
+    (y, x), far = positions.T, size
+    return (sums[y + far, x + far] - sums[y, x + far] - sums[y + far, x] + sums[y, x]) / size**2

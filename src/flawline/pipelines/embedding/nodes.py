@@ -1,17 +1,22 @@
 """Images and weights to anomaly maps and image scores."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.methods.compute import keep_memory
-from flawline.methods.maps import anomaly_map, image_score, load_model
+from flawline.methods.maps import image_score, load_model, reconstruction_error, residual_map, smooth
 from flawline.methods.progress import Progress
 from flawline.methods.registry import Method
-from flawline.params import ComputeParams, MapParams, Params, PatchParams
+from flawline.methods.training import windows_of
+from flawline.metrics.applicability import judge_network, patch_mean_error
+from flawline.params import ApplicabilityParams, ComputeParams, MapParams, Params, PatchParams
 from flawline.vision.manifest import rows_of
+from flawline.vision.patches import window_means
 from flawline.vision.ragged import Lazy, RaggedArray
 
 SCORED = ("validation", "calibration", "test")  # what the network did not learn from
@@ -27,20 +32,17 @@ def make_map(spec: Method) -> Callable:
         weights: dict[str, Tensor],
         patches: PatchParams,
         model: Params,
-        map: MapParams,
         compute: ComputeParams,
         progress: Progress,
     ) -> Iterator[NDArray]:
-        """Return the anomaly maps (H, W) float16 of all images outside train, in the manifest's order."""
+        """Return the raw maps (H, W) float16 of all images outside train, in the manifest's order."""
         keep_memory()
         network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
         grids = {i: grid[["y", "x"]].to_numpy() for i, grid in patch_index.groupby("image")}
         rows = rows_of(manifest, SCORED)
         maps = Lazy(
             len(rows),
-            lambda k: anomaly_map(
-                network, images[rows[k]], grids[rows[k]], patches, map.smoothing, residual=spec.residual
-            ),
+            lambda k: residual_map(network, images[rows[k]], grids[rows[k]], patches, residual=spec.residual),
         )
         return progress.track(maps, total=len(maps), label="anomaly maps")
 
@@ -48,8 +50,53 @@ def make_map(spec: Method) -> Callable:
     return map_images
 
 
+def smooth_maps(residuals: RaggedArray, map: MapParams) -> Lazy:
+    """Return the anomaly maps (H, W) float16: the raw ones, smoothed."""
+    return Lazy(len(residuals), lambda k: smooth(residuals[k], map.smoothing))
+
+
 def score_images(maps: RaggedArray, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each map: image, split, label, defect, score (higher is more anomalous)."""
     rows = manifest.iloc[rows_of(manifest, SCORED)]
     scores = [image_score(anomaly) for anomaly in maps]
     return rows[["image", "split", "label", "defect"]].assign(score=scores).reset_index(drop=True)
+
+
+def score_patches(
+    residuals: RaggedArray, manifest: pd.DataFrame, patch_index: pd.DataFrame, patches: PatchParams
+) -> pd.DataFrame:
+    """Return a row for each patch of the test images' grid: image, y, x, mask_share, loss (the raw map's mean over the
+    patch), as Schneider 2022, Fig. 6 has it."""
+    kept = {row: k for k, row in enumerate(rows_of(manifest, SCORED))}
+    tests = patch_index[patch_index["image"].isin(rows_of(manifest, ["test"]))]
+    losses = [window_means(residuals[kept[row]], grid[["y", "x"]].to_numpy(), patches.size)
+              for row, grid in tests.groupby("image", sort=False)]  # fmt: skip
+    table = tests[["image", "y", "x", "mask_share"]].reset_index(drop=True)
+    return table.assign(loss=np.concatenate(losses) if losses else np.zeros(0))
+
+
+def make_judge(spec: Method) -> Callable:
+    """Return the node that judges a trained network, ``model`` hinted with that method's own parameters."""
+
+    def judge_applicability(
+        images: RaggedArray,
+        manifest: pd.DataFrame,
+        weights: dict[str, Tensor],
+        prospect: dict[str, Any],
+        patches: PatchParams,
+        model: Params,
+        seed: int,
+        applicability: ApplicabilityParams,
+        compute: ComputeParams,
+    ) -> dict[str, Any]:
+        """Return whether the material suits the autoencoder: verdict, reason, explained (share), before (the
+        prospect)."""
+        network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
+        windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed)
+        held_out = windows.cut(windows.fixed())
+        error = reconstruction_error(network, held_out, spec.residual)
+        verdict, reason, share = judge_network(error, patch_mean_error(held_out.numpy()), applicability)
+        return {"verdict": verdict, "reason": reason, "explained": share, "before": prospect}
+
+    judge_applicability.__annotations__["model"] = spec.model_params
+    return judge_applicability

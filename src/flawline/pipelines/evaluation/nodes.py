@@ -7,6 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from flawline.methods.detector import Detector, Thresholds, calibrate, judge, verdict_row
+from flawline.methods.maps import image_score
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves, image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
@@ -15,6 +16,8 @@ from flawline.pipelines.embedding.nodes import SCORED
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 from flawline.vision.registration import cuts_ends
+
+RAW = ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # told of the raw maps too
 
 
 def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> dict[str, Any]:
@@ -28,20 +31,43 @@ def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> 
 def evaluate(
     scores: pd.DataFrame,
     maps: RaggedArray,
+    residuals: RaggedArray,
     masks: RaggedArray,
     manifest: pd.DataFrame,
+    history: pd.DataFrame,
     thresholds: dict[str, Any],
     evaluation: EvaluationParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return (metrics, curves) of the test images: metrics as {"values", "absent"} with the reason of each absence,
-    curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022."""
+    curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022.
+
+    Metrics named raw_... are those of the raw maps, at a threshold calibrated on these."""
+    values, absent, curves = measure(scores, maps, masks, manifest, thresholds, evaluation)
+    raw_scores = scores.assign(score=[image_score(raw) for raw in residuals])
+    raw_thresholds = calibrate_thresholds(raw_scores, evaluation)
+    raw, raw_absent, _ = measure(raw_scores, residuals, masks, manifest, raw_thresholds, evaluation)
+    values |= {f"raw_{name}": raw[name] for name in RAW if name in raw}
+    absent |= {f"raw_{name}": raw_absent[name] for name in RAW if name in raw_absent}
+    values["train_seconds"] = float(history["seconds"].sum())
+    return {"values": values, "absent": absent}, long_form(curves)
+
+
+def measure(
+    scores: pd.DataFrame,
+    maps: RaggedArray,
+    masks: RaggedArray,
+    manifest: pd.DataFrame,
+    thresholds: dict[str, Any],
+    evaluation: EvaluationParams,
+) -> tuple[dict[str, float], dict[str, str], dict[str, pd.DataFrame]]:
+    """Return (values, absent, curves) of the test images' scores and maps at the reject threshold."""
     threshold = Thresholds.from_dict(thresholds).reject.value
     tests = scores[scores["split"] == "test"]
     values, absent = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), threshold)
     everything, defective = count_pixels(tests, maps, masks, manifest)
     pixel_values, pixel_absent = pixel_metrics(everything, defective, threshold, aupro_limit=evaluation.aupro_limit)
     curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | everything.curves()
-    return {"values": values | pixel_values, "absent": absent | pixel_absent}, long_form(curves)
+    return values | pixel_values, absent | pixel_absent, curves
 
 
 def count_pixels(

@@ -21,8 +21,10 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={
                     "scores": "scores",
                     "maps": "maps",
+                    "residuals": "residuals",
                     "masks": "masks",
                     "manifest": "manifest",
+                    "history": "history",
                     "thresholds": "thresholds",
                     "evaluation": "params:evaluation",
                 },

@@ -1,9 +1,9 @@
-"""patching: images and a method's geometry to its ``patch_index``."""
+"""patching: images and a method's geometry to its ``patch_index`` and ``prospect``."""
 
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
-from flawline.pipelines.patching.nodes import index_grid
+from flawline.pipelines.patching.nodes import index_grid, look_ahead
 
 
 def create_pipeline(spec: Method) -> Pipeline:
@@ -15,8 +15,22 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={"images": "images", "masks": "masks", "patches": "params:patches"},
                 outputs="patch_index",
             ),
+            Node(
+                look_ahead,
+                name="look_ahead",
+                inputs={
+                    "images": "images",
+                    "manifest": "manifest",
+                    "patches": "params:patches",
+                    "code_length": "params:model.latent_size",
+                    "seed": "params:seed",
+                    "applicability": "params:applicability",
+                },
+                outputs="prospect",
+            ),
         ],
         namespace=spec.name,
-        inputs={"images", "masks"},
+        inputs={"images", "masks", "manifest"},
+        parameters={"params:seed", "params:applicability"},
         tags="patching",
     )

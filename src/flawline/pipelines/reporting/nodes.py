@@ -6,15 +6,17 @@ from platform import platform
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
+from flawline.methods.published import published_for
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.embedding.nodes import SCORED
-from flawline.report import Example, MethodResult, Page, render_page
+from flawline.report import Applicability, Example, MethodResult, Page, Sketches, render_page
 from flawline.vision.manifest import count_images, rows_of
 from flawline.vision.ragged import RaggedArray
 
@@ -29,6 +31,9 @@ def gather_result(
     curves: pd.DataFrame,
     history: pd.DataFrame,
     verdicts: pd.DataFrame,
+    patch_losses: pd.DataFrame,
+    sketches: dict[str, Tensor],
+    applicability: dict[str, Any],
     detector: Detector,
     inspection: InspectionParams,
     reporting: ReportingParams,
@@ -53,7 +58,22 @@ def gather_result(
         verdicts=verdicts,
         worst=[example(k) for k in worst],
         best=[example(k) for k in best],
+        patch_losses=patch_losses[["mask_share", "loss"]],
+        sketches=read_sketches(sketches),
+        applicability=read_applicability(applicability),
     )
+
+
+def read_sketches(tensors: dict[str, Tensor]) -> Sketches:
+    """Return what training kept of its reconstructions, by the epochs done."""
+    redrawn = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in sorted(tensors) if name != "patches"}
+    return Sketches(tensors["patches"].numpy(), redrawn)
+
+
+def read_applicability(judged: dict[str, Any]) -> Applicability:
+    """Return the verdicts on the material, before and after training."""
+    before = judged["before"]
+    return Applicability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
 
 
 def split_ends(ordered: Sequence[int], count: int) -> tuple[list[int], list[int]]:
@@ -96,11 +116,15 @@ def _example(
 
 
 def make_compare(names: Sequence[str]) -> Callable:
-    """Return the node that puts the metrics of the methods ``names`` in one table, beside them what makes all of them
-    doubtful: a shortcut in the data."""
+    """Return the node that puts the metrics of the methods ``names`` in one table, beside them whether the material
+    suits each, and what makes all of them doubtful: a shortcut in the data."""
 
-    def compare(shortcuts: pd.DataFrame, *metrics: dict[str, Any]) -> pd.DataFrame:
-        rows = [{"method": name, **found["values"]} for name, found in zip(names, metrics, strict=True)]
+    def compare(shortcuts: pd.DataFrame, *found: dict[str, Any]) -> pd.DataFrame:
+        metrics, judged = found[: len(names)], found[len(names) :]
+        rows = [
+            {"method": name, **one["values"], "before": said["before"]["verdict"], "applicability": said["verdict"]}
+            for name, one, said in zip(names, metrics, judged, strict=True)
+        ]
         return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
 
     return compare
@@ -136,6 +160,7 @@ def make_report(
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         },
         notes=[*shortcut_sentences(shortcuts), *cautions(manifest, quarantine, results)],
+        published=published_for(category),
     )
     return render_page(page), summary(category, [*found, *shortcut_sentences(shortcuts)], comparison, quarantine)
 
@@ -152,7 +177,15 @@ def found_by(result: MethodResult) -> list[str]:
         lines.append(f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught.")
     if len(good):
         lines.append(f"{(good == 'reject').sum()} of {len(good)} good parts were rejected.")
-    return [*lines, promise]
+    return [*lines, promise, *suits(result)]
+
+
+def suits(result: MethodResult) -> list[str]:
+    """Return whether the material suits the method, where that was judged and it does not wholly."""
+    judged = result.applicability
+    if judged is None or judged.verdict == "suited":
+        return []
+    return [f"This material is {judged.verdict} for {result.method}: {judged.reason}"]
 
 
 def count_verdicts(verdicts: pd.DataFrame) -> str:

@@ -14,7 +14,11 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
         Node(
             make_compare(names),
             name="compare",
-            inputs=["shortcuts", *(f"{name}.metrics" for name in names)],
+            inputs=[
+                "shortcuts",
+                *(f"{name}.metrics" for name in names),
+                *(f"{name}.applicability" for name in names),
+            ],
             outputs="comparison",
         ),
         Node(
@@ -38,7 +42,8 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
 
 
 def _gather(spec: Method) -> Pipeline:
-    own = ("scores", "maps", "metrics", "curves", "history", "verdicts", "detector")
+    own = ("scores", "maps", "metrics", "curves", "history", "verdicts", "patch_losses", "sketches", "applicability",
+           "detector")  # fmt: skip
     shared = ("manifest", "images", "masks")
     return Pipeline(
         [

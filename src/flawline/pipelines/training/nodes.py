@@ -32,18 +32,19 @@ def make_train(spec: Method) -> Callable:
         checkpoints: CheckpointStore,
         machine: Machine,
         progress: Progress,
-    ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-        """Return the weights of the best epoch and a row for every epoch: epoch, train_loss, validation_loss."""
+    ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:
+        """Return the weights of the best epoch, a row for every epoch (losses and seconds), and sketches: held-out
+        patches and how they were redrawn after some epochs."""
         check_fits(images.shapes, patches)
         fitted = fit(
             partial(spec.build, model, channels=images.shapes[0][0], size=patches.size),
-            spec.loss,
+            spec.objective(model),
             windows_of(images, rows_of(manifest, ["train"]), patches, seed=seed),
             windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed),
             train,
             compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
         )  # fmt: skip
-        return fitted.weights, fitted.history
+        return fitted.weights, fitted.history, fitted.sketches
 
     train.__annotations__["model"] = spec.model_params
     return train

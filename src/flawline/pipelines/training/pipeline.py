@@ -1,4 +1,4 @@
-"""training: patches of normal images to a method's ``weights`` and ``history``."""
+"""training: patches of normal images to a method's ``weights``, ``history`` and ``sketches``."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -24,7 +24,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                     "machine": "machine",
                     "progress": "progress",
                 },
-                outputs=["weights", "history"],
+                outputs=["weights", "history", "sketches"],
             ),
         ],
         namespace=spec.name,

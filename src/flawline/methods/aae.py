@@ -1,0 +1,64 @@
+"""The adversarial autoencoder of Schneider 2022 (section 2.3, Table 4): a critic pulls the codes towards N(0, I)."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from flawline.methods.cae import CAE, SLOPE, reconstruction_loss
+from flawline.methods.objective import Objective, Phase
+from flawline.params import AAEModelParams
+
+HIDDEN = 10  # lind1, Table 4
+
+
+class AAE(CAE):
+    """The autoencoder with a critic of its codes, which only training uses.
+
+    Source: Schneider 2022, section 2.3, Tables 2 to 4."""
+
+    def __init__(self, params: AAEModelParams, *, channels: int, size: int):
+        super().__init__(params, channels=channels, size=size)
+        self.critic = nn.Sequential(  # Table 4 prints a leaky ReLU behind the last layer too
+            nn.Linear(params.latent_size, HIDDEN), nn.LeakyReLU(SLOPE), nn.Linear(HIDDEN, 1), nn.LeakyReLU(SLOPE)
+        )
+
+    def criticise(self, z: Tensor) -> Tensor:
+        """Return the critic's value (N, 1) of codes z (N, n_z): high where it takes them for draws of the prior."""
+        return self.critic(z)
+
+
+def critic_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return minus the critic's estimate of the Wasserstein distance between the prior N(0, I) and the codes of x.
+
+    Source: Schneider 2022, section 2.3, after Arjovsky et al. 2017, Algorithm 1, lines 3 to 6."""
+    with torch.no_grad():
+        codes = model.encode(x)  # type: ignore[operator]  # (N, n_z)
+    prior = torch.randn(codes.shape, generator=generator).to(codes)  # (N, n_z)
+    return model.criticise(codes).mean() - model.criticise(prior).mean()  # type: ignore[operator]
+
+
+def confusion_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return what the encoder, as the generator of codes, lowers to confuse the critic: minus its value of them.
+
+    Source: Schneider 2022, section 2.3, after Arjovsky et al. 2017, Algorithm 1, lines 9 to 11."""
+    return -model.criticise(model.encode(x)).mean()  # type: ignore[operator]
+
+
+def clip_critic(model: nn.Module, *, clip: float) -> None:
+    """Clip the critic's weights to [-clip, clip], which bounds its slope. Arjovsky et al. 2017, Algorithm 1, line 7."""
+    with torch.no_grad():
+        for parameter in model.critic.parameters():  # type: ignore[union-attr]
+            parameter.clamp_(-clip, clip)
+
+
+def aae_objective(params: AAEModelParams) -> Objective:
+    """Return how the autoencoder learns: a reconstruction phase, then a regularisation phase. Section 2.3."""
+    return Objective(
+        phases=(
+            Phase("train", reconstruction_loss, ("encoder", "compress", "expand", "decoder")),
+            Phase("critic", critic_loss, ("critic",), params.critic_steps, partial(clip_critic, clip=params.clip)),
+            Phase("generator", confusion_loss, ("encoder", "compress")),
+        ),
+        watched=reconstruction_loss,
+    )

@@ -1,0 +1,28 @@
+"""The figures that the papers print, under the names that ours have: published.csv beside this file."""
+
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+NAMES = ["paper", "source", "category", "method"]
+
+
+def published_for(category: str) -> pd.DataFrame:
+    """Return what was published on ``category``: method, source, then the metrics that some row has; maybe no row.
+
+    ``source`` names paper and table. Metrics have the names of `flawline.metrics` and its scale: a threshold that was
+    tuned on the masks makes an oracle of a metric whatever the paper calls it."""
+    table = published()
+    rows = table[table["category"] == category].drop(columns="category").reset_index(drop=True)
+    return rows.dropna(axis=1, how="all")
+
+
+@cache
+def published() -> pd.DataFrame:
+    """Return all published figures: category, method, source, then metrics, NaN where a paper prints none."""
+    with files("flawline.methods").joinpath("published.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file, dtype=dict.fromkeys(NAMES, str))
+    table["source"] = table.pop("paper") + ", " + table["source"]
+    metrics = [name for name in table if name not in NAMES]
+    return table[["category", "method", "source", *metrics]]

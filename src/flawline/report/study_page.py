@@ -1,0 +1,279 @@
+"""The page of a study: the methods' means over seeds, category by category, beside what was published."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
+from flawline.report import tables, words
+from flawline.report.contents import Applicability, CategoryShown, StudyPage
+from flawline.report.page import chart, fill
+from flawline.report.pictures import (
+    STRIP,
+    Picture,
+    black_and_white,
+    page_size,
+    picture,
+    shrink_image,
+    shrink_peaks,
+    sketch_columns,
+)
+from flawline.report.tables import Cell, MetricGroup
+from flawline.report.words import Metric, metric_named
+
+RATIO = Metric(
+    "time_ratio",
+    "Time ratio",
+    "training time over that of the first method: ours over ours, a publication's over its own",
+    words.TRAINING,
+    better=0,
+)
+RANKED = "Over all thresholds"
+CALIBRATED = "At the calibrated threshold"
+TABLES = {
+    RANKED: ("image_auroc", "pixel_auroc", "aupro"),
+    CALIBRATED: ("A", "iou", "raw_A", "raw_iou"),
+    words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
+    words.TRAINING: ("train_seconds", RATIO.name),
+}
+SHARES = (0.75, 0.5, 0.375, 0.25)  # of the size of a strip's picture
+PIXELS = 4_500_000  # of the photographs and maps together: beyond it they shrink, or the page grows past 3 MB
+CHART = (3.7, 2.8)  # inches: three in a row
+SKETCH = 64  # pixels of a patch's longest side
+MANY = 9  # beyond so many methods in all categories one patch is sketched instead of two
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of some seeds; the sample standard deviation is not-a-number of fewer than two."""
+
+    mean: float
+    deviation: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Suits:
+    """Whether a category suits a method, beside what the method detected."""
+
+    category: str
+    method: str
+    found: Applicability | None
+    image_auroc: str
+
+
+def render_study(page: StudyPage) -> str:
+    """Return the report of a study as one HTML document."""
+    shown = {one.category: one for one in page.shown}
+    categories = list(dict.fromkeys([*page.results["category"], *shown]))
+    share = _fitting_share(page.shown)
+    patches = 1 if sum(len(one.sketches) for one in page.shown) > MANY else 2
+    return fill(
+        "study.html",
+        page=page,
+        columns=[_column(name) for names in TABLES.values() for name in names],
+        suits=_suits(page, categories),
+        sections=[
+            {"category": category, **_tables(page, category), **_evidence(shown.get(category), share, patches)}
+            for category in categories
+        ],
+    )
+
+
+def spread(values: Iterable[Any]) -> Spread:
+    """Return mean and sample standard deviation of the finite ``values``."""
+    numbers = np.array([value for value in values if not words.missing(value)], dtype=float)
+    finite = numbers[np.isfinite(numbers)]
+    mean = float(finite.mean()) if len(finite) else float("nan")
+    return Spread(mean, float(finite.std(ddof=1)) if len(finite) > 1 else float("nan"), len(finite))
+
+
+def spread_text(metric: Metric, found: Spread, *, seeds: int) -> str:
+    """Return ``0.900 ± 0.012``, the mean alone of one seed; of how many where not all ``seeds`` have the metric."""
+    if found.count < 2:
+        text = tables.shown(metric, found.mean)
+    else:
+        places = (0 if found.mean >= 100 else 1) if metric.seconds else 3
+        text = f"{found.mean:.{places}f} \N{PLUS-MINUS SIGN} {found.deviation:.{places}f}"
+    return f"{text} ({found.count} of {seeds})" if 0 < found.count < seeds else text
+
+
+def study_groups(results: pd.DataFrame, published: pd.DataFrame) -> list[MetricGroup]:
+    """Return the tables of one category: a row a method over its seeds, then a row a publication that has a figure."""
+    methods = [(str(name), rows) for name, rows in results.groupby("method", sort=False)]
+    records = _with_ratios(published)
+    return [_group(title, [_column(name) for name in names], methods, records) for title, names in TABLES.items()]
+
+
+def _column(name: str) -> Metric:
+    """Return the column of a metric."""
+    return RATIO if name == RATIO.name else metric_named(name)
+
+
+def _group(
+    title: str, columns: Sequence[Metric], methods: Sequence[tuple[str, pd.DataFrame]], published: pd.DataFrame
+) -> MetricGroup:
+    """Fill one table; the best mean of a column is marked."""
+    first = _spread_of(methods[0][1], "train_seconds").mean if methods else float("nan")
+    means = np.array([[_spread_of(rows, c.name).mean for c in columns] for _, rows in methods]).reshape(
+        -1, len(columns)
+    )
+    best = [tables.best_of(means[:, i], column.better) for i, column in enumerate(columns)]
+    rows = [
+        (name, [Cell(_text(c, rows, first), m == b) for c, m, b in zip(columns, row, best, strict=True)])
+        for (name, rows), row in zip(methods, means, strict=True)
+    ]
+    printed = [
+        (name, [Cell(_published_text(c, record)) for c in columns])
+        for name, record in tables.published_names(published)
+        if any(not words.missing(record.get(c.name)) for c in columns)
+    ]
+    return MetricGroup(title, columns, rows, printed)
+
+
+def _spread_of(rows: pd.DataFrame, name: str) -> Spread:
+    """Return the spread of a metric over the rows of one method; of nothing where there is no such column."""
+    return spread(rows[name] if name in rows else [])
+
+
+def _text(column: Metric, rows: pd.DataFrame, first: float) -> str:
+    """Return one cell of a method; ``first`` is the mean training time of the first method."""
+    if column is RATIO:
+        return _ratio_text(_ratio(_spread_of(rows, "train_seconds").mean, first))
+    return spread_text(column, _spread_of(rows, column.name), seeds=len(rows))
+
+
+def _published_text(column: Metric, record: Mapping[str, Any]) -> str:
+    """Return one cell of a publication."""
+    value = record.get(column.name, float("nan"))
+    return _ratio_text(value) if column is RATIO else tables.shown(column, value)
+
+
+def _ratio(seconds: float, first: float) -> float:
+    """Return ``seconds`` over ``first``, not-a-number where that is no time."""
+    return seconds / first if first > 0 else float("nan")
+
+
+def _ratio_text(ratio: float) -> str:
+    """Return a ratio with two decimals, a dash for none."""
+    return f"{ratio:.2f}" if np.isfinite(ratio) else words.DASH
+
+
+def _with_ratios(published: pd.DataFrame) -> pd.DataFrame:
+    """Add the training time over that of the same source's first row."""
+    if "train_seconds" not in published or published.empty:
+        return published
+    sources = published["source"].fillna("") if "source" in published else pd.Series("", index=published.index)
+    seconds = published["train_seconds"].astype(float)
+    firsts = seconds.groupby(sources).transform(lambda times: times.iloc[0])
+    return published.assign(**{RATIO.name: [_ratio(t, first) for t, first in zip(seconds, firsts, strict=True)]})
+
+
+def _tables(page: StudyPage, category: str) -> dict[str, Any]:
+    """Return the tables of a category and what its figures are means of."""
+    results = page.results[page.results["category"] == category]
+    known = page.published
+    published = known[known["category"] == category] if "category" in known else known.head(0)
+    return {"groups": study_groups(results, published) if len(results) else [], "seeds": _say_seeds(results)}
+
+
+def _say_seeds(results: pd.DataFrame) -> str:
+    """Say over how many seeds the figures of a category are means, by method where they differ."""
+    seeds = results.groupby("method", sort=False)["seed"].nunique()
+    if seeds.nunique() > 1:
+        counts = ", ".join(f"{method} {_seeds(count)}" for method, count in seeds.items())
+        return f"Mean \N{PLUS-MINUS SIGN} standard deviation over the seeds: {counts}."
+    if not len(seeds):
+        return "Not measured."
+    return (
+        f"Mean \N{PLUS-MINUS SIGN} standard deviation over {_seeds(seeds.iloc[0])}."
+        if seeds.iloc[0] > 1
+        else "One seed: how much the figures vary from training to training is not known."
+    )
+
+
+def _seeds(count: int) -> str:
+    """Return a number of seeds with its noun."""
+    return f"{count} {'seed' if count == 1 else 'seeds'}"
+
+
+def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
+    """Return a row a category and method, none where nobody asked whether any of them suits."""
+    found = {(one.category, method): verdict for one in page.shown for method, verdict in one.applicability.items()}
+    if not found:
+        return []
+    ran = list(dict.fromkeys([*zip(page.results["category"], page.results["method"], strict=True), *found]))
+    return [
+        Suits(category, method, found.get((category, method)), _image_auroc(page.results, category, method))
+        for wanted in categories
+        for category, method in ran
+        if category == wanted
+    ]
+
+
+def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
+    """Return the mean image AUROC as printed."""
+    rows = results[(results["category"] == category) & (results["method"] == method)]
+    return tables.decimals(_spread_of(rows, "image_auroc").mean)
+
+
+def _evidence(shown: CategoryShown | None, share: float, patches: int) -> dict[str, Any]:
+    """Return the pictures, charts and sketches of a category; nothing where it is not shown."""
+    if shown is None:
+        return {"shown": None, "stacks": [], "charts": [], "sketches": []}
+    height, width = shown.image.shape[1:]
+    return {
+        "shown": shown,
+        "shape": "wide" if width > STRIP * height else "tall" if height > STRIP * width else "",
+        "stacks": _stacks(shown, page_size((height, width), share=share)),
+        "charts": [
+            chart(method, patch_loss_figure(losses, size=CHART))
+            for method, losses in shown.patch_losses.items()
+            if len(losses)
+        ],
+        "sketches": [
+            (method, columns)
+            for method, sketches in shown.sketches.items()
+            if (columns := sketch_columns(sketches, patches=patches, longest=SKETCH))
+        ],
+    }
+
+
+def _stacks(shown: CategoryShown, size: tuple[int, int]) -> list[tuple[str, list[Picture]]]:
+    """Return (method, pictures) with pictures of ``size``; the first is the photograph with its mask, of no method."""
+    small = shrink_image(shown.image, size, white_level(shown.image))
+    photograph = [picture("photograph", to_rgb8(small))]
+    if shown.mask is not None:
+        photograph.append(black_and_white("marked by hand", shrink_peaks(shown.mask.astype(bool), size)))
+    methods = dict.fromkeys([*shown.maps, *shown.flagged])
+    return [("", photograph), *((method, _method_pictures(shown, method, size)) for method in methods)]
+
+
+def _method_pictures(shown: CategoryShown, method: str, size: tuple[int, int]) -> list[Picture]:
+    """Return the anomaly map of a method, from 0 to its own highest value, and what it flags."""
+    made = []
+    if method in shown.maps:
+        anomaly_map = shrink_peaks(shown.maps[method].astype(np.float32), size)
+        made.append(picture("anomaly map", heat(anomaly_map, top=_highest(anomaly_map))))
+    if method in shown.flagged:
+        made.append(black_and_white("flagged, oracle threshold", shrink_peaks(shown.flagged[method].astype(bool), size)))
+    return made
+
+
+def _highest(anomaly_map: NDArray) -> float:
+    """Return the highest finite value of a map, 1 where none is above 0."""
+    highest = float(anomaly_map[np.isfinite(anomaly_map)].max(initial=0))
+    return highest if highest > 0 else 1.0
+
+
+def _fitting_share(shown: Sequence[CategoryShown]) -> float:
+    """Return the largest of ``SHARES`` at which the photographs and maps of all categories have ``PIXELS`` at most."""
+
+    def pixels(share: float) -> int:
+        return sum((1 + len(one.maps)) * int(np.prod(page_size(one.image.shape[1:], share=share))) for one in shown)
+
+    return next((share for share in SHARES if pixels(share) <= PIXELS), SHARES[-1])
