@@ -107,8 +107,9 @@ def histogram_figure(scores: pd.DataFrame, thresholds: Mapping[str, float]) -> F
 
 
 def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE) -> Figure:
-    """Draw the losses of normal patches (mask_share 0) against those of defective ones (above 0), columns mask_share and
-    loss, each as shares of its own kind between the same edges, ``size`` (width, height) in inches.
+    """Draw the losses of normal patches against those of defective ones, each as shares of its own kind.
+
+    Columns are mask_share (0 normal, above 0 defective) and loss; ``size`` is (width, height) in inches.
 
     The axis is logarithmic where the losses above zero span more than a decade; the first bin then holds zeros too.
     Losses that are not finite are left out. Source: Schneider 2022, Fig. 6."""

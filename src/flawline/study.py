@@ -97,8 +97,11 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> Pi
 
 
 def _runtime_params(category: str, seed: int, raw: str | None) -> dict:
+    """Return what one session is about; an embedded example needs no folder, unless ``raw`` has one of its name."""
     params: dict = {"category": category, "seed": seed}
-    return params | {"raw": str(raw_folder(Path(raw), category))} if raw else params
+    if raw is None or (category in EXAMPLES and not (Path(raw) / category).exists()):
+        return params
+    return params | {"raw": str(raw_folder(Path(raw), category))}
 
 
 def raw_folder(raw: Path, category: str) -> Path:

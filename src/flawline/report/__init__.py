@@ -2,29 +2,35 @@
 
 from flawline.report.contents import (
     Applicability,
+    CategoryShown,
     DataPage,
     Example,
     InspectionPage,
     MethodResult,
     Page,
     Sketches,
+    StudyPage,
     Threshold,
     Thumbnail,
 )
 from flawline.report.data_page import render_data_page
 from flawline.report.page import render_inspection, render_page
+from flawline.report.study_page import render_study
 
 __all__ = [
     "Applicability",
+    "CategoryShown",
     "DataPage",
     "Example",
     "InspectionPage",
     "MethodResult",
     "Page",
     "Sketches",
+    "StudyPage",
     "Threshold",
     "Thumbnail",
     "render_data_page",
     "render_inspection",
     "render_page",
+    "render_study",
 ]

@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Sketches:
-    """Normal patches that the network never learned from, as it redraws them while it learns (Schneider 2022, Fig. 8)."""
+    """Normal patches that the network never learned from, as redrawn while it learns (Schneider 2022, Fig. 8)."""
 
     patches: NDArray  # (n, C, s, s) float in [0, 1]
     redrawn: Mapping[int, NDArray]  # epochs done (0: untrained) -> (n, C, s, s), in rising order

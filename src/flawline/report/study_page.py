@@ -32,16 +32,14 @@ RATIO = Metric(
     words.TRAINING,
     better=0,
 )
-RANKED = "Over all thresholds"
-CALIBRATED = "At the calibrated threshold"
+CALIBRATED = "Over all thresholds, then at the calibrated one"
 TABLES = {
-    RANKED: ("image_auroc", "pixel_auroc", "aupro"),
-    CALIBRATED: ("A", "iou", "raw_A", "raw_iou"),
+    CALIBRATED: ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "raw_A", "raw_iou"),
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
     words.TRAINING: ("train_seconds", RATIO.name),
 }
 SHARES = (0.75, 0.5, 0.375, 0.25)  # of the size of a strip's picture
-PIXELS = 4_500_000  # of the photographs and maps together: beyond it they shrink, or the page grows past 3 MB
+PIXELS = 4_000_000  # of the photographs and maps together: beyond it they shrink, or the page grows past 3 MB
 CHART = (3.7, 2.8)  # inches: three in a row
 SKETCH = 64  # pixels of a patch's longest side
 MANY = 9  # beyond so many methods in all categories one patch is sketched instead of two
@@ -137,7 +135,7 @@ def _group(
 
 def _spread_of(rows: pd.DataFrame, name: str) -> Spread:
     """Return the spread of a metric over the rows of one method; of nothing where there is no such column."""
-    return spread(rows[name] if name in rows else [])
+    return spread(rows.get(name, []))
 
 
 def _text(column: Metric, rows: pd.DataFrame, first: float) -> str:
@@ -184,7 +182,7 @@ def _tables(page: StudyPage, category: str) -> dict[str, Any]:
 def _say_seeds(results: pd.DataFrame) -> str:
     """Say over how many seeds the figures of a category are means, by method where they differ."""
     seeds = results.groupby("method", sort=False)["seed"].nunique()
-    if seeds.nunique() > 1:
+    if len(set(seeds)) > 1:
         counts = ", ".join(f"{method} {_seeds(count)}" for method, count in seeds.items())
         return f"Mean \N{PLUS-MINUS SIGN} standard deviation over the seeds: {counts}."
     if not len(seeds):
@@ -203,7 +201,8 @@ def _seeds(count: int) -> str:
 
 def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
     """Return a row a category and method, none where nobody asked whether any of them suits."""
-    found = {(one.category, method): verdict for one in page.shown for method, verdict in one.applicability.items()}
+    found = _said(page.results)
+    found |= {(one.category, method): verdict for one in page.shown for method, verdict in one.applicability.items()}
     if not found:
         return []
     ran = list(dict.fromkeys([*zip(page.results["category"], page.results["method"], strict=True), *found]))
@@ -213,6 +212,17 @@ def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
         for category, method in ran
         if category == wanted
     ]
+
+
+def _said(results: pd.DataFrame) -> dict[tuple[str, str], Applicability]:
+    """Return the first seed's verdicts without their reasons, where the columns before and applicability have them."""
+    if not {"before", "applicability"} <= set(results.columns):
+        return {}
+    rows = results.dropna(subset=["before", "applicability"]).drop_duplicates(["category", "method"])
+    return {
+        (row["category"], row["method"]): Applicability(row["applicability"], "", row["before"], "")
+        for row in rows.to_dict("records")
+    }
 
 
 def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
@@ -260,7 +270,8 @@ def _method_pictures(shown: CategoryShown, method: str, size: tuple[int, int]) -
         anomaly_map = shrink_peaks(shown.maps[method].astype(np.float32), size)
         made.append(picture("anomaly map", heat(anomaly_map, top=_highest(anomaly_map))))
     if method in shown.flagged:
-        made.append(black_and_white("flagged, oracle threshold", shrink_peaks(shown.flagged[method].astype(bool), size)))
+        flagged = shrink_peaks(shown.flagged[method].astype(bool), size)
+        made.append(black_and_white("flagged, oracle threshold", flagged))
     return made
 
 

@@ -92,8 +92,8 @@ METRICS = {metric.name: metric for metric in _KNOWN}
 
 
 def metric_named(name: str) -> Metric:
-    """Return how to show a metric: one named ``oracle_...``, ``raw_...`` or ``raw_oracle_...`` in the oracles' or the raw
-    map's own group, an unknown one by its plain name."""
+    """Return how to show a metric: ``oracle_...`` and ``raw_oracle_...`` in the oracles' group, ``raw_...`` in the raw
+    map's, an unknown one by its plain name."""
     plain, raw, oracle = _parts(name)
     known = METRICS.get(plain) or Metric(plain, plain.replace("_", " "), "", OTHER, better=0)
     if oracle:
