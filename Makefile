@@ -33,8 +33,8 @@ inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder 
 	$(if $(IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
 	$(BIN)/kedro run --pipelines=inspection --params '$(PARAMS),images=$(shell realpath -m '$(IMAGES)')'
 
-compare: $(READY) ## run a paper's methods side by side on the embedded example
-	$(BIN)/kedro study schneider2022 --categories chess --seeds 0,1
+compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
+	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(TESTS)

@@ -3,11 +3,12 @@
 import pytest
 from kedro.io import MemoryDataset
 
+from flawline.methods.registry import METHODS
 from flawline.params import validate_parameters
-from flawline.pipeline_registry import register_pipelines
+from flawline.pipeline_registry import PAPERS, register_pipelines
 
 ENVIRONMENTS = ("base", "paper", "smoke", "local")
-IN_MEMORY = {"cae.result"}  # drawn examples, which the report takes up
+IN_MEMORY = {f"{name}.result" for name in METHODS}  # drawn examples, which the report takes up
 
 
 @pytest.fixture(params=ENVIRONMENTS)
@@ -59,3 +60,16 @@ def test_category_and_seed_are_in_every_path_they_belong_to(project):
     assert str(catalog.get("images")._filepath).endswith("data/03_primary/nuts/images")
     assert "/nuts/seed-7/cae/" in str(catalog.get("cae.weights")._filepath)
     assert "/nuts/seed-7/" in str(catalog.get("comparison")._filepath)
+
+
+def test_the_autoencoders_of_schneider_2022_differ_in_nothing_but_the_method(context):
+    """Section 3: the same images, epochs, architecture parameters, learning rate and minibatch."""
+    methods = {
+        name: getattr(validate_parameters(context.config_loader["parameters"]), name)
+        for name in PAPERS["schneider2022"]
+    }
+    shared = [
+        (own.patches, own.train, own.map, own.model.encoder, own.model.latent_size, own.model.hidden_size)
+        for own in methods.values()
+    ]
+    assert shared == [shared[0]] * 3

@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 
@@ -88,6 +89,78 @@ def test_history_is_logarithmic_beyond_a_decade(last, scale):
     axes = figures.history_figure(history).axes[0]
     assert axes.get_yscale() == scale
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1.0, last])
+
+
+def heights(axes, name):
+    """Return the heights of the bins of a filled histogram, from the outline that was drawn."""
+    outline = next(patch for patch in axes.patches if patch.get_label().startswith(name)).get_xy()
+    return outline[1 : 2 * 40 : 2, 1]
+
+
+def edges(axes, name):
+    outline = next(patch for patch in axes.patches if patch.get_label().startswith(name)).get_xy()
+    return outline[0 : 2 * 41 : 2, 0]
+
+
+def test_patch_losses_are_shares_of_their_own_kind_between_common_edges():
+    losses = pd.DataFrame({"mask_share": [0, 0, 0, 0, 0.2, 1.0], "loss": [1.0, 1.0, 1.0, 2.0, 2.0, np.nan]})
+    axes = figures.patch_loss_figure(losses).axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["normal (4)", "defective (1)"]
+    np.testing.assert_allclose(heights(axes, "normal")[[0, -1]], [0.75, 0.25])
+    np.testing.assert_allclose(heights(axes, "defective")[[0, -1]], [0, 1])
+    np.testing.assert_array_equal(edges(axes, "normal"), edges(axes, "defective"))
+    np.testing.assert_allclose(edges(axes, "normal"), np.linspace(1, 2, 41))
+    assert axes.get_xscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [
+        ([1.0, 10.0], "linear"),
+        ([1.0, 10.1], "log"),
+        ([0.0, 5.0, 10.0], "linear"),
+        ([0.0, 1.0, 11.0], "log"),
+        ([0.0, 0.0], "linear"),
+    ],
+)
+def test_patch_losses_are_logarithmic_beyond_a_decade(losses, scale):
+    frame = pd.DataFrame({"mask_share": 0.0, "loss": losses})
+    axes = figures.patch_loss_figure(frame).axes[0]
+    assert axes.get_xscale() == scale
+    assert heights(axes, "normal").sum() == pytest.approx(1)  # zeros too
+
+
+def test_patch_losses_of_zero_stand_in_the_first_bin_of_a_logarithmic_axis():
+    losses = pd.DataFrame({"mask_share": 0.0, "loss": [0.0, 1e-30, 0.5, 1.0]})
+    axes = figures.patch_loss_figure(losses).axes[0]
+    assert heights(axes, "normal")[0] == pytest.approx(0.5)
+    assert edges(axes, "normal")[0] == pytest.approx(1e-6)
+
+
+def test_patch_losses_of_one_kind_and_of_none():
+    frame = pd.DataFrame({"mask_share": [0.0, 0.5, np.nan], "loss": [1.0, 2.0, 3.0]})
+    for rows, names in (([0], ["normal (1)"]), ([1], ["defective (1)"]), ([], []), ([2], [])):
+        axes = figures.patch_loss_figure(frame.iloc[rows]).axes[0]
+        legend = axes.get_legend()
+        assert [text.get_text() for text in (legend.get_texts() if legend else [])] == names
+        assert axes.get_xlabel() == "loss of a patch"
+
+
+def test_svg_of_a_logarithmic_chart_has_the_pages_ink_alone():
+    losses = pd.DataFrame({"mask_share": 0.0, "loss": np.geomspace(0.02, 0.3, 50)})  # minor ticks have labels
+    drawing = figures.svg(figures.patch_loss_figure(losses))
+    assert "currentColor" in drawing
+    assert not re.search(r"(fill|stroke): (#000|black)", drawing)
+    assert not [text for text in re.findall(r"<text[^>]*>", drawing) if "style" in text and "fill" not in text]
+
+
+def test_svg_cuts_coordinates_but_no_text():
+    curve = pd.DataFrame({"fpr": [0, 1 / 3, 1], "tpr": [0, 2 / 3, 1]})
+    drawing = figures.svg(figures.roc_figure({"0.12345": curve, "b": curve}))
+    assert ">0.12345<" in drawing
+    assert "<!--" not in drawing
+    assert not re.search(r" d=\"[^\"]*\.\d\d\d", drawing)
 
 
 def test_charts_change_no_global_setting():
@@ -192,6 +265,23 @@ def test_overlay_draws_a_box_over_the_edge_of_the_image():
 def test_overlay_wants_a_map_of_the_images_size():
     with pytest.raises(FlawlineError, match=r"anomaly_map must have shape \(20, 30\), got \(10, 15\)"):
         figures.overlay(gray(), np.zeros((10, 15)), 1, [])
+
+
+def test_jpeg_of_coloured_noise_larger_than_a_byte_a_pixel(capfd):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    encoded = figures.jpeg(noise, quality=85)
+    assert len(encoded) > 300 * 300
+    assert Image.open(io.BytesIO(encoded)).size == (300, 300)
+    assert capfd.readouterr().err == ""
+
+
+def test_mask_png_has_one_bit_a_pixel():
+    mask = np.random.default_rng(0).random((80, 90)) > 0.5
+    encoded = figures.mask_png(mask)
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(encoded))), mask)
+    assert len(encoded) < 80 * 90 / 8 + 300
+    with pytest.raises(FlawlineError, match=r"mask must have shape \(H, W\), got \(1, 2, 2\)"):
+        figures.mask_png(np.zeros((1, 2, 2), bool))
 
 
 @pytest.mark.parametrize(("encode", "kind"), [(figures.png, "png"), (figures.jpeg, "jpeg")])

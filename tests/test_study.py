@@ -11,9 +11,10 @@ from PIL import Image
 from flawline.checks import FlawlineError
 from flawline.hooks.tracking import close_interrupted
 from flawline.params import validate_parameters
-from flawline.study import doubtful, is_unchanged, mean_and_deviation, run_study
+from flawline.study import _runtime_params, is_unchanged, mean_and_deviation, run_study
 
-PIPELINE = "schneider2022"
+PIPELINE = "cae"  # one method: the main job's, which a finished project has already
+PAPER = "schneider2022"
 
 
 def study(categories, seeds, *, pipeline=PIPELINE, raw=None):
@@ -29,7 +30,7 @@ def test_study_runs_what_is_missing_and_gathers_all(finished, capsys):
     results = study(["chess"], [0, 1])
     said = capsys.readouterr().out
     assert "[1/2] chess, seed 0: done before" in said
-    assert "[2/2] chess, seed 1: runs" in said
+    assert "[2/2] chess, seed 1: goes on" in said  # the images are stored, the training is missing
     (parent,) = parents_of(finished)
     assert parent.info.status == "FINISHED"
     (run,) = [run for run in finished.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
@@ -61,7 +62,7 @@ def test_interrupted_study_goes_on_with_what_is_missing(finished, parts, monkeyp
     assert [run.info.status for run in parents_of(finished)] == ["KILLED"]
     capsys.readouterr()
     results = study(["parts"], [0], raw=str(parts.parent))
-    assert "parts, seed 0: runs" in capsys.readouterr().out
+    assert "parts, seed 0: goes on" in capsys.readouterr().out  # the images are read and stored
     assert results["category"].tolist() == ["parts"]
     assert {run.info.status for run in parents_of(finished)} == {"KILLED", "FINISHED"}
 
@@ -75,9 +76,13 @@ def test_failed_study_is_marked_failed(project, tmp_path):
 def test_changed_parameters_are_run_again(finished, monkeypatch):
     finished.edit("smoke/parameters/smoke.yml", **{"cae.train.epochs": 3})
     seen = []
-    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append(a[2]) or finished.load("comparison"))
+    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append((a[2], a[4])))
     study(["chess"], [0])
-    assert seen == [{"category": "chess", "seed": 0}]
+    ((params, nodes),) = seen
+    assert params == {"category": "chess", "seed": 0}
+    assert nodes[0] == "cae.train"
+    assert {"cae.map_images", "cae.evaluate", "compare", "report"} <= set(nodes)
+    assert not {"ingest", "register", "cae.index_grid"} & set(nodes)  # none of these reads the number of epochs
 
 
 @pytest.mark.parametrize(
@@ -104,16 +109,50 @@ def test_mean_and_deviation_by_hand():
     assert row["seeds"] == 2
 
 
-def test_categories_with_a_shortcut_are_named_and_no_metric_is_lost():
-    results = pd.DataFrame(
-        {
-            "category": ["a", "a", "b"], "seed": [0, 1, 0], "method": "m", "image_auroc": [0.5, 0.7, 0.9],
-            "shortcut": ["label by mean 1.000", "label by mean 1.000", float("nan")],
-        }
-    )  # fmt: skip
-    assert doubtful(results) == {"a": "label by mean 1.000"}
-    assert doubtful(results.drop(columns="shortcut")) == {}
-    assert mean_and_deviation(results)["image_auroc_mean"].tolist() == [pytest.approx(0.6), 0.9]
+def test_shortcut_and_verdicts_cost_no_metric():
+    results = pd.DataFrame({"category": ["a", "a"], "seed": [0, 1], "method": "m", "image_auroc": [0.5, 0.7],
+                            "before": "suited", "applicability": "doubtful", "shortcut": float("nan")})  # fmt: skip
+    assert mean_and_deviation(results)["image_auroc_mean"].tolist() == [pytest.approx(0.6)]
+
+
+def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsys):
+    weights = finished.load("cae.weights")
+    results = study(["chess"], [0], pipeline=PAPER)
+    said = capsys.readouterr()
+    assert "[1/1] chess, seed 0: goes on" in said.out
+    assert "cae.train" not in said.err
+    assert results["method"].tolist() == ["cae", "vae", "aae"]
+    assert weights.keys() == finished.load("cae.weights").keys()
+    assert results["train_seconds"].gt(0).all()
+    folder = finished.path / "data/08_reporting/studies" / PAPER
+    page = (folder / "report.html").read_text()
+    for told in ("0.949", "0.800", "1\N{NARROW NO-BREAK SPACE}223", "unsuited", "Schneider 2022, Table 1"):
+        assert told in page, told
+    (parent,) = parents_of(finished)
+    logged = {each.path for each in finished.client.list_artifacts(parent.info.run_id)}
+    assert {"report.html", "comparison.csv", "results.csv"} <= logged
+
+    assert study(["chess"], [0], pipeline=PAPER)["method"].tolist() == ["cae", "vae", "aae"]
+    assert "done before" in capsys.readouterr().out
+
+
+def test_a_study_goes_on_behind_the_last_step_that_is_done(finished, capsys):
+    finished.newest("07_model_output/chess/seed-0/cae/scores.csv").unlink()
+    before = finished.newest("06_models/chess/seed-0/cae/weights.safetensors").stat().st_mtime_ns
+    study(["chess"], [0])
+    said = capsys.readouterr()
+    assert "goes on" in said.out
+    assert "cae.score_images" in said.err
+    assert "cae.map_images" not in said.err
+    assert finished.newest("06_models/chess/seed-0/cae/weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_embedded_examples_stand_beside_a_folder_of_categories(parts):
+    assert _runtime_params("chess", 0, str(parts.parent)) == {"category": "chess", "seed": 0}
+    assert _runtime_params("parts", 0, str(parts.parent))["raw"] == str(parts)
+    own = parts.parent / "chess"
+    own.mkdir()
+    assert _runtime_params("chess", 0, str(parts.parent))["raw"] == str(own)
 
 
 def test_photographs_added_since_are_run_again(finished, parts, photographs, monkeypatch):

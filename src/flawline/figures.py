@@ -257,6 +257,8 @@ def svg(figure: Figure) -> str:
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r"<!--.*?-->|(?<=\n) +", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r' (d|x|y|transform)="[^"]*"', _round_down, drawing)
     drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # ids of groups repeat from figure to figure
     drawing = re.sub(r'(<svg [^>]*?) width="[^"]*pt"', r"\1", drawing, count=1)
     drawing = re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", drawing, count=1)
@@ -266,14 +268,31 @@ def svg(figure: Figure) -> str:
     return drawing.replace(INK, "currentColor").strip()
 
 
+def _round_down(attribute: re.Match[str]) -> str:
+    """Cut the numbers of an SVG's attribute to two decimals: a hundredth of a point is nothing to see."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
+
+
 def png(picture: NDArray[np.uint8]) -> bytes:
     """Encode a picture (H, W, 3) uint8 as PNG."""
     return _encoded(picture, format="PNG", optimize=True)
 
 
+def mask_png(mask: NDArray) -> bytes:
+    """Encode a mask (H, W) as PNG of one bit a pixel, white where it is true; sharp, as JPEG is not."""
+    check_shape("mask", mask, ("H", "W"))
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(bool)).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def jpeg(picture: NDArray[np.uint8], *, quality: int = 85) -> bytes:
     """Encode a picture (H, W, 3) uint8 as JPEG with its colours at full resolution, so that thin red lines stay red."""
-    return _encoded(picture, format="JPEG", quality=quality, subsampling=0, optimize=True)
+    options: dict[str, Any] = {"format": "JPEG", "quality": quality, "subsampling": 0}
+    encoded = _encoded(picture, **options)
+    # Pillow's buffer for what it optimizes has a byte a pixel, or 64 KiB: too small for coloured noise.
+    fits = len(encoded) < max(2**16, picture.shape[0] * picture.shape[1])
+    return _encoded(picture, optimize=True, **options) if fits else encoded
 
 
 def data_uri(encoded: bytes) -> str:

@@ -21,11 +21,13 @@ from flawline.hooks.tracking import PARENT
 from flawline.methods.progress import Silent
 from flawline.params import IngestionParams, Parameters, check_category, validate_parameters
 from flawline.pipelines.ingestion.nodes import ingest
+from flawline.study_report import findings, shortcut_cautions, study_page
 from flawline.vision.examples import EXAMPLES
 from flawline.vision.layouts import holds_categories
 from flawline.vision.ragged import replace_folder
 
 KEYS = ["category", "seed"]
+SHOWN = ("image_auroc", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "applicability")
 
 
 def run_study(
@@ -38,7 +40,7 @@ def run_study(
     category, before anything runs."""
     line = _check(pipeline, categories, seeds)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    tables = []
+    tables, catalogs = [], {}
     cells = [(category, seed) for category in categories for seed in seeds]
     with ExitStack() as closing:
         parent = None
@@ -49,8 +51,13 @@ def run_study(
             if nodes != []:
                 parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
                 _run_one(project, pipeline, params, env, nodes, parent)
-            tables.append(_load(project, params, env, "comparison").assign(category=category, seed=seed))
-    return _gather(project / "data" / "08_reporting" / "studies" / pipeline, pd.concat(tables, ignore_index=True))
+            catalog, parameters = _open(project, params, env)
+            tables.append(catalog.load("comparison").assign(category=category, seed=seed))
+            catalogs.setdefault(category, catalog)
+        results = pd.concat(tables, ignore_index=True)
+        run = {"MLflow run": parent} if parent else {}
+        page = study_page(f"study {pipeline}", results, catalogs, parameters, run)
+        return _gather(project / "data" / "08_reporting" / "studies" / pipeline, results, page, parent)
 
 
 def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
@@ -59,9 +66,11 @@ def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
     return "runs" if nodes is None or len(nodes) == len(line.nodes) else f"goes on ({len(nodes)} steps are left)"
 
 
-def _load(project: Path, params: dict, env: str | None, name: str) -> Any:
+def _open(project: Path, params: dict, env: str | None) -> tuple[DataCatalog, dict[str, Any]]:
+    """Return the catalog and the parameters of one category and seed."""
     with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
-        return session.load_context().catalog.load(name)
+        context = session.load_context()
+        return context.catalog, context.config_loader["parameters"]
 
 
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
@@ -71,12 +80,6 @@ def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     table = grouped.agg(["mean", "std"])
     table.columns = [f"{metric}_{name}" for metric, name in table.columns]
     return table.assign(seeds=grouped.size()).reset_index()
-
-
-def doubtful(results: pd.DataFrame) -> dict[str, str]:
-    """Return the categories whose data have a shortcut, and which."""
-    known = results.dropna(subset="shortcut") if "shortcut" in results else results.head(0)
-    return {row["category"]: row["shortcut"] for row in known.to_dict("records") if row["shortcut"]}
 
 
 def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> Pipeline:
@@ -168,17 +171,22 @@ def _parent_run(
     client.set_terminated(run_id, "FINISHED")
 
 
-def _gather(folder: Path, results: pd.DataFrame) -> pd.DataFrame:
+def _gather(folder: Path, results: pd.DataFrame, page: str, parent: str | None) -> pd.DataFrame:
+    """Write a study's tables and page to ``folder`` and to its MLflow run, and tell what is where."""
     results = results[[*KEYS, *(column for column in results.columns if column not in KEYS)]]
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     results.to_csv(partial / "results.csv", index=False)
     mean_and_deviation(results).to_csv(partial / "comparison.csv", index=False)
+    (partial / "report.html").write_text(page, encoding="utf-8")
     (partial / "made.txt").write_text(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
     replace_folder(partial, folder)
-    shown = [c for c in ("image_auroc", "pixel_auroc", "aupro", "oracle_A", "oracle_iou") if c in results]
+    if parent:
+        MlflowClient().log_artifacts(parent, str(folder))
+    shown = [c for c in SHOWN if c in results]
     click.echo("\n" + results[[*KEYS, "method", *shown]].to_string(index=False, float_format="%.4f"))
-    for category, shortcut in doubtful(results).items():
-        click.echo(f"{category}: its figures may measure a shortcut in the data ({shortcut}); see its page.")
+    for sentence in [*findings(results), *shortcut_cautions(results)]:
+        click.echo(sentence)
     click.echo(f"comparison: {folder / 'comparison.csv'}")
+    click.echo(f"page: {folder / 'report.html'}")
     return results

@@ -1,4 +1,4 @@
-"""The floor, and the training step of the convolutional autoencoder against it."""
+"""The floor, the training step of the convolutional autoencoder against it, and the other methods' against that."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ from measure import Row, cores, matmul_rate, seconds
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.methods.compute import keep_memory, using_threads
-from flawline.methods.training import _seeded_model, _setup, _step
-from flawline.params import CAEModelParams, TrainParams
+from flawline.methods.registry import METHODS, get_method
+from flawline.methods.training import _seeded_model, _setup, _step, noise
+from flawline.params import TrainParams
 
 BATCH = 32
 Precision = Literal["32-true", "bf16-mixed"]
@@ -34,15 +34,21 @@ KINDS = {
 }
 
 
-def training_step(size: int, precision: Precision, *, channels_last: bool = True) -> tuple[Callable[[], object], int]:
-    """Return a training step on a batch and its FLOPs (forward and backward), as ``methods.training`` makes it."""
+def training_step(
+    size: int, precision: Precision, *, name: str = "cae", channels_last: bool = True
+) -> tuple[Callable[[], object], int]:
+    """Return a training step on a batch, all phases of the method ``name``, and its FLOPs (forward and backward), as
+    ``methods.training`` makes it."""
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    make = partial(_seeded_model, partial(CAE, CAEModelParams(), channels=1, size=size), 0)
-    model, optimizer = _setup(fabric, make, TrainParams(epochs=1))
+    method = get_method(name)
+    params = method.model_params()
+    make = partial(_seeded_model, partial(method.build, params, channels=1, size=size), 0)
+    objective = method.objective(params)
+    model, optimizers = _setup(fabric, make, objective, TrainParams(epochs=1))
     model.to(memory_format=layout)  # type: ignore[call-overload]
     batch = torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout)
-    step = partial(_step, fabric, model, optimizer, reconstruction_loss, batch)
+    step = partial(_step, fabric, model, optimizers, objective, batch, noise(0, 0))
     with FlopCounterMode(display=False) as counter:
         step()
     return step, counter.get_total_flops()
@@ -79,8 +85,22 @@ def rows() -> Iterator[Row]:
             for threads in THREADS:
                 yield step_row(size, precision, threads, channels_last=True, note="")
         yield step_row(size, "32-true", 1, channels_last=False, note="")
+        yield from method_rows(size)
     for precision in TYPES:
         yield from where_it_goes(64, precision)
+
+
+def method_rows(size: int, *, rounds: int = 3) -> Iterator[Row]:
+    """Yield a step of each method beside the first one's (cae), on one thread, and the ratio of the two; the methods
+    take turns, so that what else the machine does meets all of them."""
+    with using_threads(1):
+        steps = {name: training_step(size, "32-true", name=name)[0] for name in METHODS}
+        turns = [{name: seconds(step, least=1.0) for name, step in steps.items()} for _ in range(rounds)]
+    took = {name: min(turn[name] for turn in turns) for name in METHODS}
+    first = next(iter(METHODS))
+    for name, each in took.items():
+        yield Row(f"training step {size}, 32-true, 1 thread: {name} (floor: {first})", f"{1000 * each:.1f} ms",
+                  f"{1000 * took[first]:.1f} ms", each / took[first])  # fmt: skip
 
 
 def without_kept_memory() -> Iterator[Row]:

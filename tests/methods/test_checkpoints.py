@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -6,20 +8,22 @@ from torch import nn, tensor
 
 from flawline.methods import checkpoints
 from flawline.methods.checkpoints import (
+    PARTS,
     FileCheckpoints,
     NoCheckpoints,
     TrainingState,
-    pack_optimizer,
+    pack_optimizers,
     read_tensors,
-    unpack_optimizer,
+    unpack_optimizers,
     write_tensors,
 )
 
 STATE = TrainingState(
     2,
     model={"a.weight": tensor([1.5, -2.0])},
-    optimizer={"0.step": tensor(2.0), "0.exp_avg": tensor([0.25, 0.5])},
+    optimizer={"0.0.step": tensor(2.0), "0.0.exp_avg": tensor([0.25, 0.5]), "2.0.step": tensor(6.0)},
     best={"a.weight": tensor([1.0, 0.1])},
+    sketches={"patches": torch.rand(3, 1, 2, 2), "epoch_00000": torch.rand(3, 1, 2, 2)},
     history=[{"epoch": 1, "validation_loss": 0.1}, {"epoch": 2, "validation_loss": 1 / 3}],
 )
 
@@ -29,18 +33,11 @@ def store(tmp_path):
     return FileCheckpoints(tmp_path / "deep" / "state.safetensors")
 
 
-def step(model, optimizer, seed):
-    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
-    optimizer.zero_grad()
-    model(x).square().mean().backward()
-    optimizer.step()
-
-
 def test_a_state_comes_back_as_it_was(store):
     store.save("key", STATE)
     back = store.load("key")
     assert (back.epoch, back.history) == (2, STATE.history)
-    for part in ("model", "optimizer", "best"):
+    for part in PARTS:
         saved, loaded = getattr(STATE, part), getattr(back, part)
         assert saved.keys() == loaded.keys()
         assert all(torch.equal(saved[name], loaded[name]) for name in saved)
@@ -118,27 +115,83 @@ def test_a_missing_file_is_told_from_a_damaged_one(tmp_path):
         read_tensors(tmp_path / "none")
 
 
-def test_an_unpacked_optimizer_goes_on_to_the_bit():
-    torch.manual_seed(0)
-    models = [nn.Linear(3, 2), nn.Linear(3, 2)]
-    first, second = (torch.optim.Adam(model.parameters(), lr=0.1) for model in models)
-    step(models[0], first, 1)
-    step(models[0], first, 2)
-    models[1].load_state_dict(models[0].state_dict())
-    unpack_optimizer(second, {name: value.clone() for name, value in pack_optimizer(first).items()})
-    step(models[0], first, 3)
-    step(models[1], second, 3)
-    assert torch.equal(models[0].weight, models[1].weight)
-    assert torch.equal(models[0].bias, models[1].bias)
+def test_a_state_without_sketches_comes_back_without(store):
+    store.save("key", TrainingState(1, {"a": torch.ones(1)}, {}, {}))
+    assert store.load("key").sketches == {}
 
 
-def test_packed_names_are_index_and_slot_and_the_rate_stays_the_optimizers():
-    model = nn.Linear(3, 2)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    assert pack_optimizer(optimizer) == {}
-    step(model, optimizer, 0)
-    packed = pack_optimizer(optimizer)
-    assert sorted(packed) == ["0.exp_avg", "0.exp_avg_sq", "0.step", "1.exp_avg", "1.exp_avg_sq", "1.step"]
-    other = torch.optim.Adam(model.parameters(), lr=0.5)
-    unpack_optimizer(other, packed)
-    assert other.param_groups[0]["lr"] == 0.5
+def test_every_part_of_a_state_is_stored():
+    plain = {"epoch", "history"}
+    assert {field.name for field in fields(TrainingState)} == {*PARTS, *plain}
+
+
+# --- optimizers ------------------------------------------------------------------------------------------------------
+class Pair(nn.Module):
+    """Two layers, which three Adams share: of all, of the first, of the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+    def adams(self, *, lr=0.1):
+        return [torch.optim.Adam(part.parameters(), lr=lr) for part in (self, self.a, self.b)]
+
+
+def step(model, optimizer, seed):
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+    optimizer.zero_grad()
+    model(x).square().mean().backward()
+    optimizer.step()
+
+
+def test_unpacked_optimizers_go_on_to_the_bit():
+    first, second = Pair(), Pair()
+    adams, others = first.adams(), second.adams()
+    for seed, number in enumerate((0, 1, 1, 2)):
+        step(first, adams[number], seed)
+    second.load_state_dict(first.state_dict())
+    unpack_optimizers(others, {name: value.clone() for name, value in pack_optimizers(adams).items()})
+    for seed, number in enumerate((0, 1, 2), start=10):
+        step(first, adams[number], seed)
+        step(second, others[number], seed)
+    theirs = second.state_dict()
+    assert [name for name, value in first.state_dict().items() if not torch.equal(value, theirs[name])] == []
+
+
+def test_packed_optimizers_come_back_through_a_file(store):
+    model = Pair()
+    adams = model.adams()
+    for number in (0, 1, 1):
+        step(model, adams[number], number)
+    packed = pack_optimizers(adams)
+    store.save("key", TrainingState(1, model.state_dict(), packed, {}))
+    others = Pair().adams()
+    unpack_optimizers(others, store.load("key").optimizer)
+    back = pack_optimizers(others)
+    assert back.keys() == packed.keys()
+    assert [name for name in packed if not torch.equal(packed[name], back[name])] == []
+    assert [adam.state_dict()["state"].keys() for adam in others] == [{0, 1, 2, 3}, {0, 1}, set()]
+    assert back["1.0.step"].item() == 2
+
+
+def test_packed_names_are_number_index_and_slot_and_the_rate_stays_the_optimizers():
+    model = Pair()
+    adams = model.adams()
+    assert pack_optimizers(adams) == {}
+    step(model, adams[2], 0)
+    packed = pack_optimizers(adams)
+    assert sorted(packed) == [f"2.{i}.{slot}" for i in (0, 1) for slot in ("exp_avg", "exp_avg_sq", "step")]
+    others = Pair().adams(lr=0.5)
+    unpack_optimizers(others, packed)
+    assert [adam.param_groups[0]["lr"] for adam in others] == [0.5, 0.5, 0.5]
+
+
+def test_optimizers_of_a_state_with_more_of_them_are_refused():
+    model = Pair()
+    adams = model.adams()
+    step(model, adams[2], 0)
+    with pytest.raises(IndexError):
+        unpack_optimizers(adams[:2], pack_optimizers(adams))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from flawline.methods.cae import reconstruction_loss, squared_residual
 from flawline.methods.maps import anomaly_map, load_model
+from flawline.methods.objective import minimise
 from flawline.methods.training import fit, windows_of
 from flawline.params import ComputeParams, PatchParams, TrainParams
 from flawline.vision.patches import patch_grid
@@ -33,7 +34,8 @@ images, geometry = RaggedArray(folder / "images"), PatchParams(size=64, stride=6
 windows = windows_of(images, range(count), geometry, seed=0)
 compute = ComputeParams(device="cpu", threads=1)
 make = lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1))
-fitted = fit(make, reconstruction_loss, windows, windows, TrainParams(epochs=2, batch_size=16), compute=compute)
+params = TrainParams(epochs=2, batch_size=16)
+fitted = fit(make, minimise(reconstruction_loss), windows, windows, params, compute=compute)
 model, grid = load_model(make(), fitted.weights, compute), patch_grid(256, 256, size=64, stride=64)
 redraw = lambda k: anomaly_map(model, images[k], grid, geometry, 4.0, residual=squared_residual)
 write_ragged(folder / "maps", count_pages(Lazy(count, redraw)))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,66 @@ from flawline.methods import registry
 from flawline.methods.registry import METHODS, get_method
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_redraws_scores_and_can_be_trained(name):
-    method = get_method(name)
-    model = method.build(method.model_params(hidden_size=8, latent_size=2), channels=3, size=32)
-    x = torch.rand(2, 3, 32, 32)
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return get_method(request.param)
+
+
+@pytest.fixture
+def params(method):
+    return method.model_params(hidden_size=8, latent_size=2)
+
+
+@pytest.fixture
+def model(method, params):
+    return method.build(params, channels=3, size=32)
+
+
+@pytest.fixture
+def x():
+    return torch.rand(2, 3, 32, 32, generator=seeded(0))
+
+
+def test_a_method_redraws_and_scores(method, model, x):
     assert model(x).shape == x.shape
     assert method.residual(x, model(x)).shape == (2, 32, 32)
-    assert method.loss(model, x).shape == ()
-    assert method.loss(model, x).requires_grad
+
+
+def test_every_phase_has_a_loss_to_learn_by(method, params, model, x):
+    phases = method.objective(params).phases
+    assert phases[0].name == "train"  # whose loss is the history's train_loss
+    assert len({phase.name for phase in phases}) == len(phases)
+    for phase in phases:
+        loss = phase.loss(model, x, seeded(0))
+        assert (loss.shape, loss.requires_grad) == ((), True), phase.name
+        assert torch.equal(loss, phase.loss(model, x, seeded(0))), phase.name
+
+
+def test_what_is_watched_is_the_same_every_time(method, params, model, x):
+    watched = method.objective(params).watched
+    assert watched(model, x, None).shape == ()
+    assert torch.equal(watched(model, x, None), watched(model, x, None))
+
+
+def test_every_parameter_is_moved_by_some_phase(method, params, model):
+    moved = {id(parameter) for phase in method.objective(params).phases for parameter in phase.parameters(model)}
+    assert moved == {id(parameter) for parameter in model.parameters()}
+
+
+def test_every_parameter_shows_in_the_network_or_the_objective(method, params):
+    """Of these a training's key is made: a parameter that shows in neither lets it take up another run's checkpoint."""
+
+    def shown(params):
+        network = repr(method.build(params, channels=1, size=16))
+        return network, json.dumps(method.objective(params).describe())
+
+    for name, value in params.model_dump().items():
+        other = "industrial" if name == "encoder" else 2 * value
+        assert shown(params.model_copy(update={name: other})) != shown(params), name
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -26,5 +78,5 @@ def test_a_methods_name_is_its_key_and_its_code_files(name):
 
 
 def test_an_unknown_method_is_refused_with_what_there_is():
-    with pytest.raises(FlawlineError, match=r"no method 'caee' \(did you mean 'cae'\?\); there are: cae"):
+    with pytest.raises(FlawlineError, match=r"no method 'caee' \(did you mean 'cae'\?\); there are: cae, vae, aae"):
         get_method("caee")

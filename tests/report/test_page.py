@@ -6,7 +6,15 @@ import pandas as pd
 import pytest
 from document import Document
 
-from flawline.report import InspectionPage, MethodResult, Page, render_inspection, render_page
+from flawline.report import (
+    Applicability,
+    InspectionPage,
+    MethodResult,
+    Page,
+    Sketches,
+    render_inspection,
+    render_page,
+)
 from flawline.report.words import DASH
 
 
@@ -101,6 +109,55 @@ def test_strip_shows_photograph_reconstruction_map_and_verdict(page, example, me
     assert captions == ["photograph", "reconstruction", "anomaly map", "verdict"] * 2
     plain = replace(method, worst=[replace(example, reconstruction=None)], best=[])
     assert render_page(replace(page, methods=[plain])).count("<img") == 3
+
+
+def test_applicability_stands_with_the_method(page, method):
+    said = Applicability("unsuited", "noise is not <redrawn>", "doubtful", "few components")
+    html = render_page(replace(page, methods=[replace(method, applicability=said)]))
+    assert (
+        "cae Does this material suit an autoencoder? unsuited noise is not <redrawn> "
+        "before training: doubtful few components"
+    ) in Document(html).words
+    assert 'class="chip unsuited"' in html
+    assert "<redrawn>" not in html
+    assert "suit an autoencoder" not in render_page(page)
+
+
+def test_every_verdict_on_the_material_has_colours_of_its_own_in_both_modes(page):
+    html = render_page(page)
+    for verdict in ("suited", "doubtful", "unsuited"):
+        assert f".chip.{verdict} {{ --dot: var(--{verdict}); }}" in html
+        assert len(set(re.findall(rf"--{verdict}: (#\w+);", html))) == 2  # light and dark; print is as light
+
+
+def test_patch_losses_are_among_the_methods_charts(page, method):
+    losses = pd.DataFrame({"mask_share": [0.0, 0.5], "loss": [1.0, 2.0]})
+    before = Document(render_page(page)).tags.count("svg")
+    document = Document(render_page(replace(page, methods=[replace(method, patch_losses=losses)])))
+    assert document.tags.count("svg") == before + 1
+    assert "Losses of normal and of defective patches" in document.words
+    empty_losses = replace(page, methods=[replace(method, patch_losses=losses.head(0))])
+    assert Document(render_page(empty_losses)).tags.count("svg") == before
+
+
+def test_sketches_show_the_patches_and_what_became_of_them(page, method):
+    patches = np.full((2, 1, 8, 8), 0.5, np.float32)
+    drawn = Sketches(patches, {0: patches, 1: patches, 2: patches})
+    html = render_page(replace(page, methods=[replace(method, sketches=drawn)]))
+    stages = ["input", "untrained", "after 1 epoch", "after 2 epochs"]
+    wanted = [f"patch {patch}, {stage}" for stage in stages for patch in (1, 2)]
+    assert re.findall(r'alt="(patch [^"]*)"', html) == wanted
+    assert "input untrained after 1 epoch after 2 epochs" in Document(html).words
+    assert "patch 1" not in render_page(page)
+    none = Sketches(patches[:0], {0: patches[:0]})
+    assert "Learning to draw" not in render_page(replace(page, methods=[replace(method, sketches=none)]))
+
+
+def test_a_published_training_time_is_printed_whole(page, method):
+    ours = replace(method, metrics={"train_seconds": 112.4})
+    published = pd.DataFrame({"method": ["CAE"], "source": ["Table 1"], "train_seconds": [212.0]})
+    words = Document(render_page(replace(page, methods=[ours], published=published))).words
+    assert "Training method Training, s cae 112 CAE, Table 1 published 212 Training, s seconds of the training" in words
 
 
 def test_page_of_nothing(nothing):

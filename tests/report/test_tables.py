@@ -67,3 +67,37 @@ def test_counts_are_whole_numbers_and_rates_are_not():
     assert tables.shown(metric_named("escapes"), 12.0) == "12"
     assert tables.shown(metric_named("escapes"), float("nan")) == DASH
     assert tables.shown(metric_named("escape_rate"), 0.5) == "0.500"
+    assert tables.shown(metric_named("train_seconds"), 91.26) == "91.3"
+
+
+def test_raw_figures_and_the_training_time_have_tables_of_their_own(method):
+    metrics = {"A": 0.9, "raw_A": 0.8, "raw_oracle_A": 0.85, "oracle_A": 0.95, "train_seconds": 91.26}
+    faster = replace(method, method="vae", metrics={**metrics, "train_seconds": 10.0, "raw_A": 0.7})
+    groups = {group.title: group for group in tables.metric_groups([replace(method, metrics=metrics), faster])}
+    assert list(groups)[1:] == [
+        "From the raw map (before smoothing)",
+        "Training",
+        "With the test labels' help (oracle)",
+    ]
+    raw, training, oracle = (groups[title] for title in list(groups)[1:])
+    assert [(name, cells[0].text, cells[0].best) for name, cells in raw.rows] == [
+        ("cae", "0.800", True),
+        ("vae", "0.700", False),
+    ]
+    assert [(cells[0].text, cells[0].best) for _, cells in training.rows] == [("91.3", False), ("10", False)]
+    assert [column.label for column in oracle.columns] == ["A, oracle", "A, raw map, oracle"]
+
+
+def test_published_rows_are_printed_as_the_column_is(method):
+    published = pd.DataFrame(
+        {
+            "method": ["CAE", "VAE"],
+            "source": ["Table 1", None],
+            "train_seconds": [212.0, 45.5],
+            "oracle_A": [0.9487, np.nan],
+        }
+    )
+    groups = {group.title: group.published for group in tables.metric_groups([method], published)}
+    assert [(name, cells[0].text) for name, cells in groups["Training"]] == [("CAE, Table 1", "212"), ("VAE", "45.5")]
+    oracle = groups["With the test labels' help (oracle)"]
+    assert [(name, [cell.text for cell in cells]) for name, cells in oracle] == [("CAE, Table 1", [DASH, "0.949"])]

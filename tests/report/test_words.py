@@ -47,3 +47,65 @@ def test_mistakes_are_the_costly_ones_only():
 def test_every_known_metric_is_explained():
     assert all(metric.meaning for metric in words.METRICS.values())
     assert "test labels" in words.metric_named("oracle_f1").meaning
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "group"),
+    [
+        ("A", "A", "By pixel"),
+        ("raw_A", "A, raw", "From the raw map (before smoothing)"),
+        ("raw_pixel_auroc", "Pixel AUROC, raw", "From the raw map (before smoothing)"),
+        ("oracle_A", "A, oracle", words.ORACLE),
+        ("raw_oracle_A", "A, raw map, oracle", words.ORACLE),
+        ("raw_oracle_iou", "IoU, raw map, oracle", words.ORACLE),
+        ("train_seconds", "Training, s", "Training"),
+        ("raw_material_cost", "material cost, raw", "From the raw map (before smoothing)"),
+        ("oracle_luck", "luck", words.ORACLE),
+        ("luck", "luck", "Other"),
+    ],
+)
+def test_metrics_are_named_and_grouped_by_what_they_are_of(name, label, group):
+    metric = words.metric_named(name)
+    assert (metric.name, metric.label, metric.group) == (name, label, group)
+
+
+def test_a_metric_of_the_raw_map_means_the_same_and_is_better_the_same_way():
+    for name in ("A", "iou", "aupro", "escapes"):
+        plain, raw = words.metric_named(name), words.metric_named(f"raw_{name}")
+        assert (raw.meaning, raw.better, raw.whole) == (plain.meaning, plain.better, plain.whole)
+    assert words.metric_named("raw_oracle_f1").meaning == words.metric_named("oracle_f1").meaning
+
+
+def test_groups_stand_in_the_pages_order():
+    order = list(words.GROUPS)
+    assert order.index("From the raw map (before smoothing)") == order.index("By pixel") + 1
+    assert order[-1] == words.ORACLE
+    assert {words.metric_named(name).group for name in words.METRICS} <= set(order)
+
+
+def test_metrics_of_the_raw_map_come_after_the_others():
+    names = ["raw_oracle_A", "oracle_iou", "zeal", "raw_oracle_iou", "oracle_A"]
+    assert sorted(names, key=words.metric_order) == ["oracle_A", "oracle_iou", "zeal", "raw_oracle_A", "raw_oracle_iou"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (212.0, "212"),
+        (112.4, "112"),
+        (99.96, "100.0"),
+        (91.26, "91.3"),
+        (45, "45"),
+        (0.04, "0.0"),
+        (12345.6, "12\u202f346"),
+        (np.nan, words.DASH),
+        (np.inf, words.DASH),
+        (None, words.DASH),
+    ],
+)
+def test_seconds(value, text):
+    assert words.seconds(value) == text
+
+
+def test_after_tells_the_epochs():
+    assert [words.after(epochs) for epochs in (0, 1, 2)] == ["untrained", "after 1 epoch", "after 2 epochs"]

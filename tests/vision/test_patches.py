@@ -17,6 +17,7 @@ from flawline.vision.patches import (
     patch_grid,
     random_windows,
     reassemble,
+    window_means,
 )
 
 
@@ -90,6 +91,37 @@ def test_mask_shares_against_brute_force(geometry, seed, density):
     grid = patch_grid(height, width, size=size, stride=stride)
     wanted = [mask[y : y + size, x : x + size].mean() for y, x in grid]
     np.testing.assert_allclose(mask_shares(mask, grid, size), wanted, rtol=1e-12)
+
+
+def test_window_means_by_hand():
+    values = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
+    values.flags.writeable = False
+    positions = np.array([[0, 0], [1, 1], [0, 1], [0, 0]])
+    positions.flags.writeable = False
+    assert window_means(values, positions, 2).tolist() == [3.0, 7.0, 4.0, 3.0]  # y first: (0, 1) has 2, 3, 5, 6
+    assert window_means(values, positions[:1], 3).tolist() == [5.0]
+    assert window_means(values, positions[:0], 2).shape == (0,)
+
+
+@given(st.data(), st.integers(1, 30), st.integers(1, 30), st.integers(0, 1000))
+def test_window_means_against_a_direct_mean_of_random_windows(data, height, width, seed):
+    values = noise((height, width), seed)
+    size = data.draw(st.integers(1, min(height, width)))
+    window = st.tuples(st.integers(0, height - size), st.integers(0, width - size))
+    positions = np.array(data.draw(st.lists(window, min_size=1, max_size=20)))
+    positions.flags.writeable = False
+    wanted = [values[y : y + size, x : x + size].mean(dtype=np.float64) for y, x in positions]
+    means = window_means(values, positions, size)
+    assert means.dtype == np.float64
+    np.testing.assert_allclose(means, wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8, bool])
+def test_window_means_of_small_types_do_not_overflow(dtype):
+    values = np.full((300, 300), 255, dtype)  # the sum is beyond each
+    values.flags.writeable = False
+    means = window_means(values, np.array([[0, 0], [44, 44]]), 256)
+    assert means.tolist() == [float(values[0, 0])] * 2
 
 
 # --- cutting and re-assembling ---------------------------------------------------------------------------------------

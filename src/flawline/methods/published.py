@@ -14,8 +14,9 @@ def published_for(category: str) -> pd.DataFrame:
     ``source`` names paper and table. Metrics have the names of `flawline.metrics` and its scale: a threshold that was
     tuned on the masks makes an oracle of a metric whatever the paper calls it."""
     table = published()
-    rows = table[table["category"] == category].drop(columns="category").reset_index(drop=True)
-    return rows.dropna(axis=1, how="all")
+    rows = table[table["category"] == category].reset_index(drop=True)
+    metrics = [name for name in rows.columns.difference(NAMES, sort=False) if rows[name].notna().any()]
+    return rows[["method", "source", *metrics]]
 
 
 @cache

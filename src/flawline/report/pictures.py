@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.figures import Region, data_uri, full_scale, heat, jpeg, overlay, png, to_rgb8, white_level
+from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
 from flawline.report.contents import Example, Sketches
 from flawline.report.words import after, mistake
 
@@ -137,9 +137,8 @@ def picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:
 
 
 def black_and_white(caption: str, marked: NDArray) -> Picture:
-    """Put a mask (H, W) into an address, white where it is true; sharp, as JPEG is not."""
-    pixels = np.repeat(np.where(marked, 255, 0).astype(np.uint8)[..., None], 3, axis=2)  # (H, W, 3)
-    return Picture(caption, data_uri(png(pixels)), *marked.shape)
+    """Put a mask (H, W) into an address, white where it is true."""
+    return Picture(caption, data_uri(mask_png(marked)), *marked.shape)
 
 
 def sketch_columns(sketches: Sketches, *, patches: int = SKETCHED, longest: int = SKETCH) -> list[list[Picture]]:

@@ -38,11 +38,13 @@ TABLES = {
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
     words.TRAINING: ("train_seconds", RATIO.name),
 }
-SHARES = (0.75, 0.5, 0.375, 0.25)  # of the size of a strip's picture
-PIXELS = 4_000_000  # of the photographs and maps together: beyond it they shrink, or the page grows past 3 MB
+SHARES = (0.75, 0.5, 0.375, 0.25, 0.18)  # of the size of a strip's picture
+LONGEST = 1_300_000  # characters of all photographs and maps: beyond it they shrink, or the page grows past 3 MB
 CHART = (3.7, 2.8)  # inches: three in a row
 SKETCH = 64  # pixels of a patch's longest side
 MANY = 9  # beyond so many methods in all categories one patch is sketched instead of two
+
+Stacks = list[tuple[str, list[Picture]]]  # a name and the pictures that belong to it
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def render_study(page: StudyPage) -> str:
     """Return the report of a study as one HTML document."""
     shown = {one.category: one for one in page.shown}
     categories = list(dict.fromkeys([*page.results["category"], *shown]))
-    share = _fitting_share(page.shown)
+    stacks = _fitting_stacks(page.shown)
     patches = 1 if sum(len(one.sketches) for one in page.shown) > MANY else 2
     return fill(
         "study.html",
@@ -76,7 +78,12 @@ def render_study(page: StudyPage) -> str:
         columns=[_column(name) for names in TABLES.values() for name in names],
         suits=_suits(page, categories),
         sections=[
-            {"category": category, **_tables(page, category), **_evidence(shown.get(category), share, patches)}
+            {
+                "category": category,
+                "stacks": stacks.get(category, []),
+                **_tables(page, category),
+                **_evidence(shown.get(category), patches),
+            }
             for category in categories
         ],
     )
@@ -96,7 +103,7 @@ def spread_text(metric: Metric, found: Spread, *, seeds: int) -> str:
         text = tables.shown(metric, found.mean)
     else:
         places = (0 if found.mean >= 100 else 1) if metric.seconds else 3
-        text = f"{found.mean:.{places}f} \N{PLUS-MINUS SIGN} {found.deviation:.{places}f}"
+        text = f"{found.mean:.{places}f} \N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{found.deviation:.{places}f}"
     return f"{text} ({found.count} of {seeds})" if 0 < found.count < seeds else text
 
 
@@ -231,15 +238,14 @@ def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
     return tables.decimals(_spread_of(rows, "image_auroc").mean)
 
 
-def _evidence(shown: CategoryShown | None, share: float, patches: int) -> dict[str, Any]:
-    """Return the pictures, charts and sketches of a category; nothing where it is not shown."""
+def _evidence(shown: CategoryShown | None, patches: int) -> dict[str, Any]:
+    """Return the charts and sketches of a category, and how to lay out its pictures; nothing where it is not shown."""
     if shown is None:
-        return {"shown": None, "stacks": [], "charts": [], "sketches": []}
+        return {"shown": None, "charts": [], "sketches": []}
     height, width = shown.image.shape[1:]
     return {
         "shown": shown,
         "shape": "wide" if width > STRIP * height else "tall" if height > STRIP * width else "",
-        "stacks": _stacks(shown, page_size((height, width), share=share)),
         "charts": [
             chart(method, patch_loss_figure(losses, size=CHART))
             for method, losses in shown.patch_losses.items()
@@ -253,7 +259,17 @@ def _evidence(shown: CategoryShown | None, share: float, patches: int) -> dict[s
     }
 
 
-def _stacks(shown: CategoryShown, size: tuple[int, int]) -> list[tuple[str, list[Picture]]]:
+def _fitting_stacks(shown: Sequence[CategoryShown]) -> dict[str, Stacks]:
+    """Return every category's stacks, all at the largest of ``SHARES`` at which they have ``LONGEST`` characters."""
+    made: dict[str, Stacks] = {}
+    for share in SHARES:
+        made = {one.category: _stacks(one, page_size(one.image.shape[1:], share=share)) for one in shown}
+        if sum(len(one.uri) for stacks in made.values() for _, stack in stacks for one in stack) <= LONGEST:
+            break
+    return made
+
+
+def _stacks(shown: CategoryShown, size: tuple[int, int]) -> Stacks:
     """Return (method, pictures) with pictures of ``size``; the first is the photograph with its mask, of no method."""
     small = shrink_image(shown.image, size, white_level(shown.image))
     photograph = [picture("photograph", to_rgb8(small))]
@@ -279,12 +295,3 @@ def _highest(anomaly_map: NDArray) -> float:
     """Return the highest finite value of a map, 1 where none is above 0."""
     highest = float(anomaly_map[np.isfinite(anomaly_map)].max(initial=0))
     return highest if highest > 0 else 1.0
-
-
-def _fitting_share(shown: Sequence[CategoryShown]) -> float:
-    """Return the largest of ``SHARES`` at which the photographs and maps of all categories have ``PIXELS`` at most."""
-
-    def pixels(share: float) -> int:
-        return sum((1 + len(one.maps)) * int(np.prod(page_size(one.image.shape[1:], share=share))) for one in shown)
-
-    return next((share for share in SHARES if pixels(share) <= PIXELS), SHARES[-1])
