@@ -40,7 +40,8 @@ def run_study(
     category, before anything runs."""
     line = _check(pipeline, categories, seeds)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    tables, catalogs = [], {}
+    tables: list[pd.DataFrame] = []
+    catalogs: dict[str, DataCatalog] = {}
     cells = [(category, seed) for category in categories for seed in seeds]
     with ExitStack() as closing:
         parent = None

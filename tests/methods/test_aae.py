@@ -137,8 +137,14 @@ def test_a_step_down_the_critic_loss_parts_prior_and_codes(aae, x):
 
 # --- the phases ------------------------------------------------------------------------------------------------------
 def test_every_batch_has_a_reconstruction_phase_then_a_critics_then_a_generators():
+    """The encoder, which is the generator of codes, ends with lin2; the decoder starts with lin3 (Table 3)."""
     objective = aae_objective(PARAMS)
-    assert [(phase.name, phase.times) for phase in objective.phases] == [("train", 1), ("critic", 3), ("generator", 1)]
+    encoder, decoder = {"encoder", "compress"}, {"expand", "decoder"}
+    assert [(phase.name, phase.times, set(phase.parts)) for phase in objective.phases] == [
+        ("train", 1, encoder | decoder),
+        ("critic", 3, {"critic"}),
+        ("generator", 1, encoder),
+    ]
     assert objective.watched is reconstruction_loss
 
 

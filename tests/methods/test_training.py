@@ -17,7 +17,7 @@ from flawline.methods.checkpoints import FileCheckpoints, read_tensors
 from flawline.methods.objective import Objective, Phase, minimise
 from flawline.methods.progress import Silent
 from flawline.methods.registry import METHODS
-from flawline.methods.training import fit, is_sketched, noise, past_end, should_stop, to_unit, windows_of
+from flawline.methods.training import fit, noise, past_end, should_stop, to_unit, windows_of
 from flawline.params import CAEModelParams, ComputeParams, PatchParams, TrainParams
 
 GEOMETRY = PatchParams(size=16, stride=8, per_epoch=20)
@@ -505,9 +505,17 @@ def test_seconds_are_those_of_the_updates(photographs):
 
 
 # --- sketches --------------------------------------------------------------------------------------------------------
-def test_sketches_are_kept_after_powers_of_two_and_the_last_epoch():
-    assert [epoch for epoch in range(12) if is_sketched(epoch, 11)] == [0, 1, 2, 4, 8, 11]
-    assert [epoch for epoch in range(9) if is_sketched(epoch, 8)] == [0, 1, 2, 4, 8]
+def test_the_last_epoch_is_sketched_also_where_training_stopped_early():
+    fitted = train(grey(255, 255, 51), make=Drifting, epochs=30, learning_rate=0.02, patience=3)
+    last = len(fitted.history)
+    assert last < 30
+    assert f"epoch_{last:05d}" in fitted.sketches
+
+
+def test_a_run_that_goes_on_has_the_sketches_of_an_unbroken_one(tmp_path, photographs):
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    assert "epoch_00003" in train(photographs, epochs=3, checkpoints=store).sketches
+    assert "epoch_00003" not in train(photographs, epochs=5, checkpoints=store).sketches
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -553,7 +561,7 @@ def test_a_later_phase_that_diverges_stops_the_run_too(photographs):
 
     first = Phase("train", reconstruction_loss)
     objective = Objective((first, Phase("late", broken, after=lambda model: None)), reconstruction_loss)
-    with pytest.raises(FlawlineError, match="training diverged in epoch 1"):
+    with pytest.raises(FlawlineError, match="training diverged in epoch 1: the late loss is (inf|-inf)"):
         train(photographs, objective=objective, epochs=1)
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Protocol
 
@@ -86,6 +86,11 @@ def using_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def as_asked(compute: ComputeParams) -> AbstractContextManager:
+    """Let torch use ``compute.threads`` inside the block; auto: those it has already."""
+    return nullcontext() if compute.threads == "auto" else using_threads(compute.threads)
 
 
 @cache

@@ -101,7 +101,7 @@ class Fitted:
     history: pd.DataFrame
     threads: int
     resumed_from: int  # epochs already done when training started: 0 unless it was resumed
-    sketches: dict[str, Tensor]  # "patches" and "epoch_00000" (untrained), ..., each (n, C, s, s): see `is_sketched`
+    sketches: dict[str, Tensor]  # "patches" and "epoch_00000" (untrained), 1, 2, 4, ... and the last, each (n, C, s, s)
 
 
 def fit(
@@ -158,10 +158,11 @@ def _fit(
         losses = _train_epoch(fabric, model, optimizers, objective, batches, noise(train.seed, state.epoch))
         record = {"epoch": state.epoch + 1, **losses, "validation_loss": _mean(model, objective, held_out)}
         _check_finite(record, params)
-        state = _advance(state, record, model, optimizers, params)
+        state = _advance(state, record, model, optimizers)
         checkpoints.save(key, state)
         progress.epoch(record)
-    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, state.sketches)
+    sketches = _sketched(state.sketches, state.epoch, model)
+    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, sketches)
 
 
 def _tracked(train: Windows, epoch: int, params: TrainParams, progress: Progress) -> Iterator[Tensor]:
@@ -176,11 +177,6 @@ def noise(seed: int, epoch: int) -> torch.Generator:
     """Return the generator of an epoch's losses, the same whatever ran before; on the CPU, whatever the device."""
     (state,) = np.random.SeedSequence([seed, NOISE_STREAM, epoch]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state))
-
-
-def is_sketched(epoch: int, epochs: int) -> bool:
-    """Return True if reconstructions are kept after ``epoch`` of ``epochs``: 0, 1, 2, 4, 8, ... and the last."""
-    return epoch & (epoch - 1) == 0 or epoch == epochs
 
 
 def should_stop(history: Sequence[dict[str, float]], patience: int | None) -> bool:
@@ -240,7 +236,7 @@ def _setup(
 
 def _start(model: nn.Module, held_out: Sequence[Tensor]) -> TrainingState:
     patches = held_out[0][:SKETCHED]
-    return TrainingState(0, {}, {}, {}, sketches={"patches": patches, "epoch_00000": _redraw(model, patches)})
+    return TrainingState(0, {}, {}, {}, sketches=_sketched({"patches": patches}, 0, model))
 
 
 def _restore(state: TrainingState, model: nn.Module, optimizers: Optimizers) -> None:
@@ -249,15 +245,13 @@ def _restore(state: TrainingState, model: nn.Module, optimizers: Optimizers) -> 
         unpack_optimizers(optimizers, state.optimizer)
 
 
-def _advance(
-    state: TrainingState, record: dict[str, float], model: nn.Module, optimizers: Optimizers, params: TrainParams
-) -> TrainingState:
+def _advance(state: TrainingState, record: dict[str, float], model: nn.Module, optimizers: Optimizers) -> TrainingState:
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     lowest = min((r["validation_loss"] for r in state.history), default=float("inf"))
     best = weights if record["validation_loss"] < lowest else state.best
-    epoch, sketches = state.epoch + 1, dict(state.sketches)
-    if is_sketched(epoch, params.epochs):
-        sketches[f"epoch_{epoch:05d}"] = _redraw(model, sketches["patches"])
+    epoch = state.epoch + 1
+    is_power_of_two = epoch & (epoch - 1) == 0
+    sketches = _sketched(state.sketches, epoch, model) if is_power_of_two else state.sketches
     return TrainingState(epoch, weights, pack_optimizers(optimizers), best, sketches, [*state.history, record])
 
 
@@ -315,6 +309,11 @@ def _mean(model: nn.Module, objective: Objective, batches: Sequence[Tensor]) -> 
     return sum(sums) / sum(len(batch) for batch in batches)
 
 
+def _sketched(sketches: dict[str, Tensor], epoch: int, model: nn.Module) -> dict[str, Tensor]:
+    """Return the sketches with those after ``epoch`` added."""
+    return {**sketches, f"epoch_{epoch:05d}": _redraw(model, sketches["patches"])}
+
+
 @torch.no_grad()
 def _redraw(model: nn.Module, patches: Tensor) -> Tensor:
     model.eval()
@@ -322,9 +321,10 @@ def _redraw(model: nn.Module, patches: Tensor) -> Tensor:
 
 
 def _check_finite(record: dict[str, float], params: TrainParams) -> None:
-    if not all(np.isfinite(value) for value in record.values()):
+    broken = [f"{name.replace('_', ' ')} is {value}" for name, value in record.items() if not np.isfinite(value)]
+    if broken:
         raise FlawlineError(
-            f"training diverged in epoch {record['epoch']}: the loss is {record['train_loss']}. Lower "
+            f"training diverged in epoch {record['epoch']}: the {', the '.join(broken)}. Lower "
             f"train.learning_rate (now {params.learning_rate:g})."
         )
 

@@ -1,7 +1,7 @@
 """Does a material suit an autoencoder? What repeats can be learned; what is drawn by chance anew everywhere cannot.
 
 Schneider 2022, sections 4.2 and 5: on a stochastic steel surface the autoencoders drew the average grey value of every
-patch, and their residuals told nothing. So a network is measured by how much it explains of what that average leaves."""
+patch, and their residuals told nothing. So a network is measured by how much it explains of what they leave."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,8 +34,8 @@ def spectral_regularity(patches: NDArray) -> float:
 
     The power spectrum, averaged over patches, is split at every frequency radius into the ring's median and what stands
     above it: lines, grids and weaves are bright dots on a dim ring, while grain and white noise fill the ring evenly.
-    The lowest two radii, which hold brightness gradients, count as without period. White noise gives about
-    1 / sqrt(N), a sine wave nearly 1; a patch without any contrast gives 0."""
+    The lowest two radii, which hold brightness gradients, count as without period, so a patch must hold three. White
+    noise gives about 0.4 / sqrt(N), a sine wave nearly 1; patches without any contrast give 0."""
     size = patches.shape[-1]
     grey = patches.mean(axis=1, dtype=np.float64)  # (N, s, s)
     grey -= grey.mean(axis=(1, 2), keepdims=True)
@@ -51,9 +51,12 @@ def spectral_regularity(patches: NDArray) -> float:
 
 
 def _rings(size: int) -> NDArray[np.int64]:
-    """Return the frequency radius (s, s) of a spectrum's entries, whole periods a patch, rounded."""
+    """Return the frequency radius (s, s) of a spectrum's entries, whole periods a patch, rounded.
+
+    The corners beyond the largest whole ring are one ring with it: they have too few entries for a median."""
     periods = np.fft.fftfreq(size) * size
-    return np.rint(np.hypot(periods[:, None], periods)).astype(np.int64)  # (s, s)
+    radius = np.rint(np.hypot(periods[:, None], periods)).astype(np.int64)  # (s, s)
+    return np.minimum(radius, size // 2)
 
 
 def patch_mean_error(patches: NDArray) -> float:
@@ -67,8 +70,10 @@ def linear_error(patches: NDArray, held_out: NDArray, *, code_length: int) -> fl
     """Return the mean squared error on ``held_out`` (M, C, s, s) of the best linear autoencoder of ``patches``
     (N, C, s, s): the first ``code_length`` principal components, at most N - 1."""
     flat, other = (np.asarray(p, np.float32).reshape(len(p), -1) for p in (patches, held_out))  # (N, C s s)
+    if not np.ptp(flat):  # nothing varies, and there are no components
+        return float(np.square(other - flat[0]).mean())
     components = min(code_length, len(flat) - 1, flat.shape[1])
-    model = PCA(components, svd_solver="covariance_eigh" if flat.shape[1] <= len(flat) else "full").fit(flat)
+    model = PCA(components, random_state=0).fit(flat)  # of many large patches a randomised solver, hence the seed
     return float(np.square(model.inverse_transform(model.transform(other)) - other).mean())
 
 

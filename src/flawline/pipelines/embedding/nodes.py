@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.methods.compute import keep_memory
+from flawline.methods.compute import as_asked, keep_memory
 from flawline.methods.maps import image_score, load_model, reconstruction_error, residual_map, smooth
 from flawline.methods.progress import Progress
 from flawline.methods.registry import Method
@@ -40,10 +40,12 @@ def make_map(spec: Method) -> Callable:
         network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
         grids = {i: grid[["y", "x"]].to_numpy() for i, grid in patch_index.groupby("image")}
         rows = rows_of(manifest, SCORED)
-        maps = Lazy(
-            len(rows),
-            lambda k: residual_map(network, images[rows[k]], grids[rows[k]], patches, residual=spec.residual),
-        )
+
+        def map_one(k: int) -> NDArray:
+            with as_asked(compute):  # the maps are made as they are stored
+                return residual_map(network, images[rows[k]], grids[rows[k]], patches, residual=spec.residual)
+
+        maps = Lazy(len(rows), map_one)
         return progress.track(maps, total=len(maps), label="anomaly maps")
 
     map_images.__annotations__["model"] = spec.model_params
@@ -94,7 +96,8 @@ def make_judge(spec: Method) -> Callable:
         network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
         windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed)
         held_out = windows.cut(windows.fixed())
-        error = reconstruction_error(network, held_out, spec.residual)
+        with as_asked(compute):
+            error = reconstruction_error(network, held_out, spec.residual)
         verdict, reason, share = judge_network(error, patch_mean_error(held_out.numpy()), applicability)
         return {"verdict": verdict, "reason": reason, "explained": share, "before": prospect}
 
