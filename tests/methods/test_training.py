@@ -561,7 +561,7 @@ def test_a_later_phase_that_diverges_stops_the_run_too(photographs):
 
     first = Phase("train", reconstruction_loss)
     objective = Objective((first, Phase("late", broken, after=lambda model: None)), reconstruction_loss)
-    with pytest.raises(FlawlineError, match="training diverged in epoch 1: the late loss is (inf|-inf)"):
+    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1: .*the late loss is nan"):
         train(photographs, objective=objective, epochs=1)
 
 
