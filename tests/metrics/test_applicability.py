@@ -252,14 +252,14 @@ def test_too_few_patches_are_refused(count, held_out):
     ],
 )
 def test_a_network_is_judged_by_what_it_explains_of_what_the_averages_leave(error, verdict, share):
-    found, reason, explains = judge_network(error, 1.0, LIMITS)
+    found, reason, explains = judge_network(error, 1.0, "unsuited", LIMITS)
     assert (found, explains) == (verdict, pytest.approx(share))
     assert f"explains {share:.0%} of what varies in held-out normal patches" in reason
-    assert judge_network(0.01 * error, 0.01, LIMITS)[2] == pytest.approx(share)
+    assert judge_network(0.01 * error, 0.01, "unsuited", LIMITS)[2] == pytest.approx(share)
 
 
 def test_a_networks_reason_says_limits_and_errors():
-    _, reason, _ = judge_network(0.00123, 0.0123, LIMITS)
+    _, reason, _ = judge_network(0.00123, 0.0123, "suited", LIMITS)
     assert reason == (
         "the trained network explains 90% of what varies in held-out normal patches (suited from 80%, unsuited below "
         "50%): its error is 0.00123, that of drawing each patch's average 0.01230."
@@ -268,7 +268,7 @@ def test_a_networks_reason_says_limits_and_errors():
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.0, "suited"), (1e-9, "unsuited")])
 def test_where_the_averages_leave_nothing_a_network_must_make_no_error(error, verdict):
-    assert judge_network(error, 0.0, LIMITS)[0] == verdict
+    assert judge_network(error, 0.0, "suited", LIMITS)[0] == verdict
 
 
 @pytest.mark.filterwarnings("error")
@@ -277,3 +277,13 @@ def test_patches_without_contrast_are_looked_at_without_a_warning():
     assert linear_error(even, even + 0.25, code_length=3) == pytest.approx(0.0625)
     said = foresee(even, even, code_length=3, params=ApplicabilityParams())
     assert (said.regularity, said.linear) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prospect", "error", "hinted"),
+    [("suited", 0.6, True), ("suited", 0.3, True), ("suited", 0.1, False), ("doubtful", 0.6, True),
+     ("doubtful", 0.3, False), ("unsuited", 0.9, False)],
+)  # fmt: skip
+def test_a_network_behind_its_prospect_may_not_have_finished(prospect, error, hinted):
+    reason = judge_network(error, 1.0, prospect, LIMITS)[1]
+    assert (f"the images looked {prospect}: the training may not be finished" in reason) is hinted

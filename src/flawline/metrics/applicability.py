@@ -106,9 +106,9 @@ def foresee(patches: NDArray, held_out: NDArray, *, code_length: int, params: Ap
     return Prospect("unsuited", reason, regularity, linear)
 
 
-def judge_network(error: float, baseline: float, params: ApplicabilityParams) -> tuple[str, str, float]:
+def judge_network(error: float, baseline: float, prospect: str, params: ApplicabilityParams) -> tuple[str, str, float]:
     """Return (verdict, reason, explained share) of a trained network from its mean squared error on held-out normal
-    patches and that of their averages, ``baseline``."""
+    patches and that of their averages, ``baseline``; ``prospect`` is the verdict before training."""
     share = explained(error, baseline)
     verdict = "suited" if share >= params.suited else "doubtful" if share >= params.doubtful else "unsuited"
     limits = f"suited from {params.suited:.0%}, unsuited below {params.doubtful:.0%}"
@@ -116,4 +116,6 @@ def judge_network(error: float, baseline: float, params: ApplicabilityParams) ->
         f"the trained network explains {share:.0%} of what varies in held-out normal patches ({limits}): its error is "
         f"{error:.5f}, that of drawing each patch's average {baseline:.5f}."
     )
+    if VERDICTS.index(verdict) > VERDICTS.index(prospect):
+        reason += f" Before training the images looked {prospect}: the training may not be finished; try more epochs."
     return verdict, reason, share

@@ -98,7 +98,8 @@ def make_judge(spec: Method) -> Callable:
         held_out = windows.cut(windows.fixed())
         with as_asked(compute):
             error = reconstruction_error(network, held_out, spec.residual)
-        verdict, reason, share = judge_network(error, patch_mean_error(held_out.numpy()), applicability)
+        baseline = patch_mean_error(held_out.numpy())
+        verdict, reason, share = judge_network(error, baseline, prospect["verdict"], applicability)
         return {"verdict": verdict, "reason": reason, "explained": share, "before": prospect}
 
     judge_applicability.__annotations__["model"] = spec.model_params

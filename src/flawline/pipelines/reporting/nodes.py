@@ -185,7 +185,7 @@ def suits(result: MethodResult) -> list[str]:
     judged = result.applicability
     if judged is None or judged.verdict == "suited":
         return []
-    return [f"This material is {judged.verdict} for {result.method}: {judged.reason}"]
+    return [f"By what {result.method} learned, this material is {judged.verdict} for it: {judged.reason}"]
 
 
 def count_verdicts(verdicts: pd.DataFrame) -> str:
