@@ -3,7 +3,16 @@
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.hooks.lineage import StaleError, Stamp, find_recipes, read_by, read_stamp, stamp_path, write_stamp
+from flawline.hooks.lineage import (
+    LineageHook,
+    StaleError,
+    Stamp,
+    find_recipes,
+    read_by,
+    read_stamp,
+    stamp_path,
+    write_stamp,
+)
 from flawline.hooks.parameters import check_paths_agree
 from flawline.pipeline_registry import register_pipelines
 
@@ -131,6 +140,9 @@ def test_recipes_go_all_the_way_up():
     }
     nodes = [node for pipeline in register_pipelines().values() for node in pipeline.nodes]
     recipes = find_recipes(nodes, values)
+    assert recipes["cae.weights"].alone == " --pipelines=training"
+    assert recipes["vae.weights"].alone == " --pipelines=vae --tags=training"
+    assert (recipes["cae.maps"].line, recipes["aae.maps"].line) == ("", " --pipelines=aae")
     assert recipes["manifest"].params == {"category": "a", "ingestion.layout": "auto"}
     assert recipes["cae.weights"].params == {"category": "a", "ingestion.layout": "auto", "cae.train.epochs": 3}
     assert recipes["cae.scores"].params.keys() == values.keys() - {"compute.threads"}
@@ -175,3 +187,39 @@ def test_of_the_examples_only_the_categorys_own_family_matters(category, read):
     ) | {"category": category}  # fmt: skip
     (node,) = (node for node in register_pipelines()["ingestion"].nodes if node.name == "draw_example")
     assert read_by(node, values).keys() == read | {"category"}
+
+
+def unfinished(project, pipeline, **params):
+    with project.session(**params) as session:
+        line = register_pipelines()[pipeline]
+        return LineageHook.over(session.load_context(), line).unfinished(line)
+
+
+def test_nothing_is_unfinished_after_a_run_and_everything_before_one(finished, project):
+    assert unfinished(finished, "cae") == []
+    assert len(unfinished(finished, "cae", category="noise")) == len(register_pipelines()["cae"].nodes)
+
+
+def test_what_follows_a_missing_result_and_what_memory_lost_is_unfinished(finished):
+    (finished.path / "data" / OUTPUT / "thresholds.json").unlink()
+    assert unfinished(finished, "cae") == [
+        "cae.calibrate", "cae.evaluate", "cae.finish_detector", "cae.judge_tests", "cae.gather_result", "compare",
+        "report",
+    ]  # fmt: skip
+
+
+def test_a_missing_page_needs_what_only_memory_held(finished):
+    finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").unlink()
+    assert unfinished(finished, "cae") == ["cae.gather_result", "report"]
+
+
+def test_another_seed_shares_what_does_not_depend_on_it(finished):
+    left = unfinished(finished, "cae", seed=1)
+    assert "cae.train" in left
+    assert not {"ingest", "register", "cae.index_grid"} & set(left)
+
+
+def test_of_a_papers_line_the_other_methods_and_the_common_table_are_unfinished(finished):
+    left = set(unfinished(finished, "schneider2022"))
+    assert {"vae.train", "aae.train", "compare", "report"} <= left
+    assert not {"cae.train", "cae.evaluate"} & left

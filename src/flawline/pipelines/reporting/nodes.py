@@ -142,7 +142,7 @@ def make_report(
     *results: MethodResult,
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
-    found = [line for result in results for line in found_by(result)]
+    found = found_by_all(results)
     page = Page(
         title=f"{category}: what flawline found",
         category=category,
@@ -167,17 +167,30 @@ def make_report(
 
 def found_by(result: MethodResult) -> list[str]:
     """Return what a method found, in sentences."""
-    verdicts = result.verdicts
     promise = result.thresholds["reject"].promise
-    if verdicts is None or verdicts.empty:
+    if result.verdicts is None or result.verdicts.empty:
         return [f"{result.method} had no test image to judge.", promise]
+    judged = f"{result.method} judged {len(result.verdicts)} test images: {count_verdicts(result.verdicts)}."
+    return [judged, *caught(result.verdicts), promise, *suits(result)]
+
+
+def found_by_all(results: Sequence[MethodResult]) -> list[str]:
+    """Return what several methods found: a sentence each, and what holds for all of them once."""
+    if len(results) == 1:
+        return found_by(results[0])
+    judged = {r.method: r.verdicts for r in results if r.verdicts is not None and not r.verdicts.empty}
+    told = [f"{method}: {' '.join(caught(verdicts))}" for method, verdicts in judged.items()]
+    count = f"{max(map(len, judged.values()))} test images" if judged else "no test image"
+    promises = dict.fromkeys(r.thresholds["reject"].promise for r in results)
+    headline = f"{len(results)} methods judged {count}."
+    return [headline, *told, *promises, *(sentence for r in results for sentence in suits(r))]
+
+
+def caught(verdicts: pd.DataFrame) -> list[str]:
+    """Return how many defective parts were caught and how many good ones rejected, of those that were tested."""
     good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
-    lines = [f"{result.method} judged {len(verdicts)} test images: {count_verdicts(verdicts)}."]
-    if len(defective):
-        lines.append(f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught.")
-    if len(good):
-        lines.append(f"{(good == 'reject').sum()} of {len(good)} good parts were rejected.")
-    return [*lines, promise, *suits(result)]
+    lines = [f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught."] * bool(len(defective))
+    return lines + [f"{(good == 'reject').sum()} of {len(good)} good parts were rejected."] * bool(len(good))
 
 
 def suits(result: MethodResult) -> list[str]:

@@ -1,0 +1,93 @@
+"""Raw maps beside smoothed ones, patch losses, and whether the material suits: what the stages store of a method."""
+
+import numpy as np
+import pytest
+
+from flawline.methods.maps import smooth
+from flawline.metrics.maps import MapCounts
+from flawline.vision.manifest import rows_of
+
+SCORED = ["validation", "calibration", "test"]
+RAW = {"raw_image_auroc", "raw_pixel_auroc", "raw_aupro", "raw_A", "raw_iou", "raw_oracle_A", "raw_oracle_iou"}
+
+
+def test_maps_are_the_raw_ones_smoothed(finished_once):
+    raw, maps = finished_once.load("cae.residuals"), finished_once.load("cae.maps")
+    assert len(raw) == len(maps) > 0
+    for one, other in zip(raw, maps, strict=True):
+        np.testing.assert_array_equal(smooth(one, 4.0), other)
+    assert not np.array_equal(raw[0], maps[0])
+
+
+def test_raw_metrics_are_those_of_the_raw_maps(finished_once):
+    values = finished_once.load("cae.metrics")["values"]
+    assert values.keys() >= RAW
+    manifest, raw, masks = (finished_once.load(name) for name in ("manifest", "cae.residuals", "masks"))
+    counts = MapCounts()
+    for k, row in enumerate(rows_of(manifest, SCORED)):
+        if manifest["split"].iloc[row] == "test" and manifest["label"].iloc[row] == 1:
+            counts.add(raw[k], masks[row])
+    assert (values["raw_oracle_A"], values["raw_oracle_iou"]) == pytest.approx(counts.oracle_iou()[1:])
+
+
+def test_without_smoothing_both_are_the_same(finished):
+    finished.run("embedding,evaluation", **{"cae.map.smoothing": 0.0})
+    values = finished.load("cae.metrics", **{"cae.map.smoothing": 0.0})["values"]
+    assert {name: values[name] for name in RAW} == {name: values[name.removeprefix("raw_")] for name in RAW}
+
+
+def test_without_a_defective_image_the_raw_metrics_are_absent_with_the_reason(project, tmp_path, photographs):
+    photographs(tmp_path / "nuts" / "good", 8)
+    project.run("ingestion,registration,patching,training,embedding,evaluation", category="nuts",
+                raw=str(tmp_path / "nuts"))  # fmt: skip
+    metrics = project.load("cae.metrics", category="nuts")
+    assert metrics["absent"].keys() >= RAW
+    assert "raw_aupro" not in metrics["values"]
+    assert len(project.load("cae.patch_losses", category="nuts")) > 0  # of good test images
+
+
+def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(finished_once):
+    losses, index = finished_once.load("cae.patch_losses"), finished_once.load("cae.patch_index")
+    manifest, raw = finished_once.load("manifest"), finished_once.load("cae.residuals")
+    tests = rows_of(manifest, ["test"])
+    assert len(losses) == index["image"].isin(tests).sum()
+    assert set(losses["image"]) == set(tests)
+    kept = rows_of(manifest, SCORED)
+    for patch in losses.sample(20, random_state=0).itertuples():
+        window = raw[kept.index(patch.image)][patch.y : patch.y + 32, patch.x : patch.x + 32]
+        assert patch.loss == pytest.approx(window.astype(np.float64).mean(), rel=1e-9)
+    assert (losses["mask_share"] > 0).any()
+    assert (losses["mask_share"] == 0).any()
+
+
+def test_verdicts_on_the_material_are_stored_tracked_and_told(finished_once, project, capsys):
+    prospect, judged = finished_once.load("cae.prospect"), finished_once.load("cae.applicability")
+    assert judged["before"] == prospect
+    row = finished_once.load("comparison").iloc[0]
+    assert (row["before"], row["applicability"]) == (prospect["verdict"], judged["verdict"])
+    parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
+    child = next(run for run in finished_once.mlflow_runs() if run.data.tags.get("method") == "cae")
+    assert child.data.tags["applicability_before"] == prospect["verdict"]
+    assert parent.data.tags["cae.applicability"] == judged["verdict"]
+    project.run("ingestion,registration,patching")
+    assert f"before training, {prospect['verdict']} for cae: {prospect['reason']}" in capsys.readouterr().err
+
+
+def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_once):
+    """The share is that of the network's squared error on validation patches: computed here from the stored weights."""
+    from functools import partial
+
+    from flawline.methods.cae import CAE
+    from flawline.methods.training import windows_of
+    from flawline.params import CAEModelParams, PatchParams
+
+    images, manifest = finished_once.load("images"), finished_once.load("manifest")
+    patches = PatchParams(size=32, stride=16, per_epoch=64)
+    windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=0)
+    x = windows.cut(windows.fixed())
+    model = partial(CAE, CAEModelParams(latent_size=8, hidden_size=32), channels=1, size=32)()
+    model.load_state_dict(finished_once.load("cae.weights"))
+    error = (model.eval()(x) - x).square().mean().item()
+    spread = x.var(dim=(2, 3), correction=0).mean().item()
+    share = finished_once.load("cae.applicability")["explained"]
+    assert share == pytest.approx(max(0.0, 1 - error / spread), abs=1e-5)
