@@ -12,10 +12,10 @@ PROMISE = "19 calibration images promise at most 5 % overkill."
 
 
 def result(method, verdicts, *, suited="suited"):
-    table = pd.DataFrame({"label": [0, 0, 1], "verdict": verdicts})
+    table = pd.DataFrame({"label": [0, 0, 1][: len(verdicts)], "verdict": verdicts})
     threshold = SimpleNamespace(value=0.1, promise=PROMISE, kept=True)
     return MethodResult(
-        method, {}, pd.DataFrame(), verdicts=table.iloc[: len(verdicts)], thresholds={"reject": threshold},
+        method, {}, pd.DataFrame(), verdicts=table, thresholds={"reject": threshold},
         applicability=Applicability(suited, f"{method} explains little.", "suited", ""),
     )  # fmt: skip
 
