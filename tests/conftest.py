@@ -48,6 +48,12 @@ class Project:
         with self.session(env, **params) as session:
             return session.load_context().catalog.load(name)
 
+    def load_all(self, *names: str, env: str = "smoke", **params: Any) -> list[Any]:
+        """Load several datasets by their names: opening the project takes a second, loading hardly any time."""
+        with self.session(env, **params) as session:
+            catalog = session.load_context().catalog
+            return [catalog.load(name) for name in names]
+
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
         from kedro.framework.startup import bootstrap_project

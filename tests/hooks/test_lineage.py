@@ -159,7 +159,7 @@ def test_maps_of_older_weights_are_refused(finished):
     weights = finished.newest("06_models/chess/seed-0/cae/weights.safetensors")
     stamp = read_stamp(weights)
     write_stamp(weights, Stamp(**{**stamp, "content": "of other weights, made with the same parameters"}))
-    with pytest.raises(StaleError, match=r"cae.maps is stale: since it was made, cae.weights was made again"):
+    with pytest.raises(StaleError, match=r"cae.residuals is stale: since it was made, cae.weights was made again"):
         finished.run("evaluation", **changed)
 
 
@@ -195,7 +195,7 @@ def unfinished(project, pipeline, **params):
         return LineageHook.over(session.load_context(), line).unfinished(line)
 
 
-def test_nothing_is_unfinished_after_a_run_and_everything_before_one(finished, project):
+def test_nothing_is_unfinished_after_a_run_and_everything_before_one(finished):
     assert unfinished(finished, "cae") == []
     assert len(unfinished(finished, "cae", category="noise")) == len(register_pipelines()["cae"].nodes)
 

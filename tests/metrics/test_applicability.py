@@ -234,7 +234,7 @@ def test_a_limit_is_still_suited_or_doubtful_and_just_below_is_not():
 
 @pytest.mark.parametrize(("count", "held_out"), [(1, 1), (0, 3), (5, 0)])
 def test_too_few_patches_are_refused(count, held_out):
-    with pytest.raises(FlawlineError, match=f"wanted two patches and a held-out one, got {count} and {held_out}"):
+    with pytest.raises(FlawlineError, match=f"training images and one held-out, got {count} and {held_out}. Raise"):
         foresee(noise(count, 1, 8, 8), noise(held_out, 1, 8, 8), code_length=2, params=LIMITS)
 
 

@@ -18,17 +18,19 @@ STAGES = (
     "evaluation",
     "reporting",
 )
+TABLES = ("cae.scores", "cae.history", "comparison", "cae.verdicts", "cae.patch_losses")
+SAME = (*TABLES, "cae.weights", "cae.maps")
 CLOCK = ["seconds", "train_seconds"]  # no two runs take the same
 RESULTS = "07_model_output/chess/seed-0/cae/"
 
 
 def assert_same_results(project, other, *, seed=0):
-    for name in ("cae.scores", "cae.history", "comparison", "cae.verdicts", "cae.patch_losses"):
-        tables = [each.load(name, seed=seed).drop(columns=CLOCK, errors="ignore") for each in (project, other)]
+    one, two = (dict(zip(SAME, each.load_all(*SAME, seed=seed), strict=True)) for each in (project, other))
+    for name in TABLES:
+        tables = [found[name].drop(columns=CLOCK, errors="ignore") for found in (one, two)]
         pd.testing.assert_frame_equal(*tables, check_exact=True)
-    assert_same_weights(project.load("cae.weights", seed=seed), other.load("cae.weights", seed=seed))
-    maps, others = project.load("cae.maps", seed=seed), other.load("cae.maps", seed=seed)
-    assert maps.digest == others.digest
+    assert_same_weights(one["cae.weights"], two["cae.weights"])
+    assert one["cae.maps"].digest == two["cae.maps"].digest
 
 
 def assert_same_weights(weights, others):

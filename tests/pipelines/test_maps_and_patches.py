@@ -12,7 +12,7 @@ RAW = {"raw_image_auroc", "raw_pixel_auroc", "raw_aupro", "raw_A", "raw_iou", "r
 
 
 def test_maps_are_the_raw_ones_smoothed(finished_once):
-    raw, maps = finished_once.load("cae.residuals"), finished_once.load("cae.maps")
+    raw, maps = finished_once.load_all("cae.residuals", "cae.maps")
     assert len(raw) == len(maps) > 0
     for one, other in zip(raw, maps, strict=True):
         np.testing.assert_array_equal(smooth(one, 4.0), other)
@@ -20,9 +20,9 @@ def test_maps_are_the_raw_ones_smoothed(finished_once):
 
 
 def test_raw_metrics_are_those_of_the_raw_maps(finished_once):
-    values = finished_once.load("cae.metrics")["values"]
+    metrics, manifest, raw, masks = finished_once.load_all("cae.metrics", "manifest", "cae.residuals", "masks")
+    values = metrics["values"]
     assert values.keys() >= RAW
-    manifest, raw, masks = (finished_once.load(name) for name in ("manifest", "cae.residuals", "masks"))
     counts = MapCounts()
     for k, row in enumerate(rows_of(manifest, SCORED)):
         if manifest["split"].iloc[row] == "test" and manifest["label"].iloc[row] == 1:
@@ -40,15 +40,15 @@ def test_without_a_defective_image_the_raw_metrics_are_absent_with_the_reason(pr
     photographs(tmp_path / "nuts" / "good", 8)
     project.run("ingestion,registration,patching,training,embedding,evaluation", category="nuts",
                 raw=str(tmp_path / "nuts"))  # fmt: skip
-    metrics = project.load("cae.metrics", category="nuts")
+    metrics, losses = project.load_all("cae.metrics", "cae.patch_losses", category="nuts")
     assert metrics["absent"].keys() >= RAW
     assert "raw_aupro" not in metrics["values"]
-    assert len(project.load("cae.patch_losses", category="nuts")) > 0  # of good test images
+    assert len(losses) > 0  # of good test images
 
 
 def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(finished_once):
-    losses, index = finished_once.load("cae.patch_losses"), finished_once.load("cae.patch_index")
-    manifest, raw = finished_once.load("manifest"), finished_once.load("cae.residuals")
+    losses, index = finished_once.load_all("cae.patch_losses", "cae.patch_index")
+    manifest, raw = finished_once.load_all("manifest", "cae.residuals")
     tests = rows_of(manifest, ["test"])
     assert len(losses) == index["image"].isin(tests).sum()
     assert set(losses["image"]) == set(tests)
@@ -61,9 +61,9 @@ def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(fini
 
 
 def test_verdicts_on_the_material_are_stored_tracked_and_told(finished_once, project, capsys):
-    prospect, judged = finished_once.load("cae.prospect"), finished_once.load("cae.applicability")
+    prospect, judged, comparison = finished_once.load_all("cae.prospect", "cae.applicability", "comparison")
     assert judged["before"] == prospect
-    row = finished_once.load("comparison").iloc[0]
+    row = comparison.iloc[0]
     assert (row["before"], row["applicability"]) == (prospect["verdict"], judged["verdict"])
     parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
     child = next(run for run in finished_once.mlflow_runs() if run.data.tags.get("method") == "cae")
@@ -81,13 +81,12 @@ def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_on
     from flawline.methods.training import windows_of
     from flawline.params import CAEModelParams, PatchParams
 
-    images, manifest = finished_once.load("images"), finished_once.load("manifest")
+    images, manifest, weights, judged = finished_once.load_all("images", "manifest", "cae.weights", "cae.applicability")
     patches = PatchParams(size=32, stride=16, per_epoch=64)
     windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=0)
     x = windows.cut(windows.fixed())
     model = partial(CAE, CAEModelParams(latent_size=8, hidden_size=32), channels=1, size=32)()
-    model.load_state_dict(finished_once.load("cae.weights"))
+    model.load_state_dict(weights)
     error = (model.eval()(x) - x).square().mean().item()
     spread = x.var(dim=(2, 3), correction=0).mean().item()
-    share = finished_once.load("cae.applicability")["explained"]
-    assert share == pytest.approx(max(0.0, 1 - error / spread), abs=1e-5)
+    assert judged["explained"] == pytest.approx(max(0.0, 1 - error / spread), abs=1e-5)

@@ -92,7 +92,10 @@ def foresee(patches: NDArray, held_out: NDArray, *, code_length: int, params: Ap
 
     Raises FlawlineError if there are fewer than two patches or no held-out one."""
     if len(patches) < 2 or not len(held_out):
-        raise FlawlineError(f"wanted two patches and a held-out one, got {len(patches)} and {len(held_out)}")
+        raise FlawlineError(
+            f"wanted two patches or more of the training images and one held-out, got {len(patches)} and "
+            f"{len(held_out)}. Raise patches.per_epoch."
+        )
     regularity = spectral_regularity(patches)
     linear = explained(linear_error(patches, held_out, code_length=code_length), patch_mean_error(held_out))
     told = f"{regularity:.0%} of the spectral power lies in a repeating pattern"
