@@ -93,21 +93,21 @@ def test_redrawing_does_not_need_the_critic(aae, x):
 
 # --- the losses ------------------------------------------------------------------------------------------------------
 def test_critic_loss_is_its_mean_on_codes_less_its_mean_on_the_prior():
-    x = tensor([[1.0, 2.0], [5.0, 0.0]]).reshape(2, 1, 1, 2)
+    codes = tensor([[1.0, 2.0], [5.0, 0.0]])
     prior = torch.randn(2, 2, generator=seeded(3))
     expected = (1 + 2 + 5 + 0) / 2 - prior.sum().item() / 2
-    assert critic_loss(Summed(), x, seeded(3)).item() == pytest.approx(expected, rel=1e-6)
+    assert critic_loss(Summed(), codes, seeded(3)).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_critic_sees_as_many_draws_of_a_standard_normal_as_codes():
     n = 100_000
-    codes = torch.zeros(n, 1, 1, 2)  # a critic of squares gives them 0, and N(0, I) twice the variance 1
+    codes = torch.zeros(n, 2)  # a critic of squares gives them 0, and N(0, I) twice the variance 1
     assert critic_loss(Squared(), codes, seeded(0)).item() == pytest.approx(-2, abs=4 * 2 / n**0.5)
     assert critic_loss(Summed(), codes, seeded(0)).item() == pytest.approx(0, abs=4 * 2**0.5 / n**0.5)
 
 
 def test_one_generator_seed_gives_one_critic_loss(aae, x):
-    one, same, other = (critic_loss(aae, x, seeded(seed)).item() for seed in (0, 0, 1))
+    one, same, other = (critic_loss(aae, aae.encode(x), seeded(seed)).item() for seed in (0, 0, 1))
     assert one == same != other
 
 
@@ -127,12 +127,13 @@ def test_a_step_down_the_confusion_loss_raises_the_critics_value_of_the_codes(aa
 
 
 def test_a_step_down_the_critic_loss_parts_prior_and_codes(aae, x):
-    before = critic_loss(aae, x, seeded(0))
+    codes = aae.encode(x).detach()
+    before = critic_loss(aae, codes, seeded(0))
     before.backward()
     with torch.no_grad():
         for parameter in aae.critic.parameters():
             parameter -= 0.01 * parameter.grad
-    assert critic_loss(aae, x, seeded(0)) < before
+    assert critic_loss(aae, codes, seeded(0)) < before
 
 
 # --- the phases ------------------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def test_phases_name_every_parameter_between_them(aae):
 @pytest.mark.parametrize("name", PHASES)
 def test_a_phases_gradient_reaches_every_parameter_of_its_parts(aae, x, name):
     phase = PHASES[name]
-    phase.loss(aae, x, seeded(0)).backward()
+    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
     assert [tuple(p.shape) for p in phase.parameters(aae) if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
@@ -172,7 +173,8 @@ def test_a_phases_gradient_reaches_every_parameter_of_its_parts(aae, x, name):
     ],
 )
 def test_a_phases_gradient_leaves_the_others_alone(aae, x, name, untouched):
-    PHASES[name].loss(aae, x, seeded(0)).backward()
+    phase = PHASES[name]
+    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
     assert {key.split(".")[0] for key, p in aae.named_parameters() if p.grad is None} == untouched
 
 
@@ -181,7 +183,7 @@ def test_an_update_moves_exactly_the_parts_of_its_phase(aae, x, name):
     phase = PHASES[name]
     before = {key: value.clone() for key, value in aae.state_dict().items()}
     optimizer = torch.optim.Adam(phase.parameters(aae), lr=1e-3)
-    phase.loss(aae, x, seeded(0)).backward()
+    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
     optimizer.step()
     moved = {key for key, value in aae.state_dict().items() if not torch.equal(value, before[key])}
     assert moved == {key for key in before if key.split(".")[0] in phase.parts}
@@ -194,6 +196,13 @@ def test_clipping_moves_only_weights_of_the_critic_beyond_the_bound(aae):
         expected = before[key].clamp(-0.1, 0.1) if key.startswith("critic") else before[key]
         assert torch.equal(value, expected)
     assert not torch.equal(aae.critic[0].weight, before["critic.0.weight"])
+
+
+def test_the_critic_gets_the_codes_of_a_batch_without_their_gradient(aae, x):
+    codes = PHASES["critic"].prepare(aae, x)
+    assert torch.equal(codes, aae.encode(x))
+    assert not codes.requires_grad
+    assert PHASES["train"].prepare(aae, x) is x
 
 
 # --- a training ------------------------------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ def test_a_function_is_described_by_its_name_and_what_it_was_given(function, wor
 
 
 def test_a_phase_is_described_by_all_that_shapes_it():
-    assert PHASE.describe() == ["critic", ["mean_loss"], ["a"], 5, ["clip", [], {"bound": 0.5}]]
-    assert Phase("train", mean_loss).describe() == ["train", ["mean_loss"], [], 1, None]
+    assert PHASE.describe() == ["critic", ["mean_loss"], ["a"], 5, ["clip", [], {"bound": 0.5}], None]
+    assert Phase("train", mean_loss).describe() == ["train", ["mean_loss"], [], 1, None, None]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,7 @@ def test_a_phase_is_described_by_all_that_shapes_it():
         {"after": None},
         {"after": partial(clip, bound=0.25)},
         {"after": partial(other_clip, bound=0.5)},
+        {"given": other_clip},
     ],
     ids=str,
 )

@@ -43,9 +43,10 @@ def test_every_phase_has_a_loss_to_learn_by(method, params, model, x):
     assert phases[0].name == "train"  # whose loss is the history's train_loss
     assert len({phase.name for phase in phases}) == len(phases)
     for phase in phases:
-        loss = phase.loss(model, x, seeded(0))
+        given = phase.prepare(model, x)
+        loss = phase.loss(model, given, seeded(0))
         assert (loss.shape, loss.requires_grad) == ((), True), phase.name
-        assert torch.equal(loss, phase.loss(model, x, seeded(0))), phase.name
+        assert torch.equal(loss, phase.loss(model, given, seeded(0))), phase.name
 
 
 def test_what_is_watched_is_the_same_every_time(method, params, model, x):

@@ -28,12 +28,15 @@ class AAE(CAE):
         return self.critic(z)
 
 
-def critic_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return minus the critic's estimate of the Wasserstein distance between the prior N(0, I) and the codes of x.
+def encode(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the codes (N, n_z) of patches (N, C, s, s)."""
+    return model.encode(x)  # type: ignore[operator]
+
+
+def critic_loss(model: nn.Module, codes: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return minus the critic's estimate of the Wasserstein distance between the prior N(0, I) and ``codes`` (N, n_z).
 
     Source: Schneider 2022, section 2.3, after Arjovsky et al. 2017, Algorithm 1, lines 3 to 6."""
-    with torch.no_grad():
-        codes = model.encode(x)  # type: ignore[operator]  # (N, n_z)
     prior = torch.randn(codes.shape, generator=generator).to(codes)  # (N, n_z)
     return model.criticise(codes).mean() - model.criticise(prior).mean()  # type: ignore[operator]
 
@@ -42,7 +45,7 @@ def confusion_loss(model: nn.Module, x: Tensor, generator: torch.Generator | Non
     """Return what the encoder, as the generator of codes, lowers to confuse the critic: minus its value of them.
 
     Source: Schneider 2022, section 2.3, after Arjovsky et al. 2017, Algorithm 1, lines 9 to 11."""
-    return -model.criticise(model.encode(x)).mean()  # type: ignore[operator]
+    return -model.criticise(encode(model, x)).mean()  # type: ignore[operator]
 
 
 def clip_critic(model: nn.Module, *, clip: float) -> None:
@@ -53,11 +56,14 @@ def clip_critic(model: nn.Module, *, clip: float) -> None:
 
 
 def aae_objective(params: AAEModelParams) -> Objective:
-    """Return how the autoencoder learns: a reconstruction phase, then a regularisation phase. Section 2.3."""
+    """Return how the autoencoder learns: a reconstruction phase, then a regularisation phase. Section 2.3.
+
+    The encoder rests while the critic learns, so a batch is encoded once for all the critic's updates."""
+    clip = partial(clip_critic, clip=params.clip)
     return Objective(
         phases=(
             Phase("train", reconstruction_loss, ("encoder", "compress", "expand", "decoder")),
-            Phase("critic", critic_loss, ("critic",), params.critic_steps, partial(clip_critic, clip=params.clip)),
+            Phase("critic", critic_loss, ("critic",), params.critic_steps, given=encode, after=clip),
             Phase("generator", confusion_loss, ("encoder", "compress")),
         ),
         watched=reconstruction_loss,

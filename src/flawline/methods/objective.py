@@ -14,22 +14,30 @@ Loss = Callable[[nn.Module, Tensor, torch.Generator | None], Tensor]
 
 @dataclass(frozen=True)
 class Phase:
-    """One kind of update: an Adam of its own moves ``parts`` of the model down ``loss``, ``times`` in a row."""
+    """One kind of update: an Adam of its own moves ``parts`` of the model down ``loss``, ``times`` in a row.
+
+    The loss gets the patches, or what ``given`` makes of them: once a batch, without gradient, before the updates."""
 
     name: str
     loss: Loss
     parts: tuple[str, ...] = ()  # names of the model's children; empty: all of it
     times: int = 1
     after: Callable[[nn.Module], None] | None = None  # done to the model after each update
+    given: Callable[[nn.Module, Tensor], Tensor] | None = None
 
     def parameters(self, model: nn.Module) -> list[nn.Parameter]:
         """Return the parameters that this phase moves."""
         moved = [getattr(model, part) for part in self.parts] or [model]
         return [parameter for part in moved for parameter in part.parameters()]
 
+    def prepare(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Return what the loss gets of patches x (N, C, s, s), without gradient."""
+        with torch.no_grad():
+            return x if self.given is None else self.given(model, x)
+
     def describe(self) -> list[Any]:
-        after = None if self.after is None else describe(self.after)
-        return [self.name, describe(self.loss), list(self.parts), self.times, after]
+        hooks = [None if hook is None else describe(hook) for hook in (self.after, self.given)]
+        return [self.name, describe(self.loss), list(self.parts), self.times, *hooks]
 
 
 @dataclass(frozen=True)

@@ -289,10 +289,12 @@ def _step(
     placed = fabric.to_device(batch)
     values = []
     for phase, optimizer in zip(objective.phases, optimizers, strict=True):
+        with fabric.autocast():
+            given = phase.prepare(model, placed)
         for _ in range(phase.times):
             optimizer.zero_grad()
             with fabric.autocast():
-                value = phase.loss(model, placed, generator)
+                value = phase.loss(model, given, generator)
             fabric.backward(value)
             optimizer.step()
             if phase.after is not None:
