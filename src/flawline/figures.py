@@ -8,7 +8,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any, Protocol
 
@@ -130,10 +130,10 @@ def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE)
     return figure
 
 
-def history_figure(history: pd.DataFrame) -> Figure:
-    """Draw train_loss and validation_loss over epoch, on a log scale where they span more than a decade."""
+def history_figure(history: pd.DataFrame, names: Sequence[str] = ("train_loss", "validation_loss")) -> Figure:
+    """Draw the columns ``names`` over epoch, on a log scale where they span more than a decade."""
     figure, axes = _figure()
-    losses = history[[c for c in ("train_loss", "validation_loss") if c in history]].astype(float)
+    losses = history[[name for name in names if name in history]].astype(float)
     for name, colour in zip(losses, SERIES, strict=False):
         marker = "o" if len(history) == 1 else None
         label = str(name).replace("_", " ")

@@ -249,3 +249,12 @@ def test_inspection_of_many_images_is_cut(inspection, example):
     html = render_inspection(replace(inspection, verdicts=many, examples=[example] * 50))
     assert "and 50 more." in Document(html).words
     assert html.count('class="strip"') == 40
+
+
+def test_losses_of_further_phases_have_a_chart_of_their_own(page):
+    first = page.methods[0]
+    history = first.history.assign(critic_loss=-0.5, generator_loss=0.25)
+    words = Document(render_page(replace(page, methods=[replace(first, history=history)]))).words
+    assert "Training, the other losses" in words
+    assert "critic loss" in words
+    assert "Training, the other losses" not in Document(render_page(page)).words

@@ -128,9 +128,16 @@ def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
         charts.append(chart("Image scores and thresholds", histogram_figure(method.scores, limits)))
     if method.history is not None and len(method.history):
         charts.append(chart("Training", history_figure(method.history)))
+        if others := other_losses(method.history):
+            charts.append(chart("Training, the other losses", history_figure(method.history, others)))
     if method.patch_losses is not None and len(method.patch_losses):
         charts.append(chart("Losses of normal and of defective patches", patch_loss_figure(method.patch_losses)))
     return charts
+
+
+def other_losses(history: pd.DataFrame) -> list[str]:
+    """Return the columns of the losses that a method has beside that of training and validation."""
+    return [c for c in history if c.endswith("_loss") and c not in ("train_loss", "validation_loss")]
 
 
 def _score_limits(method: MethodResult) -> Mapping[str, float]:
