@@ -42,7 +42,7 @@ def test_study_runs_what_is_missing_and_gathers_all(finished, capsys):
     assert capsys.readouterr().out.count("done before") == 2
     pd.testing.assert_frame_equal(again, results)
     assert len(parents_of(finished)) == 1
-    folder = finished.path / "data/08_reporting/studies" / PIPELINE
+    folder = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke"
     table = pd.read_csv(folder / "comparison.csv")
     assert table.loc[0, ["category", "method", "seeds"]].tolist() == ["chess", "cae", 2]
     both = results["pixel_auroc"]
@@ -124,16 +124,40 @@ def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsy
     assert results["method"].tolist() == ["cae", "vae", "aae"]
     assert weights.keys() == finished.load("cae.weights").keys()
     assert results["train_seconds"].gt(0).all()
-    folder = finished.path / "data/08_reporting/studies" / PAPER
+    folder = finished.path / "data/08_reporting/studies" / f"{PAPER}-smoke"
     page = (folder / "report.html").read_text()
     for told in ("0.949", "0.800", "1\N{NARROW NO-BREAK SPACE}223", "unsuited", "Schneider 2022, Table 1"):
         assert told in page, told
     (parent,) = parents_of(finished)
+    (run,) = [run for run in finished.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    for method in ("cae", "vae", "aae"):  # what an earlier run made is told of this one too
+        assert run.data.tags[f"{method}.applicability"] == "unsuited"
+        assert run.data.metrics[f"{method}.pixel_auroc"] >= 0
     logged = {each.path for each in finished.client.list_artifacts(parent.info.run_id)}
     assert {"report.html", "comparison.csv", "results.csv"} <= logged
 
     assert study(["chess"], [0], pipeline=PAPER)["method"].tolist() == ["cae", "vae", "aae"]
     assert "done before" in capsys.readouterr().out
+
+    finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").unlink()  # as if broken off before the last
+    study(["chess"], [0], pipeline=PAPER)
+    assert "4 steps are left" in capsys.readouterr().out
+    assert finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").stat().st_size > 0
+
+
+def test_an_own_folder_that_has_an_examples_name_is_not_taken_for_it(project, parts, capsys):
+    own = parts.rename(parts.with_name("chess"))
+    study(["chess"], [0], raw=str(own.parent))
+    page = project.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke" / "report.html"
+    assert "Table 1" not in page.read_text()
+    capsys.readouterr()
+    study(["chess"], [0])
+    assert "chess, seed 0: done before" not in capsys.readouterr().out
+    assert "Table 1" in page.read_text()
+
+
+def test_twice_the_same_is_once(finished):
+    assert len(study(["chess", "chess"], [0, 0])) == 1
 
 
 def test_a_study_goes_on_behind_the_last_step_that_is_done(finished, capsys):

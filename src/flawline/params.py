@@ -274,7 +274,7 @@ class PatchParams(Params):
 
     size: PositiveInt = 128  # side of a patch, pixels
     stride: PositiveInt = 32  # step of the dense scoring grid, pixels
-    per_epoch: PositiveInt = 512  # random training windows in an epoch
+    per_epoch: Annotated[int, Field(ge=2)] = 512  # random training windows in an epoch
 
     @model_validator(mode="after")
     def _covers(self) -> Self:
@@ -310,7 +310,7 @@ class VAEModelParams(CAEModelParams):
 class AAEModelParams(CAEModelParams):
     """Schneider 2022, Tables 2 to 4, section 2.3."""
 
-    critic_steps: PositiveInt = 5  # updates of the critic for each of the autoencoder
+    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5  # updates of the critic for each of the autoencoder
     clip: PositiveFloat = 0.01  # largest absolute value of the critic's weights
 
 

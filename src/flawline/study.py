@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
@@ -17,11 +16,11 @@ from mlflow.tracking import MlflowClient
 
 from flawline.checks import FlawlineError, near_name
 from flawline.hooks.lineage import LineageHook
-from flawline.hooks.tracking import PARENT
+from flawline.hooks.tracking import PARENT, git_sha
 from flawline.methods.progress import Silent
 from flawline.params import IngestionParams, Parameters, check_category, validate_parameters
 from flawline.pipelines.ingestion.nodes import ingest
-from flawline.study_report import findings, shortcut_cautions, study_page
+from flawline.study_report import Studied, findings, shortcut_cautions, study_page
 from flawline.vision.examples import EXAMPLES
 from flawline.vision.layouts import holds_categories
 from flawline.vision.ragged import replace_folder
@@ -40,9 +39,9 @@ def run_study(
     category, before anything runs."""
     line = _check(pipeline, categories, seeds)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
+    cells = list(dict.fromkeys((category, seed) for category in categories for seed in seeds))
     tables: list[pd.DataFrame] = []
-    catalogs: dict[str, DataCatalog] = {}
-    cells = [(category, seed) for category in categories for seed in seeds]
+    shown: dict[str, Studied] = {}
     with ExitStack() as closing:
         parent = None
         for number, (category, seed) in enumerate(cells, start=1):
@@ -52,13 +51,19 @@ def run_study(
             if nodes != []:
                 parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
                 _run_one(project, pipeline, params, env, nodes, parent)
-            catalog, parameters = _open(project, params, env)
-            tables.append(catalog.load("comparison").assign(category=category, seed=seed))
-            catalogs.setdefault(category, catalog)
+            studied = _open(project, params, env)
+            tables.append(studied.catalog.load("comparison").assign(category=category, seed=seed))
+            shown.setdefault(category, studied)
         results = pd.concat(tables, ignore_index=True)
-        run = {"MLflow run": parent} if parent else {}
-        page = study_page(f"study {pipeline}", results, catalogs, parameters, run)
-        return _gather(project / "data" / "08_reporting" / "studies" / pipeline, results, page, parent)
+        folder = project / "data" / "08_reporting" / "studies" / (f"{pipeline}-{env}" if env else pipeline)
+        _write_tables(folder, results)  # before anything is drawn, so that hours of work end in a table
+        origin = {"environment": env or "base", "raw": raw, "commit": git_sha(project), "MLflow run": parent}
+        page = study_page(f"study {pipeline}", results, shown, {name: told for name, told in origin.items() if told})
+        _write_page(folder, page)
+        if parent:
+            MlflowClient().log_artifacts(parent, str(folder))
+    _tell(folder, results)
+    return results
 
 
 def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
@@ -67,11 +72,11 @@ def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
     return "runs" if nodes is None or len(nodes) == len(line.nodes) else f"goes on ({len(nodes)} steps are left)"
 
 
-def _open(project: Path, params: dict, env: str | None) -> tuple[DataCatalog, dict[str, Any]]:
-    """Return the catalog and the parameters of one category and seed."""
+def _open(project: Path, params: dict, env: str | None) -> Studied:
+    """Return the results of one category and seed."""
     with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
         context = session.load_context()
-        return context.catalog, context.config_loader["parameters"]
+        return Studied(context.catalog, context.config_loader["parameters"])
 
 
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
@@ -127,13 +132,9 @@ def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) ->
 
 
 def is_unchanged(catalog: DataCatalog, parameters: Parameters) -> bool:
-    """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded.
-
-    An embedded example depends on its parameters only."""
-    if parameters.raw is None and parameters.category in EXAMPLES:
-        return True
-    stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))
+    """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded."""
     try:
+        stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))
         now = ingest(raw, parameters.category, parameters.ingestion, known, Silent())[0]
     except FlawlineError:
         return False  # the run itself says what is wrong
@@ -172,22 +173,28 @@ def _parent_run(
     client.set_terminated(run_id, "FINISHED")
 
 
-def _gather(folder: Path, results: pd.DataFrame, page: str, parent: str | None) -> pd.DataFrame:
-    """Write a study's tables and page to ``folder`` and to its MLflow run, and tell what is where."""
+def _write_tables(folder: Path, results: pd.DataFrame) -> None:
+    """Put the results in the place of those of an earlier study."""
     results = results[[*KEYS, *(column for column in results.columns if column not in KEYS)]]
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     results.to_csv(partial / "results.csv", index=False)
     mean_and_deviation(results).to_csv(partial / "comparison.csv", index=False)
-    (partial / "report.html").write_text(page, encoding="utf-8")
     (partial / "made.txt").write_text(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
     replace_folder(partial, folder)
-    if parent:
-        MlflowClient().log_artifacts(parent, str(folder))
+
+
+def _write_page(folder: Path, page: str) -> None:
+    partial = folder / "report.html.partial"
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(folder / "report.html")
+
+
+def _tell(folder: Path, results: pd.DataFrame) -> None:
+    """Print what was found and where it is."""
     shown = [c for c in SHOWN if c in results]
     click.echo("\n" + results[[*KEYS, "method", *shown]].to_string(index=False, float_format="%.4f"))
     for sentence in [*findings(results), *shortcut_cautions(results)]:
         click.echo(sentence)
     click.echo(f"comparison: {folder / 'comparison.csv'}")
     click.echo(f"page: {folder / 'report.html'}")
-    return results

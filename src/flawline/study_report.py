@@ -1,55 +1,66 @@
 """What a study found, on one page: the methods' tables beside the published ones, and pictures of every category."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from platform import platform
 from typing import Any
 
 import pandas as pd
 from kedro.io import DataCatalog
+from numpy.typing import NDArray
 
 from flawline import __version__
-from flawline.methods.published import published_for
+from flawline.methods.published import PUBLISHED_NOTE, published_for
 from flawline.params import flatten
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.pipelines.reporting.nodes import read_applicability, read_sketches
 from flawline.report import CategoryShown, StudyPage, render_study
 from flawline.vision.manifest import rows_of
 
-SAME = ("patches", "train")  # what methods must share to be compared: Schneider 2022, section 3
-LIKELIEST = ("oracle_iou", "image_auroc")  # what the headline of a category tells, the first that is there
-PUBLISHED_NOTE = (
-    "Published figures were measured on the authors' own images, which are not public: ours are of the same kind, not "
-    "the same. Compare the order of the methods, not the last digit."
-)
+# What methods must share to be compared: Schneider 2022, section 3.
+SAME = ("patches", "train", "map", "model.encoder", "model.latent_size", "model.hidden_size")
+HEADLINES = {  # metric -> how it is told; of a category, the first that is there
+    "oracle_iou": "overlap with the marked defects (oracle IoU)",
+    "image_auroc": "image AUROC",
+}
+OWN = ("category", "seed", "raw", "images")  # parameters that differ from cell to cell
 
 
-def study_page(
-    title: str,
-    results: pd.DataFrame,
-    catalogs: Mapping[str, DataCatalog],
-    parameters: Mapping[str, Any],
-    run: Mapping[str, str],
-) -> str:
+@dataclass(frozen=True)
+class Studied:
+    """The results of one category and seed: its catalog, and its parameters as a tree."""
+
+    catalog: DataCatalog
+    parameters: Mapping[str, Any]
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """What was published on these images, if anything was: see `published_for`."""
+        return published_for(self.parameters["category"], raw=self.parameters.get("raw"))
+
+
+def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied], origin: Mapping[str, str]) -> str:
     """Return the page of a study as HTML.
 
-    ``results`` has a row a category, seed and method; ``catalogs`` holds, for each category, that of its first seed."""
+    ``results`` has a row a category, seed and method; ``studied`` holds, for each category, its first seed."""
     methods = list(results["method"].unique())
-    known = [published_for(category).assign(category=category) for category in catalogs]
+    known = [one.published.assign(category=category) for category, one in studied.items()]
     published = pd.concat(known, ignore_index=True)
     published = published[published["method"].isin(methods)].reset_index(drop=True)
     seeds = sorted(results["seed"].unique())
+    parameters = next(iter(studied.values())).parameters
     page = StudyPage(
         title=title,
         found=findings(results),
         results=results,
         published=published,
-        shown=[each for name, catalog in catalogs.items() if (each := show_category(name, catalog, methods))],
-        settings=flatten(parameters),
+        shown=[each for name, one in studied.items() if (each := show_category(name, one.catalog, methods))],
+        settings={name: value for name, value in flatten(parameters).items() if name not in OWN},
         ids={
-            "categories": ", ".join(catalogs),
+            "categories": ", ".join(studied),
             "seeds": ", ".join(map(str, seeds)),
-            **run,
+            **origin,
             "flawline": __version__,
             "machine": platform(),
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -76,21 +87,21 @@ def count(number: int, noun: str) -> str:
 def best_of(results: pd.DataFrame) -> str:
     """Return how the methods did on one category, the best first."""
     category = results["category"].iloc[0]
-    metric = next((name for name in LIKELIEST if name in results and results[name].notna().any()), None)
+    metric = next((name for name in HEADLINES if name in results and results[name].notna().any()), None)
     if metric is None:
-        return f"{category}: no defective test image, so nothing could be measured."
+        return f"{category}: nothing could be measured; that needs masks, or good and defective test images."
     means = results.groupby("method", sort=False)[metric].mean().sort_values(ascending=False)
-    named = {"oracle_iou": "overlap with the marked defects (oracle IoU)", "image_auroc": "image AUROC"}[metric]
-    return f"{category}: {named} " + ", ".join(f"{value:.3f} by {method}" for method, value in means.items()) + "."
+    told = ", ".join(f"{value:.3f} by {method}" for method, value in means.items())
+    return f"{category}: {HEADLINES[metric]} {told}."
 
 
 def cost(results: pd.DataFrame) -> list[str]:
-    """Return the ratio of the methods' training times, where there are several methods; categories weigh alike."""
+    """Return the ratio of the methods' mean training times, where there are several methods."""
     methods = list(results["method"].unique())
     if len(methods) < 2 or "train_seconds" not in results:
         return []
-    seconds = results.pivot_table(index=["category", "seed"], columns="method", values="train_seconds")[methods]
-    ratios = seconds.div(seconds[methods[0]], axis=0).mean()
+    seconds = results.groupby("method")["train_seconds"].mean()[methods]
+    ratios = seconds / seconds.iloc[0]
     return [f"Training takes {' : '.join(f'{ratio:.2f}' for ratio in ratios)} ({' : '.join(methods)})."]
 
 
@@ -101,12 +112,12 @@ def notes(results: pd.DataFrame, published: pd.DataFrame, parameters: Mapping[st
 
 
 def unequal(methods: Sequence[str], parameters: Mapping[str, Any]) -> list[str]:
-    """Say which methods were cut or trained otherwise than the first."""
-    settings = [{key: value for key, value in flatten(parameters[method]).items() if key.startswith(SAME)}
-                for method in methods]  # fmt: skip
+    """Say which methods differ from the first in what they should share."""
+    first, *settings = [{key: value for key, value in flatten(parameters[method]).items() if key.startswith(SAME)}
+                        for method in methods]  # fmt: skip
     differing = {
-        method: [key for key, value in own.items() if value != settings[0].get(key)]
-        for method, own in zip(methods[1:], settings[1:], strict=True)
+        method: [key for key in sorted(own.keys() | first.keys()) if own.get(key) != first.get(key)]
+        for method, own in zip(methods[1:], settings, strict=True)
     }
     return [f"{method} differs from {methods[0]} in {', '.join(keys)}: the comparison is not of the methods alone."
             for method, keys in differing.items() if keys]  # fmt: skip
@@ -121,24 +132,35 @@ def shortcut_cautions(results: pd.DataFrame) -> list[str]:
 
 
 def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -> CategoryShown | None:
-    """Return the pictures of a category: its first defective test image whose mask is known; None without one."""
+    """Return the pictures of a category: its first defective test image whose mask is known, else its first test
+    image; None without a test image."""
     manifest, masks = catalog.load("manifest"), catalog.load("masks")
     kept = rows_of(manifest, SCORED)
-    defective = [k for k, row in enumerate(kept)
-                 if manifest["split"].iloc[row] == "test" and masks[row].size and masks[row].any()]  # fmt: skip
-    if not defective:
+    tests = [k for k, row in enumerate(kept) if manifest["split"].iloc[row] == "test"]
+    if not tests:
         return None
-    k, row = defective[0], kept[defective[0]]
-    maps = {method: catalog.load(f"{method}.maps")[k] for method in methods}
-    limits = {m: catalog.load(f"{m}.metrics")["values"].get("oracle_pixel_threshold", float("inf")) for m in methods}
+    marked = [k for k in tests if masks[kept[k]].size and masks[kept[k]].any()]
+    k = (marked or tests)[0]
+    row = kept[k]
+    maps, raw_maps = ({m: catalog.load(f"{m}.{name}")[k] for m in methods} for name in ("maps", "residuals"))
+    metrics = {method: catalog.load(f"{method}.metrics")["values"] for method in methods}
     return CategoryShown(
         category=category,
         name=manifest["image"].iloc[row],
         image=catalog.load("images")[row],
-        mask=masks[row],
+        mask=masks[row] if marked else None,
         maps=maps,
-        flagged={method: maps[method] > limits[method] for method in methods},
+        flagged=beyond(maps, metrics, "oracle_pixel_threshold"),
+        raw_maps=raw_maps,
+        raw_flagged=beyond(raw_maps, metrics, "raw_oracle_pixel_threshold"),
         patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in methods},
         sketches={method: read_sketches(catalog.load(f"{method}.sketches")) for method in methods},
         applicability={method: read_applicability(catalog.load(f"{method}.applicability")) for method in methods},
     )
+
+
+def beyond(
+    maps: Mapping[str, NDArray], metrics: Mapping[str, Mapping[str, float]], threshold: str
+) -> dict[str, NDArray]:
+    """Return, of the methods whose metrics have ``threshold``, which pixels (H, W) of the map lie beyond it."""
+    return {method: one > metrics[method][threshold] for method, one in maps.items() if threshold in metrics[method]}

@@ -8,7 +8,10 @@ from flawline.metrics.maps import MapCounts
 from flawline.vision.manifest import rows_of
 
 SCORED = ["validation", "calibration", "test"]
-RAW = {"raw_image_auroc", "raw_pixel_auroc", "raw_aupro", "raw_A", "raw_iou", "raw_oracle_A", "raw_oracle_iou"}
+RAW = {
+    "raw_image_auroc", "raw_pixel_auroc", "raw_aupro", "raw_A", "raw_iou", "raw_oracle_A", "raw_oracle_iou",
+    "raw_oracle_pixel_threshold",
+}  # fmt: skip
 
 
 def test_maps_are_the_raw_ones_smoothed(finished_once):
@@ -90,3 +93,13 @@ def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_on
     error = (model.eval()(x) - x).square().mean().item()
     spread = x.var(dim=(2, 3), correction=0).mean().item()
     assert judged["explained"] == pytest.approx(max(0.0, 1 - error / spread), abs=1e-5)
+
+
+def test_patches_of_defective_images_without_a_mask_are_no_normal_ones(project, parts):
+    (parts / "ground_truth" / "scratch" / "001_mask.png").unlink()
+    project.run("ingestion,registration,patching,training,embedding", category="parts", raw=str(parts))
+    losses, manifest = project.load_all("cae.patch_losses", "manifest", category="parts")
+    tests = manifest[manifest["split"] == "test"]
+    unmarked = tests.index[(tests["label"] == 1) & tests["mask"].isna()]
+    assert len(unmarked) == 1
+    assert set(losses["image"]) == set(tests.index) - set(unmarked)

@@ -90,7 +90,7 @@ class LineageHook:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> Generator[None, Any, Any]:
         """Check before the other hooks, and learn which run they opened: MLflow tells it in this thread only."""
-        self.recipes = find_recipes(all_nodes(pipeline), self.values)
+        self.recipes = find_recipes(all_nodes(whole(run_params)), self.values)
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
         if run_params.get("only_missing_outputs") and "verdicts" in pipeline.all_outputs():
@@ -228,6 +228,14 @@ def current_run() -> str:
     """Return the id of the MLflow run that is going on, or an empty string."""
     run = mlflow.active_run()
     return run.info.run_id if run else ""
+
+
+def whole(run_params: Mapping[str, Any]) -> Pipeline:
+    """Return the pipelines of a run with all their nodes, of which it may run some only."""
+    from flawline.pipeline_registry import register_pipelines
+
+    known = register_pipelines()
+    return sum((known[name] for name in run_params.get("pipeline_names") or ["__default__"]), Pipeline([]))
 
 
 def all_nodes(pipeline: Pipeline) -> list[Node]:

@@ -67,6 +67,7 @@ class TrackingHook(MlflowHook):
         self.project = context.project_path
         self.children: dict[str, str] = {}
         self.current: str | None = None
+        self.told: set[str] = set()
         self.shortcut = ""
         uri = in_project(tracking_uri(context), context.project_path)
         check_server(uri)
@@ -112,6 +113,9 @@ class TrackingHook(MlflowHook):
             self._log_data(data)
         elif dataset_name == "shortcuts":
             self.shortcut = brief(data)
+        elif dataset_name not in self.told:
+            method, _, name = dataset_name.rpartition(".")
+            self._log_found(method, name, data)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -119,16 +123,9 @@ class TrackingHook(MlflowHook):
         self.after_dataset_loaded(dataset_name, data)  # what is made in this run tells as much as what is read
         if dataset_name in ALSO_LOGGED:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
-        elif method in self.children and name == "metrics":
-            self._log(self.children[method], metrics=data["values"])
-            self._log(self.run_id, metrics={f"{method}.{key}": value for key, value in data["values"].items()})
-        elif method in self.children and name in SAID:
-            said = {SAID[name]: data["verdict"]}
-            self._log(self.children[method], tags=said)
-            self._log(self.run_id, tags={f"{method}.{tag}": verdict for tag, verdict in said.items()})
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
-        elif method in self.children and name == "history":  # saved after the weights
+        elif method in self.children and name == "sketches":  # the last that training saves
             self.catalog.load(f"{method}.checkpoints").clear()  # training is done and its result is safe
 
     @hook_impl
@@ -153,6 +150,21 @@ class TrackingHook(MlflowHook):
         if self.current in self.children:
             losses = {name: value for name, value in record.items() if name != "epoch"}
             self._log(self.children[self.current], metrics=losses, step=int(record["epoch"]))
+
+    def _log_found(self, method: str, name: str, data: Any) -> None:
+        """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""
+        metrics = data["values"] if name == "metrics" else {}
+        tags = {SAID[name]: data["verdict"]} if name in SAID else {}
+        if method not in METHODS or not (metrics or tags):
+            return
+        self.told.add(f"{method}.{name}")
+        if method in self.children:
+            self._log(self.children[method], metrics=metrics, tags=tags)
+        self._log(
+            self.run_id,
+            metrics={f"{method}.{key}": value for key, value in metrics.items()},
+            tags={f"{method}.{key}": value for key, value in tags.items()},
+        )
 
     def _open_child(self, method: str) -> str:
         run = self.client.create_run(

@@ -20,7 +20,7 @@ class TrainingState:
 
     epoch: int
     model: dict[str, Tensor]
-    optimizer: dict[str, Tensor]  # "PHASE.INDEX.NAME" for every tensor that Adam keeps for a parameter
+    optimizer: dict[str, Tensor]  # "PHASE.PARAMETER.NAME", numbers and the name of a tensor that Adam keeps
     best: dict[str, Tensor]  # the weights with the lowest validation loss so far
     sketches: dict[str, Tensor] = field(default_factory=dict)  # patches, and how they were redrawn after some epochs
     history: list[dict[str, float]] = field(default_factory=list)
@@ -117,7 +117,7 @@ def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def pack_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Flatten the per-parameter tensors of some optimizers to {"NUMBER.INDEX.NAME": tensor}."""
+    """Flatten the per-parameter tensors of some optimizers to {"PHASE.PARAMETER.NAME": tensor}."""
     return {
         f"{number}.{i}.{name}": torch.as_tensor(value)
         for number, optimizer in enumerate(optimizers)

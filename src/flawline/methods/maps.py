@@ -93,7 +93,7 @@ def check_fits(shapes: list[tuple[int, ...]], patches: PatchParams) -> None:
         height, width = small[0][-2:]
         raise FlawlineError(
             f"patches.size = {patches.size} is larger than {len(small)} of {len(shapes)} images (first: {height} x "
-            f"{width}). Set patches.size to a multiple of 16 that fits the smallest image."
+            f"{width}). Set patches.size of every method that runs to a multiple of 16 that fits the smallest image."
         )
 
 

@@ -236,7 +236,7 @@ def _setup(
 
 def _start(model: nn.Module, held_out: Sequence[Tensor]) -> TrainingState:
     patches = held_out[0][:SKETCHED]
-    return TrainingState(0, {}, {}, {}, sketches=_sketched({"patches": patches}, 0, model))
+    return TrainingState(epoch=0, model={}, optimizer={}, best={}, sketches=_sketched({"patches": patches}, 0, model))
 
 
 def _restore(state: TrainingState, model: nn.Module, optimizers: Optimizers) -> None:

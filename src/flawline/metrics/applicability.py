@@ -34,8 +34,10 @@ def spectral_regularity(patches: NDArray) -> float:
 
     The power spectrum, averaged over patches, is split at every frequency radius into the ring's median and what stands
     above it: lines, grids and weaves are bright dots on a dim ring, while grain and white noise fill the ring evenly.
-    The lowest two radii, which hold brightness gradients, count as without period, so a patch must hold three. White
-    noise gives about 0.4 / sqrt(N), a sine wave nearly 1; patches without any contrast give 0."""
+    The lowest two radii, which hold brightness gradients, count as without period, so a patch must hold three. A
+    sine wave gives nearly 1, patches without any contrast 0, white noise about 0.4 / sqrt(n) for the n patches that fit
+    the images side by side: more, overlapping ones add little, and of one image as small as a patch noise looks like a
+    pattern."""
     size = patches.shape[-1]
     grey = patches.mean(axis=1, dtype=np.float64)  # (N, s, s)
     grey -= grey.mean(axis=(1, 2), keepdims=True)

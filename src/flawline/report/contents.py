@@ -93,17 +93,21 @@ class Page:
 
 @dataclass(frozen=True)
 class CategoryShown:
-    """What a study's page shows of one category, from the first seed."""
+    """What a study's page shows of one category, from the first seed.
+
+    A method has no thresholded map where there is no threshold, for want of a mask."""
 
     category: str
     name: str  # of the image below
-    image: NDArray  # (C, H, W) uint8, uint16 or float in [0, 1]: a defective test image
+    image: NDArray  # (C, H, W) uint8, uint16 or float in [0, 1]: a test image
     mask: NDArray | None  # (H, W) bool
     maps: Mapping[str, NDArray]  # method -> (H, W), the anomaly map
     flagged: Mapping[str, NDArray]  # method -> (H, W) bool, the map thresholded as Schneider 2022, Fig. 4 (an oracle)
     patch_losses: Mapping[str, pd.DataFrame]  # method -> mask_share, loss (Fig. 6)
     sketches: Mapping[str, Sketches]  # method -> Fig. 8
     applicability: Mapping[str, Applicability]  # method
+    raw_maps: Mapping[str, NDArray] = field(default_factory=dict)  # method -> (H, W), before smoothing
+    raw_flagged: Mapping[str, NDArray] = field(default_factory=dict)  # method -> (H, W) bool, at a threshold of its own
 
 
 @dataclass(frozen=True)

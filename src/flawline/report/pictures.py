@@ -144,16 +144,19 @@ def black_and_white(caption: str, marked: NDArray) -> Picture:
 def sketch_columns(sketches: Sketches, *, patches: int = SKETCHED, longest: int = SKETCH) -> list[list[Picture]]:
     """Return a column of pictures for the first ``patches`` as they are, then one for each of some numbers of epochs.
 
-    All are on the scale [0, 1], and none is larger than ``longest`` pixels; without a patch there is no column."""
+    All are on one scale: [0, 1], or up to the brightest patch where that is below an eighth, as of a 12-bit camera's
+    images in 16 bits. None is larger than ``longest`` pixels; without a patch there is no column."""
+    brightest = float(np.max(sketches.patches, initial=0))
+    white = brightest if 0 < brightest < 1 / 8 else 1.0
     epochs = sorted(sketches.redrawn)
     ranks = np.linspace(0, len(epochs) - 1, min(len(epochs), COLUMNS - 1)).round().astype(int)
     drawn = [("input", sketches.patches), *((after(epochs[rank]), sketches.redrawn[epochs[rank]]) for rank in ranks)]
-    columns = [[_sketch(caption, patch, longest) for patch in column[:patches]] for caption, column in drawn]
+    columns = [[_sketch(caption, patch, longest, white) for patch in column[:patches]] for caption, column in drawn]
     return [column for column in columns if column]
 
 
-def _sketch(caption: str, patch: NDArray, longest: int) -> Picture:
+def _sketch(caption: str, patch: NDArray, longest: int, white: float) -> Picture:
     """Make the picture of a patch (C, s, s) of floats, averaged down to ``longest`` pixels where it is larger."""
     share = min(1.0, longest / max(patch.shape[1:]))
     size = (max(1, round(patch.shape[1] * share)), max(1, round(patch.shape[2] * share)))
-    return picture(caption, to_rgb8(shrink_image(patch, size, 1.0)))
+    return picture(caption, to_rgb8(shrink_image(patch, size, white)))

@@ -280,14 +280,16 @@ def _stacks(shown: CategoryShown, size: tuple[int, int]) -> Stacks:
 
 
 def _method_pictures(shown: CategoryShown, method: str, size: tuple[int, int]) -> list[Picture]:
-    """Return the anomaly map of a method, from 0 to its own highest value, and what it flags."""
+    """Return the smoothed and the raw map of a method, from 0 to its own highest value, each with what it flags."""
     made = []
-    if method in shown.maps:
-        anomaly_map = shrink_peaks(shown.maps[method].astype(np.float32), size)
-        made.append(picture("anomaly map", heat(anomaly_map, top=_highest(anomaly_map))))
-    if method in shown.flagged:
-        flagged = shrink_peaks(shown.flagged[method].astype(bool), size)
-        made.append(black_and_white("flagged, oracle threshold", flagged))
+    kinds = ((shown.maps, shown.flagged, "anomaly map", ""), (shown.raw_maps, shown.raw_flagged, "raw map", "raw map "))
+    for maps, beyond, caption, kind in kinds:
+        if method in maps:
+            one = shrink_peaks(maps[method].astype(np.float32), size)
+            made.append(picture(caption, heat(one, top=_highest(one))))
+        if method in beyond:
+            marked = shrink_peaks(beyond[method].astype(bool), size)
+            made.append(black_and_white(f"{kind}flagged, oracle threshold", marked))
     return made
 
 

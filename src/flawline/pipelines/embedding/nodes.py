@@ -65,12 +65,14 @@ def score_images(maps: RaggedArray, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_patches(
-    residuals: RaggedArray, manifest: pd.DataFrame, patch_index: pd.DataFrame, patches: PatchParams
+    residuals: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, patch_index: pd.DataFrame, patches: PatchParams
 ) -> pd.DataFrame:
     """Return a row for each patch of the test images' grid: image, y, x, mask_share, loss (the raw map's mean over the
-    patch), as Schneider 2022, Fig. 6 has it."""
+    patch), as Schneider 2022, Fig. 6 has it. Defective images without a mask are left out: where they are normal is
+    not known."""
     kept = {row: k for k, row in enumerate(rows_of(manifest, SCORED))}
-    tests = patch_index[patch_index["image"].isin(rows_of(manifest, ["test"]))]
+    known = [row for row in rows_of(manifest, ["test"]) if manifest["label"].iloc[row] == 0 or masks[row].size]
+    tests = patch_index[patch_index["image"].isin(known)]
     losses = [window_means(residuals[kept[row]], grid[["y", "x"]].to_numpy(), patches.size)
               for row, grid in tests.groupby("image", sort=False)]  # fmt: skip
     table = tests[["image", "y", "x", "mask_share"]].reset_index(drop=True)

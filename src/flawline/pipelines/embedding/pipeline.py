@@ -42,6 +42,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="score_patches",
                 inputs={
                     "residuals": "residuals",
+                    "masks": "masks",
                     "manifest": "manifest",
                     "patch_index": "patch_index",
                     "patches": "params:patches",
@@ -66,7 +67,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "manifest", "progress"},
+        inputs={"images", "masks", "manifest", "progress"},
         parameters={"params:compute", "params:seed", "params:applicability"},
         tags="embedding",
     )

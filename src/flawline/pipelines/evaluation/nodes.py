@@ -17,7 +17,9 @@ from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 from flawline.vision.registration import cuts_ends
 
-RAW = ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # told of the raw maps too
+TOLD_OF_RAW_MAPS = (  # metrics
+    "image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "oracle_pixel_threshold",
+)  # fmt: skip
 
 
 def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> dict[str, Any]:
@@ -46,8 +48,8 @@ def evaluate(
     raw_scores = scores.assign(score=[image_score(raw) for raw in residuals])
     raw_thresholds = calibrate_thresholds(raw_scores, evaluation)
     raw, raw_absent, _ = measure(raw_scores, residuals, masks, manifest, raw_thresholds, evaluation)
-    values |= {f"raw_{name}": raw[name] for name in RAW if name in raw}
-    absent |= {f"raw_{name}": raw_absent[name] for name in RAW if name in raw_absent}
+    values |= {f"raw_{name}": raw[name] for name in TOLD_OF_RAW_MAPS if name in raw}
+    absent |= {f"raw_{name}": raw_absent[name] for name in TOLD_OF_RAW_MAPS if name in raw_absent}
     values["train_seconds"] = float(history["seconds"].sum())
     return {"values": values, "absent": absent}, long_form(curves)
 

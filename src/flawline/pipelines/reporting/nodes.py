@@ -11,7 +11,7 @@ from torch import Tensor
 from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
-from flawline.methods.published import published_for
+from flawline.methods.published import PUBLISHED_NOTE, published_for
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
@@ -122,12 +122,24 @@ def make_compare(names: Sequence[str]) -> Callable:
     def compare(shortcuts: pd.DataFrame, *found: dict[str, Any]) -> pd.DataFrame:
         metrics, judged = found[: len(names)], found[len(names) :]
         rows = [
-            {"method": name, **one["values"], "before": said["before"]["verdict"], "applicability": said["verdict"]}
+            {"method": name, **one["values"], **applicability_row(said)}
             for name, one, said in zip(names, metrics, judged, strict=True)
         ]
         return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
 
     return compare
+
+
+def applicability_row(judged: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of `compare` on the material: the verdicts before and after, and the figures behind them."""
+    before = judged["before"]
+    return {
+        "before": before["verdict"],
+        "applicability": judged["verdict"],
+        "regularity": before["regularity"],
+        "linear": before["linear"],
+        "explained": judged["explained"],
+    }
 
 
 def make_report(
@@ -143,6 +155,8 @@ def make_report(
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
     found = found_by_all(results)
+    published = published_for(category, raw=parameters.get("raw"))
+    published = published[published["method"].isin([result.method for result in results])]
     page = Page(
         title=f"{category}: what flawline found",
         category=category,
@@ -159,8 +173,12 @@ def make_report(
             "machine": platform(),
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         },
-        notes=[*shortcut_sentences(shortcuts), *cautions(manifest, quarantine, results)],
-        published=published_for(category),
+        notes=[
+            *shortcut_sentences(shortcuts),
+            *cautions(manifest, quarantine, results),
+            *([PUBLISHED_NOTE] if len(published) else []),
+        ],
+        published=published,
     )
     return render_page(page), summary(category, [*found, *shortcut_sentences(shortcuts)], comparison, quarantine)
 
