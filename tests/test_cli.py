@@ -110,7 +110,7 @@ def test_stale_result_is_exit_code_1(finished):
 
 
 def test_study_from_the_command_line(finished):
-    code, said = invoke("study", "schneider2022", "--categories=chess", "--seeds=0")
+    code, said = invoke("study", "cae", "--categories=chess", "--seeds=0")
     assert code == 0
     assert "[1/1] chess, seed 0: done before" in said
     assert "comparison: " in said

@@ -22,8 +22,8 @@ class TrainingState:
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]  # "PHASE.PARAMETER.NAME", numbers and the name of a tensor that Adam keeps
     best: dict[str, Tensor]  # the weights with the lowest validation loss so far
-    sketches: dict[str, Tensor] = field(default_factory=dict)  # patches, and how they were redrawn after some epochs
     history: list[dict[str, float]] = field(default_factory=list)
+    sketches: dict[str, Tensor] = field(default_factory=dict)  # patches, and how they were redrawn after some epochs
 
 
 PARTS = ("model", "optimizer", "best", "sketches")

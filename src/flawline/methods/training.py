@@ -252,7 +252,7 @@ def _advance(state: TrainingState, record: dict[str, float], model: nn.Module, o
     epoch = state.epoch + 1
     is_power_of_two = epoch & (epoch - 1) == 0
     sketches = _sketched(state.sketches, epoch, model) if is_power_of_two else state.sketches
-    return TrainingState(epoch, weights, pack_optimizers(optimizers), best, sketches, [*state.history, record])
+    return TrainingState(epoch, weights, pack_optimizers(optimizers), best, [*state.history, record], sketches)
 
 
 def _train_epoch(
