@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from flawline.methods.compute import as_asked, keep_memory
 from flawline.methods.maps import image_score, load_model, reconstruction_error, residual_map, smooth
@@ -20,6 +20,14 @@ from flawline.vision.patches import window_means
 from flawline.vision.ragged import Lazy, RaggedArray
 
 SCORED = ("validation", "calibration", "test")  # what the network did not learn from
+
+
+def load_network(
+    spec: Method, model: Params, images: RaggedArray, patches: PatchParams, weights: dict[str, Tensor],
+    compute: ComputeParams,
+) -> nn.Module:  # fmt: skip
+    """Return a method's trained network for patches of ``images``, where it runs, ready to score."""
+    return load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
 
 
 def make_map(spec: Method) -> Callable:
@@ -37,7 +45,7 @@ def make_map(spec: Method) -> Callable:
     ) -> Iterator[NDArray]:
         """Return the raw maps (H, W) float16 of all images outside train, in the manifest's order."""
         keep_memory()
-        network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
+        network = load_network(spec, model, images, patches, weights, compute)
         grids = {i: grid[["y", "x"]].to_numpy() for i, grid in patch_index.groupby("image")}
         rows = rows_of(manifest, SCORED)
 
@@ -95,7 +103,7 @@ def make_judge(spec: Method) -> Callable:
     ) -> dict[str, Any]:
         """Return whether the material suits the autoencoder: verdict, reason, explained (share), before (the
         prospect)."""
-        network = load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
+        network = load_network(spec, model, images, patches, weights, compute)
         windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed)
         held_out = windows.cut(windows.fixed())
         with as_asked(compute):

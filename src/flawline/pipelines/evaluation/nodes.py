@@ -7,12 +7,11 @@ import pandas as pd
 from torch import Tensor
 
 from flawline.methods.detector import Detector, Thresholds, calibrate, judge, verdict_row
-from flawline.methods.maps import image_score
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves, image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
 from flawline.params import EvaluationParams, InspectionParams, MapParams, Params, PatchParams, RegistrationParams
-from flawline.pipelines.embedding.nodes import SCORED
+from flawline.pipelines.embedding.nodes import SCORED, score_images
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 from flawline.vision.registration import cuts_ends
@@ -44,13 +43,15 @@ def evaluate(
     curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022.
 
     Metrics named raw_... are those of the raw maps, at a threshold calibrated on these."""
-    values, absent, curves = measure(scores, maps, masks, manifest, thresholds, evaluation)
-    raw_scores = scores.assign(score=[image_score(raw) for raw in residuals])
+    values, absent, counts = measure(scores, maps, masks, manifest, thresholds, evaluation)
+    raw_scores = score_images(residuals, manifest)
     raw_thresholds = calibrate_thresholds(raw_scores, evaluation)
     raw, raw_absent, _ = measure(raw_scores, residuals, masks, manifest, raw_thresholds, evaluation)
     values |= {f"raw_{name}": raw[name] for name in TOLD_OF_RAW_MAPS if name in raw}
     absent |= {f"raw_{name}": raw_absent[name] for name in TOLD_OF_RAW_MAPS if name in raw_absent}
     values["train_seconds"] = float(history["seconds"].sum())
+    tests = scores[scores["split"] == "test"]
+    curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | counts.curves()
     return {"values": values, "absent": absent}, long_form(curves)
 
 
@@ -61,15 +62,14 @@ def measure(
     manifest: pd.DataFrame,
     thresholds: dict[str, Any],
     evaluation: EvaluationParams,
-) -> tuple[dict[str, float], dict[str, str], dict[str, pd.DataFrame]]:
-    """Return (values, absent, curves) of the test images' scores and maps at the reject threshold."""
+) -> tuple[dict[str, float], dict[str, str], MapCounts]:
+    """Return (values, absent, the counted pixels) of the test images' scores and maps at the reject threshold."""
     threshold = Thresholds.from_dict(thresholds).reject.value
     tests = scores[scores["split"] == "test"]
     values, absent = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), threshold)
     everything, defective = count_pixels(tests, maps, masks, manifest)
     pixel_values, pixel_absent = pixel_metrics(everything, defective, threshold, aupro_limit=evaluation.aupro_limit)
-    curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | everything.curves()
-    return values | pixel_values, absent | pixel_absent, curves
+    return values | pixel_values, absent | pixel_absent, everything
 
 
 def count_pixels(
