@@ -16,6 +16,7 @@ from flawline.params import flatten
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.pipelines.reporting.nodes import read_applicability, read_sketches
 from flawline.report import CategoryShown, StudyPage, render_study
+from flawline.report.words import counted
 from flawline.vision.manifest import rows_of
 
 # What methods must share to be compared: Schneider 2022, section 3.
@@ -74,14 +75,13 @@ def findings(results: pd.DataFrame) -> list[str]:
     """Return what the study found, in sentences: the best method of every category, and what training costs."""
     methods, categories = results["method"].unique(), results["category"].unique()
     seeds = results["seed"].nunique()
-    counted = f"{count(len(methods), 'method')} on {count(len(categories), 'category')}, {count(seeds, 'seed')}."
-    return [counted, *(best_of(results[results["category"] == each]) for each in categories), *cost(results)]
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun in the plural where it needs it."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    counts = (
+        counted(len(methods), "method", "methods"),
+        counted(len(categories), "category", "categories"),
+        counted(seeds, "seed", "seeds"),
+    )
+    headline = f"{counts[0]} on {counts[1]}, {counts[2]}."
+    return [headline, *(best_of(results[results["category"] == each]) for each in categories), *cost(results)]
 
 
 def best_of(results: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from flawline.report import tables, words
 from flawline.report.contents import DataPage, Thumbnail
 from flawline.report.page import chart, fill
 from flawline.report.pictures import STRIP, Picture, page_size
+from flawline.report.words import counted
 from flawline.vision.twins import contradicting, leaking
 
 SHOWN_SIZES = 10
@@ -77,11 +78,6 @@ def render_data_page(page: DataPage) -> str:
     )
 
 
-def counted(count: int, one: str, many: str) -> str:
-    """Return a number with its noun: ``1 pair``, ``3 pairs``."""
-    return f"{words.number(count)} {one if count == 1 else many}"
-
-
 def _beyond(frame: pd.DataFrame, shown: int) -> int:
     """Return how many rows are not among the first ``shown``."""
     return max(0, len(frame) - shown)
@@ -94,7 +90,12 @@ def _tiles(page: DataPage) -> list[tuple[bool, int, str, str]]:
     compared = counted(len(page.shortcuts), "comparison", "comparisons")
     return [
         (False, normal + defective, "images", f"{words.number(normal)} normal, {words.number(defective)} defective"),
-        (leaks > 0, leaks, "twins in train and test", f"of {counted(len(page.twins), 'pair', 'pairs')} found alike"),
+        (
+            leaks > 0,
+            leaks,
+            "twins in train and test",
+            f"of {counted(len(page.twins), 'pair', 'pairs')} found alike",
+        ),
         (flagged > 0, flagged, "shortcut" if flagged == 1 else "shortcuts", f"in {compared}"),
         (files > 0, files, "in quarantine", "files that could not be used"),
     ]

@@ -190,20 +190,15 @@ def _say_seeds(results: pd.DataFrame) -> str:
     """Say over how many seeds the figures of a category are means, by method where they differ."""
     seeds = results.groupby("method", sort=False)["seed"].nunique()
     if len(set(seeds)) > 1:
-        counts = ", ".join(f"{method} {_seeds(count)}" for method, count in seeds.items())
+        counts = ", ".join(f"{method} {words.counted(count, 'seed', 'seeds')}" for method, count in seeds.items())
         return f"Mean \N{PLUS-MINUS SIGN} standard deviation over the seeds: {counts}."
     if not len(seeds):
         return "Not measured."
     return (
-        f"Mean \N{PLUS-MINUS SIGN} standard deviation over {_seeds(seeds.iloc[0])}."
+        f"Mean \N{PLUS-MINUS SIGN} standard deviation over {words.counted(seeds.iloc[0], 'seed', 'seeds')}."
         if seeds.iloc[0] > 1
         else "One seed: how much the figures vary from training to training is not known."
     )
-
-
-def _seeds(count: int) -> str:
-    """Return a number of seeds with its noun."""
-    return f"{count} {'seed' if count == 1 else 'seeds'}"
 
 
 def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:

@@ -169,3 +169,8 @@ def seconds(value: Any) -> str:
 def after(epochs: int) -> str:
     """Say how long a network has learned."""
     return "untrained" if not epochs else f"after {number(epochs)} {'epoch' if epochs == 1 else 'epochs'}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its noun: ``1 pair``, ``3 pairs``."""
+    return f"{number(count)} {one if count == 1 else many}"
