@@ -30,8 +30,9 @@ def latest_detector(project: Path) -> Detector:
 
 def strip(detector: Detector, image: NDArray) -> tuple[list[NDArray], Judgement]:
     """Return the four pictures (H, W, 3) uint8 of one image (C, H, W), and the judgement."""
-    anomaly = detector.map(image)
-    judgement = judge(anomaly, detector.thresholds, InspectionParams())
+    scored = detector.score(image)
+    anomaly = scored.map
+    judgement = judge(scored, detector.thresholds, InspectionParams(), by_map=detector.by_map)
     threshold = detector.thresholds.reject.value
     pictures = [
         to_rgb8(image),

@@ -180,6 +180,20 @@ def finished(finished_once, tmp_path, monkeypatch) -> Project:
     return _copy(finished_once.path, tmp_path / "project", monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def compared_once(blank_project, tmp_path_factory) -> Project:
+    """A project in which all one-class methods ran on the example, env smoke, seed 0. Only look at it."""
+    project = Project(shutil.copytree(blank_project, tmp_path_factory.mktemp("compared") / "project"))
+    project.run("saeedi2022")
+    return project
+
+
+@pytest.fixture
+def compared(compared_once, tmp_path, monkeypatch) -> Project:
+    """A copy of ``compared_once`` to work on."""
+    return _copy(compared_once.path, tmp_path / "project", monkeypatch)
+
+
 def _copy(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     shutil.copytree(source, target)
     monkeypatch.chdir(target)

@@ -9,7 +9,7 @@ import torch
 from flawline import serving
 from flawline.methods.cae import CAE
 from flawline.methods.detector import Detector, calibrate, save_detector
-from flawline.methods.maps import image_score
+from flawline.methods.scoring import packed
 from flawline.params import CAEModelParams, MapParams, PatchParams
 from flawline.serving import judge_bytes
 from flawline.vision.decoding import encode_png
@@ -41,14 +41,14 @@ def detector():
         thresholds=calibrate([0.5], target_overkill=0.5, review_overkill=0.5),
         review_overkill=0.5,
         calibration_scores=(0.5,),
-        weights=weights,
+        weights=packed(network=weights),
     )
 
 
 def test_a_good_file_is_judged_as_the_detector_does(detector, image):
     said = judge_bytes(detector, encode_png(image))
     assert said.verdict == "pass"
-    assert said.score == image_score(detector.map(image))
+    assert said.score == detector.score(image).score
     assert said.threshold == 0.5
 
 
@@ -82,5 +82,5 @@ def test_the_served_model_says_what_the_detector_says(tmp_path, detector, image)
     said = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(table)
     assert list(said.columns) == ["score", "threshold", "verdict", "reason"]
     assert said["verdict"].tolist() == ["pass", "not_judged"]
-    assert said["score"][0] == image_score(detector.map(image))
+    assert said["score"][0] == detector.score(image).score
     assert pd.isna(said["score"][1])

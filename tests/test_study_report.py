@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flawline.methods.published import PUBLISHED_NOTE
-from flawline.study_report import best_of, cost, findings, notes, shortcut_cautions, unequal
+from flawline.methods.published import PUBLISHED_NOTE, published_for
+from flawline.study_report import (
+    best_of,
+    chosen,
+    cost,
+    findings,
+    notes,
+    shortcut_cautions,
+    unequal,
+    whole_tables,
+)
 
 
 @pytest.fixture
@@ -63,6 +72,57 @@ def test_cautions_name_shortcuts_and_that_published_images_are_others(results):
     ]
     assert shortcut_cautions(results.drop(columns="shortcut")) == []
     parameters = {"cae": {"train": {}}, "vae": {"train": {}}}
-    published = pd.DataFrame({"method": ["cae"]})
-    assert notes(results, published, parameters)[0] == PUBLISHED_NOTE
-    assert PUBLISHED_NOTE not in notes(results, published[:0], parameters)
+    rows = published_for("chess")
+    assert notes(results, rows, parameters)[0] == PUBLISHED_NOTE
+    assert PUBLISHED_NOTE not in notes(results, rows[:0], parameters)
+
+
+def test_only_autoencoders_must_share_their_settings(results):
+    """A method of another kind has no patches to cut as the first has them."""
+    others = results.replace({"method": {"vae": "patch_memory"}})
+    assert notes(others, published_for("brick"), {"cae": {"train": {"epochs": 1}}, "patch_memory": {}}) == [
+        "bolt: its figures may measure a shortcut in the data (label by mean 1.000); see its page."
+    ]
+    assert unequal([], {}) == []
+
+
+def test_a_category_is_told_by_what_every_method_has(results):
+    chess = results[results["category"] == "chess"]
+    mapless = chess.assign(method="deep_feature_knn", oracle_iou=np.nan, image_auroc=0.9)
+    said = best_of(pd.concat([chess, mapless]))
+    assert said == "chess: image AUROC 1.000 by cae, 0.900 by deep_feature_knn, 0.500 by vae."
+    told = best_of(pd.concat([chess, mapless.assign(image_auroc=np.nan)]))
+    assert told == "chess: overlap with the marked defects (oracle IoU) 0.800 by cae, 0.700 by vae."
+
+
+def test_of_many_methods_the_first_four_and_the_last_are_told():
+    six = pd.DataFrame({"category": "bolt", "seed": 0, "method": list("abcdef"), "image_auroc": np.arange(6) / 10})
+    assert best_of(six) == "bolt: image AUROC 0.500 by f, 0.400 by e, 0.300 by d, 0.200 by c, down to 0.000 by a."
+
+
+def test_cost_is_of_the_methods_that_train(results):
+    still = results.assign(method=results["method"].replace("vae", "patch_memory"))
+    still.loc[still["method"] == "patch_memory", "train_seconds"] = np.nan
+    assert cost(still) == []
+    assert cost(pd.concat([results, still[still["method"] == "patch_memory"]])) == cost(results)
+
+
+def test_a_recommendation_is_called_a_development_figure(results):
+    assert chosen(results) == []  # two categories
+    third = results[results["category"] == "bolt"].assign(category="nut", image_auroc=[0.9, 0.2])
+    (said,) = chosen(pd.concat([results, third]))  # cae 1, 0.6, 0.9; vae 0.5, 0.7, 0.2
+    assert said.startswith(
+        "Over all categories cae has the highest mean image AUROC. These are development figures: the"
+    )
+    assert "on average 0.033 less" in said  # cae thrice, 0.1 below vae on bolt
+    assert said in findings(pd.concat([results, third]))
+
+
+def test_a_published_table_comes_whole_where_its_images_are_here():
+    here = published_for("bottle", raw="bottle", layout="mvtec").assign(category="bottle")
+    (table,) = whole_tables(here[here["method"] == "cpcae"])
+    assert (table.source, table.measured) == ("Saeedi & Giusti 2022, Table 4", ["bottle"])
+    assert len(table.rows) == 80
+    assert "first six" in table.note
+    assert whole_tables(here[:0]) == []
+    assert whole_tables(published_for("chess").assign(category="chess")) == []  # it has no figure of whole images

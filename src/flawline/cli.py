@@ -99,13 +99,19 @@ cli.add_command(run)
 @click.option("--categories", required=True, callback=split_string, help="Categories, comma-separated.")
 @click.option("--seeds", default="0", callback=split_string, help="Seeds, comma-separated.")
 @click.option("--raw", default=None, help="Folder with a raw folder a category; default: data/01_raw.")
+@click.option("--params", default="", callback=keep_text, help="Parameters of every run: KEY=VALUE, comma-separated.")
+@click.option("--name", default=None, help="Folder of the tables and the page; default: the pipeline's name.")
 @env_option
 @user_errors
-def study(pipeline: str, categories: list[str], seeds: list[str], raw: str | None, env: str | None) -> None:
+def study(
+    pipeline: str, categories: list[str], seeds: list[str], raw: str | None, params: dict[str, Any], name: str | None,
+    env: str | None,
+) -> None:  # fmt: skip
     """Run PIPELINE over categories and seeds, what is missing only, and gather the comparison."""
     from flawline.study import run_study
 
-    run_study(pipeline, categories, [whole_number(seed) for seed in seeds], raw=raw, env=env)
+    numbers = [whole_number(seed) for seed in seeds]
+    run_study(pipeline, categories, numbers, raw=raw, env=env, changed=params, name=name)
 
 
 def whole_number(seed: str) -> int:

@@ -35,6 +35,8 @@ SERIES = (
     "#c0504d",
     "#7b6cc4",
 )  # legible on white and on black
+DASHES = ("-", "--", ":", "-.")
+FEW = 4  # colours that nobody takes for one another: 12 curves are three kinds of line in each
 GROUPS = {
     "defective": "#c8452f",
     "test": "#3b78c2",
@@ -42,13 +44,20 @@ GROUPS = {
     "calibration": "#8b929c",
     "other": "#2f9e77",
 }
+MARKS = {  # label -> colour, mark, size: told apart without the colour too
+    "normal": ("#3b78c2", "o", 4.4),
+    "defective": ("#d9822b", "^", 5.4),
+    "unknown": ("#8b929c", "s", 4.0),
+}
 MARK = (226, 54, 54)  # a region the detector found
 TRUTH = (0, 190, 255)  # a defect marked by hand
 SIZE = (4.7, 3.3)  # inches
+MOST_POINTS = 400  # a label of `projection_figure`, for the same reason
 MOST_DOTS = 150  # a row of `feature_figure`: every dot is an element of the SVG
+LEGEND_LINE = 0.26  # inches
 LOSS_DECADES = 6  # below the highest loss; `patch_loss_figure` draws smaller ones in its first bin
 DOT_PLACES = 70  # across the chart; dots in one place stand over each other
-_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 1.4, "columnspacing": 1.2}
+_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 2.1, "columnspacing": 1.2}
 HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
 
 
@@ -65,26 +74,29 @@ class Region(Protocol):
     def width(self) -> float: ...
 
 
-def roc_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw one ROC curve a name from its columns fpr and tpr, over the diagonal of guessing."""
-    figure = _curves_figure(curves, "fpr", "tpr")
+def roc_figure(curves: Mapping[str, pd.DataFrame], *, names: Sequence[str] = ()) -> Figure:
+    """Draw one ROC curve a name from its columns fpr and tpr, over the diagonal of guessing.
+
+    Charts that are given the same ``names`` have the same line for a name, whichever curves are there."""
+    figure = _curves_figure(curves, "fpr", "tpr", names)
     axes = figure.axes[0]
     axes.set(xlabel="good ones flagged (false positive rate)", ylabel="defective ones found")
     axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linewidth=1.2, linestyle=":", label="_guessing")
     return figure
 
 
-def pr_figure(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw one precision-recall curve a name from its columns recall and precision."""
-    figure = _curves_figure(curves, "recall", "precision")
+def pr_figure(curves: Mapping[str, pd.DataFrame], *, names: Sequence[str] = ()) -> Figure:
+    """Draw one precision-recall curve a name from its columns recall and precision; ``names`` as in `roc_figure`."""
+    figure = _curves_figure(curves, "recall", "precision", names)
     figure.axes[0].set(xlabel="defective ones found (recall)", ylabel="share of flagged that are defective")
     return figure
 
 
-def pro_figure(curves: Mapping[str, pd.DataFrame], *, limit: float = 0.3) -> Figure:
-    """Draw one per-region-overlap curve a name from its columns fpr and pro, up to the fpr ``limit``."""
+def pro_figure(curves: Mapping[str, pd.DataFrame], *, limit: float = 0.3, names: Sequence[str] = ()) -> Figure:
+    """Draw one per-region-overlap curve a name from its columns fpr and pro, up to the fpr ``limit``; ``names`` as in
+    `roc_figure`."""
     check_range("limit", limit, low=0, high=1)
-    figure = _curves_figure(curves, "fpr", "pro")
+    figure = _curves_figure(curves, "fpr", "pro", names)
     figure.axes[0].set(xlabel="good pixels flagged", ylabel="mean share of each defect covered", xlim=(0, limit))
     return figure
 
@@ -144,6 +156,29 @@ def history_figure(history: pd.DataFrame, names: Sequence[str] = ("train_loss", 
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel="loss")
     _legend(axes, least=1)
+    return figure
+
+
+def projection_figure(points: pd.DataFrame) -> Figure:
+    """Draw points (columns x, y, label: 0 normal, 1 defective, else unknown), a colour and a mark a label.
+
+    The axes have no numbers, for those of a projection mean nothing. Of more than MOST_POINTS points of a label so many
+    stand for all, evenly taken. Source: Saeedi & Giusti 2022, Fig. 6."""
+    figure, axes = _figure()
+    named = points["label"].map({0: "normal", 1: "defective"}).fillna("unknown")
+    for name, (colour, mark, size) in MARKS.items():
+        inside = points.loc[named == name, ["x", "y"]].to_numpy(float)  # (n, 2)
+        if not len(inside):
+            continue
+        shown = inside[_even_ranks(len(inside), MOST_POINTS)]
+        label = f"{name} ({len(inside)})"
+        axes.plot(*shown.T, mark, color=colour, markersize=size, markeredgewidth=0, alpha=0.8, label=label)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=INK, alpha=0.25)
+    axes.margins(0.06)
+    if axes.lines:
+        style = _LEGEND | {"handlelength": 1.0, "handletextpad": 0.3}
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=9, **style)
     return figure
 
 
@@ -316,12 +351,17 @@ def _figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _curves_figure(curves: Mapping[str, pd.DataFrame], x: str, y: str) -> Figure:
-    """Draw column ``y`` over column ``x`` for every name, both in [0, 1]."""
-    figure, axes = _figure()
-    for i, (name, curve) in enumerate(curves.items()):
-        style = ("-", "--", "-.", ":")[i // len(SERIES) % 4]
-        axes.plot(curve[x], curve[y], color=SERIES[i % len(SERIES)], linestyle=style, linewidth=1.7, label=name)
+def _curves_figure(curves: Mapping[str, pd.DataFrame], x: str, y: str, names: Sequence[str]) -> Figure:
+    """Draw column ``y`` over column ``x`` for every name, both in [0, 1].
+
+    More curves than there are colours have the clearest FEW of these, each solid, dashed and so on."""
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys([*names, *curves]))}
+    figure, axes = _figure((SIZE[0], SIZE[1] + LEGEND_LINE * max(0, len(curves) - 6) / 2))
+    colours, width = (SERIES, 1.7) if len(ranks) <= len(SERIES) else (SERIES[:FEW], 1.4)
+    for name, curve in curves.items():
+        i = ranks[name]
+        style = DASHES[i // len(colours) % len(DASHES)]
+        axes.plot(curve[x], curve[y], color=colours[i % len(colours)], linestyle=style, linewidth=width, label=name)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
     _legend(axes, least=2)
     return figure
@@ -333,7 +373,8 @@ def _legend(axes: Axes, *, least: int, top: int = 0) -> None:
     if len(names) < least:
         return
     lines = [Line2D([], [], color=_colour(s), linestyle=_style(s), linewidth=2.5) for s in shown]
-    columns = min(len(names), 3 if max(map(len, names)) < 22 else 2)
+    longest = max(map(len, names))
+    columns = min(len(names), 3 if longest < 16 or (longest < 22 and len(names) < 7) else 2)
     corner = (-0.02, 1.0 + 0.065 * top)
     axes.legend(lines, names, loc="lower left", bbox_to_anchor=corner, ncols=columns, fontsize=9, **_LEGEND)
 
@@ -400,9 +441,12 @@ def _feature_rows(features: pd.DataFrame, feature: str) -> list[tuple[str, str, 
 
 def _at_even_ranks(values: NDArray, most: int) -> NDArray:
     """Return at most ``most`` of the sorted values, the lowest and the highest among them."""
-    if len(values) <= most:
-        return values
-    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+    return values[_even_ranks(len(values), most)]
+
+
+def _even_ranks(count: int, most: int) -> NDArray[np.intp]:
+    """Return at most ``most`` of the ranks below ``count``, at even steps, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def _swarm(dots: NDArray, values: NDArray) -> NDArray:

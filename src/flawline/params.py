@@ -245,8 +245,16 @@ class ExamplesParams(Params):
 
 # --- registration, defect injection ----------------------------------------------------------------------------------
 class RegistrationParams(Params):
+    """How images are brought into one frame. ``align`` and below: of rigid parts (Saeedi & Giusti 2022, section 3)."""
+
     color: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image of the category is grey
     trim_ends: bool | Literal["auto"] = "auto"  # cut bare background and selvedge off strips; auto: layout aitex
+    align: Literal["none", "shift", "rigid", "similarity"] = "none"  # moves that are undone; rigid: shift and rotation
+    reference: str | None = None  # image that all are aligned to, as the manifest names it; null: the most central one
+    least_quality: Fraction = 0.5  # correlation with the reference from which an image counts as aligned
+    crop: bool = True  # aligned images are cut to the hull of the training parts' foreground
+    margin: NonNegativeInt = 8  # pixels around that hull
+    brightness: Literal["none", "gain", "gain_offset"] = "none"  # brought to the reference's, image by image
 
 
 class DefectInjectionParams(Params):
@@ -318,6 +326,74 @@ class MapParams(Params):
     smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
 
 
+class CPCAEModelParams(Params):
+    """Saeedi & Giusti 2022, section 3.1, Fig. 2. The paper prints no sizes: these are ours."""
+
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64, 64)  # behind each convolution
+    latent_size: PositiveInt = 64  # d
+    conditioned: bool = True  # the place of a patch is given to encoder and decoder; false: ablation
+    sparsity: NonNegativeFloat = 1e-4  # lambda of Eq. 3; 0: ablation
+
+
+class PlacedPatchParams(PatchParams):
+    """Geometry of a method whose patches know their place: a grid on downsized images."""
+
+    side: PositiveInt = 128  # shorter side of an image after downsizing, pixels; smaller images stay as they are
+    size: PositiveInt = 64  # side of a patch, pixels
+    stride: PositiveInt = 32  # step of the grid, pixels
+    per_epoch: Annotated[int, Field(ge=2)] = 1024  # patches in an epoch, drawn from the grids of all images
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size > self.side:
+            raise ValueError(f"size must not exceed side, the downsized image's; got {self.size} > {self.side}")
+        return self
+
+
+class FeatureParams(Params):
+    """A pretrained network that looks at images."""
+
+    backbone: str = "lite0"  # EfficientNet-Lite0, which comes along; or timm:NAME
+    weights: str | None = None  # file of weights (safetensors); null: the backbone's own
+    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (7,)  # its stages that are taken, from 0
+    side: PositiveInt | None = None  # shorter side of an image as it is looked at, pixels; null: as it is
+    batch_size: PositiveInt = 1  # images looked at together; on a CPU more are no faster
+
+
+class PooledKNNParams(Params):
+    """One vector an image and its nearest neighbours: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
+
+    features: FeatureParams = FeatureParams()
+    pooling: Literal["three_way", "max"] = "three_way"  # Fig. 3; max: what it is compared with
+    k: PositiveInt = 5  # neighbours; the paper prints 15 for the deep feature baseline and none for its own
+    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels
+
+
+class PatchMemoryParams(Params):
+    """Features of every place of an image against those of the same place and its neighbours in training."""
+
+    features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
+    reach: NonNegativeInt = 1  # cells around a place where neighbours are looked for
+    size: PositiveInt | None = 64  # vectors kept a place, a coreset; null: all
+    bits: Literal[8, 16, 32] = 8  # of each number kept
+    smoothing: NonNegativeFloat = 4.0  # of the map, pixels
+
+
+class PatchGaussianParams(Params):
+    """Features of every place of an image against one Gaussian a place with full, shrunk covariance."""
+
+    features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
+    reach: NonNegativeInt = 1  # cells around a place whose Gaussians count too
+    dimensions: PositiveInt | None = 100  # of the features, a random choice; null: all
+    smoothing: NonNegativeFloat = 4.0  # of the map, pixels
+
+
+class PixelHeadParams(Params):
+    """Scores made of the map's pixels alone: Saeedi & Giusti 2022, section 4.4."""
+
+    smoothing: NonNegativeFloat = 4.0  # of the map that is shown and measured, pixels; the score is made before
+
+
 class AutoencoderParams(Params):
     """What every autoencoder of Schneider 2022 takes; its ``model`` is the method's own."""
 
@@ -344,6 +420,45 @@ class VAEParams(AutoencoderParams):
 
 class AAEParams(AutoencoderParams):
     model: AAEModelParams = AAEModelParams()
+
+
+class CPCAEParams(Params):
+    """Saeedi & Giusti 2022, the proposed method: a conditional patch-based autoencoder, and kNN on what a pretrained
+    network sees in its anomaly map."""
+
+    patches: PlacedPatchParams = PlacedPatchParams()
+    model: CPCAEModelParams = CPCAEModelParams()
+    train: TrainParams
+    folds: Annotated[int, Field(ge=0, le=20)] = 0  # training images mapped by networks that did not see them; 0: paper
+    head: PooledKNNParams = PooledKNNParams()
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        shrink = 2 ** len(self.model.channels)
+        if self.patches.size % shrink:
+            raise ValueError(
+                f"patches.size must be a multiple of {shrink} (the encoder halves {len(self.model.channels)} times), "
+                f"got {self.patches.size}"
+            )
+        if self.folds == 1:
+            raise ValueError("folds must be 0 (none) or at least 2, got 1")
+        return self
+
+
+class PooledKNNMethodParams(Params):
+    head: PooledKNNParams = PooledKNNParams()
+
+
+class PatchMemoryMethodParams(Params):
+    head: PatchMemoryParams = PatchMemoryParams()
+
+
+class PatchGaussianMethodParams(Params):
+    head: PatchGaussianParams = PatchGaussianParams()
+
+
+class PixelMethodParams(Params):
+    head: PixelHeadParams = PixelHeadParams()
 
 
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------
@@ -412,6 +527,18 @@ class Parameters(Params):
     cae: CAEParams
     vae: VAEParams
     aae: AAEParams
+    cpcae: CPCAEParams
+    ae_l2: PixelMethodParams = PixelMethodParams()
+    deep_feature_knn: PooledKNNMethodParams = PooledKNNMethodParams()
+    nearest_neighbour: PixelMethodParams = PixelMethodParams()
+    variation_model: PixelMethodParams = PixelMethodParams()
+    mean_image: PooledKNNMethodParams = PooledKNNMethodParams()
+    patch_memory: PatchMemoryMethodParams = PatchMemoryMethodParams()
+    patch_memory_map: PatchMemoryMethodParams = PatchMemoryMethodParams()
+    patch_memory_fused: PatchMemoryMethodParams = PatchMemoryMethodParams()
+    patch_gaussian: PatchGaussianMethodParams = PatchGaussianMethodParams()
+    patch_gaussian_map: PatchGaussianMethodParams = PatchGaussianMethodParams()
+    patch_gaussian_fused: PatchGaussianMethodParams = PatchGaussianMethodParams()
     applicability: ApplicabilityParams = ApplicabilityParams()
     evaluation: EvaluationParams = EvaluationParams()
     inspection: InspectionParams = InspectionParams()

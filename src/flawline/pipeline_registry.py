@@ -2,12 +2,15 @@
 
 from kedro.pipeline import Pipeline
 
-from flawline.methods.registry import METHODS, Method
+from flawline.methods.registry import AUTOENCODERS, METHODS, ONE_CLASS, Method
 from flawline.pipelines import defect_injection, ingestion, inspection, registration, reporting
 from flawline.pipelines.method import STAGES, method_pipeline
 
-PAPERS = {"schneider2022": ("cae", "vae", "aae")}  # the paper's methods, in its order
-DEFAULT = "cae"  # the method of the main job, of its stages and of inspection
+PAPERS = {  # the paper's methods in its order, then those it is compared with here
+    "schneider2022": tuple(AUTOENCODERS),
+    "saeedi2022": tuple(ONE_CLASS),
+}
+DEFAULT = "cae"  # the method of the main job, of its stages and of the pipeline inspection
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -23,6 +26,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     alone = {name: data + methods_with_report([spec]) for name, spec in METHODS.items()}
     papers = {name: data + methods_with_report([METHODS[m] for m in methods]) for name, methods in PAPERS.items()}
     judging = {"inspection": inspection.create_pipeline(main)}
+    judging |= {f"{name}_inspection": inspection.create_pipeline(spec) for name, spec in METHODS.items()}
     report = {"reporting": reporting.create_pipeline([main])}
     default = alone[DEFAULT] + once["defect_injection"]
     return {**once, **stages, **report, **judging, **alone, **papers, "__default__": default}

@@ -33,7 +33,11 @@ def judge_bytes(detector: Detector, content: bytes) -> Judgement:
     reason = detector.misfit(image)
     if reason:
         return Judgement("not_judged", reason)
-    return judge(detector.map(image), detector.thresholds, inspection)
+    alignment = detector.align(image)
+    if alignment is not None and not alignment.aligned:
+        return Judgement("not_judged", alignment.reason)
+    scored = detector.score(detector.frame(image, alignment))
+    return judge(scored, detector.thresholds, inspection, by_map=detector.by_map)
 
 
 mlflow.models.set_model(DetectorModel())

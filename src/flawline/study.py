@@ -1,9 +1,10 @@
 """One pipeline over categories and seeds: a session each, resumed where something is missing, gathered at the end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -18,26 +19,36 @@ from flawline.checks import FlawlineError, near_name
 from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT, git_sha
 from flawline.methods.progress import Silent
-from flawline.params import IngestionParams, Parameters, check_category, validate_parameters
+from flawline.params import IngestionParams, Parameters, check_category, flatten, validate_parameters
 from flawline.pipelines.ingestion.nodes import ingest
-from flawline.study_report import Studied, findings, shortcut_cautions, study_page
+from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
 from flawline.vision.examples import EXAMPLES
 from flawline.vision.layouts import holds_categories
 from flawline.vision.ragged import replace_folder
 
 KEYS = ["category", "seed"]
-SHOWN = ("image_auroc", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "applicability")
+SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "applicability")
 
 
 def run_study(
-    pipeline: str, categories: Sequence[str], seeds: Sequence[int], *, raw: str | None, env: str | None
+    pipeline: str,
+    categories: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    raw: str | None,
+    env: str | None,
+    changed: Mapping[str, Any] | None = None,
+    name: str | None = None,
 ) -> pd.DataFrame:
     """Run ``pipeline`` for every category and seed where results are missing or stale, and only what makes
-    these; return all comparisons.
+    these; return all comparisons. ``changed`` is a tree of parameters, the same for all; ``name`` is that of the folder
+    of tables and page, by default the pipeline's with the environment's.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
     category, before anything runs."""
-    line = _check(pipeline, categories, seeds)
+    changed = dict(changed or {})
+    line = _check(pipeline, categories, seeds, changed)
+    named = check_name(name) if name is not None else f"{pipeline}-{env}" if env else pipeline
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     cells = list(dict.fromkeys((category, seed) for category in categories for seed in seeds))
     tables: list[pd.DataFrame] = []
@@ -45,7 +56,7 @@ def run_study(
     with ExitStack() as closing:
         parent = None
         for number, (category, seed) in enumerate(cells, start=1):
-            params = _runtime_params(category, seed, raw)
+            params = changed | _runtime_params(category, seed, raw)
             nodes = _unfinished(project, line, params, env)
             click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {_to_do(nodes, line)}")
             if nodes != []:
@@ -55,15 +66,37 @@ def run_study(
             tables.append(studied.catalog.load("comparison").assign(category=category, seed=seed))
             shown.setdefault(category, studied)
         results = pd.concat(tables, ignore_index=True)
-        folder = project / "data" / "08_reporting" / "studies" / (f"{pipeline}-{env}" if env else pipeline)
+        folder = project / "data" / "08_reporting" / "studies" / named
         _write_tables(folder, results)  # before anything is drawn, so that hours of work end in a table
-        origin = {"environment": env or "base", "raw": raw, "commit": git_sha(project), "MLflow run": parent}
-        page = study_page(f"study {pipeline}", results, shown, {name: told for name, told in origin.items() if told})
+        origin = {
+            "environment": env or "base",
+            "raw": raw,
+            "parameters": _as_typed(changed),
+            "commit": git_sha(project),
+            "MLflow run": parent,
+        }
+        page = study_page(
+            f"study {name or pipeline}", results, shown, {name: told for name, told in origin.items() if told}
+        )
         _write_page(folder, page)
         if parent:
             MlflowClient().log_artifacts(parent, str(folder))
     _tell(folder, results)
     return results
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it can name a study's folder; raise FlawlineError otherwise."""
+    try:
+        return check_category(name)
+    except FlawlineError as error:
+        said = str(error).replace("category must", "a study's name must").partition(" Give one as")[0]
+        raise FlawlineError(f"{said} Give one as --name NAME.") from None
+
+
+def _as_typed(changed: Mapping[str, Any]) -> str:
+    """Return parameters as they are given on the command line."""
+    return ",".join(f"{key}={value}" for key, value in flatten(changed).items())
 
 
 def _to_do(nodes: list[str] | None, line: Pipeline) -> str:
@@ -88,7 +121,7 @@ def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     return table.assign(seeds=grouped.size()).reset_index()
 
 
-def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> Pipeline:
+def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int], changed: Mapping[str, Any]) -> Pipeline:
     from flawline.pipeline_registry import register_pipelines
 
     known = register_pipelines()
@@ -102,6 +135,11 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int]) -> Pi
         raise FlawlineError("a study needs at least one category and one seed: --categories a,b --seeds 0,1,2")
     for category in categories:
         check_category(category)
+    if own := [key for key in OWN if key in changed]:
+        raise FlawlineError(
+            f"--params of a study are the same for all its runs, got {', '.join(own)}: use --categories, --seeds and "
+            "--raw; a study inspects no images."
+        )
     return known[pipeline]
 
 

@@ -11,20 +11,23 @@ from kedro.io import DataCatalog
 from numpy.typing import NDArray
 
 from flawline import __version__
-from flawline.methods.published import PUBLISHED_NOTE, published_for
+from flawline.methods.published import MEANS, published, published_for, published_notes
+from flawline.methods.registry import AUTOENCODERS
+from flawline.metrics.choice import tried
 from flawline.params import flatten
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.pipelines.reporting.nodes import read_applicability, read_sketches
-from flawline.report import CategoryShown, StudyPage, render_study
-from flawline.report.words import counted
+from flawline.report import CategoryShown, PublishedTable, StudyPage, render_study
+from flawline.report.words import DEVELOPMENT, counted
 from flawline.vision.manifest import rows_of
 
-# What methods must share to be compared: Schneider 2022, section 3.
+# What autoencoders must share to be compared: Schneider 2022, section 3.
 SAME = ("patches", "train", "map", "model.encoder", "model.latent_size", "model.hidden_size")
 HEADLINES = {  # metric -> how it is told; of a category, the first that is there
     "oracle_iou": "overlap with the marked defects (oracle IoU)",
     "image_auroc": "image AUROC",
 }
+TOLD = 4  # methods of a category
 OWN = ("category", "seed", "raw", "images")  # parameters that differ from cell to cell
 
 
@@ -38,7 +41,12 @@ class Studied:
     @property
     def published(self) -> pd.DataFrame:
         """What was published on these images, if anything was: see `published_for`."""
-        return published_for(self.parameters["category"], raw=self.parameters.get("raw"))
+        layouts = self.catalog.load("manifest")["layout"]
+        return published_for(
+            self.parameters["category"],
+            raw=self.parameters.get("raw"),
+            layout=layouts.iloc[0] if len(layouts) else None,
+        )
 
 
 def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied], origin: Mapping[str, str]) -> str:
@@ -47,15 +55,15 @@ def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied]
     ``results`` has a row a category, seed and method; ``studied`` holds, for each category, its first seed."""
     methods = list(results["method"].unique())
     known = [one.published.assign(category=category) for category, one in studied.items()]
-    published = pd.concat(known, ignore_index=True)
-    published = published[published["method"].isin(methods)].reset_index(drop=True)
+    printed = pd.concat(known, ignore_index=True)
+    printed = printed[printed["method"].isin(methods)].reset_index(drop=True)
     seeds = sorted(results["seed"].unique())
     parameters = next(iter(studied.values())).parameters
     page = StudyPage(
         title=title,
         found=findings(results),
         results=results,
-        published=published,
+        published=printed,
         shown=[each for name, one in studied.items() if (each := show_category(name, one.catalog, methods))],
         settings={name: value for name, value in flatten(parameters).items() if name not in OWN},
         ids={
@@ -66,9 +74,21 @@ def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied]
             "machine": platform(),
             "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         },
-        notes=notes(results, published, parameters),
+        notes=notes(results, printed, parameters),
+        tables=whole_tables(printed),
     )
     return render_study(page)
+
+
+def whole_tables(printed: pd.DataFrame) -> list[PublishedTable]:
+    """Return the whole published tables that the rows ``printed`` (category, source) are of, where these have more
+    categories than one and figures of whole images."""
+    made = []
+    for source, rows in published().groupby("source", sort=False):
+        measured = list(dict.fromkeys(printed.loc[printed["source"] == source, "category"]))
+        if measured and len(set(rows["category"])) > 1 and rows["image_auroc"].notna().any():
+            made.append(PublishedTable(str(source), rows.reset_index(drop=True), measured, MEANS.get(str(source), "")))
+    return made
 
 
 def findings(results: pd.DataFrame) -> list[str]:
@@ -81,38 +101,58 @@ def findings(results: pd.DataFrame) -> list[str]:
         counted(seeds, "seed", "seeds"),
     )
     headline = f"{counts[0]} on {counts[1]}, {counts[2]}."
-    return [headline, *(best_of(results[results["category"] == each]) for each in categories), *cost(results)]
+    told = [best_of(results[results["category"] == each]) for each in categories]
+    return [headline, *told, *chosen(results), *cost(results)]
 
 
 def best_of(results: pd.DataFrame) -> str:
     """Return how the methods did on one category, the best first."""
     category = results["category"].iloc[0]
-    metric = next((name for name in HEADLINES if name in results and results[name].notna().any()), None)
-    if metric is None:
+    means = {name: results.groupby("method", sort=False)[name].mean() for name in HEADLINES if name in results}
+    known = [name for name, values in means.items() if values.notna().any()]
+    if not known:
         return f"{category}: nothing could be measured; that needs masks, or good and defective test images."
-    means = results.groupby("method", sort=False)[metric].mean().sort_values(ascending=False)
-    told = ", ".join(f"{value:.3f} by {method}" for method, value in means.items())
-    return f"{category}: {HEADLINES[metric]} {told}."
+    metric = next((name for name in known if means[name].notna().all()), known[0])
+    ordered = means[metric].dropna().sort_values(ascending=False)
+    told = ", ".join(f"{value:.3f} by {method}" for method, value in ordered.head(TOLD).items())
+    least = f", down to {ordered.iloc[-1]:.3f} by {ordered.index[-1]}" if len(ordered) > TOLD else ""
+    return f"{category}: {HEADLINES[metric]} {told}{least}."
+
+
+def chosen(results: pd.DataFrame) -> list[str]:
+    """Return which method the study recommends and what that is worth on a category left out; see `choice.tried`."""
+    found = tried(results)
+    if found is None:
+        return []
+    method, table = found
+    regret = table["regret"].mean()
+    return [
+        f"Over all categories {method} has the highest mean image AUROC. {DEVELOPMENT} Chosen on all but one, a method "
+        f"reaches on average {regret:.3f} less on that one than the best there."
+    ]
 
 
 def cost(results: pd.DataFrame) -> list[str]:
-    """Return the ratio of the methods' mean training times, where there are several methods."""
-    methods = list(results["method"].unique())
-    if len(methods) < 2 or "train_seconds" not in results:
+    """Return the ratio of the mean training times, where several methods have one."""
+    if "train_seconds" not in results:
         return []
-    seconds = results.groupby("method")["train_seconds"].mean()[methods]
+    seconds = results.groupby("method", sort=False)["train_seconds"].mean().dropna()
+    if len(seconds) < 2:
+        return []
     ratios = seconds / seconds.iloc[0]
-    return [f"Training takes {' : '.join(f'{ratio:.2f}' for ratio in ratios)} ({' : '.join(methods)})."]
+    return [f"Training takes {' : '.join(f'{ratio:.2f}' for ratio in ratios)} ({' : '.join(seconds.index)})."]
 
 
-def notes(results: pd.DataFrame, published: pd.DataFrame, parameters: Mapping[str, Any]) -> list[str]:
+def notes(results: pd.DataFrame, printed: pd.DataFrame, parameters: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know before comparing."""
-    said = [PUBLISHED_NOTE] if len(published) else []
-    return [*said, *unequal(list(results["method"].unique()), parameters), *shortcut_cautions(results)]
+    alike = [method for method in results["method"].unique() if method in AUTOENCODERS]
+    return [*published_notes(printed), *unequal(alike, parameters), *shortcut_cautions(results)]
 
 
 def unequal(methods: Sequence[str], parameters: Mapping[str, Any]) -> list[str]:
-    """Say which methods differ from the first in what they should share."""
+    """Say which of some autoencoders differ from the first in what they should share."""
+    if not methods:
+        return []
     first, *settings = [{key: value for key, value in flatten(parameters[method]).items() if key.startswith(SAME)}
                         for method in methods]  # fmt: skip
     differing = {
@@ -142,7 +182,10 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
     marked = [k for k in tests if masks[kept[k]].size and masks[kept[k]].any()]
     k = (marked or tests)[0]
     row = kept[k]
-    maps, raw_maps = ({m: catalog.load(f"{m}.{name}")[k] for m in methods} for name in ("maps", "residuals"))
+    alike = [method for method in methods if method in AUTOENCODERS]
+    drawing = [method for method in methods if method in AUTOENCODERS or method == "cpcae"]
+    maps = {method: one for method in methods if (one := catalog.load(f"{method}.maps")[k]).size}
+    raw_maps = {method: catalog.load(f"{method}.residuals")[k] for method in alike}
     metrics = {method: catalog.load(f"{method}.metrics")["values"] for method in methods}
     return CategoryShown(
         category=category,
@@ -153,9 +196,9 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
         flagged=beyond(maps, metrics, "oracle_pixel_threshold"),
         raw_maps=raw_maps,
         raw_flagged=beyond(raw_maps, metrics, "raw_oracle_pixel_threshold"),
-        patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in methods},
-        sketches={method: read_sketches(catalog.load(f"{method}.sketches")) for method in methods},
-        applicability={method: read_applicability(catalog.load(f"{method}.applicability")) for method in methods},
+        patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in alike},
+        sketches={method: read_sketches(catalog.load(f"{method}.sketches")) for method in drawing},
+        applicability={method: read_applicability(catalog.load(f"{method}.applicability")) for method in alike},
     )
 
 

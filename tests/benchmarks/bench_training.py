@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.compute import keep_memory, using_threads
-from flawline.methods.registry import METHODS, get_method
+from flawline.methods.registry import AUTOENCODERS, get_method
 from flawline.methods.training import _seeded_model, _setup, _step, noise
 from flawline.params import TrainParams
 
@@ -94,10 +94,10 @@ def method_rows(size: int, *, rounds: int = 3) -> Iterator[Row]:
     """Yield a step of each method beside the first one's (cae), on one thread, and the ratio of the two; the methods
     take turns, so that what else the machine does meets all of them."""
     with using_threads(1):
-        steps = {name: training_step(size, "32-true", name=name)[0] for name in METHODS}
+        steps = {name: training_step(size, "32-true", name=name)[0] for name in AUTOENCODERS}
         turns = [{name: seconds(step, least=1.0) for name, step in steps.items()} for _ in range(rounds)]
-    took = {name: min(turn[name] for turn in turns) for name in METHODS}
-    first = next(iter(METHODS))
+    took = {name: min(turn[name] for turn in turns) for name in AUTOENCODERS}
+    first = next(iter(AUTOENCODERS))
     for name, each in took.items():
         yield Row(f"training step {size}, 32-true, 1 thread: {name} (floor: {first})", f"{1000 * each:.1f} ms",
                   f"{1000 * took[first]:.1f} ms", each / took[first])  # fmt: skip

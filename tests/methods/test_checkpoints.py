@@ -125,6 +125,33 @@ def test_every_part_of_a_state_is_stored():
     assert {field.name for field in fields(TrainingState)} == {*PARTS, *plain}
 
 
+# --- parts -----------------------------------------------------------------------------------------------------------
+def test_parts_are_stores_of_their_own_beside_the_first(store):
+    first, second = store.part("fold_0"), store.part("fold_1")
+    first.save("key", STATE)
+    assert (store.load("key"), second.load("key")) == (None, None)
+    store.save("key", TrainingState(7, {}, {}, {}))
+    assert [store.load("key").epoch, first.load("key").epoch] == [7, 2]
+    assert {path.parent for path in (store.path, first.path, second.path)} == {store.path.parent}
+    assert store.part("fold_0").load("key").epoch == 2
+
+
+def test_clearing_a_store_clears_its_parts_and_nothing_else(tmp_path):
+    mine, other = FileCheckpoints(tmp_path / "[a].safetensors"), FileCheckpoints(tmp_path / "a.safetensors")
+    for store in (mine, mine.part("0"), mine.part("1"), other, other.part("0")):
+        store.save("key", STATE)
+    mine.part("0").clear()
+    assert (mine.part("0").load("key"), mine.part("1").load("key").epoch) == (None, 2)
+    mine.clear()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other.path.name, other.part("0").path.name])
+
+
+def test_parts_of_no_checkpoints_forget():
+    part = NoCheckpoints().part("fold_0")
+    part.save("key", STATE)
+    assert part.load("key") is None
+
+
 # --- optimizers ------------------------------------------------------------------------------------------------------
 class Pair(nn.Module):
     """Two layers, which three Adams share: of all, of the first, of the second."""

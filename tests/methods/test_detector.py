@@ -13,7 +13,7 @@ from flawline.methods.detector import (
     Thresholds,
     calibrate,
     ignored_pixels,
-    judge,
+    judge_map,
     least_pixels,
     load_detector,
     save_detector,
@@ -61,40 +61,40 @@ def test_another_overkill_takes_another_calibration_score_and_the_same_weights(d
 
 # --- judging ---------------------------------------------------------------------------------------------------------
 def test_a_region_above_reject_rejects(anomaly):
-    said = judge(anomaly, LEVELS, InspectionParams())
+    said = judge_map(anomaly, LEVELS, InspectionParams())
     assert (said.verdict, said.reason) == ("reject", "1 region above the reject threshold")
     assert (said.score, said.threshold) == (float(np.float16(0.95)), LEVELS.reject.value)
     assert said.regions == (Region(1, 1, 1, 3, 3, float(np.float16(0.95))),)
 
 
 def test_regions_between_the_thresholds_are_for_review(anomaly):
-    said = judge(np.minimum(anomaly, np.float16(0.875)), LEVELS, InspectionParams())
+    said = judge_map(np.minimum(anomaly, np.float16(0.875)), LEVELS, InspectionParams())
     assert (said.verdict, said.reason) == ("review", "2 regions above the review threshold")
     assert said.threshold == LEVELS.review.value
     assert [region.area for region in said.regions] == [8, 3]
 
 
 def test_nothing_above_review_passes():
-    said = judge(np.full((4, 4), 0.5, np.float16), LEVELS, InspectionParams())
-    assert said == Judgement("pass", "below the threshold", 0.5, LEVELS.reject.value)
+    said = judge_map(np.full((4, 4), 0.5, np.float16), LEVELS, InspectionParams())
+    assert said == Judgement("pass", "below the threshold", 0.5, LEVELS.reject.value, map_threshold=LEVELS.reject.value)
 
 
 def test_a_score_at_the_threshold_is_not_above_it():
     level = calibrate([0.5] * 9, target_overkill=0.1, review_overkill=0.1)
-    assert judge(np.full((4, 4), 0.5, np.float16), level, InspectionParams()).verdict == "pass"
+    assert judge_map(np.full((4, 4), 0.5, np.float16), level, InspectionParams()).verdict == "pass"
 
 
 def test_ignored_pixels_neither_reject_nor_score(anomaly):
     strong = IgnoreRegion(y=0, x=0, height=3, width=12)
-    said = judge(anomaly, LEVELS, InspectionParams(ignore=(strong,)))
+    said = judge_map(anomaly, LEVELS, InspectionParams(ignore=(strong,)))
     assert (said.verdict, said.score) == ("review", 0.75)
     weak = IgnoreRegion(y=5, x=0, height=5, width=12)
-    assert judge(anomaly, LEVELS, InspectionParams(ignore=(strong, weak))).verdict == "pass"
+    assert judge_map(anomaly, LEVELS, InspectionParams(ignore=(strong, weak))).verdict == "pass"
 
 
 def test_an_image_ignored_altogether_is_not_judged(anomaly):
     everything = IgnoreRegion(y=0, x=0, height=10, width=12)
-    said = judge(anomaly, LEVELS, InspectionParams(ignore=(everything,)))
+    said = judge_map(anomaly, LEVELS, InspectionParams(ignore=(everything,)))
     assert (said.verdict, said.score) == ("not_judged", None)
     assert "ignored" in said.reason
 
@@ -112,11 +112,11 @@ def test_an_image_ignored_altogether_is_not_judged(anomaly):
     ],
 )
 def test_smaller_regions_are_no_defects(anomaly, inspection, verdict):
-    assert judge(anomaly, LEVELS, inspection).verdict == verdict
+    assert judge_map(anomaly, LEVELS, inspection).verdict == verdict
 
 
 def test_a_pass_by_area_says_so(anomaly):
-    said = judge(anomaly, LEVELS, InspectionParams(min_area=2.5, mm_per_pixel=0.5))
+    said = judge_map(anomaly, LEVELS, InspectionParams(min_area=2.5, mm_per_pixel=0.5))
     assert said.reason == "no region of at least 10 pixels above the threshold"
 
 
@@ -124,7 +124,7 @@ def test_a_map_with_nan_is_no_pass(anomaly):
     broken = anomaly.copy()
     broken[0, 0] = np.nan
     with pytest.raises(FlawlineError, match="anomaly_map must hold numbers, got 1 of 120 pixels that are NaN"):
-        judge(broken, LEVELS, InspectionParams())
+        judge_map(broken, LEVELS, InspectionParams())
 
 
 def test_an_ignored_region_outside_the_image_is_an_error():
@@ -179,7 +179,7 @@ def test_misfit_of_images_of_one_size_names_it_once(detector):
 
 def test_a_colour_image_is_judged_as_its_grey_one(detector):
     grey = np.random.default_rng(0).integers(0, 256, (1, 24, 28), dtype=np.uint8)
-    np.testing.assert_array_equal(detector.map(np.repeat(grey, 3, axis=0)), detector.map(grey))
+    np.testing.assert_array_equal(detector.score(np.repeat(grey, 3, axis=0)).map, detector.score(grey).map)
     assert detector.redraw(grey).shape == (1, 24, 28)
 
 
@@ -192,7 +192,7 @@ def test_a_detector_comes_back_to_the_bit(tmp_path, detector):
     assert back.thresholds == detector.thresholds
     assert all(torch.equal(back.weights[name], value) for name, value in detector.weights.items())
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 28), dtype=np.uint8)
-    np.testing.assert_array_equal(back.map(image), detector.map(image))
+    np.testing.assert_array_equal(back.score(image).map, detector.score(image).map)
     np.testing.assert_array_equal(back.redraw(image), detector.redraw(image))
 
 
@@ -253,7 +253,7 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     save_detector(path, detector)
     weights, meta = read_tensors(path)
     write_tensors(path, weights, {**meta, "format": 1})
-    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 2"):
+    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 3"):
         load_detector(path)
 
 
@@ -265,4 +265,4 @@ def test_weights_alone_are_no_detector(tmp_path, detector):
 
 def test_an_unknown_method_is_refused_with_the_near_name(detector):
     with pytest.raises(FlawlineError, match=r"no method 'cea' \(did you mean 'cae'\?\)"):
-        replace(detector, method="cea").map(np.zeros((1, 24, 28), np.uint8))
+        replace(detector, method="cea").score(np.zeros((1, 24, 28), np.uint8))

@@ -1,6 +1,6 @@
 import pytest
 
-from flawline.methods.published import published, published_for
+from flawline.methods.published import MVTEC_NOTE, PUBLISHED_NOTE, published, published_for, published_notes
 from flawline.methods.registry import METHODS
 
 SOURCE = "Schneider 2022, Table 1"
@@ -9,6 +9,19 @@ TABLE_1 = {  # A, IoU, Time_tr in seconds; as printed
     "noise": {"cae": (0.9093, 0.7594, 216), "vae": (0.8797, 0.7698, 220), "aae": (0.9218, 0.7743, 1227)},
 }
 METRICS = ["oracle_A", "oracle_iou", "train_seconds"]
+MVTEC = "Saeedi & Giusti 2022, Table 4"
+PRINTED_MEANS = {  # over how many of the first categories: in percent
+    "cpcae": (8, 91.09, 96.35),
+    "ae_l2": (6, 75.31, 91.39),
+    "deep_feature_knn": (6, 83.27, 93.89),
+    "nearest_neighbour": (6, 68.12, 87.29),
+    "variation_model": (6, 58.07, 81.96),
+    "GeoTrans": (6, 63.60, None),
+    "GANomaly": (6, 77.53, None),
+    "VAE (2014)": (6, 71.66, None),
+    "AnoGAN": (6, 51.71, None),
+    "AE (SSIM)": (6, 75.35, None),
+}
 
 
 def test_table_1_of_schneider_2022_as_printed():
@@ -21,13 +34,54 @@ def test_table_1_of_schneider_2022_as_printed():
 
 def test_all_have_category_method_and_source_first_then_metrics():
     table = published()
-    assert list(table.columns) == ["category", "method", "source", *METRICS]
+    assert list(table.columns) == ["category", "method", "source", *METRICS, "image_auroc", "image_ap"]
     assert not table[["category", "method", "source"]].isna().any(axis=None)
     assert not table.duplicated(["category", "method", "source"]).any()
 
 
-def test_methods_have_the_names_that_ours_have():
-    assert set(published()["method"]) <= METHODS.keys()
+def test_methods_have_the_names_that_ours_have_or_one_that_none_can_have():
+    other = set(published()["method"]) - METHODS.keys()
+    assert other == {"GeoTrans", "GANomaly", "VAE (2014)", "AnoGAN", "AE (SSIM)"}
+    assert not {name.casefold() for name in other} & METHODS.keys()
+
+
+@pytest.mark.parametrize("method", PRINTED_MEANS)
+def test_table_4_of_saeedi_2022_has_the_means_that_it_prints(method):
+    """Printed over six categories but for the proposed method; a wrong digit would move a mean by more than it rounds."""
+    categories, auroc, ap = PRINTED_MEANS[method]
+    rows = published()[lambda table: (table["source"] == MVTEC) & (table["method"] == method)]
+    assert len(rows) == 8
+    assert rows["image_auroc"][:categories].mean() == pytest.approx(auroc / 100, abs=1.01e-4)
+    if ap is None:
+        assert rows["image_ap"].isna().all()
+    else:
+        assert rows["image_ap"][:categories].mean() == pytest.approx(ap / 100, abs=1.01e-4)
+
+
+def test_some_cells_of_table_4_as_printed():
+    table = published()[lambda table: table["source"] == MVTEC].set_index(["category", "method"])
+    assert tuple(table.loc[("toothbrush", "cpcae"), ["image_auroc", "image_ap"]]) == (1.0, 1.0)
+    assert tuple(table.loc[("transistor", "ae_l2"), ["image_auroc", "image_ap"]]) == (0.8635, 0.8572)
+    assert tuple(table.loc[("toothbrush", "nearest_neighbour"), ["image_auroc", "image_ap"]]) == (0.9584, 0.9846)
+    assert tuple(table.loc[("transistor", "deep_feature_knn"), ["image_auroc", "image_ap"]]) == (0.8533, 0.8551)
+    assert tuple(table.loc[("transistor", "variation_model"), ["image_auroc", "image_ap"]]) == (0.7309, 0.7515)
+
+
+def test_public_images_are_told_by_the_layout_of_their_folder():
+    here = published_for("bottle", raw="any/bottle", layout="mvtec")
+    assert list(here.columns) == ["method", "source", "image_auroc", "image_ap"]
+    assert len(here) == 10
+    for other in (None, "folders"):
+        assert published_for("bottle", raw="any/bottle", layout=other).empty
+    assert published_for("chess", raw="any/chess", layout="mvtec").empty  # named like an example, but somebody's own
+    assert len(published_for("chess", layout="folders")) == 3
+
+
+def test_notes_are_of_the_papers_that_stand_there():
+    ours, theirs = published_for("chess"), published_for("cable", raw="cable", layout="mvtec")
+    assert published_notes(ours) == [PUBLISHED_NOTE]
+    assert published_notes(theirs) == [MVTEC_NOTE]
+    assert published_notes(ours[:0]) == []
 
 
 @pytest.mark.parametrize("category", TABLE_1)

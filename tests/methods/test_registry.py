@@ -6,14 +6,18 @@ import torch
 
 from flawline.checks import FlawlineError
 from flawline.methods import registry
-from flawline.methods.registry import METHODS, get_method
+from flawline.methods.heads import IMAGE
+from flawline.methods.registry import AUTOENCODERS, METHODS, ONE_CLASS, REDRAWERS, get_method
+from flawline.params import Parameters
+
+CODE = {"deep_feature_knn": "pooled_knn"}  # a method that is a head of its own kind without a file of its own
 
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=AUTOENCODERS)
 def method(request):
     return get_method(request.param)
 
@@ -75,9 +79,29 @@ def test_every_parameter_shows_in_the_network_or_the_objective(method, params):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_methods_name_is_its_key_and_its_code_files(name):
     assert METHODS[name].name == name
-    assert (Path(registry.__file__).parent / f"{name}.py").is_file()
+    file = name.removesuffix("_map").removesuffix("_fused")  # what a head looks at is another method, not another file
+    assert (Path(registry.__file__).parent / f"{CODE.get(file, file)}.py").is_file()
+
+
+def test_a_one_class_method_looks_at_images_or_at_what_a_redrawer_leaves():
+    for method in ONE_CLASS.values():
+        assert set(method.views) <= {IMAGE, *REDRAWERS}
+        assert (method.redrawer is None) == (method.views == (IMAGE,))
+
+
+@pytest.mark.parametrize("name", ONE_CLASS)
+def test_a_head_is_made_of_its_own_parameters(name):
+    method = ONE_CLASS[name]
+    head = method.head(method.head_params(), method.views)
+    assert (head.by_map, head.embeds) == (method.by_map, method.embeds)
+
+
+def test_the_whole_parameters_have_the_heads_own_for_every_method():
+    fields = Parameters.model_fields
+    for name, method in ONE_CLASS.items():
+        assert fields[name].annotation.model_fields["head"].annotation is method.head_params
 
 
 def test_an_unknown_method_is_refused_with_what_there_is():
-    with pytest.raises(FlawlineError, match=r"no method 'caee' \(did you mean 'cae'\?\); there are: cae, vae, aae"):
+    with pytest.raises(FlawlineError, match=r"no method 'caee' \(did you mean 'cae'\?\); there are: cae, vae, aae, cpcae, "):
         get_method("caee")

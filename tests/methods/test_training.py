@@ -16,7 +16,7 @@ from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.methods.checkpoints import FileCheckpoints, read_tensors
 from flawline.methods.objective import Objective, Phase, minimise
 from flawline.methods.progress import Silent
-from flawline.methods.registry import METHODS
+from flawline.methods.registry import AUTOENCODERS
 from flawline.methods.training import fit, noise, past_end, should_stop, to_unit, windows_of
 from flawline.params import CAEModelParams, ComputeParams, PatchParams, TrainParams
 
@@ -45,7 +45,7 @@ def train(images, *, seed=0, make=None, objective=BY_ERROR, checkpoints=None, pr
 
 def small(name, *, channels=1):
     """Return ``train``'s ``make`` and ``objective`` of a small network of the method ``name``."""
-    method = METHODS[name]
+    method = AUTOENCODERS[name]
     params = method.model_params(**SIZES)
     return {"make": partial(method.build, params, channels=channels, size=16), "objective": method.objective(params)}
 
@@ -158,12 +158,12 @@ def test_to_unit_divides_by_the_types_largest_value(dtype, largest):
 
 
 # --- the same seed, the same result ----------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_one_seed_gives_the_same_weights_and_history_to_the_bit(photographs, name):
     assert_same(train(photographs, **small(name)), train(photographs, **small(name)))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_global_random_state_neither_matters_nor_changes(photographs, name):
     one = train(photographs, epochs=1, **small(name))
     torch.manual_seed(99)
@@ -219,7 +219,7 @@ def test_two_seeds_draw_other_codes_of_the_same_patches():
 
     def make():
         torch.manual_seed(0)
-        return METHODS["vae"].build(METHODS["vae"].model_params(**SIZES), channels=1, size=16)
+        return AUTOENCODERS["vae"].build(AUTOENCODERS["vae"].model_params(**SIZES), channels=1, size=16)
 
     one, same, other = (
         train(images, seed=seed, epochs=1, make=make, objective=small("vae")["objective"]) for seed in (0, 0, 1)
@@ -230,7 +230,7 @@ def test_two_seeds_draw_other_codes_of_the_same_patches():
 
 
 # --- taken up again --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 @pytest.mark.parametrize("epoch", [1, 2, 4])
 def test_an_interrupted_run_ends_as_the_unbroken_one_to_the_bit(tmp_path, photographs, epoch, name):
     store = FileCheckpoints(tmp_path / "state.safetensors")
@@ -241,7 +241,7 @@ def test_an_interrupted_run_ends_as_the_unbroken_one_to_the_bit(tmp_path, photog
     assert_same(resumed, train(photographs, **small(name)))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_an_interrupted_run_in_colour_ends_as_the_unbroken_one_to_the_bit(tmp_path, colour_photographs, name):
     store, method = FileCheckpoints(tmp_path / "state.safetensors"), small(name, channels=3)
     with pytest.raises(KeyboardInterrupt):
@@ -266,7 +266,7 @@ from pathlib import Path
 import numpy as np
 from flawline.methods.checkpoints import FileCheckpoints
 from flawline.methods.progress import Silent
-from flawline.methods.registry import METHODS
+from flawline.methods.registry import AUTOENCODERS
 from flawline.methods.training import fit, windows_of
 from flawline.params import ComputeParams, PatchParams, TrainParams
 
@@ -276,7 +276,7 @@ class Slow(Silent):
             time.sleep(1.0 if label in ("epoch 5/8", "epoch 6/8", "epoch 7/8", "epoch 8/8") else 0.0)
             yield item
 
-folder, method = Path(sys.argv[1]), METHODS[sys.argv[2]]
+folder, method = Path(sys.argv[1]), AUTOENCODERS[sys.argv[2]]
 images = list(np.load(folder / "images.npy"))
 geometry = PatchParams(size=16, stride=8, per_epoch=20)
 params = method.model_params(latent_size=3, hidden_size=8)
@@ -301,7 +301,7 @@ def wait_for_epoch(process, path, epoch, *, patience=60.0):
     pytest.fail(f"no epoch {epoch} within {patience} s")
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_a_killed_run_is_taken_up_again_and_ends_as_the_unbroken_one_to_the_bit(tmp_path, name):
     images = np.random.default_rng(7).integers(0, 256, (3, 1, 24, 28), dtype=np.uint8)
     images.setflags(write=False)
@@ -347,7 +347,7 @@ def test_a_checkpoint_of_other_data_is_not_taken_up(tmp_path, photographs, chang
     assert train(photographs, epochs=2, checkpoints=store).resumed_from == 0
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path, photographs, name):
     store = FileCheckpoints(tmp_path / "state.safetensors")
     train(photographs, epochs=2, checkpoints=store, **small(name))
@@ -366,7 +366,7 @@ def test_a_shorter_run_does_not_return_a_longer_ones_weights(tmp_path, photograp
 
 @pytest.mark.parametrize("name", ["vae", "aae"])
 def test_a_checkpoint_of_another_weight_of_the_loss_is_not_taken_up(tmp_path, photographs, name):
-    store, method = FileCheckpoints(tmp_path / "state.safetensors"), METHODS[name]
+    store, method = FileCheckpoints(tmp_path / "state.safetensors"), AUTOENCODERS[name]
     train(photographs, epochs=1, checkpoints=store, **small(name))
     changed = {"vae": {"kl_weight": 2.0}, "aae": {"clip": 0.02}}[name]
     other = {**small(name), "objective": method.objective(method.model_params(**SIZES, **changed))}
@@ -518,7 +518,7 @@ def test_a_run_that_goes_on_has_the_sketches_of_an_unbroken_one(tmp_path, photog
     assert "epoch_00003" not in train(photographs, epochs=5, checkpoints=store).sketches
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_sketches_show_validation_patches_and_how_they_were_redrawn_from_the_start(photographs, name):
     sketches = train(photographs, epochs=5, seed=4, **small(name)).sketches
     assert sketches.keys() == {"patches", *(f"epoch_{epoch:05d}" for epoch in (0, 1, 2, 4, 5))}

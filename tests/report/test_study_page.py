@@ -127,8 +127,8 @@ def test_tables_hold_means_deviations_and_ratios(results, published):
     ours = {name: [text.replace("\N{NO-BREAK SPACE}", " ") for text in row] for name, row in
             cells(groups, study.CALIBRATED).items()}  # fmt: skip
     assert ours == {
-        "cae": ["0.800 ± 0.100", DASH, DASH, DASH, DASH, "0.150 ± 0.071 (2 of 3)", DASH],
-        "vae": ["0.950 ± 0.000", DASH, DASH, DASH, DASH, DASH, DASH],
+        "cae": ["0.800 ± 0.100", "0.150 ± 0.071 (2 of 3)"],
+        "vae": ["0.950 ± 0.000", DASH],
     }
     training = {name: [text.replace("\N{NO-BREAK SPACE}", " ") for text in row] for name, row in
                 cells(groups, "Training").items()}  # fmt: skip
@@ -144,7 +144,7 @@ def test_published_rows_stand_only_in_the_tables_they_have_figures_for(results, 
     groups = study.study_groups(results, published[published["category"] == "chess"])
     oracle = cells(groups, "With the test labels' help (oracle)")
     assert list(oracle) == ["cae", "vae", "CAE, a paper, Table 1"]
-    assert oracle["CAE, a paper, Table 1"] == ["0.949", DASH, DASH, DASH]
+    assert oracle["CAE, a paper, Table 1"] == ["0.949"]
     assert list(cells(groups, study.CALIBRATED)) == ["cae", "vae"]
 
 
@@ -163,7 +163,7 @@ def test_ratios_of_a_publication_are_to_its_own_first_method(results):
 def test_without_the_first_methods_time_there_is_no_ratio(results):
     results.loc[results["method"] == "cae", "train_seconds"] = np.nan
     training = cells(study.study_groups(results, pd.DataFrame()), "Training")
-    assert training["cae"] == [DASH, DASH]
+    assert training.keys() == {"vae"}  # nothing is to be told of the other
     assert training["vae"][1] == DASH
 
 
@@ -173,9 +173,9 @@ def test_the_best_mean_is_marked_and_no_training_time(results, published):
         for group in study.study_groups(results, published)
         for name, row in group.rows
     }
-    assert marked[study.CALIBRATED, "cae"] == [False] * 7
-    assert marked[study.CALIBRATED, "vae"] == [True] + [False] * 6  # alone in A, raw: nothing to be better than
-    assert marked["With the test labels' help (oracle)", "cae"] == [True, False, False, False]
+    assert marked[study.CALIBRATED, "cae"] == [False] * 2
+    assert marked[study.CALIBRATED, "vae"] == [True, False]  # alone in A, raw: nothing to be better than
+    assert marked["With the test labels' help (oracle)", "cae"] == [True]
     assert marked["Training", "cae"] == marked["Training", "vae"] == [False, False]
 
 
@@ -209,7 +209,7 @@ def test_full_page_has_every_section_and_fetches_nothing(page):
 
 def test_page_marks_published_rows(page):
     words = Document(render_study(page)).words
-    assert f"CAE, a paper, Table 1 published 0.949 {DASH} {DASH} {DASH}" in words
+    assert "CAE, a paper, Table 1 published 0.949" in words
     assert "Published figures come from another machine" in words
     assert "Table 2" not in words  # of noise, which was not run
 
@@ -305,7 +305,7 @@ def test_one_method_one_seed(page, results):
     html = render_study(alone)
     words = Document(html).words
     assert "One seed" in words
-    assert f"cae 0.700 {DASH}" in words
+    assert "cae 0.700" in words
     assert "±" not in words
     assert 'class="best"' not in html
 

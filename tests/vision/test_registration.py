@@ -8,7 +8,9 @@ import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
+from flawline.params import RegistrationParams
 from flawline.vision import registration
+from flawline.vision.alignment import Aligner
 from flawline.vision.decoding import encode_png
 from flawline.vision.masks import read_mask_source
 from flawline.vision.ragged import Lazy
@@ -17,9 +19,13 @@ from flawline.vision.registration import (
     common_channels,
     cuts_ends,
     find_alignment,
+    fit_registration,
     registered_images,
     registered_masks,
+    registration_key,
     to_channels,
+    usable,
+    without_misaligned,
 )
 
 GREY = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
@@ -162,7 +168,7 @@ def test_whole_images_are_aligned_as_they_are(folder, manifest):
     row = find_alignment(manifest, folder, cut=False, max_pixels=6).to_dict("records")[1]
     assert row == {
         "image": "rgb.png", "angle": 0.0, "shift_y": 0.0, "shift_x": 0.0, "scale": 1.0, "quality": 1.0, "aligned": True,
-        "left": 0, "right": 3, "defect_cut": 0,
+        "reason": "", "gain": 1.0, "offset": 0.0, "outside": 0, "left": 0, "right": 3, "defect_cut": 0,
     }  # fmt: skip
 
 
@@ -204,6 +210,136 @@ def test_mask_that_is_cut_off_whole_is_none(tmp_path, strip):
 def test_ends_are_cut_in_strips_of_aitex_or_where_it_is_asked_for(manifest, strip):
     assert [cuts_ends(strip, asked) for asked in ("auto", True, False)] == [True, True, False]
     assert [cuts_ends(manifest, asked) for asked in ("auto", True, False)] == [False, True, False]
+
+
+# --- parts that are aligned -------------------------------------------------------------------------------------------
+SIDE = 96
+RIGID = RegistrationParams(align="rigid", brightness="gain")
+
+
+def part_turned(angle, shift=(0, 0), mark=False):
+    """An L with a spot on a bright background (1, SIDE, SIDE), turned and moved; with ``mark``, only what is marked."""
+    rows, columns = (np.mgrid[: 4 * SIDE, : 4 * SIDE] + 0.5) / 4 - 0.5 - SIDE // 2  # four by four points a pixel
+    turn = np.deg2rad(angle)
+    y, x = rows - shift[0], columns - shift[1]
+    y, x = np.cos(turn) * y + np.sin(turn) * x, -np.sin(turn) * y + np.cos(turn) * x
+    long, short = (abs(x + 14) <= 7) & (abs(y) <= 25), (abs(y - 18) <= 7) & (abs(x) <= 20)
+    grey = np.where(long | short, 60.0, 200.0) + 50 * (long & (abs(y + 14) <= 4))
+    grey = ((abs(y - 14) < 3.5) & (abs(x + 14) < 3.5)) * 255.0 if mark else grey
+    grey = grey.reshape(SIDE, 4, SIDE, 4).mean(axis=(1, 3))
+    if mark:
+        return ((grey > 127) * np.uint8(255))[None]
+    noise = np.random.default_rng(1).normal(0, 2, grey.shape)
+    return np.rint(grey + noise).astype(np.uint8)[None]
+
+
+MOVES = {"a.png": (0, (0, 0)), "b.png": (40, (4, -3)), "c.png": (-100, (-3, 5)), "d.png": (170, (2, 2))}
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Three training images of a part, two to calibrate on, one of them blank, and a defective one of another size."""
+    pixels = {name: part_turned(*move) for name, move in MOVES.items()}
+    pixels["blank.png"] = np.full((1, SIDE, SIDE), 128, np.uint8)
+    pixels["test.png"] = np.pad(part_turned(75, (3, 1)), [(0, 0), (8, 8), (10, 10)], mode="edge")
+    for name, image in pixels.items():
+        (tmp_path / name).write_bytes(encode_png(image))
+    mask = np.pad(part_turned(75, (3, 1), mark=True), [(0, 0), (8, 8), (10, 10)])
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    sizes = [image.shape[1:] for image in pixels.values()]
+    return pd.DataFrame(
+        {
+            "image": list(pixels), "page": 0, "mask": [None] * 5 + ["mask.png"], "layout": "folders", "channels": 1,
+            "sha256": [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in pixels],
+            "mask_sha256": [None] * 5 + [read_mask_source(tmp_path, "mask.png", "test.png").key(sizes[-1], 0)],
+            "height": [size[0] for size in sizes], "width": [size[1] for size in sizes], "depth": 8,
+            "split": ["train"] * 3 + ["calibration"] * 2 + ["test"], "label": [0] * 5 + [1],
+        }
+    )  # fmt: skip
+
+
+def aligned_parts(folder, manifest, params=RIGID):
+    aligner, known = fit_registration(manifest, folder, params, max_pixels=10**6)
+    return aligner, find_alignment(manifest, folder, cut=False, max_pixels=10**6, aligner=aligner, known=known)
+
+
+def test_every_part_comes_into_the_frame_of_the_reference_and_its_mask_with_it(tmp_path, parts):
+    aligner, alignment = aligned_parts(tmp_path, parts, RIGID.model_copy(update={"reference": "a.png"}))
+    images = registered_images(parts, tmp_path, alignment, color="auto", max_pixels=10**6, aligner=aligner)
+    masks = registered_masks(parts, tmp_path, alignment, max_pixels=10**6, aligner=aligner)
+    top, left, bottom, right = aligner.box
+    assert {image.shape for image in images} == {(1, bottom - top, right - left)}
+    assert alignment[["left", "right"]].drop_duplicates().to_numpy().tolist() == [[left, right]]
+    reference = part_turned(0)[:, top:bottom, left:right].astype(int)
+    np.testing.assert_array_equal(images[0], reference)
+    for i in (1, 2, 3, 5):
+        assert np.abs(images[i] - reference).mean() < 4  # of 255; noise alone makes 2
+    for name, (angle, shift) in MOVES.items():
+        row = alignment.set_index("image").loc[name]
+        assert row[["angle", "shift_y", "shift_x"]].tolist() == pytest.approx([angle, *shift], abs=0.3)
+    wanted = part_turned(0, mark=True)[0, top:bottom, left:right] > 0
+    np.testing.assert_allclose(np.argwhere(masks[5]).mean(axis=0), np.argwhere(wanted).mean(axis=0), atol=0.5)
+    assert masks[5].sum() == pytest.approx(wanted.sum(), rel=0.2)
+    assert masks[0].shape == (0, 0)
+    assert alignment["defect_cut"].tolist() == [0] * 6
+
+
+def test_what_cannot_be_aligned_is_flagged_and_never_learned_from(tmp_path, parts):
+    _, alignment = aligned_parts(tmp_path, parts)
+    assert usable(alignment).tolist() == [True] * 4 + [False, True]
+    blank = alignment.loc[4]
+    assert (blank["reason"], blank["quality"], blank["angle"], blank["gain"]) == ("is blank", 0.0, 0.0, 1.0)
+    roster = without_misaligned(parts, alignment)
+    assert roster["split"].tolist() == ["train"] * 3 + ["calibration", "unused", "test"]
+    assert roster["planned"].tolist() == parts["split"].tolist()
+
+
+def test_split_of_which_nothing_is_aligned_is_an_error(tmp_path, parts):
+    moved = parts.assign(split=["train"] * 4 + ["calibration", "test"])
+    _, alignment = aligned_parts(tmp_path, moved)
+    with pytest.raises(FlawlineError, match=r"none of the calibration images could be aligned \(the first: is blank\)"):
+        without_misaligned(moved, alignment)
+
+
+def test_aligner_is_fitted_on_normal_training_images_only(tmp_path, parts):
+    (tmp_path / "blank.png").unlink()
+    (tmp_path / "test.png").unlink()
+    aligner, known = fit_registration(parts, tmp_path, RIGID, max_pixels=10**6)
+    assert set(known) == {"a.png", "b.png", "c.png"}
+    assert isinstance(aligner, Aligner)
+    assert fit_registration(parts, tmp_path, RegistrationParams(), max_pixels=10**6) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("e.png", r"must be a normal training image .*got 'e.png', which is not there"),
+        ("a.pmg", r"not there \(did you mean 'a.png'\?\)"),
+        ("test.png", r"'test.png' is defective"),
+        ("blank.png", r"'blank.png' is in the split calibration"),
+    ],
+)
+def test_reference_must_be_a_normal_training_image(tmp_path, parts, name, message):
+    params = RIGID.model_copy(update={"reference": name})
+    with pytest.raises(FlawlineError, match=message):
+        fit_registration(parts, tmp_path, params, max_pixels=10**6)
+
+
+def test_key_depends_on_the_aligner_and_on_what_it_was_made_from(tmp_path, parts):
+    aligner, alignment = aligned_parts(tmp_path, parts)
+    tensors = aligner.to_tensors()
+    other = parts.assign(split=["train"] * 2 + ["validation", "calibration", "calibration", "test"])
+    keys = {
+        registration_key(parts, alignment, RIGID, 1, tensors),
+        registration_key(parts, alignment, RIGID, 2, tensors),
+        registration_key(other, alignment, RIGID, 1, tensors),
+        registration_key(parts, alignment.assign(angle=1.0), RIGID, 1, tensors),
+        registration_key(parts, alignment, RIGID, 1, {**tensors, "reference": tensors["reference"] + 1}),
+        registration_key(parts, alignment, RIGID, 1, {}),
+    }
+    assert len(keys) == 6
+    plain = RegistrationParams()
+    assert registration_key(parts, alignment, plain, 1) == registration_key(other, alignment, plain, 1)
 
 
 # --- room on the disk ------------------------------------------------------------------------------------------------

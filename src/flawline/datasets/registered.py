@@ -4,15 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from safetensors import SafetensorError
 
 from flawline.checks import FlawlineError
 from flawline.datasets.handles import Handle
+from flawline.methods.checkpoints import read_tensors
 from flawline.vision.ragged import RaggedArray
 from flawline.vision.registration import Registered
 
+# What an earlier registration raises that is missing, cut off or of another version: then all is decoded again.
+BROKEN = (OSError, ValueError, KeyError, SafetensorError, FlawlineError)
+
 
 class KnownRegistrationDataset(Handle):
-    """Loads images, masks and alignment of a category's folder, or None where they are not all there."""
+    """Loads images, masks, alignment and aligner of a category's folder, or None where they are not all there."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         self._folder = Path(filepath)
@@ -21,7 +26,9 @@ class KnownRegistrationDataset(Handle):
     def load(self) -> Registered | None:
         try:
             images, masks = RaggedArray(self._folder / "images"), RaggedArray(self._folder / "masks")
-            alignment = pd.read_csv(self._folder / "alignment.csv", dtype={"image": str}, keep_default_na=False)
-        except (OSError, ValueError, KeyError, FlawlineError):  # missing, cut off, of another version: decode again
+            texts = {"image": str, "reason": str}
+            alignment = pd.read_csv(self._folder / "alignment.csv", dtype=texts, keep_default_na=False)
+            aligner, _ = read_tensors(self._folder / "aligner.safetensors")
+        except BROKEN:
             return None
-        return Registered(images, masks, alignment)
+        return Registered(images, masks, alignment, aligner)

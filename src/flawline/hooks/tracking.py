@@ -56,6 +56,7 @@ SERVING = Path(__file__).parents[1] / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
 SAID = {"prospect": "applicability_before", "applicability": "applicability"}  # dataset -> tag with its verdict
+TRAINED = {"sketches": "checkpoints", "fold_weights": "fold_checkpoints"}  # the last that a training saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "twins", "shortcuts", "data_report", "verdicts",
                "inspection_report", "pseudo_defects")  # fmt: skip
 
@@ -125,8 +126,8 @@ class TrackingHook(MlflowHook):
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
-        elif method in self.children and name == "sketches":  # the last that training saves
-            self.catalog.load(f"{method}.checkpoints").clear()  # training is done and its result is safe
+        elif method in self.children and name in TRAINED:
+            self.catalog.load(f"{method}.{TRAINED[name]}").clear()  # training is done and its result is safe
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,7 +37,13 @@ class CheckpointStore(Protocol):
 
     def save(self, key: str, state: TrainingState) -> None: ...
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Remove what was saved, here and in all parts."""
+        ...
+
+    def part(self, name: str) -> "CheckpointStore":
+        """Return a store of its own for one of several trainings that belong together."""
+        ...
 
 
 class NoCheckpoints:
@@ -50,6 +57,9 @@ class NoCheckpoints:
 
     def clear(self) -> None:
         pass
+
+    def part(self, name: str) -> "NoCheckpoints":
+        return self
 
 
 class FileCheckpoints:
@@ -75,7 +85,11 @@ class FileCheckpoints:
         write_tensors(self.path, tensors, {"key": key, "epoch": state.epoch, "history": state.history})
 
     def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, *self.path.parent.glob(f"{escape(self.path.name)}.part_*")):
+            path.unlink(missing_ok=True)
+
+    def part(self, name: str) -> "FileCheckpoints":
+        return FileCheckpoints(self.path.with_name(f"{self.path.name}.part_{name}"))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:

@@ -7,47 +7,61 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.checkpoints import read_tensors, write_tensors
-from flawline.methods.maps import anomaly_map, reconstruction
-from flawline.methods.registry import get_method
+from flawline.methods.heads import Scored
+from flawline.methods.registry import Method, get_method
+from flawline.methods.scoring import ImageScorer, make_scorer, part
 from flawline.metrics.regions import Region, find_regions
 from flawline.metrics.thresholds import Threshold, calibrate_threshold
-from flawline.params import InspectionParams, PatchParams
-from flawline.vision.patches import patch_grid
+from flawline.params import InspectionParams
+from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.registration import to_channels
 from flawline.vision.strips import material_span
 
-FORMAT = 2
+FORMAT = 3
 VERDICTS = ("pass", "review", "reject", "not_judged")
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Image scores above ``review`` are for a person to look at, those above ``reject`` are rejected."""
+    """Image scores above ``review`` are for a person to look at, those above ``reject`` are rejected.
+
+    ``pixel`` is the limit on the map's values of a method whose image score is not the map's largest value: it only
+    tells where to look. None: the limits on scores are those on the map, or there is no map."""
 
     reject: Threshold
     review: Threshold
+    pixel: Threshold | None = None
+
+    @property
+    def on_map(self) -> Threshold:
+        """The limit from which a pixel counts as defective."""
+        return self.pixel or self.reject
 
     def to_dict(self) -> dict[str, Any]:
-        return {"reject": self.reject.to_dict(), "review": self.review.to_dict()}
+        levels = {"reject": self.reject, "review": self.review, "pixel": self.pixel}
+        return {name: level.to_dict() for name, level in levels.items() if level is not None}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
-        return cls(Threshold.from_dict(tree["reject"]), Threshold.from_dict(tree["review"]))
+        return cls(**{name: Threshold.from_dict(level) for name, level in tree.items()})
 
 
-def calibrate(scores: Sequence[float], *, target_overkill: float, review_overkill: float) -> Thresholds:
-    """Return both thresholds from the image scores of normal calibration images."""
+def calibrate(
+    scores: Sequence[float], *, target_overkill: float, review_overkill: float, peaks: Sequence[float] = ()
+) -> Thresholds:
+    """Return the thresholds from the image scores of normal calibration images, and from the largest values
+    ``peaks`` of their maps where these are something else."""
     review = max(review_overkill, target_overkill)
     return Thresholds(
         calibrate_threshold(scores, target_overkill=target_overkill),
         calibrate_threshold(scores, target_overkill=review),
+        calibrate_threshold(peaks, target_overkill=target_overkill) if len(peaks) else None,
     )
 
 
@@ -58,8 +72,9 @@ class Judgement:
     verdict: str
     reason: str
     score: float | None = None
-    threshold: float | None = None
+    threshold: float | None = None  # on the score
     regions: tuple[Region, ...] = ()
+    map_threshold: float | None = None  # on the map's values; None: there is no map
 
 
 @dataclass(frozen=True)
@@ -68,44 +83,66 @@ class Detector:
 
     method: str
     category: str
-    params: dict[str, Any]  # "patches", "model" and "map" of the method, as JSON
+    params: dict[
+        str, Any
+    ]  # of the method, as JSON: "patches", "model" and "map"; or "head", and "redrawer" if it has one
     channels: int
     depth: int  # bits a channel of the training images
-    smallest: tuple[int, int]  # (height, width) that training saw
+    smallest: tuple[int, int]  # (height, width) of the photographs that it learned from
     largest: tuple[int, int]
     thresholds: Thresholds
     review_overkill: float
     calibration_scores: tuple[float, ...]
     weights: dict[str, Tensor]
+    calibration_peaks: tuple[float, ...] = ()  # of their maps, where these are not the scores
     trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
     about: dict[str, str] = field(default_factory=dict)  # digests, versions, run ids
 
     @cached_property
-    def model(self) -> nn.Module:
-        method = get_method(self.method)
-        params = method.model_params.model_validate(self.params["model"])
-        model = method.build(params, channels=self.channels, size=self.patches.size)
-        model.load_state_dict(self.weights)
-        return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
+    def scorer(self) -> ImageScorer:
+        return make_scorer(self._method, self.params, self.weights, channels=self.channels)
 
-    @cached_property
-    def patches(self) -> PatchParams:
-        return PatchParams.model_validate(self.params["patches"])
+    @property
+    def by_map(self) -> bool:
+        """True if the image's score is the map's largest value, so that regions and their size can count."""
+        return self._method.by_map
+
+    @property
+    def _method(self) -> Method:
+        return get_method(self.method)
 
     def at_overkill(self, target: float | None) -> "Detector":
         """Return the same detector with the threshold for another target overkill rate; nothing is trained."""
         if target is None:
             return self
-        thresholds = calibrate(self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill)
+        thresholds = calibrate(
+            self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
+            peaks=self.calibration_peaks,
+        )  # fmt: skip
         return replace(self, thresholds=thresholds)
 
+    @cached_property
+    def aligner(self) -> Aligner | None:
+        """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
+        tensors = part(self.weights, "aligner")
+        return Aligner.from_tensors(tensors) if tensors else None
+
+    def align(self, image: NDArray) -> Alignment | None:
+        """Return how the part in a photograph (C, H, W) lies against the reference; None without an aligner."""
+        return None if self.aligner is None else self.aligner.align(image)
+
+    def frame(self, image: NDArray, alignment: Alignment | None) -> NDArray:
+        """Return a photograph (C, H, W) in the frame in which it is judged."""
+        return image if self.aligner is None or alignment is None else self.aligner.warp(image, alignment)
+
     def misfit(self, image: NDArray) -> str | None:
-        """Return why ``image`` cannot be judged (wrong size or depth), or None if it can."""
+        """Return why the photograph ``image`` cannot be judged (wrong size or depth), or None if it can."""
         left, right = self._span(image)
         height, width = image.shape[1], right - left
         (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
-        if self.trim_ends:  # how much of a strip is left is chance; what matters is that a patch fits
-            low_w, high_w = self.patches.size, max(width, self.patches.size)
+        least = self.scorer.least_side
+        if self.trim_ends and least is not None:  # how much of a strip is left is chance, if only a patch fits
+            low_w, high_w = least, max(width, least)
         if not (low_h <= height <= high_h and low_w <= width <= high_w):
             wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
             return f"has {height} x {width} pixels; the detector learned from {wanted}"
@@ -113,21 +150,26 @@ class Detector:
             return f"has {8 * image.itemsize} bits a channel; the detector learned from {self.depth}"
         return None
 
-    def map(self, image: NDArray) -> NDArray[np.float16]:
-        """Return the anomaly map (H, W) of ``image`` (C, H, W); 0 in the ends that are not judged."""
+    def score(self, image: NDArray) -> Scored:
+        """Return score and anomaly map (H, W) of ``image`` (C, H, W) in the frame in which it is judged; the map is 0
+        in the ends that are not."""
         columns, judged = self._judged(image)
-        smoothing = self.params["map"]["smoothing"]
+        found = self.scorer.score(judged)
+        if not found.map.size or found.map.shape == image.shape[1:]:
+            return found
         whole = np.zeros(image.shape[1:], np.float16)
-        whole[:, columns] = anomaly_map(
-            self.model, judged, self._grid(judged), self.patches, smoothing, residual=get_method(self.method).residual
-        )
-        return whole
+        whole[:, columns] = found.map
+        return Scored(found.score, whole)
 
-    def redraw(self, image: NDArray) -> NDArray[np.uint8]:
-        """Return the autoencoder's reconstruction (C, H, W) of ``image`` (C, H, W); black in the ends not judged."""
+    def redraw(self, image: NDArray) -> NDArray[np.uint8] | None:
+        """Return the reconstruction (C, H, W) of ``image`` (C, H, W), black in the ends not judged; None where the
+        method does not redraw."""
         columns, judged = self._judged(image)
+        redrawn = self.scorer.redraw(judged)
+        if redrawn is None:
+            return None
         whole = np.zeros((self.channels, *image.shape[1:]), np.uint8)
-        whole[..., columns] = reconstruction(self.model, judged, self._grid(judged), self.patches)
+        whole[..., columns] = redrawn
         return whole
 
     def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
@@ -138,11 +180,13 @@ class Detector:
     def _span(self, image: NDArray) -> tuple[int, int]:
         return material_span(image) if self.trim_ends else (0, image.shape[2])
 
-    def _grid(self, image: NDArray) -> NDArray[np.int64]:
-        return patch_grid(*image.shape[1:], size=self.patches.size, stride=self.patches.stride)
+
+def judge(scored: Scored, thresholds: Thresholds, inspection: InspectionParams, *, by_map: bool) -> Judgement:
+    """Judge an image: by the regions of its map where its score is the map's largest value, else as a whole."""
+    return judge_map(scored.map, thresholds, inspection) if by_map else judge_whole(scored, thresholds, inspection)
 
 
-def judge(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
+def judge_map(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
     """Judge an anomaly map (H, W): reject or review if a region above that threshold is large enough, else pass."""
     seen = anomaly[~ignored_pixels(anomaly.shape, inspection)]
     if not seen.size:
@@ -152,14 +196,30 @@ def judge(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams
         regions = regions_above(anomaly, threshold.value, inspection)
         if regions:
             reason = f"{len(regions)} region{'s' * (len(regions) > 1)} above the {verdict} threshold"
-            return Judgement(verdict, reason, score, threshold.value, tuple(regions))
+            return Judgement(verdict, reason, score, threshold.value, tuple(regions), threshold.value)
     above = score > thresholds.review.value
     reason = (
         f"no region of at least {least_pixels(inspection):g} pixels above the threshold"
         if above
         else "below the threshold"
     )
-    return Judgement("pass", reason, score, thresholds.reject.value)
+    return Judgement("pass", reason, score, thresholds.reject.value, map_threshold=thresholds.reject.value)
+
+
+def judge_whole(scored: Scored, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
+    """Judge an image by its score. The regions of its map, if it has one, only say where to look."""
+    if inspection.ignore or inspection.min_area:
+        raise FlawlineError(
+            "inspection.ignore and inspection.min_area need a method whose score is its map's largest value; this one "
+            "judges an image as a whole. Leave them out, or take another method (docs/methods.md)."
+        )
+    limit = thresholds.on_map.value if scored.map.size else None
+    above = [name for name in ("reject", "review") if scored.score > getattr(thresholds, name).value]
+    if not above:
+        return Judgement("pass", "below the threshold", scored.score, thresholds.reject.value, map_threshold=limit)
+    regions = () if limit is None else tuple(regions_above(scored.map, limit, inspection))
+    threshold = getattr(thresholds, above[0]).value
+    return Judgement(above[0], f"above the {above[0]} threshold", scored.score, threshold, regions, limit)
 
 
 def regions_above(anomaly: NDArray, threshold: float, inspection: InspectionParams) -> list[Region]:
@@ -220,12 +280,12 @@ def load_detector(path: Path) -> Detector:
     if meta["format"] != FORMAT:
         raise FlawlineError(f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}")
     plain = {name: meta[name] for name in PLAIN}
-    for name in ("smallest", "largest", "calibration_scores"):
+    for name in ("smallest", "largest", "calibration_scores", "calibration_peaks"):
         plain[name] = tuple(plain[name])
     return Detector(**plain, thresholds=Thresholds.from_dict(meta["thresholds"]), weights=weights)
 
 
 PLAIN = (
     "method", "category", "params", "channels", "depth", "smallest", "largest", "review_overkill",
-    "calibration_scores", "trim_ends", "about",
+    "calibration_scores", "calibration_peaks", "trim_ends", "about",
 )  # fmt: skip

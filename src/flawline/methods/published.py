@@ -5,25 +5,44 @@ from importlib.resources import files
 
 import pandas as pd
 
+from flawline.methods.registry import SAEEDI, SCHNEIDER
 from flawline.vision.examples import EXAMPLES
 
 NAMES = ["paper", "source", "category", "method"]
+MVTEC = "mvtec"  # the layout of the folders that the other published images lie in
 PUBLISHED_NOTE = (
-    "Published figures were measured on the authors' own images, which are not public: ours are of the same kind, not "
-    "the same. Compare the order of the methods, not the last digit."
+    "The figures of Schneider 2022 were measured on the author's own images, which are not public: ours are of the "
+    "same kind, not the same. Compare the order of the methods, not the last digit."
 )
+MVTEC_NOTE = (
+    "The figures of Saeedi & Giusti 2022 were measured on MVTec AD, which is public; a folder of that name may hold it "
+    "in another size, format or number of images, and then a small difference says nothing."
+)
+MEANS = {  # source -> what its own means are of
+    f"{SAEEDI}, Table 4": "The printed column Mean is over all eight categories for the proposed method (cpcae), but "
+    "over the first six alone for every other; here every mean is over all eight."
+}
+_NOTES = {SCHNEIDER: PUBLISHED_NOTE, SAEEDI: MVTEC_NOTE}
 
 
-def published_for(category: str, *, raw: str | None = None) -> pd.DataFrame:
+def published_for(category: str, *, raw: str | None = None, layout: str | None = None) -> pd.DataFrame:
     """Return what was published on ``category``: method, source, then the metrics that some row has; maybe no row.
 
-    A user's own folder ``raw`` that only has an embedded example's name has nothing to do with what was published.
-    ``source`` names paper and table. Metrics have the names of `flawline.metrics` and its scale: a threshold that was
-    tuned on the masks makes an oracle of a metric whatever the paper calls it."""
-    table = published() if raw is None or category not in EXAMPLES else published().head(0)
+    A user's own folder ``raw`` that only has an embedded example's name has nothing to do with what was published; nor
+    has a folder that is called like a category of MVTec AD but not laid out (``layout``) as that is. ``source`` names
+    paper and table. Metrics have the names of `flawline.metrics` and its scale: a threshold that was tuned on the masks
+    makes an oracle of a metric whatever the paper calls it. A method that is not ours has a name that none of ours has.
+    """
+    known = raw is None if category in EXAMPLES else layout == MVTEC
+    table = published() if known else published().head(0)
     rows = table[table["category"] == category].reset_index(drop=True)
     metrics = [name for name in rows.columns.difference(NAMES, sort=False) if rows[name].notna().any()]
     return rows[["method", "source", *metrics]]
+
+
+def published_notes(rows: pd.DataFrame) -> list[str]:
+    """Return what a reader must know of published ``rows``, a sentence a paper."""
+    return [note for paper, note in _NOTES.items() if rows["source"].str.startswith(f"{paper},").any()]
 
 
 @cache

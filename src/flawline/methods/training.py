@@ -73,15 +73,21 @@ def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchPar
     """Return the windows of the images at ``rows``.
 
     Raise FlawlineError if there is none, a patch does not fit, or 8 and 16 bit are mixed."""
+    chosen = pick_images(images, rows)
+    windows = Windows(chosen, [image.shape for image in chosen], patches, seed)
+    windows.fixed()
+    return windows
+
+
+def pick_images(images: Sequence[NDArray], rows: Sequence[int]) -> list[NDArray]:
+    """Return the images at ``rows``. Raise FlawlineError if there is none, or 8 and 16 bit are mixed."""
     if not rows:
         raise FlawlineError("no image to cut windows from")
     chosen = [images[i] for i in rows]  # views of a memory map: no pixel is read yet
     types = sorted({str(image.dtype) for image in chosen})
     if len(types) > 1:
         raise FlawlineError(f"images must all have the same depth, got {' and '.join(types)}")
-    windows = Windows(chosen, [image.shape for image in chosen], patches, seed)
-    windows.fixed()
-    return windows
+    return chosen
 
 
 def to_unit(patches: NDArray) -> Tensor:

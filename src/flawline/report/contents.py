@@ -1,6 +1,6 @@
 """What a page is made of: plain data, filled by the pipelines, read by the templates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ class Example:
 
     name: str
     image: NDArray  # (C, H, W) uint8, uint16 or float in [0, 1]
-    anomaly_map: NDArray  # (H, W)
+    anomaly_map: NDArray  # (H, W), or (0, 0) of a method that judges the image as a whole
     score: float
     verdict: str  # pass, review, reject or not_judged
     reconstruction: NDArray | None = None  # (C, H, W), on the same share of its full scale as the image
@@ -73,6 +73,7 @@ class MethodResult:
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sketches: Sketches | None = None
     applicability: Applicability | None = None
+    projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,16 @@ class CategoryShown:
 
 
 @dataclass(frozen=True)
+class PublishedTable:
+    """A whole table that was published, of which a study has measured a part."""
+
+    source: str
+    rows: pd.DataFrame  # category, method, then metrics: all categories and methods, those that are not ours too
+    measured: Collection[str]  # the categories of which the study has the same images
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class StudyPage:
     """The report of one study: the same methods over categories and seeds, beside what was published."""
 
@@ -122,6 +133,7 @@ class StudyPage:
     settings: Mapping[str, Any]  # flat name -> value
     ids: Mapping[str, str]  # runs, versions, date
     notes: Sequence[str] = ()  # cautions
+    tables: Sequence[PublishedTable] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Pages of HTML: everything in one file, nothing fetched, no script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,7 @@ from flawline.figures import (
     patch_loss_figure,
     pr_figure,
     pro_figure,
+    projection_figure,
     roc_figure,
     svg,
 )
@@ -25,7 +26,7 @@ from flawline.report.pictures import sketch_columns, strips
 
 SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
 MOST_INSPECTED = 40  # pictures of an inspection
-_CURVES = (  # key, title, how to draw it
+_CURVES: tuple[tuple[str, str, Callable[..., Figure]], ...] = (  # key, title, how to draw it
     ("roc", "ROC, by image", roc_figure),
     ("pr", "Precision and recall, by image", pr_figure),
     ("pixel_roc", "ROC, by pixel", roc_figure),
@@ -102,7 +103,8 @@ def chart(title: str, figure: Figure) -> dict[str, Any]:
 def _curve_charts(methods: Sequence[MethodResult]) -> list[dict[str, Any]]:
     """Draw every kind of curve that some method has, all methods in one chart."""
     drawn = [(title, draw, tables.curves_of(methods, key)) for key, title, draw in _CURVES]
-    return [chart(title, draw(curves)) for title, draw, curves in drawn if curves]
+    names = [method.method for method in methods]
+    return [chart(title, draw(curves, names=names)) for title, draw, curves in drawn if curves]
 
 
 def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
@@ -114,7 +116,9 @@ def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
         "applicability": method.applicability,
         "charts": _method_charts(method),
         "sketches": [] if method.sketches is None else sketch_columns(method.sketches),
+        "projections": _projections(method),
         "thresholds": method.thresholds,
+        "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),
         "worst": made[: len(worst)],
         "best": made[len(worst) :],
     }
@@ -133,6 +137,14 @@ def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
     if method.patch_losses is not None and len(method.patch_losses):
         charts.append(chart("Losses of normal and of defective patches", patch_loss_figure(method.patch_losses)))
     return charts
+
+
+def _projections(method: MethodResult) -> list[dict[str, Any]]:
+    """Draw the spaces that images were projected from."""
+    spaces = method.projections or {}
+    return [
+        chart(name[:1].upper() + name[1:], projection_figure(points)) for name, points in spaces.items() if len(points)
+    ]
 
 
 def other_losses(history: pd.DataFrame) -> list[str]:

@@ -16,7 +16,8 @@ from flawline.report.words import after, mistake
 LONGEST = 480  # pixels of a picture's longest side
 LONGEST_STRIP = 1600  # of an image more than STRIP times as long as high, whose pictures stand one under the other
 STRIP = 3
-MANY = 24  # beyond so many examples the pictures shrink by a third, or the page grows past a few megabytes
+MANY = (24, 72)  # beyond so many examples the pictures shrink, or the page grows past a few megabytes
+SHRUNK = (1.0, 2 / 3, 1 / 2)
 SKETCH = 128  # pixels of a sketched patch's longest side; the page enlarges smaller ones, every pixel a square
 SKETCHED = 3  # patches
 COLUMNS = 7  # the patch itself, then what was made of it: the first, the last, and even steps between
@@ -53,7 +54,7 @@ class Strip:
 
 def strips(examples: Sequence[Example], *, of: int) -> list[Strip]:
     """Return the strips of ``examples``, one colour scale for all, on a page that shows ``of`` examples in all."""
-    share = 1.0 if of <= MANY else 2 / 3
+    share = SHRUNK[sum(of > many for many in MANY)]
     small = [shrink(example, share=share) for example in examples]
     top = heat_top(small)
     return [_strip(example, top) for example in small]
@@ -82,10 +83,11 @@ def shrink(example: Example, *, share: float = 1.0) -> Example:
     size = page_size(full, share=share)
     white = white_level(example.image)
     recon = example.reconstruction
+    small_map = example.anomaly_map.astype(np.float32)
     return replace(
         example,
         image=shrink_image(example.image, size, white),
-        anomaly_map=shrink_peaks(example.anomaly_map.astype(np.float32), size),
+        anomaly_map=shrink_peaks(small_map, size) if small_map.size else small_map,
         reconstruction=None if recon is None else shrink_image(recon, size, white),
         mask=None if example.mask is None else shrink_peaks(example.mask.astype(bool), size),
         regions=[_scaled(region, size[0] / full[0], size[1] / full[1]) for region in example.regions],
@@ -120,6 +122,19 @@ def shrink_peaks(values: NDArray, size: tuple[int, int]) -> NDArray:
 
 def _strip(example: Example, top: float) -> Strip:
     """Make the pictures of an example already at the page's size."""
+    height, width = example.image.shape[1:]
+    pictures = _whole(example) if not example.anomaly_map.size else _pictures(example, top)
+    return Strip(example, pictures, wide=width > STRIP * height, mistake=mistake(example.label, example.verdict))
+
+
+def _whole(example: Example) -> list[Picture]:
+    """Return the pictures of an example without a map: the photograph, and the mask where there is one."""
+    photograph = picture("photograph", to_rgb8(example.image))
+    return [photograph, *([] if example.mask is None else [black_and_white("marked by hand", example.mask)])]
+
+
+def _pictures(example: Example, top: float) -> list[Picture]:
+    """Return the pictures of an example with a map."""
     limit = np.inf if example.map_threshold is None else example.map_threshold
     seen = overlay(example.image, example.anomaly_map, limit, example.regions, mask=example.mask)
     pictures = [picture("photograph", to_rgb8(example.image))]
@@ -127,8 +142,7 @@ def _strip(example: Example, top: float) -> Strip:
         pictures.append(picture("reconstruction", to_rgb8(example.reconstruction)))
     pictures.append(picture("anomaly map", heat(example.anomaly_map, top=top)))
     pictures.append(picture("verdict", seen))
-    height, width = example.anomaly_map.shape
-    return Strip(example, pictures, wide=width > STRIP * height, mistake=mistake(example.label, example.verdict))
+    return pictures
 
 
 def picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:

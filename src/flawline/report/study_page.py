@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
+from flawline.metrics.choice import tried
 from flawline.report import tables, words
-from flawline.report.contents import Applicability, CategoryShown, StudyPage
+from flawline.report.contents import Applicability, CategoryShown, PublishedTable, StudyPage
 from flawline.report.page import chart, fill
 from flawline.report.pictures import (
     STRIP,
@@ -34,10 +35,12 @@ RATIO = Metric(
 )
 CALIBRATED = "Over all thresholds, then at the calibrated one"
 TABLES = {
-    CALIBRATED: ("image_auroc", "pixel_auroc", "aupro", "A", "iou", "raw_A", "raw_iou"),
+    CALIBRATED: ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "raw_A", "raw_iou"),
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
-    words.TRAINING: ("train_seconds", RATIO.name),
+    words.TRAINING: ("train_seconds", RATIO.name, "dead_latents"),
 }
+PRINTED = ("image_auroc", "image_ap")  # metrics of a published table
+CHOSEN = "image_auroc"  # what methods are chosen by
 SHARES = (0.75, 0.5, 0.375, 0.25, 0.18)  # of the size of a strip's picture
 LONGEST = 1_300_000  # characters of all photographs and maps: beyond it they shrink, or the page grows past 3 MB
 CHART = (3.7, 2.8)  # inches: three in a row
@@ -75,8 +78,10 @@ def render_study(page: StudyPage) -> str:
     return fill(
         "study.html",
         page=page,
-        columns=[_column(name) for names in TABLES.values() for name in names],
+        columns=_used_columns(page),
         suits=_suits(page, categories),
+        choice=_choice(page.results),
+        tables=[_published_table(table, page.results) for table in page.tables],
         sections=[
             {
                 "category": category,
@@ -111,7 +116,24 @@ def study_groups(results: pd.DataFrame, published: pd.DataFrame) -> list[MetricG
     """Return the tables of one category: a row a method over its seeds, then a row a publication that has a figure."""
     methods = [(str(name), rows) for name, rows in results.groupby("method", sort=False)]
     records = _with_ratios(published)
-    return [_group(title, [_column(name) for name in names], methods, records) for title, names in TABLES.items()]
+    made = [_group(title, _columns(names, results, records), methods, records) for title, names in TABLES.items()]
+    return [group for group in made if group.columns]
+
+
+def _used_columns(page: StudyPage) -> list[Metric]:
+    """Return the columns of all categories' tables, each once."""
+    published = _with_ratios(page.published)
+    return [column for names in TABLES.values() for column in _columns(names, page.results, published)]
+
+
+def _columns(names: Sequence[str], results: pd.DataFrame, published: pd.DataFrame) -> list[Metric]:
+    """Return the columns that have a figure, ours or a published one."""
+
+    def has(name: str, table: pd.DataFrame) -> bool:
+        return name in table and bool(table[name].notna().any())
+
+    ours = {name: "train_seconds" if name == RATIO.name else name for name in names}
+    return [_column(name) for name in names if has(ours[name], results) or has(name, published)]
 
 
 def _column(name: str) -> Metric:
@@ -131,6 +153,7 @@ def _group(
     rows = [
         (name, [Cell(_text(c, rows, first), m == b) for c, m, b in zip(columns, row, best, strict=True)])
         for (name, rows), row in zip(methods, means, strict=True)
+        if title == CALIBRATED or np.isfinite(row).any()  # without a map or a training nothing is to be told
     ]
     printed = [
         (name, [Cell(_published_text(c, record)) for c in columns])
@@ -202,12 +225,14 @@ def _say_seeds(results: pd.DataFrame) -> str:
 
 
 def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
-    """Return a row a category and method, none where nobody asked whether any of them suits."""
+    """Return a row a category and method that it was asked of whether it suits."""
     found = _said(page.results)
     found |= {(one.category, method): verdict for one in page.shown for method, verdict in one.applicability.items()}
     if not found:
         return []
-    ran = list(dict.fromkeys([*zip(page.results["category"], page.results["method"], strict=True), *found]))
+    asked = {method for _, method in found}
+    pairs = [*zip(page.results["category"], page.results["method"], strict=True), *found]
+    ran = [pair for pair in dict.fromkeys(pairs) if pair[1] in asked]
     return [
         Suits(category, method, found.get((category, method)), _image_auroc(page.results, category, method))
         for wanted in categories
@@ -231,6 +256,61 @@ def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
     """Return the mean image AUROC as printed."""
     rows = results[(results["category"] == category) & (results["method"] == method)]
     return tables.decimals(_spread_of(rows, "image_auroc").mean)
+
+
+def _choice(results: pd.DataFrame) -> dict[str, Any] | None:
+    """Return which method would be chosen, and what the choice is worth on a category that it was not made on."""
+    found = tried(results, CHOSEN)
+    if found is None:
+        return None
+    method, table = found
+    text = {name: [tables.decimals(v) for v in table[name]] for name in ("figure", "best", "regret")}
+    regret = tables.decimals(spread(table["regret"]).mean)
+    return {"method": method, "rows": table.assign(**text).to_dict("records"), "regret": regret}
+
+
+def _published_table(table: PublishedTable, results: pd.DataFrame) -> dict[str, Any]:
+    """Return the tables of a publication, one a metric, with our methods' means where the study has the images."""
+    categories = list(dict.fromkeys(table.rows["category"]))
+    ours = results[results["category"].isin(set(table.measured) & set(categories))]
+    groups = [
+        _across(metric_named(name), categories, ours, table.rows)
+        for name in PRINTED
+        if name in table.rows and table.rows[name].notna().any()
+    ]
+    return {"source": table.source, "note": table.note, "groups": groups}
+
+
+def _across(metric: Metric, categories: Sequence[str], ours: pd.DataFrame, published: pd.DataFrame) -> MetricGroup:
+    """Return one metric, a column a category and one of the mean over all, for a method that has all of them."""
+    columns = [Metric(name, name, "", metric.group, metric.better) for name in (*categories, "mean")]
+    tabled = [_means_across(metric.name, categories, rows).dropna(how="all") for rows in (ours, published)]
+    measured, printed = (table.assign(mean=table.mean(axis=1, skipna=False)) for table in tabled)
+    best = [tables.best_of(measured[column.name].to_numpy(float), column.better) for column in columns]
+    return MetricGroup(
+        metric.label,
+        columns,
+        [
+            (str(name), [Cell(_filled(v), v == b) for v, b in zip(row, best, strict=True)])
+            for name, row in zip(measured.index, measured.to_numpy(float), strict=True)
+        ],
+        [
+            (str(name), [Cell(_filled(v)) for v in row])
+            for name, row in zip(printed.index, printed.to_numpy(float), strict=True)
+        ],
+    )
+
+
+def _means_across(name: str, categories: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of a metric, a row a method, a column a category, all in the order they came."""
+    values = pd.to_numeric(rows[name]) if name in rows else pd.Series(np.nan, index=rows.index)
+    means = values.groupby([rows["method"], rows["category"]]).mean().unstack("category")
+    return means.reindex(index=list(dict.fromkeys(rows["method"])), columns=list(categories)).astype(float)
+
+
+def _filled(value: float) -> str:
+    """Return a figure as printed; nothing where the data is not here."""
+    return tables.decimals(value) if np.isfinite(value) else ""
 
 
 def _evidence(shown: CategoryShown | None, patches: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from flawline.report.contents import MethodResult
 from flawline.report.words import (
     DASH,
     GROUPS,
+    TRAINING,
     VERDICTS,
     Metric,
     metric_named,
@@ -134,6 +135,7 @@ def _metric_group(
     rows = [
         (method.method, [Cell(shown(c, v), v == b) for c, v, b in zip(columns, row, best, strict=True)])
         for method, row in zip(methods, values, strict=True)
+        if title != TRAINING or np.isfinite(row).any()  # most methods train nothing
     ]
     return MetricGroup(title, columns, rows, _published_rows(columns, published))
 

@@ -26,6 +26,11 @@ ORACLE_NOTE = (
     "Tuned on the very test labels they are measured with, as some papers do. No production line can have these."
 )
 SUITS = "Does this material suit an autoencoder?"
+DEVELOPMENT = "These are development figures: the choice was made on these categories."
+PROJECTED = (
+    "Every test image as a point, many numbers drawn in two (t-SNE): neighbours were alike, while axes and distances "
+    "between far groups mean nothing. Where defective points lie apart from normal ones, the two can be told apart."
+)
 SKETCHES = "Normal patches that the network never learned from, as it redraws them while it learns."
 
 
@@ -86,6 +91,13 @@ _KNOWN = (
         TRAINING,
         better=0,
         seconds=True,
+    ),
+    Metric(
+        "dead_latents",
+        "Dead latents",
+        "share of the latent code's units that no image makes use of: many mean a code that is too long",
+        TRAINING,
+        better=0,
     ),
 )
 METRICS = {metric.name: metric for metric in _KNOWN}

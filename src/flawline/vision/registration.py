@@ -1,26 +1,34 @@
 """Bring every image of the manifest into one frame and one store.
 
-For now the frame is the image's own; of a strip, the bare ends are cut off."""
+The frame is the image's own; of a strip, the bare ends are cut off; of a rigid part that is aligned, it is a box in
+the reference's photograph."""
 
 import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
-from flawline.checks import FlawlineError
+from flawline.checks import FlawlineError, near_name
 from flawline.params import RegistrationParams
+from flawline.vision.alignment import Aligner, Alignment, Track, fit_aligner, untracked
 from flawline.vision.decoding import UnreadableImageError, decode, read_bytes
 from flawline.vision.manifest import file_of
 from flawline.vision.masks import read_mask_source
+from flawline.vision.matching import Transform
 from flawline.vision.measuring import LUMA, decoder_key
 from flawline.vision.ragged import Lazy, RaggedArray
+from flawline.vision.splits import UNUSED
 from flawline.vision.strips import material_span
+
+MOVE = ("angle", "shift_y", "shift_x", "scale")  # columns of the table ``alignment``: a Transform's
+FOUND = ("quality", "aligned", "reason", "gain", "offset", "outside")  # and an Alignment's
 
 
 def common_channels(manifest: pd.DataFrame, color: str) -> int:
@@ -47,6 +55,7 @@ class Registered:
     images: RaggedArray
     masks: RaggedArray
     alignment: pd.DataFrame
+    aligner: dict[str, Tensor] = field(default_factory=dict)  # empty: nothing is aligned
 
     def is_made_from(self, key: str) -> bool:
         """Return True if images and masks carry this key and are what was written; reads them whole if they do."""
@@ -56,13 +65,23 @@ class Registered:
 
 
 def registration_key(
-    manifest: pd.DataFrame, alignment: pd.DataFrame, registration: RegistrationParams, max_pixels: int
+    manifest: pd.DataFrame,
+    alignment: pd.DataFrame,
+    registration: RegistrationParams,
+    max_pixels: int,
+    aligner: Mapping[str, Tensor] | None = None,
 ) -> str:
-    """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters and
-    decoders."""
+    """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters,
+    decoders; and where parts are aligned, the aligner and which images it was made from."""
+    digest = hashlib.sha256()
     rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
     made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
-    return hashlib.sha256(f"{rows}{alignment.to_csv(index=False)}{made_by}".encode()).hexdigest()
+    digest.update(f"{rows}{alignment.to_csv(index=False)}{made_by}".encode())
+    for name, tensor in sorted((aligner or {}).items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
+    if registration.align != "none":
+        digest.update(_learned_from(manifest).to_csv(index=False).encode())
+    return digest.hexdigest()
 
 
 def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
@@ -70,13 +89,65 @@ def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
     return bool((manifest["layout"] == "aitex").all()) if trim_ends == "auto" else bool(trim_ends)
 
 
-def find_alignment(manifest: pd.DataFrame, folder: Path, *, cut: bool, max_pixels: int) -> pd.DataFrame:
-    """Return the transform of each image: no rotation (degrees), no shift (pixels), scale 1, quality 1; the columns
-    kept (``left`` to before ``right``), all of them unless ``cut``; and the defective pixels in what is cut off."""
-    table = manifest[["image"]].assign(
-        angle=0.0, shift_y=0.0, shift_x=0.0, scale=1.0, quality=1.0, aligned=True,
-        left=0, right=manifest["width"], defect_cut=0,
-    )  # fmt: skip
+def fit_registration(
+    manifest: pd.DataFrame,
+    folder: Path,
+    registration: RegistrationParams,
+    *,
+    max_pixels: int,
+    track: Track = untracked,
+) -> tuple[Aligner | None, dict[str, tuple[Transform, float]]]:
+    """Return the aligner made from the normal training images, and what it found of each of these by its name;
+    (None, {}) where nothing is to be aligned. Raise FlawlineError if ``registration.reference`` is none of them."""
+    if registration.align == "none":
+        return None, {}
+    learned = _learned_from(manifest)
+    _check_reference(registration.reference, manifest, learned)
+    rows = _records(learned)
+    images = Lazy(len(rows), lambda i: _decode_row(folder, rows[i], max_pixels=max_pixels))
+    names = learned["image"].tolist()
+    aligner, found = fit_aligner(images, registration, names=names, track=track)
+    return aligner, dict(zip(names, found, strict=True))
+
+
+def _learned_from(manifest: pd.DataFrame) -> pd.DataFrame:
+    return manifest[(manifest["split"] == "train") & (manifest["label"] == 0)]
+
+
+def _check_reference(reference: str | None, manifest: pd.DataFrame, learned: pd.DataFrame) -> None:
+    if reference is None or (learned["image"] == reference).any():
+        return
+    row = manifest[manifest["image"] == reference]
+    if row.empty:
+        hint = near_name(reference, learned["image"])
+        raise FlawlineError(
+            f"registration.reference must be a normal training image as the manifest names it, got '{reference}', "
+            f"which is not there{hint}"
+        )
+    what = "defective" if row["label"].iloc[0] == 1 else f"in the split {row['split'].iloc[0]}"
+    raise FlawlineError(f"registration.reference must be a normal training image: '{reference}' is {what}")
+
+
+def find_alignment(
+    manifest: pd.DataFrame,
+    folder: Path,
+    *,
+    cut: bool,
+    max_pixels: int,
+    aligner: Aligner | None = None,
+    known: Mapping[str, tuple[Transform, float]] | None = None,
+    track: Track = untracked,
+) -> pd.DataFrame:
+    """Return how each image is brought into its frame, a row an image.
+
+    Columns: the move that is undone (``angle`` degrees, ``shift_y`` and ``shift_x`` pixels, ``scale``), ``quality``,
+    ``aligned`` and the ``reason`` why not, ``gain`` and ``offset`` of the brightness; the columns kept (``left`` to
+    before ``right``, of the reference where parts are aligned); pixels of the mask (``defect_cut``) and of the part
+    (``outside``) that are cut off. Without ``aligner`` nothing is moved, and all columns are kept unless ``cut``.
+    ``known`` are move and quality of images by name."""
+    if aligner is not None:
+        return _aligned(manifest, folder, aligner, known or {}, max_pixels=max_pixels, track=track)
+    table = _table([Alignment()] * len(manifest), manifest).assign(left=0, right=manifest["width"], defect_cut=0)
     if not cut:
         return table
     spans = [material_span(_decode_row(folder, row, max_pixels=max_pixels)) for row in _records(manifest)]
@@ -86,26 +157,88 @@ def find_alignment(manifest: pd.DataFrame, folder: Path, *, cut: bool, max_pixel
     return table.assign(defect_cut=lost)
 
 
+def _aligned(
+    manifest: pd.DataFrame, folder: Path, aligner: Aligner, known: Mapping[str, Any], *, max_pixels: int, track: Track
+) -> pd.DataFrame:
+    found, lost = [], []
+    for row in track(_records(manifest), total=len(manifest), label="aligning all"):
+        alignment = aligner.align(_decode_row(folder, row, max_pixels=max_pixels), known.get(row["image"]))
+        found.append(alignment)
+        lost.append(aligner.cut_off(_mask_of_row(folder, row, max_pixels=max_pixels), alignment))
+    _, left, _, right = aligner.box
+    return _table(found, manifest).assign(left=left, right=right, defect_cut=lost)
+
+
+def _table(found: Sequence[Alignment], manifest: pd.DataFrame) -> pd.DataFrame:
+    rows = [alignment_row(each) for each in found]
+    return pd.concat([manifest[["image"]], pd.DataFrame(rows, manifest.index, [*MOVE, *FOUND])], axis=1)
+
+
+def alignment_row(alignment: Alignment) -> dict[str, Any]:
+    """Return an alignment as a row of the table ``alignment``."""
+    move = {name: getattr(alignment.move, name) for name in MOVE}
+    return move | {name: getattr(alignment, name) for name in FOUND}
+
+
+def alignment_of(row: Mapping[str, Any]) -> Alignment:
+    """Return what a row of the table ``alignment`` says."""
+    return Alignment(Transform(*(row[name] for name in MOVE)), **{name: row[name] for name in FOUND})
+
+
+def usable(alignment: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which images could be aligned (n,): no other may be learned from, calibrated on or judged."""
+    return alignment["aligned"].to_numpy(bool)
+
+
+def without_misaligned(manifest: pd.DataFrame, alignment: pd.DataFrame) -> pd.DataFrame:
+    """Return the manifest with the split 'unused' for images that could not be aligned: they are neither learned from,
+    calibrated on nor scored. ``planned`` is the split that they had. Raise FlawlineError if none is left of a split
+    that is learned from or calibrated on."""
+    split = manifest["split"].where(usable(alignment), UNUSED)
+    for name in ("train", "validation", "calibration"):
+        if (manifest["split"] == name).any() and not (split == name).any():
+            reason = alignment["reason"][(manifest["split"] == name).to_numpy()].iloc[0]
+            raise FlawlineError(
+                f"none of the {name} images could be aligned (the first: {reason}). Lower registration.least_quality, "
+                f"name another registration.reference, or leave images as they are: registration.align=none."
+            )
+    return manifest.assign(planned=manifest["split"], split=split)
+
+
 def registered_images(
-    manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, color: str, max_pixels: int
+    manifest: pd.DataFrame,
+    folder: Path,
+    alignment: pd.DataFrame,
+    *,
+    color: str,
+    max_pixels: int,
+    aligner: Aligner | None = None,
 ) -> Lazy:
-    """Return the images (C, H, W) of the manifest, decoded one at a time when asked for."""
+    """Return the images (C, H, W) of the manifest in their frames, decoded one at a time when asked for."""
     channels = common_channels(manifest, color)
-    rows, spans = _records(manifest), _spans(alignment)
+    rows, frames = _records(manifest), alignment.to_dict("records")
 
     def make(i: int) -> NDArray:
         image = _decode_row(folder, rows[i], max_pixels=max_pixels)
-        return to_channels(image[..., slice(*spans[i])], channels)
+        if aligner is None:
+            return to_channels(image[..., frames[i]["left"] : frames[i]["right"]], channels)
+        return aligner.warp(to_channels(image, channels), alignment_of(frames[i]))
 
     return Lazy(len(rows), make)
 
 
-def registered_masks(manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, max_pixels: int) -> Lazy:
+def registered_masks(
+    manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, max_pixels: int, aligner: Aligner | None = None
+) -> Lazy:
     """Return the masks (H, W) bool of the manifest's images; empty (0, 0) where there is none, or all was cut off."""
-    rows, spans = _records(manifest), _spans(alignment)
+    rows, frames = _records(manifest), alignment.to_dict("records")
 
     def make(i: int) -> NDArray[np.bool_]:
-        mask = _mask_of_row(folder, rows[i], max_pixels=max_pixels)[:, slice(*spans[i])]
+        mask = _mask_of_row(folder, rows[i], max_pixels=max_pixels)
+        if aligner is None:
+            mask = mask[:, frames[i]["left"] : frames[i]["right"]]
+        elif mask.size:
+            mask = aligner.warp_mask(mask, alignment_of(frames[i]))
         return mask if mask.any() else np.zeros((0, 0), bool)
 
     return Lazy(len(rows), make)
@@ -113,10 +246,6 @@ def registered_masks(manifest: pd.DataFrame, folder: Path, alignment: pd.DataFra
 
 def _records(manifest: pd.DataFrame) -> list[dict[str, Any]]:
     return manifest[["image", "page", "sha256", "mask", "mask_sha256", "height", "width"]].to_dict("records")
-
-
-def _spans(alignment: pd.DataFrame) -> list[tuple[int, int]]:
-    return list(zip(alignment["left"], alignment["right"], strict=True))
 
 
 def _defect_outside(mask: NDArray[np.bool_], left: int, right: int) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from flawline.methods.compute import as_asked, keep_memory
 from flawline.methods.maps import image_score, load_model, reconstruction_error, residual_map, smooth
 from flawline.methods.progress import Progress
-from flawline.methods.registry import Method
+from flawline.methods.registry import Autoencoder
 from flawline.methods.training import windows_of
 from flawline.metrics.applicability import judge_network, patch_mean_error
 from flawline.params import ApplicabilityParams, ComputeParams, MapParams, Params, PatchParams
@@ -23,14 +23,14 @@ SCORED = ("validation", "calibration", "test")  # what the network did not learn
 
 
 def load_network(
-    spec: Method, model: Params, images: RaggedArray, patches: PatchParams, weights: dict[str, Tensor],
+    spec: Autoencoder, model: Params, images: RaggedArray, patches: PatchParams, weights: dict[str, Tensor],
     compute: ComputeParams,
 ) -> nn.Module:  # fmt: skip
     """Return a method's trained network for patches of ``images``, where it runs, ready to score."""
     return load_model(spec.build(model, channels=images.shapes[0][0], size=patches.size), weights, compute)
 
 
-def make_map(spec: Method) -> Callable:
+def make_map(spec: Autoencoder) -> Callable:
     """Return the mapping node of a method, ``model`` hinted with that method's own parameters."""
 
     def map_images(
@@ -69,7 +69,12 @@ def score_images(maps: RaggedArray, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each map: image, split, label, defect, score (higher is more anomalous)."""
     rows = manifest.iloc[rows_of(manifest, SCORED)]
     scores = [image_score(anomaly) for anomaly in maps]
-    return rows[["image", "split", "label", "defect"]].assign(score=scores).reset_index(drop=True)
+    return scores_of(rows, score=scores)
+
+
+def scores_of(rows: pd.DataFrame, **columns: list[float]) -> pd.DataFrame:
+    """Return a row for each of the manifest's ``rows``: image, split, label, defect and ``columns``."""
+    return rows[["image", "split", "label", "defect"]].assign(**columns).reset_index(drop=True)
 
 
 def score_patches(
@@ -87,7 +92,7 @@ def score_patches(
     return table.assign(loss=np.concatenate(losses) if losses else np.zeros(0))
 
 
-def make_judge(spec: Method) -> Callable:
+def make_judge(spec: Autoencoder) -> Callable:
     """Return the node that judges a trained network, ``model`` hinted with that method's own parameters."""
 
     def judge_applicability(

@@ -1,13 +1,60 @@
-"""embedding: images and weights to a method's ``residuals``, ``maps``, ``scores``, ``patch_losses``, and its
-``applicability``."""
+"""embedding: images and what a method learned to its ``maps`` and ``scores``; of an autoencoder also ``residuals``,
+``patch_losses`` and ``applicability``, of a one-class method ``embeddings`` and the ``one_class`` model."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Method
+from flawline.methods.registry import Autoencoder, Method, OneClass
+from flawline.pipelines.embedding import one_class
 from flawline.pipelines.embedding.nodes import make_judge, make_map, score_images, score_patches, smooth_maps
 
 
 def create_pipeline(spec: Method) -> Pipeline:
+    return _of_autoencoder(spec) if isinstance(spec, Autoencoder) else _of_one_class(spec)
+
+
+def _of_one_class(spec: OneClass) -> Pipeline:
+    seen = {"images": "images"}
+    seen |= {"differences": "differences"} if spec.redrawer else {}
+    look = seen | ({"embeddings": "embeddings"} if spec.embeds else {})
+    shared = {"head": "params:head", "compute": "params:compute"}
+    embed = Node(
+        one_class.make_embed(spec),
+        name="embed",
+        inputs={**seen, **shared, "progress": "progress"},
+        outputs="embeddings",
+    )
+    fit = Node(
+        one_class.make_fit(spec),
+        name="fit_one_class",
+        inputs={**look, **shared, "manifest": "roster", "seed": "params:seed"},
+        outputs="one_class",
+    )
+    draw = Node(
+        one_class.make_map(spec),
+        name="map_images",
+        inputs={**look, **shared, "manifest": "roster", "one_class": "one_class", "progress": "progress"},
+        outputs="maps",
+    )
+    by_map = Node(score_images, name="score_images", inputs={"maps": "maps", "manifest": "roster"}, outputs="scores")
+    whole = Node(
+        one_class.make_score(spec),
+        name="score_images",
+        inputs={**look, **shared, "manifest": "roster", "one_class": "one_class", "maps": "maps"},
+        outputs="scores",
+    )
+    inputs = {"images": "images", "roster": "roster", "progress": "progress"}
+    if spec.redrawer:
+        inputs["differences"] = f"{spec.redrawer}.differences"
+    return Pipeline(
+        [*([embed] if spec.embeds else []), fit, draw, by_map if spec.by_map else whole],
+        namespace=spec.name,
+        inputs=inputs,
+        parameters={"params:compute", "params:seed"},
+        tags="embedding",
+    )
+
+
+def _of_autoencoder(spec: Autoencoder) -> Pipeline:
     return Pipeline(
         [
             Node(
@@ -15,7 +62,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="map_images",
                 inputs={
                     "images": "images",
-                    "manifest": "manifest",
+                    "manifest": "roster",
                     "patch_index": "patch_index",
                     "weights": "weights",
                     "patches": "params:patches",
@@ -34,7 +81,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             Node(
                 score_images,
                 name="score_images",
-                inputs={"maps": "maps", "manifest": "manifest"},
+                inputs={"maps": "maps", "manifest": "roster"},
                 outputs="scores",
             ),
             Node(
@@ -43,7 +90,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={
                     "residuals": "residuals",
                     "masks": "masks",
-                    "manifest": "manifest",
+                    "manifest": "roster",
                     "patch_index": "patch_index",
                     "patches": "params:patches",
                 },
@@ -54,7 +101,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="judge_applicability",
                 inputs={
                     "images": "images",
-                    "manifest": "manifest",
+                    "manifest": "roster",
                     "weights": "weights",
                     "prospect": "prospect",
                     "patches": "params:patches",
@@ -67,7 +114,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "masks", "manifest", "progress"},
+        inputs={"images", "masks", "roster", "progress"},
         parameters={"params:compute", "params:seed", "params:applicability"},
         tags="embedding",
     )

@@ -13,7 +13,9 @@ from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.figures import overlay
 from flawline.methods.compute import keep_memory
-from flawline.methods.detector import Detector, Judgement, judge, regions_above, verdict_row
+from flawline.methods.detector import Detector, Judgement, Thresholds, judge, regions_above, verdict_row
+from flawline.methods.heads import NO_MAP, Scored
+from flawline.methods.maps import image_score
 from flawline.methods.progress import Progress
 from flawline.metrics.regions import Region
 from flawline.params import InspectionParams, ReportingParams, flatten
@@ -24,6 +26,7 @@ from flawline.vision.layouts import check_folder, files_in
 from flawline.vision.layouts.base import odd_entry, stray_files
 from flawline.vision.manifest import NAMELESS, SAME_NAME, in_table, locate, page_name
 from flawline.vision.ragged import Lazy, RaggedArray
+from flawline.vision.registration import alignment_of, alignment_row
 
 # Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
 TEXTS = frozenset({".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md", ".log", ".ini", ".db", ".html", ".pdf"})
@@ -57,33 +60,71 @@ def map_new_images(
 
     def make(k: int) -> NDArray:
         if rows[k]["reason"]:
-            return np.zeros((0, 0), np.float16)
-        return detector.map(_read_again(new_images, rows[k], inspection))
+            return NO_MAP
+        return detector.score(_read_again(new_images, rows[k], detector, inspection)).map
 
     return progress.track(Lazy(len(rows), make), total=len(rows), label="judging")
 
 
+def score_new_images(
+    new_images: Path,
+    inspection_list: pd.DataFrame,
+    inspection_maps: RaggedArray,
+    detector: Detector,
+    inspection: InspectionParams,
+) -> list[float | None]:
+    """Return the score of every image, None for those that cannot be judged. Where it is not the map's largest value,
+    the image is looked at again."""
+
+    def score(row: Mapping[str, Any], anomaly: NDArray) -> float | None:
+        if row["reason"]:
+            return None
+        if detector.by_map:
+            return image_score(anomaly)
+        return detector.score(_read_again(new_images, row, detector, inspection)).score
+
+    rows = inspection_list.to_dict("records")
+    return [score(row, anomaly) for row, anomaly in zip(rows, inspection_maps, strict=True)]
+
+
 def judge_new_images(
-    inspection_list: pd.DataFrame, inspection_maps: RaggedArray, detector: Detector, inspection: InspectionParams
-) -> pd.DataFrame:
+    inspection_list: pd.DataFrame, inspection_maps: RaggedArray, inspection_scores: list[float | None],
+    detector: Detector, inspection: InspectionParams,
+) -> pd.DataFrame:  # fmt: skip
     """Return the verdicts: a row an image (image, sha256, score, threshold, verdict, reason, box and area of its
     largest region)."""
     thresholds = detector.at_overkill(inspection.target_overkill).thresholds
     rows = []
-    for row, anomaly in zip(inspection_list.to_dict("records"), inspection_maps, strict=True):
-        reason = row["reason"]
-        said = Judgement("not_judged", reason) if reason else judge(anomaly, thresholds, inspection)
+    for row, anomaly, score in zip(inspection_list.to_dict("records"), inspection_maps, inspection_scores, strict=True):
+        said = _judge(row["reason"], score, anomaly, thresholds, inspection, by_map=detector.by_map)
         rows.append(verdict_row(row["image"], row["sha256"], said, inspection))
     return pd.DataFrame(rows)
 
 
+def _judge(
+    reason: str, score: float | None, anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams, *,
+    by_map: bool,
+) -> Judgement:  # fmt: skip
+    if reason or score is None:
+        return Judgement("not_judged", reason)
+    return judge(Scored(score, anomaly), thresholds, inspection, by_map=by_map)
+
+
 def draw_overlays(
-    new_images: Path, inspection_maps: RaggedArray, verdicts: pd.DataFrame, inspection: InspectionParams
+    new_images: Path,
+    inspection_list: pd.DataFrame,
+    inspection_maps: RaggedArray,
+    verdicts: pd.DataFrame,
+    detector: Detector,
+    inspection: InspectionParams,
 ) -> dict[str, Callable[[], NDArray]]:
     """Return a picture of every judged image with its regions marked, drawn when it is saved."""
-    names = set(verdicts["image"])
+    names, judged = set(verdicts["image"]), detector.at_overkill(inspection.target_overkill)
+    listed = inspection_list.to_dict("records")
     return {
-        picture_name(row["image"], names): partial(_draw, new_images, row, inspection_maps, k, inspection)
+        picture_name(row["image"], names): partial(
+            _draw, new_images, listed[k] | row, inspection_maps[k], judged, inspection
+        )
         for k, row in enumerate(verdicts.to_dict("records"))
         if row["verdict"] != "not_judged"
     }
@@ -91,6 +132,7 @@ def draw_overlays(
 
 def inspection_page(
     new_images: Path,
+    inspection_list: pd.DataFrame,
     inspection_maps: RaggedArray,
     verdicts: pd.DataFrame,
     detector: Detector,
@@ -106,7 +148,7 @@ def inspection_page(
         category=detector.category,
         found=found,
         verdicts=verdicts,
-        examples=_examples(new_images, inspection_maps, verdicts, judged, inspection, reporting),
+        examples=_examples(new_images, inspection_list, inspection_maps, verdicts, judged, inspection, reporting),
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
         ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **run, **detector.about},
     )
@@ -152,28 +194,44 @@ def _list_one(path: Path, name: str, page: int, detector: Detector, inspection: 
         photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page or None)
     except UnreadableImageError as error:
         return {"image": name, "sha256": "", "reason": str(error)}
-    return {"image": name, "sha256": photo.sha256, "reason": detector.misfit(photo.pixels) or ""}
+    reason = detector.misfit(photo.pixels) or ""
+    row = {"image": name, "sha256": photo.sha256, "reason": reason}
+    alignment = None if reason else detector.align(photo.pixels)
+    if alignment is None:
+        return row
+    return row | alignment_row(alignment)
 
 
-def _read_again(folder: Path, row: Mapping[str, Any], inspection: InspectionParams) -> NDArray:
+def _read_again(folder: Path, row: Mapping[str, Any], detector: Detector, inspection: InspectionParams) -> NDArray:
+    """Return the photograph of a row of the list, (C, H, W) in the frame in which it is judged."""
     path, page = locate(folder, row["image"])
     photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page)
     if photo.sha256 != row["sha256"]:
         raise FlawlineError(f"{folder / row['image']} changed while it was being judged. Run the inspection again.")
-    return photo.pixels
+    alignment = None if detector.aligner is None else alignment_of(row)
+    return detector.frame(photo.pixels, alignment)
 
 
-def _regions(anomaly: NDArray, row: Mapping[str, Any], inspection: InspectionParams) -> list[Region]:
-    return [] if row["verdict"] == "pass" else regions_above(anomaly, row["threshold"], inspection)
+def _map_limit(row: Mapping[str, Any], detector: Detector) -> float:
+    """Return the limit on the map's values from which a pixel is marked."""
+    return row["threshold"] if detector.by_map else detector.thresholds.on_map.value
 
 
-def _draw(folder: Path, row: Mapping[str, Any], maps: RaggedArray, k: int, inspection: InspectionParams) -> NDArray:
-    image = _read_again(folder, row, inspection)
-    return overlay(image, maps[k], row["threshold"], _regions(maps[k], row, inspection))
+def _regions(anomaly: NDArray, row: Mapping[str, Any], limit: float, inspection: InspectionParams) -> list[Region]:
+    return [] if row["verdict"] == "pass" or not anomaly.size else regions_above(anomaly, limit, inspection)
+
+
+def _draw(
+    folder: Path, row: Mapping[str, Any], anomaly: NDArray, detector: Detector, inspection: InspectionParams
+) -> NDArray:
+    image, limit = _read_again(folder, row, detector, inspection), _map_limit(row, detector)
+    shown = anomaly if anomaly.size else np.zeros(image.shape[1:], np.float16)
+    return overlay(image, shown, limit, _regions(anomaly, row, limit, inspection))
 
 
 def _examples(
     folder: Path,
+    listed: pd.DataFrame,
     maps: RaggedArray,
     verdicts: pd.DataFrame,
     detector: Detector,
@@ -184,8 +242,8 @@ def _examples(
     worst, best = split_ends(ordered.index.tolist(), reporting.examples)
     examples = []
     for k in worst + best:
-        row = verdicts.loc[k].to_dict()
-        image = _read_again(folder, row, inspection)
+        row = listed.loc[k].to_dict() | verdicts.loc[k].to_dict()
+        image, limit = _read_again(folder, row, detector, inspection), _map_limit(row, detector)
         examples.append(
             Example(
                 name=row["image"],
@@ -194,8 +252,8 @@ def _examples(
                 score=row["score"],
                 verdict=row["verdict"],
                 reconstruction=detector.redraw(image),
-                regions=_regions(maps[k], row, inspection),
-                map_threshold=row["threshold"],
+                regions=_regions(maps[k], row, limit, inspection),
+                map_threshold=limit if maps[k].size else None,
             )
         )
     return examples

@@ -9,6 +9,7 @@ from flawline.pipelines.inspection.nodes import (
     judge_new_images,
     list_new_images,
     map_new_images,
+    score_new_images,
 )
 
 
@@ -35,11 +36,24 @@ def create_pipeline(spec: Method) -> Pipeline:
                 outputs="inspection_maps",
             ),
             Node(
+                score_new_images,
+                name="score_new_images",
+                inputs={
+                    "new_images": "new_images",
+                    "inspection_list": "inspection_list",
+                    "inspection_maps": "inspection_maps",
+                    "detector": detector,
+                    "inspection": settings,
+                },
+                outputs="inspection_scores",
+            ),
+            Node(
                 judge_new_images,
                 name="judge_new_images",
                 inputs={
                     "inspection_list": "inspection_list",
                     "inspection_maps": "inspection_maps",
+                    "inspection_scores": "inspection_scores",
                     "detector": detector,
                     "inspection": settings,
                 },
@@ -50,8 +64,10 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="draw_overlays",
                 inputs={
                     "new_images": "new_images",
+                    "inspection_list": "inspection_list",
                     "inspection_maps": "inspection_maps",
                     "verdicts": "verdicts",
+                    "detector": detector,
                     "inspection": settings,
                 },
                 outputs="overlays",
@@ -61,6 +77,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="inspection_page",
                 inputs={
                     "new_images": "new_images",
+                    "inspection_list": "inspection_list",
                     "inspection_maps": "inspection_maps",
                     "verdicts": "verdicts",
                     "detector": detector,

@@ -1,12 +1,14 @@
-"""patching: images and a method's geometry to its ``patch_index`` and ``prospect``."""
+"""patching: images and an autoencoder's geometry to its ``patch_index`` and ``prospect``."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Method
+from flawline.methods.registry import Autoencoder, Method
 from flawline.pipelines.patching.nodes import index_grid, look_ahead
 
 
 def create_pipeline(spec: Method) -> Pipeline:
+    if not isinstance(spec, Autoencoder):
+        return Pipeline([])  # what is trained and cut into patches there is its redrawer
     return Pipeline(
         [
             Node(
@@ -20,7 +22,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="look_ahead",
                 inputs={
                     "images": "images",
-                    "manifest": "manifest",
+                    "manifest": "roster",
                     "patches": "params:patches",
                     "code_length": "params:model.latent_size",
                     "seed": "params:seed",
@@ -30,7 +32,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "masks", "manifest"},
+        inputs={"images", "masks", "roster"},
         parameters={"params:seed", "params:applicability"},
         tags="patching",
     )

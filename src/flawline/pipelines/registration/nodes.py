@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
 from flawline.methods.progress import Progress
 from flawline.params import IngestionParams, RegistrationParams
@@ -14,6 +15,7 @@ from flawline.vision.registration import (
     Registered,
     cuts_ends,
     find_alignment,
+    fit_registration,
     registered_images,
     registered_masks,
     registration_key,
@@ -27,20 +29,25 @@ def register(
     ingestion: IngestionParams,
     registration: RegistrationParams,
     known_registration: Registered | None,
-) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame]:
-    """Return (images (C, H, W), masks (H, W), alignment); images and masks are decoded as they are stored, and not at
-    all where the same ones are stored already."""
+) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, dict[str, Tensor]]:
+    """Return (images (C, H, W), masks (H, W), alignment, aligner); images and masks are decoded as they are stored,
+    and not at all where the same ones are stored already. The aligner is empty where nothing is aligned."""
     check_folder(raw_folder)
-    limit = ingestion.max_pixels
-    if known_registration is not None:
-        known = known_registration
-        key = registration_key(manifest, known.alignment, registration, limit)
+    limit, known = ingestion.max_pixels, known_registration
+    if known is not None:
+        key = registration_key(manifest, known.alignment, registration, limit, known.aligner)
         if known.is_made_from(key):
-            return known.images, known.masks, known.alignment
-    cut = cuts_ends(manifest, registration.trim_ends)
-    alignment = find_alignment(manifest, raw_folder, cut=cut, max_pixels=limit)
-    images = registered_images(manifest, raw_folder, alignment, color=registration.color, max_pixels=limit)
-    masks = registered_masks(manifest, raw_folder, alignment, max_pixels=limit)
-    key = registration_key(manifest, alignment, registration, limit)
+            return known.images, known.masks, known.alignment, known.aligner
+    aligner, found = fit_registration(manifest, raw_folder, registration, max_pixels=limit, track=progress.track)
+    alignment = find_alignment(
+        manifest, raw_folder, cut=cuts_ends(manifest, registration.trim_ends), max_pixels=limit,
+        aligner=aligner, known=found, track=progress.track,
+    )  # fmt: skip
+    images = registered_images(
+        manifest, raw_folder, alignment, color=registration.color, max_pixels=limit, aligner=aligner
+    )
+    masks = registered_masks(manifest, raw_folder, alignment, max_pixels=limit, aligner=aligner)
+    tensors = aligner.to_tensors() if aligner else {}
+    key = registration_key(manifest, alignment, registration, limit, tensors)
     tracked = progress.track(images, total=len(images), label="registering")
-    return Keyed(tracked, key), Keyed(masks, key), alignment
+    return Keyed(tracked, key), Keyed(masks, key), alignment, tensors

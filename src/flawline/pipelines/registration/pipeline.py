@@ -1,8 +1,10 @@
-"""registration: raw images to memory-mapped ``images`` and ``masks``, and how each was ``alignment`` aligned."""
+"""registration: raw images to memory-mapped ``images`` and ``masks``, how each was aligned (``alignment``), and what
+aligns others like them (``aligner``); and ``roster``, the manifest without what could not be aligned."""
 
 from kedro.pipeline import Node, Pipeline
 
 from flawline.pipelines.registration.nodes import register
+from flawline.vision.registration import without_misaligned
 
 
 def create_pipeline() -> Pipeline:
@@ -19,7 +21,13 @@ def create_pipeline() -> Pipeline:
                     "registration": "params:registration",
                     "known_registration": "known_registration",
                 },
-                outputs=["images", "masks", "alignment"],
+                outputs=["images", "masks", "alignment", "aligner"],
+            ),
+            Node(
+                without_misaligned,
+                name="call_roll",
+                inputs={"manifest": "manifest", "alignment": "alignment"},
+                outputs="roster",
             ),
         ],
         tags="registration",

@@ -1,17 +1,21 @@
 """What was found, in one page and a few lines."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from platform import platform
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
+from flawline.methods.heads import Scored
 from flawline.methods.published import PUBLISHED_NOTE, published_for
+from flawline.metrics.projection import LEAST_POINTS, tsne
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
@@ -29,11 +33,7 @@ def gather_result(
     maps: RaggedArray,
     metrics: dict[str, Any],
     curves: pd.DataFrame,
-    history: pd.DataFrame,
     verdicts: pd.DataFrame,
-    patch_losses: pd.DataFrame,
-    sketches: dict[str, Tensor],
-    applicability: dict[str, Any],
     detector: Detector,
     inspection: InspectionParams,
     reporting: ReportingParams,
@@ -47,21 +47,61 @@ def gather_result(
         return _example(scores.loc[k], images[rows[k]], masks[rows[k]], maps[k], detector, inspection)
 
     worst, best = split_ends(tests.index.tolist(), reporting.examples)
+    thresholds = {"reject": detector.thresholds.reject, "review": detector.thresholds.review}
+    if detector.thresholds.pixel is not None:
+        thresholds["pixel"] = detector.thresholds.pixel
     return MethodResult(
         method=detector.method,
         metrics=metrics["values"],
         absent=metrics["absent"],
         scores=scores,
         curves={name: wide_form(name, table) for name, table in curves.groupby("curve")},
-        history=history,
-        thresholds={"reject": detector.thresholds.reject, "review": detector.thresholds.review},
+        thresholds=thresholds,
         verdicts=verdicts,
         worst=[example(k) for k in worst],
         best=[example(k) for k in best],
+    )
+
+
+def add_training(
+    result: MethodResult, history: pd.DataFrame, sketches: dict[str, Tensor], patch_losses: pd.DataFrame,
+    applicability: dict[str, Any],
+) -> MethodResult:  # fmt: skip
+    """Return an autoencoder's result with how it learned, what it makes of patches, and whether the material suits."""
+    return replace(
+        result,
+        history=history,
         patch_losses=patch_losses[["mask_share", "loss"]],
         sketches=read_sketches(sketches),
         applicability=read_applicability(applicability),
     )
+
+
+def add_redrawing(
+    result: MethodResult, history: pd.DataFrame, sketches: dict[str, Tensor], projections: pd.DataFrame
+) -> MethodResult:
+    """Return the result of a method that redraws images and embeds the differences, with how it learned to, and what
+    the two spaces look like in two dimensions."""
+    spaces = {name: table.reset_index(drop=True) for name, table in projections.groupby("space", sort=False)}
+    return replace(result, history=history, sketches=read_sketches(sketches), projections=spaces)
+
+
+def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the test images in two dimensions (t-SNE), as Saeedi & Giusti 2022, Fig. 6 has them: a row an image and
+    space with space, x, y, label. ``codes`` are of the scored images, ``embeddings`` of all."""
+    tests = rows_of(manifest, ["test"])
+    labels = manifest["label"].iloc[tests].to_numpy()
+    kept = {row: k for k, row in enumerate(rows_of(manifest, SCORED))}
+    spaces = {
+        "autoencoder's latent codes": [codes[kept[row]] for row in tests],
+        "network's view of the anomaly map": [embeddings[row] for row in tests],
+    }
+    tables = [pd.DataFrame(columns=["space", "x", "y", "label"])]
+    for name, vectors in spaces.items():
+        places = tsne(np.stack([np.ravel(v) for v in vectors]), seed) if len(vectors) >= LEAST_POINTS else None
+        if places is not None:
+            tables.append(pd.DataFrame({"space": name, "x": places[:, 0], "y": places[:, 1], "label": labels}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_sketches(tensors: dict[str, Tensor]) -> Sketches:
@@ -99,7 +139,7 @@ def wide_form(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def _example(
     row: pd.Series, image: Any, mask: Any, anomaly: Any, detector: Detector, inspection: InspectionParams
 ) -> Example:
-    judgement = judge(anomaly, detector.thresholds, inspection)
+    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, by_map=detector.by_map)
     return Example(
         name=row["image"],
         image=image,
@@ -111,19 +151,20 @@ def _example(
         label=int(row["label"]),
         defect=row["defect"],
         regions=judgement.regions,
-        map_threshold=judgement.threshold,
+        map_threshold=judgement.map_threshold,
     )
 
 
-def make_compare(names: Sequence[str]) -> Callable:
-    """Return the node that puts the metrics of the methods ``names`` in one table, beside them whether the material
-    suits each, and what makes all of them doubtful: a shortcut in the data."""
+def make_compare(names: Sequence[str], suited: Sequence[str]) -> Callable:
+    """Return the node that puts the metrics of the methods ``names`` in one table, beside those of ``suited`` whether
+    the material suits them, and beside all what makes them doubtful: a shortcut in the data."""
 
     def compare(shortcuts: pd.DataFrame, *found: dict[str, Any]) -> pd.DataFrame:
-        metrics, judged = found[: len(names)], found[len(names) :]
+        metrics = found[: len(names)]
+        judged = dict(zip(suited, found[len(names) :], strict=True))
         rows = [
-            {"method": name, **one["values"], **applicability_row(said)}
-            for name, one, said in zip(names, metrics, judged, strict=True)
+            {"method": name, **one["values"], **(applicability_row(judged[name]) if name in judged else {})}
+            for name, one in zip(names, metrics, strict=True)
         ]
         return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
 

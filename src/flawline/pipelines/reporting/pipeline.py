@@ -4,20 +4,28 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Method
-from flawline.pipelines.reporting.nodes import gather_result, make_compare, make_report
+from flawline.methods.registry import Autoencoder, Method
+from flawline.pipelines.reporting.nodes import (
+    add_redrawing,
+    add_training,
+    gather_result,
+    make_compare,
+    make_report,
+    project_spaces,
+)
 
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:
     names = [spec.name for spec in specs]
+    suited = [spec.name for spec in specs if isinstance(spec, Autoencoder)]
     together = [
         Node(
-            make_compare(names),
+            make_compare(names, suited),
             name="compare",
             inputs=[
                 "shortcuts",
                 *(f"{name}.metrics" for name in names),
-                *(f"{name}.applicability" for name in names),
+                *(f"{name}.applicability" for name in suited),
             ],
             outputs="comparison",
         ),
@@ -42,9 +50,9 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
 
 
 def _gather(spec: Method) -> Pipeline:
-    own = ("scores", "maps", "metrics", "curves", "history", "verdicts", "patch_losses", "sketches", "applicability",
-           "detector")  # fmt: skip
-    shared = ("manifest", "images", "masks")
+    own = ("scores", "maps", "metrics", "curves", "verdicts", "detector")
+    shared = ("images", "masks")
+    more = _added(spec)
     return Pipeline(
         [
             Node(
@@ -52,13 +60,35 @@ def _gather(spec: Method) -> Pipeline:
                 name="gather_result",
                 inputs={
                     **{name: name for name in (*shared, *own)},
+                    "manifest": "roster",
                     "inspection": "params:inspection",
                     "reporting": "params:reporting",
                 },
-                outputs="result",
-            )
+                outputs="gathered" if more else "result",
+            ),
+            *more,
         ],
         namespace=spec.name,
-        inputs=set(shared),
-        parameters={"params:inspection", "params:reporting"},
+        inputs={*shared, "roster"},
+        parameters={"params:inspection", "params:reporting", *(["params:seed"] if spec.name == "cpcae" else [])},
     )
+
+
+def _added(spec: Method) -> list[Node]:
+    """Return the nodes that add to a result what only methods of this kind have."""
+    if isinstance(spec, Autoencoder):
+        own = ("history", "sketches", "patch_losses", "applicability")
+        inputs = {"result": "gathered", **{name: name for name in own}}
+        return [Node(add_training, name="add_training", inputs=inputs, outputs="result")]
+    if spec.name == "cpcae":
+        inputs = {"result": "gathered", **{name: name for name in ("history", "sketches", "projections")}}
+        return [
+            Node(
+                project_spaces,
+                name="project_spaces",
+                inputs={"codes": "codes", "embeddings": "embeddings", "manifest": "roster", "seed": "params:seed"},
+                outputs="projections",
+            ),
+            Node(add_redrawing, name="add_redrawing", inputs=inputs, outputs="result"),
+        ]
+    return []

@@ -10,14 +10,14 @@ from flawline.methods.checkpoints import CheckpointStore
 from flawline.methods.compute import Machine
 from flawline.methods.maps import check_fits
 from flawline.methods.progress import Progress
-from flawline.methods.registry import Method
+from flawline.methods.registry import Autoencoder
 from flawline.methods.training import fit, windows_of
 from flawline.params import ComputeParams, Params, PatchParams, TrainParams
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 
 
-def make_train(spec: Method) -> Callable:
+def make_train(spec: Autoencoder) -> Callable:
     """Return the training node of a method; its ``model`` is hinted with that method's own parameters, by which
     Kedro knows what to make of the conf file."""
 

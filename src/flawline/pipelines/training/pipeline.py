@@ -2,11 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Method
+from flawline.methods.registry import Autoencoder, Method
 from flawline.pipelines.training.nodes import make_train
 
 
 def create_pipeline(spec: Method) -> Pipeline:
+    if not isinstance(spec, Autoencoder):
+        return Pipeline([])  # what is trained and cut into patches there is its redrawer
     return Pipeline(
         [
             Node(
@@ -14,7 +16,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 name="train",
                 inputs={
                     "images": "images",
-                    "manifest": "manifest",
+                    "manifest": "roster",
                     "patches": "params:patches",
                     "model": "params:model",
                     "train": "params:train",
@@ -28,7 +30,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "manifest", "machine", "progress"},
+        inputs={"images", "roster", "machine", "progress"},
         parameters={"params:seed", "params:compute"},
         tags="training",
     )

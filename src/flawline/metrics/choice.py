@@ -1,0 +1,63 @@
+"""Which method to recommend, and what that choice costs on a category it was not made on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from flawline.checks import FlawlineError
+
+LEAST_CATEGORIES, LEAST_METHODS = 3, 2
+
+
+def recommended(results: pd.DataFrame, candidates: Sequence[str], metric: str = "image_auroc") -> str:
+    """Return the candidate with the highest mean over categories of its mean over seeds, of equals the first.
+
+    Columns are category, method and ``metric``, more being better. A candidate without a figure on some category is
+    not chosen. Raises FlawlineError where none has figures on all."""
+    return _chosen(_figures(results, candidates, metric), metric)
+
+
+def leave_one_out(results: pd.DataFrame, candidates: Sequence[str], metric: str = "image_auroc") -> pd.DataFrame:
+    """Return, a row a category, what `recommended` chooses on all the others and what comes of it there: category,
+    method, the chosen one's figure, the best candidate's, best_method, and regret, how much less the first is.
+
+    Raises FlawlineError for a single category, or where no candidate has figures on all the others."""
+    figures = _figures(results, candidates, metric)  # (categories, candidates)
+    if len(figures) < 2:
+        raise FlawlineError(f"a choice is tried on a category it was not made on: wanted 2 or more, got {len(figures)}")
+    rows = []
+    for category, here in figures.iterrows():
+        method = _chosen(figures.drop(index=category), metric)
+        best = here.idxmax() if here.notna().any() else ""
+        figure, highest = here[method], here.max()
+        rows.append((category, method, figure, best, highest, highest - figure))
+    return pd.DataFrame(rows, columns=["category", "method", "figure", "best_method", "best", "regret"])
+
+
+def tried(results: pd.DataFrame, metric: str = "image_auroc") -> tuple[str, pd.DataFrame] | None:
+    """Return the `recommended` of all methods and its `leave_one_out`, over the categories where ``metric`` could be
+    measured; None for fewer than LEAST_CATEGORIES of these or LEAST_METHODS with a figure on each."""
+    figures = _figures(results, list(dict.fromkeys(results["method"])), metric)
+    figures = figures.dropna(how="all").dropna(axis="columns")
+    if len(figures) < LEAST_CATEGORIES or len(figures.columns) < LEAST_METHODS:
+        return None
+    measured, candidates = results[results["category"].isin(figures.index)], list(figures.columns)
+    return recommended(measured, candidates, metric), leave_one_out(measured, candidates, metric)
+
+
+def _figures(results: pd.DataFrame, candidates: Sequence[str], metric: str) -> pd.DataFrame:
+    """Return the means over seeds, a row a category in the order they came, a column a candidate."""
+    values = pd.to_numeric(results[metric]) if metric in results else pd.Series(np.nan, index=results.index)
+    means = values.groupby([results["category"], results["method"]]).mean().unstack("method")
+    return means.reindex(index=list(dict.fromkeys(results["category"])), columns=list(candidates))
+
+
+def _chosen(figures: pd.DataFrame, metric: str) -> str:
+    """Return the column with the highest mean among those with a figure in every row."""
+    means = figures.mean(skipna=False)
+    if not len(figures) or means.isna().all():
+        raise FlawlineError(
+            f"no method has {metric} on every category: {', '.join(figures.columns)} on {', '.join(figures.index)}"
+        )
+    return str(means.round(9).idxmax())

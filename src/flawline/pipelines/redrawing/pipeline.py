@@ -1,0 +1,103 @@
+"""redrawing: images to how they differ from what they should look like, ``differences``, for the methods that look at
+these. Its nodes belong to the stages patching, training and embedding."""
+
+from kedro.pipeline import Node, Pipeline
+
+from flawline.pipelines.redrawing import nodes
+
+
+def create_pipeline(name: str) -> Pipeline:
+    """Return the pipeline of the redrawer ``name``, one of `flawline.methods.registry.REDRAWERS`."""
+    return {"cpcae": _cpcae, "mean_image": _mean_image}[name]()
+
+
+def _mean_image() -> Pipeline:
+    return Pipeline(
+        [
+            Node(
+                nodes.average_images,
+                name="train",
+                inputs={"images": "images", "manifest": "roster"},
+                outputs="weights",
+                tags="training",
+            ),
+            Node(
+                nodes.subtract_mean,
+                name="redraw",
+                inputs={"images": "images", "weights": "weights", "progress": "progress"},
+                outputs="differences",
+                tags="embedding",
+            ),
+        ],
+        namespace="mean_image",
+        inputs={"images", "roster", "progress"},
+        tags="mean_image",
+    )
+
+
+def _cpcae() -> Pipeline:
+    training = {
+        "small_images": "small_images",
+        "manifest": "roster",
+        "patches": "params:patches",
+        "model": "params:model",
+        "train": "params:train",
+        "seed": "params:seed",
+        "compute": "params:compute",
+        "checkpoints": "checkpoints",
+        "machine": "machine",
+        "progress": "progress",
+    }
+    trained = {
+        "weights": "weights",
+        "patches": "params:patches",
+        "model": "params:model",
+        "compute": "params:compute",
+        "progress": "progress",
+        "images": "images",
+        "manifest": "roster",
+    }
+    return Pipeline(
+        [
+            Node(
+                nodes.shrink_images,
+                name="shrink_images",
+                inputs={
+                    "images": "images",
+                    "manifest": "roster",
+                    "patches": "params:patches",
+                    "head": "params:head",
+                    "progress": "progress",
+                },
+                outputs="small_images",
+                tags="patching",
+            ),
+            Node(
+                nodes.train, name="train", inputs=training, outputs=["weights", "history", "sketches"], tags="training"
+            ),
+            Node(
+                nodes.train_folds,
+                name="train_folds",
+                inputs={**training, "checkpoints": "fold_checkpoints", "folds": "params:folds"},
+                outputs="fold_weights",
+                tags="training",
+            ),
+            Node(
+                nodes.redraw,
+                name="redraw",
+                inputs={
+                    **trained,
+                    "fold_weights": "fold_weights",
+                    "folds": "params:folds",
+                    "seed": "params:seed",
+                },
+                outputs="differences",
+                tags="embedding",
+            ),
+            Node(nodes.encode, name="encode", inputs=trained, outputs="codes", tags="embedding"),
+        ],
+        namespace="cpcae",
+        inputs={"images", "roster", "machine", "progress"},
+        parameters={"params:seed", "params:compute"},
+        tags="cpcae",
+    )

@@ -1,0 +1,77 @@
+"""The heads of the one-class methods, on images of 256 x 256 pixels: 16 x 16 places of 232 features, 200 learned."""
+
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import numpy as np
+import torch
+from measure import Row, copy_rate, matmul_rate, seconds
+
+from flawline.methods.compute import keep_memory, using_threads
+from flawline.methods.heads import Look, State
+from flawline.methods.nearest_neighbour import NearestNeighbour
+from flawline.methods.patch_gaussian import PatchGaussian
+from flawline.methods.patch_memory import PatchMemory
+from flawline.methods.patch_views import PatchHead
+from flawline.params import PatchGaussianParams, PatchMemoryParams, PixelHeadParams
+
+SIDE, PLACES, DEPTH, LEARNED, REACH = 256, 16, 232, 200, 1
+
+
+def rows() -> Iterator[Row]:
+    keep_memory()
+    generator = np.random.default_rng(0)
+    image = np.zeros((3, SIDE, SIDE), np.float32)
+    shape = (LEARNED + 1, 1, PLACES, PLACES, DEPTH)
+    seen, *looks = (Look((image,), one) for one in generator.standard_normal(shape, np.float32).astype(np.float16))
+    with using_threads(1):
+        yield from memory_rows(looks, seen)
+        yield from gaussian_rows(looks, seen)
+        yield from nearest_rows(generator)
+
+
+def memory_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
+    """The floor: the products that the search needs, at the rate of a large matrix product."""
+    rate = matmul_rate(torch.float32)
+    for size in (64, None):
+        head = PatchMemory(PatchMemoryParams(size=size, bits=8, reach=REACH))
+        state, took = fitted(head, looks)
+        flops = 2 * PLACES**2 * (2 * REACH + 1) ** 2 * (size or LEARNED) * DEPTH
+        what = f"patch memory, {size or 'all ' + str(LEARNED)} a place"
+        yield Row(f"{what}: fit", f"{took:.2f} s", f"{megabytes(state):.1f} MB kept")
+        yield timed(f"{what}: distances", lambda: head.distances(state, seen.embedding), flops / rate)  # noqa: B023
+        yield Row("  with map and score", f"{1000 * seconds(lambda: head.score(state, seen)):.1f} ms/image")  # noqa: B023
+
+
+def gaussian_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
+    """The floor: reading what whitens once."""
+    for dimensions in (100, None):
+        head = PatchGaussian(PatchGaussianParams(dimensions=dimensions))
+        state, took = fitted(head, looks)
+        floor = state["whitening"].nbytes / copy_rate(state["whitening"].nbytes)
+        what = f"patch Gaussian, {dimensions or 'all ' + str(DEPTH)} features"
+        yield Row(f"{what}: fit", f"{took:.2f} s", f"{megabytes(state):.1f} MB kept")
+        yield timed(f"{what}: distances", lambda: head.distances(state, seen.embedding), floor)  # noqa: B023
+        yield Row("  with map and score", f"{1000 * seconds(lambda: head.score(state, seen)):.1f} ms/image")  # noqa: B023
+
+
+def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
+    """The floor: reading all images once."""
+    bank = torch.from_numpy(generator.integers(0, 256, (LEARNED, 3, SIDE, SIDE), dtype=np.uint8))
+    look = Look((generator.random((3, SIDE, SIDE), dtype=np.float32),))
+    head, floor = NearestNeighbour(PixelHeadParams()), bank.nbytes / copy_rate(bank.nbytes)
+    yield timed(f"nearest of {LEARNED} images", lambda: head.score({"bank": bank}, look), floor)
+
+
+def fitted(head: PatchHead, looks: list[Look]) -> tuple[State, float]:
+    start = perf_counter()
+    return head.fit(looks, seed=0), perf_counter() - start
+
+
+def timed(what: str, work: Callable[[], object], floor: float) -> Row:
+    took = seconds(work)
+    return Row(what, f"{1000 * took:.2f} ms/image", f"{1000 * floor:.2f} ms/image", floor / took)
+
+
+def megabytes(state: State) -> float:
+    return sum(tensor.nbytes for tensor in state.values()) / 1e6

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from flawline.checks import FlawlineError
+from flawline.methods.features import three_way_pool
+from flawline.methods.heads import NO_MAP, Look
+from flawline.methods.pooled_knn import PooledKNN, check_k, feature_scale, mean_nearest
+from flawline.params import PooledKNNParams
+
+
+def pyramid(images):
+    """Stands for a pretrained network: two layers, of half and a quarter of the size."""
+    half = torch.nn.functional.avg_pool2d(images, 2)
+    return [half, torch.nn.functional.avg_pool2d(half, 2)]
+
+
+@pytest.fixture
+def images():
+    images = np.random.default_rng(0).random((9, 3, 16, 16), dtype=np.float32)
+    images.setflags(write=False)
+    return images
+
+
+def seen(head, images):
+    embeddings = head.embed((torch.from_numpy(np.array(images)),))
+    return [Look((image,), embedding) for image, embedding in zip(images, embeddings, strict=True)]
+
+
+def test_the_mean_distance_to_the_two_nearest_of_three():
+    bank = torch.tensor([[0.0, 3.0], [4.0, 0.0], [30.0, 40.0]])
+    assert mean_nearest(torch.zeros(2), bank, 2) == 3.5
+
+
+def test_features_that_never_vary_keep_their_scale():
+    embeddings = torch.tensor([[1.0, 0.1], [3.0, 0.1], [5.0, 0.1]])
+    mean, deviation = feature_scale(embeddings)
+    torch.testing.assert_close(mean, torch.tensor([3.0, 0.1]))
+    torch.testing.assert_close(deviation, torch.tensor([(8 / 3) ** 0.5, 1.0]))
+
+
+def test_the_last_layer_is_pooled_as_asked(images):
+    batch = torch.from_numpy(np.array(images))
+    last = pyramid(batch)[-1]
+    maxima = PooledKNN(PooledKNNParams(pooling="max"), extractor=pyramid).embed((batch,))
+    np.testing.assert_array_equal(maxima, last.amax((2, 3)))
+    three = PooledKNN(PooledKNNParams(pooling="three_way"), extractor=pyramid).embed((batch,))
+    np.testing.assert_array_equal(three, three_way_pool(last))
+
+
+def test_the_score_is_that_of_normalised_embeddings(images):
+    head = PooledKNN(PooledKNNParams(pooling="max", k=3), extractor=pyramid)
+    looks = seen(head, images)
+    found = head.score(head.fit(looks[:8], seed=0), looks[8])
+    embeddings = np.stack([look.embedding for look in looks])
+    mean, deviation = embeddings[:8].mean(0), embeddings[:8].std(0)
+    distances = np.linalg.norm((embeddings[:8] - embeddings[8]) / deviation, axis=1)
+    assert mean.shape == (3,)
+    assert found.score == pytest.approx(np.sort(distances)[:3].mean(), rel=1e-4)
+
+
+def test_a_difference_has_a_map_and_an_image_none(images):
+    params = PooledKNNParams(k=1, smoothing=0)
+    for views in (("image",), ("mean_image",)):
+        head = PooledKNN(params, views, extractor=pyramid)
+        looks = seen(head, images)
+        found = head.score(head.fit(looks, seed=0), looks[0])
+        wanted = NO_MAP if views == ("image",) else np.square(images[0]).mean(0).astype(np.float16)
+        np.testing.assert_array_equal(found.map, wanted)
+
+
+def test_more_neighbours_than_images_are_told(images):
+    check_k(9, 9)
+    with pytest.raises(FlawlineError, match=r"head\.k = 10 neighbours .* there are 9 normal images.* Set head\.k to 9"):
+        check_k(10, 9)
+    head = PooledKNN(PooledKNNParams(k=10), extractor=pyramid)
+    with pytest.raises(FlawlineError, match=r"head\.k = 10"):
+        head.fit(seen(head, images), seed=0)

@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.metrics.choice import leave_one_out, recommended
+
+CANDIDATES = ["a", "b"]
+
+
+def table(figures, seeds=1):
+    """Return results from {category: {method: figure}}, the seeds' figures around the mean."""
+    return pd.DataFrame(
+        [
+            {"category": category, "seed": seed, "method": method, "image_auroc": value + (seed - (seeds - 1) / 2) / 10}
+            for category, row in figures.items()
+            for method, value in row.items()
+            for seed in range(seeds)
+        ]
+    )
+
+
+@pytest.fixture
+def results():
+    return table({"x": {"a": 0.9, "b": 0.5}, "y": {"a": 0.6, "b": 0.7}, "z": {"a": 0.6, "b": 0.8}}, seeds=2)
+
+
+def test_the_choice_is_made_on_the_other_categories(results):
+    found = leave_one_out(results, CANDIDATES).set_index("category")
+    assert found["method"].tolist() == ["b", "a", "a"]  # x: 0.6 < 0.75; y: 0.75 > 0.65; z: 0.75 > 0.6
+    assert found["figure"].tolist() == pytest.approx([0.5, 0.6, 0.6])
+    assert found["best"].tolist() == pytest.approx([0.9, 0.7, 0.8])
+    assert found["best_method"].tolist() == ["a", "b", "b"]
+    assert found["regret"].tolist() == pytest.approx([0.4, 0.1, 0.2])
+
+
+def test_the_recommended_has_the_highest_mean_over_all(results):
+    assert recommended(results, CANDIDATES) == "a"  # 0.7 against 0.667
+    assert recommended(results.assign(image_ap=1 - results["image_auroc"]), CANDIDATES, "image_ap") == "b"
+
+
+def test_a_category_counts_once_however_many_seeds_it_has():
+    few = table({"x": {"a": 0.9, "b": 0.5}})
+    many = table({"y": {"a": 0.5, "b": 0.8}}, seeds=5)
+    assert recommended(pd.concat([few, many]), CANDIDATES) == "a"  # 0.7 against 0.65
+
+
+@pytest.mark.parametrize("candidates", [["a", "b"], ["b", "a"]])
+def test_of_equals_the_first_candidate(candidates):
+    equal = table({name: {"a": 0.5, "b": 0.5} for name in "xyz"})
+    assert recommended(equal, candidates) == candidates[0]
+    assert leave_one_out(equal, candidates)["method"].tolist() == [candidates[0]] * 3
+
+
+def test_only_candidates_are_chosen(results):
+    better = table({name: {"c": 1.0} for name in "xyz"})
+    found = leave_one_out(pd.concat([results, better]), CANDIDATES)
+    assert not {"c"} & {*found["method"], *found["best_method"]}
+
+
+def test_a_method_that_lacks_a_figure_is_not_chosen_where_it_is_missed(results):
+    results.loc[(results["category"] == "y") & (results["method"] == "a"), "image_auroc"] = np.nan
+    assert recommended(results, CANDIDATES) == "b"
+    found = leave_one_out(results, CANDIDATES).set_index("category")
+    assert found["method"].tolist() == ["b", "a", "b"]
+    assert np.isnan(found.loc["y", "regret"])
+
+
+def test_a_choice_that_cannot_be_made(results):
+    with pytest.raises(FlawlineError, match="wanted 2 or more, got 1"):
+        leave_one_out(results[results["category"] == "x"], CANDIDATES)
+    with pytest.raises(FlawlineError, match="no method has aupro on every category: a, b on x, y, z"):
+        recommended(results, CANDIDATES, "aupro")

@@ -1,0 +1,126 @@
+"""The one-class methods through the line: what each stage stores, and that a detector says what the stages said."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.methods.cpcae import fold_of
+from flawline.methods.cpcae import fold_weights as weights_of_fold
+from flawline.methods.detector import judge
+from flawline.methods.heads import Scored
+from flawline.methods.redrawing import difference, load_redrawer
+from flawline.methods.registry import ONE_CLASS
+from flawline.params import ComputeParams, CPCAEModelParams, InspectionParams, PlacedPatchParams
+from flawline.vision.manifest import rows_of
+
+SCORED = ["validation", "calibration", "test"]
+PATCHES = PlacedPatchParams(side=64, size=32, stride=16, per_epoch=64)
+MODEL = CPCAEModelParams(channels=(8, 16), latent_size=8)
+
+
+def test_every_method_is_in_the_comparison(compared_once):
+    comparison = compared_once.load("comparison")
+    assert comparison["method"].tolist() == list(ONE_CLASS)
+    assert comparison["image_auroc"].between(0, 1).all()
+    without_map = set(comparison.loc[comparison["pixel_auroc"].isna(), "method"])
+    assert without_map == {"deep_feature_knn"}
+    page = compared_once.newest("08_reporting/chess/seed-0/report.html/*/report.html").read_text()
+    assert all(name in page for name in ONE_CLASS)
+
+
+def test_a_method_without_a_map_says_why_its_pixel_metrics_are_absent(compared_once):
+    absent = compared_once.load("deep_feature_knn.metrics")["absent"]
+    assert {"pixel_auroc", "aupro", "iou"} <= absent.keys()
+    assert "makes no map" in absent["aupro"]
+
+
+@pytest.mark.parametrize("name", ONE_CLASS)
+def test_the_detector_says_what_the_stages_said(compared_once, name):
+    detector, images, manifest, scores, maps, verdicts = compared_once.load_all(
+        f"{name}.detector", "images", "manifest", f"{name}.scores", f"{name}.maps", f"{name}.verdicts"
+    )
+    rows = rows_of(manifest, SCORED)
+    k = int(scores.index[scores["split"] == "test"][-1])
+    scored = detector.score(images[rows[k]])
+    assert scored.score == pytest.approx(scores["score"][k], rel=1e-3)  # stages pass embeddings and maps on as float16
+    np.testing.assert_allclose(scored.map, maps[k], rtol=5e-3, atol=1e-3 * max(1.0, float(maps[k].max(initial=0))))
+    said = judge(Scored(scores["score"][k], maps[k]), detector.thresholds, InspectionParams(), by_map=detector.by_map)
+    assert said.verdict == verdicts.set_index("image")["verdict"][scores["image"][k]]
+    if detector.by_map:
+        assert scores["score"].tolist() == [float(one.max()) for one in maps]
+        assert "peak" not in scores
+
+
+def test_only_normal_images_that_are_not_calibrated_or_tested_on_are_learned(compared_once):
+    manifest, bank = compared_once.load_all("manifest", "nearest_neighbour.one_class")
+    assert len(bank["bank"]) == len(rows_of(manifest, ["train", "validation"]))
+
+
+def test_what_is_projected_are_the_test_images_in_both_spaces(compared_once):
+    projections, manifest = compared_once.load_all("cpcae.projections", "manifest")
+    tests = manifest[manifest["split"] == "test"]
+    assert projections["space"].nunique() == 2
+    for _, table in projections.groupby("space"):
+        assert table["label"].tolist() == tests["label"].tolist()
+
+
+def test_in_folds_an_image_is_redrawn_by_the_network_that_did_not_see_it(compared):
+    folds = {"cpcae.folds": 2}
+    compared.run("saeedi2022", options={"to_outputs": ["cpcae.differences"]}, **folds)
+    manifest, images, differences, weights, own = compared.load_all(
+        "manifest", "images", "cpcae.differences", "cpcae.fold_weights", "cpcae.weights", **folds
+    )
+    rows = rows_of(manifest, ["train"])
+    for row, fold in zip(rows, fold_of(len(rows), 2, 0), strict=True):
+        other = load_redrawer(PATCHES, MODEL, weights_of_fold(weights, fold), ComputeParams(threads=1))
+        np.testing.assert_array_equal(difference(images[row], other), differences[row])
+    (test, *_) = rows_of(manifest, ["test"])
+    whole = load_redrawer(PATCHES, MODEL, own, ComputeParams(threads=1))
+    np.testing.assert_array_equal(difference(images[test], whole), differences[test])
+
+
+@pytest.mark.parametrize("name", ["patch_memory", "deep_feature_knn"])
+def test_new_images_are_judged_as_the_tests_were(compared, name):
+    folder = compared.path / "data/01_raw/chess/test"
+    compared.run(f"{name}_inspection", images=str(folder))
+    verdicts = compared.load("verdicts", images=str(folder))
+    known = compared.load(f"{name}.verdicts")
+    assert verdicts["verdict"].tolist() == known["verdict"].tolist()
+    np.testing.assert_allclose(verdicts["score"], known["score"], rtol=1e-2)
+    pictures = compared.newest("08_reporting/chess/seed-0/inspection/overlays/*/overlays")
+    assert len([path for path in pictures.rglob("*.png") if path.is_file()]) == len(verdicts)
+
+
+def test_regions_cannot_be_left_out_where_an_image_is_judged_as_a_whole(compared):
+    folder = compared.path / "data/01_raw/chess/test"
+    with pytest.raises(FlawlineError, match=r"inspection\.ignore and inspection\.min_area need a method whose score"):
+        compared.run("deep_feature_knn_inspection", images=str(folder), **{"inspection.min_area": 5})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"cpcae.head.k": 50}, r"head\.k = 50 neighbours are asked for, but there are 5 normal images"),
+        ({"cpcae.head.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
+        ({"cpcae.head.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
+        ({"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
+        ({"cpcae.patches.stride": 33}, r"stride must not exceed size, or pixels stay uncovered"),
+        ({"cpcae.patches.size": 128, "cpcae.patches.side": 128}, r"patches\.size = 128 is larger than the images"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_training(project, params, message):
+    with pytest.raises(FlawlineError, match=message):
+        project.run("cpcae", **params)
+    assert not list((project.path / "data").glob("06_models/chess/seed-0/cpcae/weights*"))
+
+
+def test_images_of_mixed_size_are_refused_with_what_to_do(project, tmp_path, photographs):
+    folder = tmp_path / "raw" / "good"
+    photographs(folder, 8)
+    [path.rename(path.with_name(f"small-{path.name}")) for path in photographs(tmp_path / "more", 3, size=(40, 44))]
+    for path in (tmp_path / "more").iterdir():
+        shutil.move(path, folder / path.name)
+    with pytest.raises(FlawlineError, match=r"compares images place by place, .*: 40 x 44, 48 x 48.*registration\.align"):
+        project.run("patch_memory", category="nuts", raw=str(tmp_path / "raw"))

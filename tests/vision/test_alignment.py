@@ -1,0 +1,389 @@
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from flawline.checks import FlawlineError
+from flawline.params import RegistrationParams
+from flawline.vision.alignment import Aligner, Alignment, find_reference, fit_aligner
+from flawline.vision.foreground import block_mean
+from flawline.vision.matching import IDENTITY, Matcher, Transform
+from flawline.vision.measuring import grey_levels
+
+SIZE = (112, 120)
+CORNERS = np.array([[-30, -22], [-30, -6], [30, -6], [30, 24], [12, 24]], float)  # of the part, around the middle
+
+
+def part_of(move=IDENTITY, size=SIZE, seed=0, noise=2.0, dtype=np.uint8, shape="angle"):
+    """A part drawn analytically, moved against the middle (1, H, W): no interpolation has touched it."""
+    rows, columns = (np.mgrid[: 3 * size[0], : 3 * size[1]] + 0.5) / 3 - 0.5  # nine points a pixel
+    points = np.stack([rows - size[0] // 2 - move.shift_y, columns - size[1] // 2 - move.shift_x], axis=-1)
+    y, x = np.moveaxis(points @ np.linalg.inv(move.matrix).T, -1, 0)
+    grey = np.full(y.shape, 200.0) - 4 * np.hypot(y, x) / 40
+    if shape == "disk":
+        grey[np.hypot(y, x) <= 30] = 80
+    elif shape == "bar":
+        grey[(abs(y) <= 32) & (abs(x) <= 9)] = 80
+    else:
+        inside = ((abs(x + 14) <= 8) & (abs(y) <= 30)) | ((abs(y - 21) <= 9) & (x >= -22) & (x <= 24))
+        grey[inside] = 80
+        for mark_y, mark_x in ((-18, -14), (2, -12), (21, 12)):
+            grey[np.hypot(y - mark_y, x - mark_x) <= 4] = 130
+    grey = grey.reshape(size[0], 3, size[1], 3).mean(axis=(1, 3))
+    grey = np.clip(grey + np.random.default_rng(seed).normal(0, noise, size), 0, 255) / 255
+    image = np.rint(grey * np.iinfo(dtype).max).astype(dtype)[None]
+    image.flags.writeable = False
+    return image
+
+
+def params(align="rigid", **changes):
+    return RegistrationParams(align=align, **changes)
+
+
+def aligner_of(align="rigid", images=None, **changes):
+    images = [part_of()] if images is None else images
+    return fit_aligner(images, params(align, **changes), names=[f"{i}.png" for i in range(len(images))])[0]
+
+
+def displaced(found, wanted, size=SIZE):
+    """The mean distance of the part's corners, pixels."""
+    places = [move.place(CORNERS + np.array(SIZE) // 2, SIZE, size) for move in (found, wanted)]
+    return np.linalg.norm(places[0] - places[1], axis=1).mean()
+
+
+# --- geometry --------------------------------------------------------------------------------------------------------
+def test_transform_by_hand():
+    middle = np.array([[5.0, 10.0]])
+    right = middle + np.array([0, 4])
+    turned = Transform(angle=90, shift_y=1, shift_x=2, scale=2)  # counter-clockwise: right becomes up
+    np.testing.assert_allclose(turned.place(middle, (10, 20), (10, 20)), [[6, 12]])
+    np.testing.assert_allclose(turned.place(right, (10, 20), (10, 20)), [[6 - 8, 12]], atol=1e-12)
+    np.testing.assert_allclose(IDENTITY.place(middle, (10, 20), (14, 26)), [[7, 13]])
+
+
+def test_place_back_undoes_place():
+    points = np.random.default_rng(0).uniform(0, 50, (7, 2))
+    move = Transform(33, 4.5, -2, 1.3)
+    np.testing.assert_allclose(move.place_back(move.place(points, (40, 50), (61, 47)), (40, 50), (61, 47)), points)
+
+
+def test_enlarged_move_takes_the_blocks_where_the_small_one_takes_their_means():
+    reference, image, factor = (91, 120), (101, 99), 3
+    small = Transform(25, 1.5, -2, 1.1)
+    blocks = np.random.default_rng(0).uniform(0, 25, (5, 2))
+    places = small.place(blocks, [side // factor for side in reference], [side // factor for side in image])
+    large = small.enlarged(factor, reference, image).place((blocks + 0.5) * factor - 0.5, reference, image)
+    np.testing.assert_allclose(large, (places + 0.5) * factor - 0.5)
+
+
+def test_rounded_angle_is_within_half_a_turn():
+    assert Transform(350.00001, -1e-9).rounded() == Transform(-10, 0)
+
+
+# --- known moves -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(6))
+def test_rigid_move_is_found(seed):
+    rng = np.random.default_rng(seed)
+    wanted = Transform(rng.uniform(-180, 180), *rng.uniform(-10, 10, 2))
+    found = aligner_of(brightness="gain").align(part_of(wanted, seed=seed + 1))
+    assert found.aligned
+    assert found.quality > 0.9
+    assert displaced(found.move, wanted) < 0.25
+    assert abs((found.move.angle - wanted.angle + 180) % 360 - 180) < 0.3
+
+
+def test_shift_is_found_and_no_rotation():
+    found = aligner_of("shift").align(part_of(Transform(0, 7.25, -11.5), seed=1))
+    assert found.move.angle == 0
+    assert (found.move.shift_y, found.move.shift_x) == pytest.approx((7.25, -11.5), abs=0.2)
+
+
+@pytest.mark.parametrize("wanted", [Transform(50, 3, -4, 0.8), Transform(-130, -2, 1, 1.25)])
+def test_scale_is_found(wanted):
+    found = aligner_of("similarity").align(part_of(wanted, seed=1))
+    assert found.move.scale == pytest.approx(wanted.scale, rel=0.01)
+    assert displaced(found.move, wanted) < 0.5
+
+
+def test_move_is_found_in_an_image_of_another_size():
+    wanted, size = Transform(-70, 6, 9), (150, 180)
+    found = aligner_of().align(part_of(wanted, size=size, seed=1))
+    assert displaced(found.move, wanted, size) < 0.25
+
+
+def test_move_of_a_large_photograph_is_found_on_its_block_means():
+    blow_up = np.ones((1, 5, 5), np.uint8)
+    wanted = Transform(40, 6, -3)
+    aligner = aligner_of(images=[np.kron(part_of(), blow_up)])
+    found = aligner.align(np.kron(part_of(wanted, seed=1), blow_up)).move
+    assert aligner.factor == 2
+    size = (SIZE[0] * 5, SIZE[1] * 5)
+    corners = 5 * CORNERS + np.array(size) // 2
+    off = found.place(corners, size, size) - wanted.enlarged(5, size, size).place(corners, size, size)
+    assert np.linalg.norm(off, axis=1).mean() < 5 * 0.25
+
+
+def test_grain_without_background_is_aligned_as_a_whole():
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.normal(0, 1, (200, 200)), 1.5)
+    grain = np.clip(128 + 40 * grain / grain.std(), 0, 255)
+    reference, moved = (grain[y : y + 128, x : x + 128].astype(np.uint8)[None] for y, x in ((30, 30), (35, 22)))
+    aligner = aligner_of(images=[reference])
+    assert aligner.part is None
+    assert aligner.box == (0, 0, 128, 128)
+    found = aligner.align(moved)
+    assert (found.move.angle, found.move.shift_y, found.move.shift_x) == pytest.approx((0, -5, 8), abs=0.2)
+
+
+def test_16_bit_is_aligned_and_stays_16_bit():
+    aligner = aligner_of(images=[part_of(dtype=np.uint16)])
+    wanted = Transform(100, 5, -5)
+    image = part_of(wanted, dtype=np.uint16, seed=1)
+    found = aligner.align(image)
+    assert displaced(found.move, wanted) < 0.25
+    frame = aligner.warp(image, found)
+    assert frame.dtype == np.uint16
+    top, left, bottom, right = aligner.box
+    wanted = part_of(dtype=np.uint16)[:, top:bottom, left:right].astype(float)
+    assert np.abs(frame - wanted).mean() < 5 * 257  # noise alone makes 3
+
+
+# --- how it is undone ------------------------------------------------------------------------------------------------
+def frame_of(image, aligner):
+    top, left, bottom, right = aligner.box
+    return image[:, top:bottom, left:right]
+
+
+def test_reference_itself_is_copied_to_the_bit():
+    aligner = aligner_of(brightness="gain_offset")
+    found = aligner.align(part_of())
+    assert found.move == IDENTITY
+    assert (found.gain, found.offset) == (1, 0)
+    np.testing.assert_array_equal(aligner.warp(part_of(), found), frame_of(part_of(), aligner))
+
+
+def test_move_by_whole_pixels_copies_and_goes_on_at_the_border():
+    aligner = aligner_of(crop=False)
+    colour = np.concatenate([part_of(seed=seed) for seed in range(3)])
+    frame = aligner.warp(colour, Alignment(Transform(0, 3, -20)))
+    np.testing.assert_array_equal(frame[:, :-3, 20:], colour[:, 3:, :-20])
+    np.testing.assert_array_equal(frame[:, -3:, 20:], np.repeat(colour[:, -1:, :-20], 3, axis=1))
+    np.testing.assert_array_equal(frame[:, :-3, :20], np.repeat(colour[:, 3:, :1], 20, axis=2))
+
+
+def test_image_of_another_size_is_laid_middle_on_middle():
+    aligner = aligner_of(crop=False)
+    large = np.pad(part_of(), [(0, 0), (4, 4), (6, 6)])
+    np.testing.assert_array_equal(aligner.warp(large, Alignment()), part_of())
+
+
+def test_warped_part_lies_on_the_reference_and_nothing_is_black():
+    aligner = aligner_of(margin=30)
+    image = part_of(Transform(37, 12, -15), seed=1)
+    frame = aligner.warp(image, aligner.align(image))
+    assert np.abs(frame.astype(int) - frame_of(part_of(), aligner)).mean() < 4  # noise alone makes 2
+    assert frame.min() > 60
+
+
+def test_warp_interpolates_as_scipy_does_in_one_step():
+    aligner = aligner_of(crop=False)
+    move = Transform(20, 2.5, -1.25)
+    middle = np.array(SIZE) // 2
+    offset = middle + np.array([2.5, -1.25]) - move.matrix @ middle
+    wanted = affine_transform(part_of()[0].astype(float), move.matrix, offset, order=3, mode="nearest")
+    np.testing.assert_allclose(aligner.warp(part_of(), Alignment(move))[0], wanted, atol=0.51)
+
+
+def test_mask_moves_with_its_image():
+    aligner = aligner_of(crop=False)
+    move = Transform(60, 4, -7)
+    mask, wanted = (part_of(each, noise=0, shape="bar")[0] < 140 for each in (move, IDENTITY))
+    moved = aligner.warp_mask(mask, Alignment(move))
+    assert (moved & wanted).sum() / (moved | wanted).sum() > 0.93
+    assert (mask & wanted).sum() / (mask | wanted).sum() < 0.3
+
+
+def test_no_pixel_of_a_mask_is_lost_between_those_of_the_frame():
+    aligner = aligner_of(crop=False)
+    for row in range(40, 70):
+        mask = np.zeros(SIZE, bool)
+        mask[row, 2 * row - 60] = True
+        assert 1 <= aligner.warp_mask(mask, Alignment(Transform(45, 0.5, 0.3))).sum() <= 4
+    assert not aligner.warp_mask(np.zeros(SIZE, bool), Alignment(Transform(45))).any()
+
+
+def test_mask_outside_the_frame_is_counted():
+    aligner = aligner_of(margin=0)
+    top, left, bottom, right = aligner.box
+    mask = np.ones(SIZE, bool)
+    assert aligner.cut_off(mask, Alignment()) == SIZE[0] * SIZE[1] - (bottom - top) * (right - left)
+    mask[:] = False
+    mask[top : top + 5, left] = True
+    assert aligner.cut_off(mask, Alignment()) == 0
+    assert aligner.cut_off(mask, Alignment(Transform(0, 3, 0))) == 3
+
+
+# --- frame -----------------------------------------------------------------------------------------------------------
+def test_frame_is_the_hull_of_all_training_parts_in_multiples_of_32():
+    long = part_of(shape="bar")
+    short = long.copy()
+    short[:, :40] = short[:, :1]
+    _, left, _, right = aligner_of("shift", [short, long], reference="0.png", margin=2, least_quality=0).box
+    top, _, bottom, _ = aligner_of("shift", [short, long], reference="0.png", margin=2, least_quality=0).box
+    assert (bottom - top, right - left) == (96, 32)
+    assert left <= 60 - 9 - 2
+    assert right >= 60 + 9 + 3
+
+
+def test_frame_stays_in_the_photograph():
+    aligner = aligner_of(margin=500)
+    assert aligner.box == (0, 0, *SIZE)
+    assert aligner_of(crop=False).box == (0, 0, *SIZE)
+
+
+def test_part_that_leaves_the_frame_is_counted():
+    aligner = aligner_of("shift", [part_of(shape="bar")], margin=0)
+    _, _, _, right = aligner.box
+    armed = part_of(shape="bar").copy()
+    armed[0, 50:60, 60:110] = 80
+    assert aligner.align(part_of(shape="bar", seed=1)).outside == 0
+    assert aligner.align(armed).outside == pytest.approx(10 * (110 - right - 1), abs=40)
+
+
+# --- orientation -----------------------------------------------------------------------------------------------------
+def test_disk_has_no_orientation_and_no_rotation_is_undone():
+    aligner = aligner_of(images=[part_of(shape="disk")])
+    assert "no unique orientation, and no rotation is undone" in aligner.orientation()
+    found = aligner.align(part_of(Transform(0, 5, -3), shape="disk", seed=1))
+    assert found.aligned
+    assert found.move.angle == 0
+    assert (found.move.shift_y, found.move.shift_x) == pytest.approx((5, -3), abs=0.2)
+
+
+def test_bar_looks_the_same_after_half_a_turn():
+    aligner = aligner_of(images=[part_of(shape="bar")])
+    assert "which of these is undone" in aligner.orientation()
+    assert aligner.align(part_of(Transform(30), shape="bar", seed=1)).move.angle % 180 == pytest.approx(30, abs=0.5)
+
+
+def test_angle_is_an_orientation():
+    assert "has a unique orientation" in aligner_of().orientation()
+
+
+# --- brightness ------------------------------------------------------------------------------------------------------
+def test_gain_brings_the_median_to_the_references():
+    aligner = aligner_of(brightness="gain")
+    darker = np.rint(part_of(Transform(20, 3, 3), seed=1) * 0.8).astype(np.uint8)
+    found = aligner.align(darker)
+    assert found.gain == pytest.approx(1.25, abs=0.01)
+    assert found.offset == 0
+    frame, wanted = aligner.warp(darker, found), frame_of(part_of(), aligner)
+    assert np.median(frame) == pytest.approx(np.median(wanted), abs=1)
+
+
+def test_gain_and_offset_bring_mean_and_deviation_to_the_references():
+    aligner = aligner_of(brightness="gain_offset")
+    flatter = np.rint(part_of(Transform(20, 3, 3), seed=1) * 0.5 + 60).astype(np.uint8)
+    found = aligner.align(flatter)
+    assert (found.gain, found.offset) == (pytest.approx(2, abs=0.05), pytest.approx(-120, abs=6))
+    frame, wanted = aligner.warp(flatter, found).astype(float), frame_of(part_of(), aligner)
+    assert (frame.mean(), frame.std()) == (pytest.approx(wanted.mean(), abs=1), pytest.approx(wanted.std(), abs=1))
+
+
+def test_without_brightness_nothing_is_changed():
+    darker = np.rint(part_of(seed=1) * 0.8).astype(np.uint8)
+    assert (aligner_of().align(darker).gain, aligner_of().align(darker).offset) == (1, 0)
+
+
+# --- what cannot be aligned ------------------------------------------------------------------------------------------
+def foreign(seed=0):
+    """Two dots far apart: not the part."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    grey = np.random.default_rng(seed).normal(200, 2, SIZE)
+    for y, x in ((15, 15), (95, 100)):
+        grey[np.hypot(rows - y, columns - x) <= 9] = 80
+    return grey.astype(np.uint8)[None]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.full((1, *SIZE), 90, np.uint8), "is blank"),
+        (foreign(), r"correlates 0\.\d\d with the reference, wanted 0.6"),
+        (np.random.default_rng(0).integers(0, 256, (3, *SIZE), np.uint8), "shows no part"),
+        (np.tile(part_of(), (1, 3, 1)), "is 336 x 120 pixels, the reference 112 x 120"),
+    ],
+)
+def test_what_cannot_be_aligned_says_why_and_is_not_moved(image, reason):
+    found = aligner_of(least_quality=0.6).align(image)
+    assert not found.aligned
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(found.reason)
+    assert found.move == IDENTITY
+    assert (found.gain, found.outside) == (1, 0)
+    assert found.quality < 0.6
+
+
+def test_reference_of_another_product_is_an_error_before_the_long_work():
+    images = [foreign()] + [part_of()] * 60
+    seen = []
+
+    class Counted:
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, i):
+            seen.append(i)
+            return images[i]
+
+    with pytest.raises(FlawlineError, match=r"part of the reference 0\.png: 1 of 20 correlate 0\.6 or more with it"):
+        fit_aligner(
+            Counted(), params("shift", reference="0.png", least_quality=0.6), names=[f"{i}.png" for i in range(61)]
+        )
+    assert len(seen) <= 21
+
+
+def test_blank_reference_is_an_error():
+    images = [np.full((1, *SIZE), 90, np.uint8), part_of()]
+    with pytest.raises(FlawlineError, match=r"the reference 0\.png is blank: its grey levels deviate by 0\.00"):
+        fit_aligner(images, params(reference="0.png"), names=["0.png", "1.png"])
+
+
+# --- the reference ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("align", ["shift", "rigid", "similarity"])
+def test_central_image_is_one_of_those_that_are_alike(align):
+    moves = [Transform(0 if align == "shift" else 50 * i, i, -i) for i in range(5)]
+    images = [foreign(), np.full((1, *SIZE), 90, np.uint8), *(part_of(move, seed=i) for i, move in enumerate(moves))]
+    assert find_reference(images, align) >= 2
+
+
+def test_all_blank_is_an_error():
+    with pytest.raises(FlawlineError, match=r"all 2 training images are blank"):
+        find_reference([np.zeros((1, 40, 40), np.uint8)] * 2, "rigid")
+
+
+# --- storing ---------------------------------------------------------------------------------------------------------
+def test_aligner_survives_a_file_of_tensors(tmp_path):
+    aligner = aligner_of("similarity", brightness="gain_offset", margin=3)
+    save_file(aligner.to_tensors(), tmp_path / "aligner.safetensors")
+    again = Aligner.from_tensors(load_file(tmp_path / "aligner.safetensors"))
+    image = part_of(Transform(77, 3, 4, 1.1), seed=1)
+    assert again.align(image) == aligner.align(image)
+    np.testing.assert_array_equal(again.warp(image, again.align(image)), aligner.warp(image, aligner.align(image)))
+
+
+# --- the matcher alone -----------------------------------------------------------------------------------------------
+def test_correlation_is_that_of_the_pixels_that_count():
+    grey, other = (grey_levels(part_of(seed=seed)) for seed in (0, 1))
+    seen = np.zeros(SIZE, bool)
+    seen[20:90, 30:100] = True
+    wanted = np.corrcoef(grey[seen], other[seen])[0, 1]
+    assert Matcher(grey, seen).correlation(other, IDENTITY) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_self_likeness_by_angle_falls_and_is_one_at_none():
+    grey = block_mean(grey_levels(part_of()), 1)
+    matcher = Matcher(grey, np.ones(SIZE, bool))
+    likeness = matcher.by_angle(grey, [0, 45, 90])
+    assert likeness[0] == pytest.approx(1, abs=1e-3)
+    assert likeness[1:].max() < 0.9
