@@ -375,7 +375,7 @@ class PatchMemoryParams(Params):
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
     reach: NonNegativeInt = 1  # cells around a place where neighbours are looked for
     size: PositiveInt | None = 64  # vectors kept a place, a coreset; null: all
-    bits: Literal[8, 16, 32] = 8  # of each number kept
+    bits: Literal[8, 16] = 8  # of each number kept
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
 
 
@@ -384,7 +384,7 @@ class PatchGaussianParams(Params):
 
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
     reach: NonNegativeInt = 1  # cells around a place whose Gaussians count too
-    dimensions: PositiveInt | None = 100  # of the features, a random choice; null: all
+    dimensions: PositiveInt | None = None  # of the features, a random choice; null: all
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
 
 

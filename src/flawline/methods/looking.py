@@ -53,7 +53,7 @@ def views_of(method: OneClass, image: NDArray, difference: NDArray | None) -> Vi
     return tuple(views[name] for name in method.views)
 
 
-def embed_all(head: Head, looks: Sequence[Look], *, batch_size: int) -> Iterator[NDArray[np.float16]]:
+def embed_all(head: Head, looks: Sequence[Look], *, batch_size: int) -> Iterator[NDArray]:
     """Yield the embedding of each look, made ``batch_size`` at a time: no more than that is in memory."""
     for start in range(0, len(looks), batch_size):
         views = zip(*(look.views for look in looks[start : start + batch_size]), strict=True)

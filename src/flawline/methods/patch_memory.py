@@ -86,10 +86,10 @@ def greedy_coreset(points: Tensor, size: int) -> Tensor:
 def quantise(values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (codes, scale, offset) of ``values`` (..., D), worth codes * scale + offset, both (D,).
 
-    8 bits: 256 even steps from the least to the largest value of each feature. 16 and 32: floating point, scale 1."""
+    8 bits: 256 even steps from the least to the largest value of each feature. 16: floating point, scale 1."""
     depth = values.shape[-1]
     if bits != 8:
-        return values.to({16: torch.float16, 32: torch.float32}[bits]), torch.ones(depth), torch.zeros(depth)
+        return values.to(torch.float16), torch.ones(depth), torch.zeros(depth)
     rows = values.flatten(0, -2)
     low, high = rows.amin(dim=0).float(), rows.amax(dim=0).float()
     scale = torch.where(high > low, (high - low) / 255, 1.0)

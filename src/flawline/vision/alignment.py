@@ -77,7 +77,7 @@ class Aligner:
         highest, median = self.likeness
         if median >= SAME:
             return (
-                f"The part looks the same at every angle (turned, it correlates {median:.2f} with itself by the median): "
+                f"The part looks the same at every angle (turned, it correlates {median:.2f} with itself, the median): "
                 f"it has no unique orientation, and no rotation is undone."
             )
         if highest >= SAME:
@@ -291,7 +291,8 @@ def fit_aligner(
     draft = _draft(reference, params)
     found, hulls = {}, {}
     early = sorted(set(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int).tolist()))
-    for label, rows in (("trying the reference", early), ("aligning", sorted({*range(len(images))} - {*early}))):
+    rest = [row for row in range(len(images)) if row not in set(early)]
+    for label, rows in (("trying the reference", early), *([("aligning", rest)] if rest else [])):
         for row in track(rows, total=len(rows), label=label):
             found[row], hulls[row] = _found_and_hull(draft, images[row])
         _check_alike([found[row][1] for row in found], params, names[place])
