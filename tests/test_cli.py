@@ -148,3 +148,22 @@ def test_names_and_folders_are_taken_as_typed():
     option = next(option for option in run.params if option.name == "params")
     params = option.callback(click.Context(run), option, "category=007,seed=1,raw=1e3,cae.train.epochs=2")
     assert params == {"category": "007", "seed": 1, "raw": "1e3", "cae": {"train": {"epochs": 2}}}
+
+
+def test_study_takes_parameters_and_a_name(finished, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("flawline.study.run_study", lambda *arguments, **options: seen.update(options))
+    code, said = invoke(
+        "study", "cae", "--categories=chess", "--params=cae.train.epochs=3,cae.map.smoothing=2", "--name=few"
+    )
+    assert (code, said) == (0, "")
+    assert seen["changed"] == {"cae": {"train": {"epochs": 3}, "map": {"smoothing": 2}}}
+    assert seen["name"] == "few"
+    assert invoke("study", "cae", "--categories=chess")[0] == 0
+    assert (seen["changed"], seen["name"]) == ({}, None)
+
+
+def test_study_of_a_seed_among_the_parameters_is_told(finished):
+    code, said = invoke("study", "cae", "--categories=chess", "--params=seed=3")
+    assert code == 1
+    assert "Error: --params of a study are the same for all its runs, got seed" in said

@@ -290,3 +290,47 @@ def test_data_uri_holds_the_picture(encode, kind):
     head, _, body = figures.data_uri(encode(picture)).partition(",")
     assert head == f"data:image/{kind};base64"
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(body)))), picture)
+
+
+def test_a_method_has_the_same_line_in_every_chart_whichever_are_there():
+    curve = pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1], "recall": [0, 1], "precision": [1, 0.4]})
+    names = list("abcdefghijkl")
+
+    def lines(figure):
+        return {line.get_label(): (line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+
+    all_of_them = lines(figures.roc_figure(dict.fromkeys(names, curve), names=names))
+    some = lines(figures.pr_figure(dict.fromkeys("bkl", curve), names=names))
+    assert {name: all_of_them[name] for name in "bkl"} == some
+    assert len({all_of_them[name] for name in names}) == 12  # no two alike
+    assert lines(figures.roc_figure({"b": curve}, names=["a", "b"]))["b"][0] == figures.SERIES[1]
+
+
+def test_a_long_legend_does_not_squeeze_the_chart():
+    curve = pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1]})
+    heights = []
+    for count in (4, 12):
+        figure = figures.roc_figure({f"patch_gaussian_{i}": curve for i in range(count)})
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_position().height * figure.get_figheight())
+    assert heights[1] >= 0.9 * heights[0]
+
+
+def test_projected_points_lie_where_they_came_a_colour_and_a_mark_a_label():
+    points = pd.DataFrame({"x": [0.0, 1, 2, 3], "y": [5.0, 6, 7, 8], "label": [0, 1, 0, np.nan]})
+    axes = figures.projection_figure(points).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal (2)", "defective (1)", "unknown (1)"]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[0, 5], [2, 7]])
+    np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[1, 6]])
+    assert len({line.get_marker() for line in axes.lines}) == len({line.get_color() for line in axes.lines}) == 3
+    assert not len(axes.get_xticks())
+    assert figures.projection_figure(points.head(0)).axes[0].get_legend() is None
+
+
+def test_of_many_projected_points_some_stand_for_all():
+    points = pd.DataFrame({"x": np.arange(5000.0), "y": 0.0, "label": 0})
+    axes = figures.projection_figure(points).axes[0]
+    drawn = axes.lines[0].get_xdata()
+    assert len(drawn) == figures.MOST_POINTS
+    assert (drawn[0], drawn[-1]) == (0, 4999)
+    assert axes.get_legend().get_texts()[0].get_text() == "normal (5000)"

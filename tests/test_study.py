@@ -17,9 +17,9 @@ PIPELINE = "cae"  # one method: the main job's, which a finished project has alr
 PAPER = "schneider2022"
 
 
-def study(categories, seeds, *, pipeline=PIPELINE, raw=None):
+def study(categories, seeds, *, pipeline=PIPELINE, raw=None, **options):
     bootstrap_project(Path.cwd())  # as the command does
-    return run_study(pipeline, categories, seeds, raw=raw, env="smoke")
+    return run_study(pipeline, categories, seeds, raw=raw, env="smoke", **options)
 
 
 def parents_of(project):
@@ -141,7 +141,7 @@ def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsy
 
     finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").unlink()  # as if broken off before the last
     study(["chess"], [0], pipeline=PAPER)
-    assert "4 steps are left" in capsys.readouterr().out
+    assert "7 steps are left" in capsys.readouterr().out
     assert finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").stat().st_size > 0
 
 
@@ -198,3 +198,36 @@ def test_photographs_added_since_are_run_again(finished, parts, photographs, mon
     for path in (parts / "good").iterdir():
         path.unlink(missing_ok=True) if path.is_file() else None
     assert not unchanged()  # nothing to learn from is left
+
+
+def test_changed_parameters_hold_for_every_run_and_a_name_keeps_the_tables_apart(finished, monkeypatch):
+    study(["chess"], [0])
+    folder = finished.path / "data/08_reporting/studies"
+    before = (folder / f"{PIPELINE}-smoke" / "results.csv").read_text()
+    seen = []
+    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append(a[2]))
+    study(["chess"], [0], changed={"cae": {"map": {"smoothing": 1.5}}}, name="ablation")
+    assert seen == [{"cae": {"map": {"smoothing": 1.5}}, "category": "chess", "seed": 0}]
+    page = (folder / "ablation" / "report.html").read_text()
+    assert "<dt>parameters</dt><dd>cae.map.smoothing=1.5</dd>" in page
+    assert "study ablation" in page
+    assert (folder / f"{PIPELINE}-smoke" / "results.csv").read_text() == before
+
+
+@pytest.mark.parametrize("key", ["category", "seed", "raw", "images"])
+def test_what_differs_from_run_to_run_is_no_parameter_of_a_study(project, key):
+    with pytest.raises(FlawlineError, match=f"--params of a study are the same for all its runs, got {key}: use --cat"):
+        study(["chess"], [0], changed={key: "1"})
+    assert not list((project.path / "data").iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "x y"])
+def test_a_studys_name_is_that_of_a_folder(project, name):
+    with pytest.raises(FlawlineError, match=r"a study's name must be 1 to 64 letters.*Give one as --name NAME\."):
+        study(["chess"], [0], name=name)
+    assert not list((project.path / "data").iterdir())
+
+
+def test_verdicts_that_no_method_has_cost_no_metric():
+    results = pd.DataFrame({"category": "a", "seed": [0, 1], "method": "m", "image_ap": [0.5, 0.7], "before": np.nan})
+    assert mean_and_deviation(results)["image_ap_mean"].tolist() == [pytest.approx(0.6)]

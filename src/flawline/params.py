@@ -251,10 +251,16 @@ class RegistrationParams(Params):
     trim_ends: bool | Literal["auto"] = "auto"  # cut bare background and selvedge off strips; auto: layout aitex
     align: Literal["none", "shift", "rigid", "similarity"] = "none"  # moves that are undone; rigid: shift and rotation
     reference: str | None = None  # image that all are aligned to, as the manifest names it; null: the most central one
-    least_quality: Fraction = 0.5  # correlation with the reference from which an image counts as aligned
+    least_quality: Fraction = 0.6  # correlation with the reference from which an image counts as aligned
     crop: bool = True  # aligned images are cut to the hull of the training parts' foreground
     margin: NonNegativeInt = 8  # pixels around that hull
     brightness: Literal["none", "gain", "gain_offset"] = "none"  # brought to the reference's, image by image
+
+    @model_validator(mode="after")
+    def _strip_or_part(self) -> Self:
+        if self.trim_ends is True and self.align != "none":
+            raise ValueError(f"trim_ends is of strips and align of rigid parts: set one, got true and {self.align}")
+        return self
 
 
 class DefectInjectionParams(Params):

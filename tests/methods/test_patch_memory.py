@@ -97,15 +97,14 @@ def test_eight_bits_are_wrong_by_half_a_step_at_most():
     assert (codes.min(), codes.max()) == (-128, 127)
 
 
-@pytest.mark.parametrize(("bits", "dtype"), [(16, torch.float16), (32, torch.float32)])
-def test_more_bits_keep_float16_as_it_is(bits, dtype):
+def test_sixteen_bits_keep_float16_as_it_is():
     values = torch.rand(2, 2, 3, 4).half()
-    codes, scale, offset = quantise(values, bits)
-    assert codes.dtype == dtype
+    codes, scale, offset = quantise(values, 16)
+    assert codes.dtype == torch.float16
     torch.testing.assert_close(codes * scale + offset, values.float(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("bits", [8, 16])
 def test_the_head_finds_what_it_learned_and_nothing_else(bits):
     looks = looks_of(6)
     head = PatchMemory(PatchMemoryParams(size=None, bits=bits, reach=1), extractor=len)

@@ -47,7 +47,7 @@ def test_methods_have_the_names_that_ours_have_or_one_that_none_can_have():
 
 @pytest.mark.parametrize("method", PRINTED_MEANS)
 def test_table_4_of_saeedi_2022_has_the_means_that_it_prints(method):
-    """Printed over six categories but for the proposed method; a wrong digit would move a mean by more than it rounds."""
+    """Over six categories but for the proposed method; a wrong digit would move a mean by more than rounding."""
     categories, auroc, ap = PRINTED_MEANS[method]
     rows = published()[lambda table: (table["source"] == MVTEC) & (table["method"] == method)]
     assert len(rows) == 8

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.metrics.choice import leave_one_out, recommended
+from flawline.metrics.choice import leave_one_out, recommended, tried
 
 CANDIDATES = ["a", "b"]
 
@@ -71,3 +71,19 @@ def test_a_choice_that_cannot_be_made(results):
         leave_one_out(results[results["category"] == "x"], CANDIDATES)
     with pytest.raises(FlawlineError, match="no method has aupro on every category: a, b on x, y, z"):
         recommended(results, CANDIDATES, "aupro")
+
+
+def test_tried_on_the_categories_that_could_be_measured(results):
+    method, found = tried(results)
+    assert method == "a"
+    pd.testing.assert_frame_equal(found, leave_one_out(results, CANDIDATES))
+    unmeasured = table({"w": {"a": np.nan, "b": np.nan}})
+    pd.testing.assert_frame_equal(tried(pd.concat([results, unmeasured]))[1], found)
+
+
+def test_not_tried_on_few_categories_or_with_one_method(results):
+    assert tried(results[results["category"] != "x"]) is None
+    assert tried(results[results["method"] == "a"]) is None
+    assert tried(results.drop(columns="image_auroc")) is None
+    results.loc[(results["category"] == "y") & (results["method"] == "a"), "image_auroc"] = np.nan
+    assert tried(results) is None  # one method is left that has them all

@@ -14,6 +14,8 @@ from flawline.report import (
     Sketches,
     render_inspection,
     render_page,
+    tables,
+    words,
 )
 from flawline.report.words import DASH
 
@@ -258,3 +260,42 @@ def test_losses_of_further_phases_have_a_chart_of_their_own(page):
     assert "Training, the other losses" in words
     assert "critic loss" in words
     assert "Training, the other losses" not in Document(render_page(page)).words
+
+
+def test_a_method_without_a_map_has_no_empty_frame_and_no_legend_of_maps(page, method, example):
+    whole = replace(
+        example, anomaly_map=np.zeros((0, 0), np.float16), reconstruction=None, map_threshold=None, regions=[]
+    )
+    limits = {name: limit for name, limit in method.thresholds.items() if name != "pixel"}
+    html = render_page(replace(page, methods=[replace(method, worst=[whole], best=[], thresholds=limits)]))
+    assert f"photograph of {whole.name}" in html
+    assert f"marked by hand of {whole.name}" in html
+    assert "anomaly map" not in html
+    assert "beyond the map" not in Document(html).words
+
+
+def test_projections_are_drawn_beside_each_other(page, method):
+    points = pd.DataFrame({"x": [0.0, 1], "y": [0.0, 1], "label": [0, 1]})
+    spaces = {"latent codes": points, "embeddings": points, "nothing": points.head(0)}
+    document = Document(render_page(replace(page, methods=[replace(method, projections=spaces)])))
+    before = Document(render_page(page))
+    assert document.tags.count("svg") == before.tags.count("svg") + 2
+    assert "Where the test images lie Every test image as a point" in document.words
+    assert "Latent codes normal (1) defective (1) Embeddings normal (1)" in document.words
+    assert "Where the test images lie" not in before.words
+
+
+def test_only_methods_that_train_have_a_row_of_training(page, method):
+    trained = replace(method, metrics={**method.metrics, "train_seconds": 7.0, "dead_latents": 0.25})
+    (table,) = [
+        group
+        for group in tables.metric_groups([trained, replace(method, method="still")])
+        if group.title == words.TRAINING
+    ]
+    assert [(name, [cell.text for cell in cells]) for name, cells in table.rows] == [("cae", ["7", "0.250"])]
+
+
+def test_what_many_methods_found_is_a_list(page):
+    many = replace(page, found=["Twelve methods.", *(f"m{i} caught {i}." for i in range(12))])
+    assert Document(render_page(many)).tags.count("li") >= 12
+    assert "m11 caught 11." in Document(render_page(many)).words

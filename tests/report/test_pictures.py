@@ -127,3 +127,16 @@ def test_black_and_white_is_the_mask_to_the_pixel():
     picture = black_and_white("mask", mask)
     np.testing.assert_array_equal(decoded(picture), np.repeat(np.where(mask, 255, 0)[..., None], 3, axis=2))
     assert (picture.height, picture.width) == (7, 9)
+
+
+def test_an_example_without_a_map_is_a_photograph_and_its_mask(example):
+    whole = replace(
+        example, anomaly_map=np.zeros((0, 0), np.float16), reconstruction=None, map_threshold=None, regions=[]
+    )
+    (strip,) = strips([whole], of=1)
+    assert [one.caption for one in strip.pictures] == ["photograph", "marked by hand"]
+    assert {(one.height, one.width) for one in strip.pictures} == {(40, 60)}
+    (unmarked,) = strips([replace(whole, mask=None)], of=1)
+    assert [one.caption for one in unmarked.pictures] == ["photograph"]
+    long = replace(whole, image=np.zeros((1, 20, 200), np.uint8), mask=None)
+    assert strips([long], of=1)[0].wide

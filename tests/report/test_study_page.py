@@ -9,7 +9,7 @@ import pytest
 from document import Document
 from PIL import Image
 
-from flawline.report import Applicability, CategoryShown, Sketches, StudyPage, render_study
+from flawline.report import Applicability, CategoryShown, PublishedTable, Sketches, StudyPage, render_study
 from flawline.report import study_page as study
 from flawline.report.words import DASH, METRICS, metric_named
 
@@ -344,3 +344,68 @@ def test_page_of_twelve_noisy_categories_stays_below_three_megabytes(page):
     assert len(html) < 3_000_000  # though nothing compresses worse
     assert html.count("anomaly map, ") == 36
     assert html.count(", after 8 epochs") == 36
+
+
+def twelve(categories=("x", "y", "z")):
+    """Return results of twelve methods, better from one to the next, the first alone with a training."""
+    rows = [
+        {"category": category, "seed": seed, "method": f"m{i:02}", "image_auroc": 0.5 + i / 100 + seed / 50,
+         "image_ap": 0.6, "train_seconds": np.nan if i else 60.0}
+        for category in categories for seed in (0, 1) for i in range(12)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_a_method_that_nobody_asked_about_has_no_row_on_the_material(page, results):
+    other = results.head(3).assign(method="patch_memory", before=np.nan, applicability=np.nan)
+    document = Document(render_study(replace(page, results=pd.concat([results, other], ignore_index=True))))
+    assert "chess cae doubtful" in document.words
+    assert f"chess patch_memory {DASH}" not in document.words
+    bare = replace(page.shown[0], applicability={})
+    assert "suits" not in Document(render_study(replace(page, results=other, shown=[bare]))).ids
+
+
+def test_a_training_of_one_method_is_one_row(page):
+    groups = study.study_groups(twelve(("x",)), pd.DataFrame())
+    assert list(cells(groups, "Training")) == ["m00"]
+    assert len(cells(groups, study.CALIBRATED)) == 12
+    assert [group.title for group in groups] == [study.CALIBRATED, "Training"]  # there is no oracle's figure
+
+
+def test_the_choice_of_a_method_is_told_with_what_it_is_worth(page):
+    html = render_study(replace(page, results=twelve(), shown=[]))
+    words = Document(html).words
+    assert "Over all categories m11 has the highest mean image AUROC. These are development figures" in words
+    assert "x m11 0.620 m11 0.620 0.000" in words
+    assert "choice" not in Document(render_study(replace(page, results=twelve(("x", "y")), shown=[]))).ids
+
+
+def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_all_of_them(page):
+    rows = pd.DataFrame(
+        {
+            "category": ["x", "y", "x", "y", "x"],
+            "method": ["m00", "m00", "Other", "Other", "Half"],
+            "image_auroc": [0.9, 0.7, 0.4, 0.2, 0.6],
+            "image_ap": [0.5, 0.6, np.nan, np.nan, np.nan],
+        }
+    )
+    results = twelve(("x", "own")).query("method < 'm02'")
+    table = PublishedTable("a paper, Table 4", rows, ["x"], "A note.")
+    auroc, ap = study._published_table(table, results)["groups"]
+    assert [column.label for column in auroc.columns] == ["x", "y", "mean"]
+    assert {name: [cell.text for cell in row] for name, row in auroc.rows} == {
+        "m00": ["0.510", "", ""],  # the mean of two seeds; y is not here
+        "m01": ["0.520", "", ""],
+    }
+    assert {name: [cell.text for cell in row] for name, row in auroc.published} == {
+        "m00": ["0.900", "0.700", "0.800"],
+        "Other": ["0.400", "0.200", "0.300"],
+        "Half": ["0.600", "", ""],
+    }
+    assert [name for name, _ in ap.published] == ["m00"]
+    document = Document(render_study(replace(page, results=results, shown=[], tables=[table])))
+    assert "published-1" in document.ids
+    assert "a paper, Table 4 prints." in document.words
+    assert "A note." in document.words
+    unlike = replace(table, measured=[])
+    assert study._published_table(unlike, results)["groups"][0].rows == []

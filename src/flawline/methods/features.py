@@ -24,8 +24,8 @@ INSTALL = "pip install 'flawline[timm]', into an environment whose torchvision f
 class FeatureExtractor:
     """A frozen network: images (n, C, H, W) in [0, 1], C of 1 or 3, to each layer's output (n, D, h, w) float32.
 
-    ``side`` is the shorter side that images are brought to first, None: as they are. ``widths`` are the D of the layers,
-    ``digest`` is the SHA-256 of the weights."""
+    ``side`` is the shorter side that images are brought to first, None: as they are. ``widths`` are the D of the
+    layers, ``digest`` is the SHA-256 of the weights."""
 
     def __init__(
         self,
@@ -163,8 +163,8 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """Return ``images`` (n, C, H, W) in [0, 1] with a shorter side of ``side`` pixels, aspect kept: bicubic, antialiased,
-    align_corners=False."""
+    """Return ``images`` (n, C, H, W) in [0, 1] with a shorter side of ``side`` pixels, aspect kept: bicubic,
+    antialiased, align_corners=False."""
     height, width = images.shape[2:]
     shorter = min(height, width)
     if shorter == side:

@@ -146,9 +146,8 @@ def _group(
 ) -> MetricGroup:
     """Fill one table; the best mean of a column is marked."""
     first = _spread_of(methods[0][1], "train_seconds").mean if methods else float("nan")
-    means = np.array([[_spread_of(rows, c.name).mean for c in columns] for _, rows in methods]).reshape(
-        -1, len(columns)
-    )
+    means = np.array([[_spread_of(rows, c.name).mean for c in columns] for _, rows in methods], float)
+    means = means.reshape(len(methods), len(columns))
     best = [tables.best_of(means[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
         (name, [Cell(_text(c, rows, first), m == b) for c, m, b in zip(columns, row, best, strict=True)])

@@ -1,0 +1,220 @@
+import sys
+import types
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from flawline.checks import FlawlineError
+from flawline.methods.features import (
+    FeatureExtractor,
+    load_extractor,
+    max_pool,
+    resized,
+    three_way_pool,
+    weights_digest,
+)
+from flawline.methods.lite0 import SHA256
+from flawline.params import FeatureParams
+
+
+@pytest.fixture
+def x():
+    return torch.rand(3, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def patches():
+    return load_extractor(FeatureParams(layers=(2, 3, 4)))
+
+
+# --- what it gives out -----------------------------------------------------------------------------------------------
+def test_the_layers_come_in_the_order_asked_for(patches, x):
+    assert patches.widths == (40, 80, 112)
+    assert [tuple(layer.shape) for layer in patches(x)] == [(3, 40, 8, 6), (3, 80, 4, 3), (3, 112, 4, 3)]
+    assert patches.digest == SHA256
+
+
+def test_an_image_is_seen_the_same_alone_as_among_others(patches, x):
+    for together, alone in zip(patches(x), patches(x[1:2]), strict=True):
+        torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_grey_is_seen_as_three_equal_channels(patches, x):
+    for grey, colour in zip(patches(x[:, :1]), patches(x[:, :1].expand(-1, 3, -1, -1)), strict=True):
+        torch.testing.assert_close(grey, colour, rtol=0, atol=0)
+
+
+def test_two_channels_are_refused(patches):
+    with pytest.raises(FlawlineError, match="images must have 1 or 3 channels, got 2"):
+        patches(torch.zeros(1, 2, 32, 32))
+
+
+def test_input_is_scaled_to_minus_one_to_one():
+    seen = []
+
+    class Ears(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return [x]
+
+    FeatureExtractor(Ears(), (3,), "", mean=(0.5,) * 3, std=(0.5,) * 3)(
+        torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 1, 3)
+    )
+    assert seen[0].shape == (1, 3, 1, 3)
+    assert seen[0][0, 0, 0].tolist() == [-1, 0, 1]
+
+
+def test_the_shorter_side_is_brought_to_what_was_asked_for(x):
+    assert resized(x, 24).shape == (3, 3, 32, 24)
+    assert resized(x, 96).shape == (3, 3, 128, 96)
+    assert resized(x, 48) is x
+    assert 0 <= float(resized(x, 96).min()) <= float(resized(x, 96).max()) <= 1
+    larger = load_extractor(FeatureParams(layers=(3,), side=96))
+    torch.testing.assert_close(larger(x)[0], load_extractor(FeatureParams(layers=(3,)))(resized(x, 96))[0])
+
+
+def test_no_weight_can_be_trained(patches, x):
+    assert not any(layer.requires_grad for layer in patches(x.requires_grad_()))
+
+
+def test_the_same_parameters_give_the_same_extractor():
+    assert load_extractor(FeatureParams(layers=(2, 3, 4))) is load_extractor(FeatureParams(layers=(2, 3, 4)))
+
+
+def test_the_digest_tells_weights_apart():
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert weights_digest(one) == weights_digest(one) != weights_digest(other)
+
+
+# --- pooling ---------------------------------------------------------------------------------------------------------
+def test_pooling_by_hand():
+    features = torch.zeros(1, 1, 4, 4)
+    features[0, 0, 0, 0], features[0, 0, 3, 3] = 9.0, 7.0
+    assert max_pool(features).tolist() == [[9.0]]
+    # The largest; the mean of 16; local means of 3 x 3 (9 / 9), 3 x 1, 1 x 3 and 1 x 1 cells (7).
+    assert three_way_pool(features).tolist() == [[9.0, 1.0, 7.0]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 3)])
+def test_small_maps_can_be_pooled(size):
+    features = torch.ones(2, 4, *size)
+    assert three_way_pool(features).tolist() == [[1.0] * 12] * 2
+
+
+# --- what cannot be had ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"backbone": "lite"}, r"no backbone 'lite' \(did you mean 'lite0'\?\); wanted lite0, or timm:NAME"),
+        ({"layers": (8,)}, r"features\.layers must be from 0 to 7 for lite0, got \[8\]"),
+        ({"weights": "a.safetensors"}, r"features\.weights must be null for lite0, whose weights come along"),
+    ],
+)
+def test_what_lite0_does_not_have_is_refused(params, message):
+    with pytest.raises(FlawlineError, match=message):
+        load_extractor(FeatureParams(**params))
+
+
+class Small(nn.Module):
+    """In the place of a network of timm: two stages."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 5, 3, stride=2)
+        self.feature_info = SimpleNamespace(channels=lambda: [4, 5])
+
+    def forward(self, x):
+        first = self.one(x)
+        return [first, self.two(first)]
+
+
+@pytest.fixture
+def timm(monkeypatch, tmp_path):
+    """A package timm with one network, whose hub cannot be reached."""
+    made = []
+
+    def create_model(name, *, pretrained, features_only=False, out_indices=None, pretrained_cfg_overlay=None):
+        if pretrained and pretrained_cfg_overlay is None:
+            raise OSError("no route to the hub")
+        made.append(pretrained_cfg_overlay)
+        torch.manual_seed(0)
+        return Small()
+
+    package = types.ModuleType("timm")
+    package.list_models = lambda: ["small", "smaller"]
+    package.create_model = create_model
+    package.get_pretrained_cfg = lambda name: SimpleNamespace(mean=(0.4,) * 3, std=(0.2,) * 3)
+    package.made = made
+    monkeypatch.setitem(sys.modules, "timm", package)
+    load_extractor.cache_clear()
+    return package
+
+
+@pytest.fixture
+def weights(tmp_path, timm):
+    path = tmp_path / "own.safetensors"
+    save_file(timm.create_model("small", pretrained=False).state_dict(), path)
+    return path
+
+
+def test_weights_from_a_file_are_used_and_named(timm, weights):
+    extractor = load_extractor(FeatureParams(backbone="timm:small", weights=str(weights), layers=(0, 1)))
+    assert extractor.widths == (4, 5)
+    assert timm.made[-1] == {"file": str(weights)}
+    assert len(extractor.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"backbone": "timm:smal"}, r"timm has no network 'smal' \(did you mean 'small'\?\)"),
+        ({"backbone": "timm:small", "layers": (2,)}, r"features\.layers must be from 0 to 1 for timm:small"),
+        ({"backbone": "timm:small", "layers": (1,)}, r"not to be had \(OSError: no route to the hub\).*give a file"),
+        (
+            {"backbone": "timm:small", "layers": (1,), "weights": "no.safetensors"},
+            r"features\.weights: no file no\.saf",
+        ),
+    ],
+)
+def test_what_timm_does_not_have_is_refused(timm, params, message):
+    with pytest.raises(FlawlineError, match=message):
+        load_extractor(FeatureParams(**params))
+
+
+def test_weights_of_another_network_are_refused_with_what_does_not_fit(timm, tmp_path):
+    save_file({"one.weight": torch.zeros(4, 1, 3, 3), "other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    params = FeatureParams(backbone="timm:small", layers=(1,), weights=str(tmp_path / "other.safetensors"))
+    with pytest.raises(FlawlineError, match=r"one\.bias is missing.*one\.weight is \(4, 1, 3, 3\), wanted \(4, 3,"):
+        load_extractor(params)
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+def test_a_pickle_of_weights_is_refused_unread(timm, tmp_path):
+    torch.save({"one.weight": Trap()}, tmp_path / "own.pth")
+    params = FeatureParams(backbone="timm:small", layers=(1,), weights=str(tmp_path / "own.pth"))
+    with pytest.raises(FlawlineError, match=r"is not a safetensors file .* Pickles .* are not read.*save_file"):
+        load_extractor(params)
+
+
+def test_without_timm_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not there
+    load_extractor.cache_clear()
+    with pytest.raises(FlawlineError, match=r"timm is not installed .*pip install 'flawline\[timm\]'"):
+        load_extractor(FeatureParams(backbone="timm:small"))
+
+
+def test_a_timm_that_does_not_import_is_explained(monkeypatch, tmp_path):
+    (tmp_path / "timm").mkdir()
+    (tmp_path / "timm" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    load_extractor.cache_clear()
+    with pytest.raises(FlawlineError, match=r"timm cannot be imported \(RuntimeError: operator torch.*build"):
+        load_extractor(FeatureParams(backbone="timm:small"))
