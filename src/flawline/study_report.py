@@ -174,7 +174,7 @@ def shortcut_cautions(results: pd.DataFrame) -> list[str]:
 def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -> CategoryShown | None:
     """Return the pictures of a category: its first defective test image whose mask is known, else its first test
     image; None without a test image."""
-    manifest, masks = catalog.load("manifest"), catalog.load("masks")
+    manifest, masks = catalog.load("roster"), catalog.load("masks")
     kept = rows_of(manifest, SCORED)
     tests = [k for k, row in enumerate(kept) if manifest["split"].iloc[row] == "test"]
     if not tests:

@@ -9,7 +9,7 @@ import time
 
 import torch
 
-PARTS = ("ingestion", "training", "scoring", "patches", "heads", "overhead")
+PARTS = ("ingestion", "training", "scoring", "patches", "features", "heads", "overhead")
 
 
 def main() -> None:

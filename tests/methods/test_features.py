@@ -119,32 +119,56 @@ def test_what_lite0_does_not_have_is_refused(params, message):
 
 
 class Small(nn.Module):
-    """In the place of a network of timm: two stages."""
+    """In the place of a network of timm: two stages, given out from the shallowest on, whatever the order asked for."""
 
-    def __init__(self):
+    def __init__(self, taken=None, classes=1000):
         super().__init__()
         self.one, self.two = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 5, 3, stride=2)
+        if taken is None and classes:
+            self.classifier = nn.Linear(5, classes)
+        self.taken = taken
         self.feature_info = SimpleNamespace(channels=lambda: [4, 5])
 
     def forward(self, x):
         first = self.one(x)
-        return [first, self.two(first)]
+        return [layer for k, layer in enumerate([first, self.two(first)]) if k in self.taken]
+
+
+class LastAxis(Small):
+    """Gives out (n, h, w, D), as some transformers do."""
+
+    def forward(self, x):
+        return [layer.permute(0, 2, 3, 1) for layer in super().forward(x)]
+
+
+class OneSize(Small):
+    def forward(self, x):
+        if x.shape[2:] != (32, 32):
+            raise AssertionError("Input height doesn't match model (32).")
+        return super().forward(x)
+
+
+NETWORKS = {"small": Small, "last_axis": LastAxis, "one_size": OneSize}
 
 
 @pytest.fixture
 def timm(monkeypatch, tmp_path):
-    """A package timm with one network, whose hub cannot be reached."""
+    """A package timm with a few networks, whose hub cannot be reached."""
     made = []
 
-    def create_model(name, *, pretrained, features_only=False, out_indices=None, pretrained_cfg_overlay=None):
+    def create_model(
+        name, *, pretrained, features_only=False, out_indices=(0, 1), pretrained_cfg_overlay=None, num_classes=1000
+    ):
         if pretrained and pretrained_cfg_overlay is None:
             raise OSError("no route to the hub")
+        if name == "flat":
+            raise RuntimeError("features_only not implemented")
         made.append(pretrained_cfg_overlay)
         torch.manual_seed(0)
-        return Small()
+        return NETWORKS[name](out_indices if features_only else None, num_classes)
 
     package = types.ModuleType("timm")
-    package.list_models = lambda: ["small", "smaller"]
+    package.list_models = lambda: [*NETWORKS, "smaller", "flat"]
     package.create_model = create_model
     package.get_pretrained_cfg = lambda name: SimpleNamespace(mean=(0.4,) * 3, std=(0.2,) * 3)
     package.made = made
@@ -165,6 +189,35 @@ def test_weights_from_a_file_are_used_and_named(timm, weights):
     assert extractor.widths == (4, 5)
     assert timm.made[-1] == {"file": str(weights)}
     assert len(extractor.digest) == 64
+
+
+def test_layers_of_timm_come_in_the_order_asked_for(timm, weights, x):
+    extractor = load_extractor(FeatureParams(backbone="timm:small", weights=str(weights), layers=(1, 0, 1)))
+    assert extractor.widths == (5, 4, 5) == tuple(layer.shape[1] for layer in extractor(x))
+
+
+def test_the_classifier_of_a_file_does_not_matter(timm, tmp_path):
+    path = tmp_path / "none.safetensors"
+    save_file(timm.create_model("small", pretrained=False, num_classes=0).state_dict(), path)
+    assert load_extractor(FeatureParams(backbone="timm:small", weights=str(path), layers=(1,))).widths == (5,)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("last_axis", r"gives out \(1, 39, 47, 5\); wanted maps \(n, D, h, w\) with D of \[5\]"),
+        ("one_size", r"cannot look at images of 160 x 192 pixels \(AssertionError: .*set features\.side to that"),
+        ("flat", r"timm:flat does not give out its stages \(RuntimeError: features_only not"),
+    ],
+)
+def test_networks_that_give_no_maps_are_refused(timm, weights, name, message):
+    with pytest.raises(FlawlineError, match=message):
+        load_extractor(FeatureParams(backbone=f"timm:{name}", weights=str(weights), layers=(1,)))
+
+
+def test_a_network_of_one_size_is_given_that(timm, weights, x):
+    params = FeatureParams(backbone="timm:one_size", weights=str(weights), layers=(1,), side=32)
+    assert load_extractor(params)(x[:, :, :48])[0].shape == (3, 5, 7, 7)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_padding_goes_to_the_lower_right_where_it_is_odd():
     x = torch.arange(16.0).reshape(1, 1, 4, 4)
     wanted = conv2d(nn.functional.pad(x, (0, 1, 0, 1)), torch.ones(1, 1, 3, 3), stride=2)
     torch.testing.assert_close(layer(x), wanted)
-    assert float(layer(x)[0, 0, 0, 0]) == 0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10
+    assert layer(x)[0, 0, 0, 0].item() == 0 + 1 + 2 + 4 + 5 + 6 + 8 + 9 + 10
 
 
 def test_folding_is_normalisation():

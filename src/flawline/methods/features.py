@@ -17,8 +17,11 @@ from flawline.params import FeatureParams
 
 LITE0, TIMM = "lite0", "timm:"
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled
+TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
-INSTALL = "pip install 'flawline[timm]', into an environment whose torchvision fits its torch"
+INSTALL = (
+    "pip install 'flawline[timm]' (in a clone: -e '.[timm]'), into an environment whose torchvision fits its torch"
+)
 
 
 class FeatureExtractor:
@@ -85,23 +88,69 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
     known = timm.list_models()
     if name not in known:
         raise FlawlineError(f"timm has no network '{name}'{near_name(name, known)}")
-    there = timm.create_model(name, pretrained=False, features_only=True)
-    check_layers(params, len(there.feature_info.channels()))
+    widths = _stage_widths(timm, name)
+    check_layers(params, len(widths))
     source: dict[str, Any] = {}
     if params.weights is not None:
         tensors = read_weights(Path(params.weights))
-        check_fits(tensors, timm.create_model(name, pretrained=False).state_dict(), params)
+        check_fits(tensors, timm.create_model(name, pretrained=False, num_classes=0).state_dict(), params)
         source = {"pretrained_cfg_overlay": {"file": params.weights}}
+    taken = tuple(sorted(set(params.layers)))
     try:
-        network = timm.create_model(name, pretrained=True, features_only=True, out_indices=params.layers, **source)
+        network = timm.create_model(name, pretrained=True, features_only=True, out_indices=taken, **source)
     except Exception as error:  # what a hub raises is its own
         raise FlawlineError(
             f"the weights of timm:{name} are not to be had ({type(error).__name__}: {error}). Connect to the hub once, "
             f"or give a file of them: features.weights: FILE.safetensors."
         ) from None
     config = timm.get_pretrained_cfg(name)
-    widths, digest = tuple(network.feature_info.channels()), weights_digest(network)
-    return FeatureExtractor(network, widths, digest, mean=config.mean, std=config.std, side=params.side)
+    extractor = FeatureExtractor(
+        InOrder(network, params.layers), tuple(widths[layer] for layer in params.layers), weights_digest(network),
+        mean=config.mean, std=config.std, side=params.side,
+    )  # fmt: skip
+    check_maps(extractor, params)
+    return extractor
+
+
+def _stage_widths(timm: Any, name: str) -> list[int]:
+    try:
+        return timm.create_model(name, pretrained=False, features_only=True).feature_info.channels()
+    except Exception as error:  # each network has its own way to say so
+        raise FlawlineError(
+            f"timm:{name} does not give out its stages ({type(error).__name__}: {error}). Take another network."
+        ) from None
+
+
+class InOrder(nn.Module):
+    """A network that gives out each of ``layers`` once, the shallowest first, made to give them out as they are asked
+    for."""
+
+    def __init__(self, network: nn.Module, layers: tuple[int, ...]):
+        super().__init__()
+        self.network, self.layers = network, layers
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        found = dict(zip(sorted(set(self.layers)), self.network(x), strict=True))
+        return [found[layer] for layer in self.layers]
+
+
+def check_maps(extractor: FeatureExtractor, params: FeatureParams) -> None:
+    """Raise FlawlineError unless the network takes images of any size, or of the side that is asked for, and gives out
+    maps (n, D, h, w): a transformer may do neither."""
+    height, width = TRIAL if params.side is None else (params.side, params.side)
+    try:
+        seen = extractor(torch.zeros(1, 3, height, width))
+    except Exception as error:  # each network has its own way to say so
+        raise FlawlineError(
+            f"{params.backbone} cannot look at images of {height} x {width} pixels ({type(error).__name__}: {error}). "
+            f"If it takes one size only, set features.side to that and give square images."
+        ) from None
+    if any(layer.ndim != 4 or layer.shape[1] != wide for layer, wide in zip(seen, extractor.widths, strict=True)):
+        shapes = ", ".join(str(tuple(layer.shape)) for layer in seen)
+        raise FlawlineError(
+            f"{params.backbone} gives out {shapes}; wanted maps (n, D, h, w) with D of {list(extractor.widths)}. Take "
+            f"a convolutional network."
+        )
 
 
 def _import_timm() -> Any:

@@ -37,10 +37,12 @@ class Convolution(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, depthwise: bool = False):
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, groups=inputs if depthwise else 1)
+        around = kernel // 2 if stride == 1 else 0  # then as much on every side, and no padded copy is needed
+        groups = inputs if depthwise else 1
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=around, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])]) if self.kernel > 1 else x)
+        return self.conv(x if self.stride == 1 else pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])]))
 
     def _border(self, length: int) -> tuple[int, int]:
         missing = max(0, (math.ceil(length / self.stride) - 1) * self.stride + self.kernel - length)
@@ -59,8 +61,8 @@ class Block(nn.Module):
         self.project = Convolution(wide, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else relu6(self.expand(x))
-        out = self.project(relu6(self.filter(wide)))
+        wide = x if self.expand is None else relu6(self.expand(x), inplace=True)
+        out = self.project(relu6(self.filter(wide), inplace=True))
         return out + x if self.adds else out
 
 
@@ -86,13 +88,13 @@ class Lite0(nn.Module):
         self.head = Convolution(inputs, HEAD) if max(layers) == len(STAGES) else None
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = relu6(self.stem(x))
+        x = relu6(self.stem(x), inplace=True)
         found = {}
         for number, stage in enumerate(self.stages):
             x = stage(x)
             found[number] = x
         if self.head is not None:
-            found[len(STAGES)] = relu6(self.head(x))
+            found[len(STAGES)] = relu6(self.head(x), inplace=True)
         return [found[layer] for layer in self.layers]
 
 

@@ -14,7 +14,7 @@ from flawline import __version__
 from flawline.methods.compute import keep_memory
 from flawline.methods.detector import VERDICTS, Detector, judge
 from flawline.methods.heads import Scored
-from flawline.methods.published import PUBLISHED_NOTE, published_for
+from flawline.methods.published import published_for, published_notes
 from flawline.metrics.projection import LEAST_POINTS, tsne
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
@@ -196,7 +196,8 @@ def make_report(
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
     found = found_by_all(results)
-    published = published_for(category, raw=parameters.get("raw"))
+    layout = manifest["layout"].iloc[0] if len(manifest) else None
+    published = published_for(category, raw=parameters.get("raw"), layout=layout)
     published = published[published["method"].isin([result.method for result in results])]
     page = Page(
         title=f"{category}: what flawline found",
@@ -217,7 +218,7 @@ def make_report(
         notes=[
             *shortcut_sentences(shortcuts),
             *cautions(manifest, quarantine, results),
-            *([PUBLISHED_NOTE] if len(published) else []),
+            *published_notes(published),
         ],
         published=published,
     )
