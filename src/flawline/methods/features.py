@@ -19,9 +19,7 @@ LITE0, TIMM = "lite0", "timm:"
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled
 TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
-INSTALL = (
-    "pip install 'flawline[timm]' (in a clone: -e '.[timm]'), into an environment whose torchvision fits its torch"
-)
+INSTALL = "pip install 'flawline[timm]' (in a clone: -e '.[timm]'), where torchvision fits torch"
 
 
 class FeatureExtractor:
