@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CATEGORY ?= $(if $(RAW),$(shell basename '$(RAW)'),chess)
 SEED ?= 0
+METHOD ?=
+ALIGN ?=
 comma := ,
-PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpath -m '$(RAW)'))
+PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpath -m '$(RAW)'))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))
 WORKERS ?= auto
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -26,12 +28,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: $(READY) ## train, explain and use a detector: on the embedded example, or RAW=folder CATEGORY=name
-	$(BIN)/kedro run --params '$(PARAMS)'
+run: $(READY) ## train, explain and use a detector: on the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid]
+	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params '$(PARAMS)'
 
-inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name
+inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]
 	$(if $(IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
-	$(BIN)/kedro run --pipelines=inspection --params '$(PARAMS),images=$(shell realpath -m '$(IMAGES)')'
+	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection --params '$(PARAMS),images=$(shell realpath -m '$(IMAGES)')'
 
 compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
