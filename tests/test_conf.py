@@ -8,7 +8,8 @@ from flawline.params import validate_parameters
 from flawline.pipeline_registry import PAPERS, register_pipelines
 
 ENVIRONMENTS = ("base", "paper", "smoke", "local")
-IN_MEMORY = {f"{name}.result" for name in METHODS}  # drawn examples, which the report takes up
+# Drawn examples, which the report takes up.
+IN_MEMORY = {f"{name}.{what}" for name in METHODS for what in ("gathered", "result")}
 
 
 @pytest.fixture(params=ENVIRONMENTS)

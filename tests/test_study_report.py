@@ -12,6 +12,7 @@ from flawline.study_report import (
     findings,
     notes,
     shortcut_cautions,
+    simple_first,
     unequal,
     whole_tables,
 )
@@ -116,6 +117,20 @@ def test_a_recommendation_is_called_a_development_figure(results):
     )
     assert "on average 0.033 less" in said  # cae thrice, 0.1 below vae on bolt
     assert said in findings(pd.concat([results, third]))
+
+
+def test_simple_methods_come_first():
+    methods = ["cae", "cpcae", "ae_l2", "nearest_neighbour", "mean_image", "patch_memory", "patch_memory_map",
+               "patch_memory_fused", "patch_gaussian"]  # fmt: skip
+    untrained = ["nearest_neighbour", "mean_image", "patch_memory", "patch_gaussian"]
+    assert simple_first(methods) == [*untrained, "cae", "cpcae", "ae_l2", "patch_memory_map", "patch_memory_fused"]
+
+
+def test_of_equals_the_one_that_trains_nothing_is_recommended():
+    names = ["cpcae", "patch_memory_fused", "patch_gaussian"]
+    rows = [(category, 0, name, 1.0) for category in ("bolt", "nut", "pin") for name in names]
+    (said,) = chosen(pd.DataFrame(rows, columns=["category", "seed", "method", "image_auroc"]))
+    assert said.startswith("Over all categories patch_gaussian has")
 
 
 def test_a_published_table_comes_whole_where_its_images_are_here():

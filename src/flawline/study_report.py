@@ -1,6 +1,6 @@
 """What a study found, on one page: the methods' tables beside the published ones, and pictures of every category."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from platform import platform
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flawline import __version__
 from flawline.methods.published import MEANS, published, published_for, published_notes
-from flawline.methods.registry import AUTOENCODERS
+from flawline.methods.registry import AUTOENCODERS, METHODS, OneClass
 from flawline.metrics.choice import tried
 from flawline.params import flatten
 from flawline.pipelines.embedding.nodes import SCORED
@@ -28,6 +28,7 @@ HEADLINES = {  # metric -> how it is told; of a category, the first that is ther
     "image_auroc": "image AUROC",
 }
 TOLD = 4  # methods of a category
+TRAINED = "cpcae"  # the redrawer that is a trained network
 OWN = ("category", "seed", "raw", "images")  # parameters that differ from cell to cell
 
 
@@ -76,6 +77,7 @@ def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied]
         },
         notes=notes(results, printed, parameters),
         tables=whole_tables(printed),
+        candidates=simple_first(methods),
     )
     return render_study(page)
 
@@ -121,7 +123,7 @@ def best_of(results: pd.DataFrame) -> str:
 
 def chosen(results: pd.DataFrame) -> list[str]:
     """Return which method the study recommends and what that is worth on a category left out; see `choice.tried`."""
-    found = tried(results)
+    found = tried(results, simple_first(results["method"].unique()))
     if found is None:
         return []
     method, table = found
@@ -130,6 +132,20 @@ def chosen(results: pd.DataFrame) -> list[str]:
         f"Over all categories {method} has the highest mean image AUROC. {DEVELOPMENT} Chosen on all but one, a method "
         f"reaches on average {regret:.3f} less on that one than the best there."
     ]
+
+
+def simple_first(methods: Iterable[str]) -> list[str]:
+    """Return the methods from simple to complex: those that train no network first, then those that look at one thing;
+    of equals a recommendation is the first."""
+    return sorted(methods, key=_effort)
+
+
+def _effort(method: str) -> tuple[bool, int]:
+    """Return whether a method trains a network, and at how many things it looks."""
+    spec = METHODS.get(method)
+    if isinstance(spec, OneClass):
+        return spec.redrawer == TRAINED, len(spec.views)
+    return spec is not None, 1
 
 
 def cost(results: pd.DataFrame) -> list[str]:
@@ -183,7 +199,7 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
     k = (marked or tests)[0]
     row = kept[k]
     alike = [method for method in methods if method in AUTOENCODERS]
-    drawing = [method for method in methods if method in AUTOENCODERS or method == "cpcae"]
+    drawing = [method for method in methods if method in AUTOENCODERS or method == TRAINED]
     maps = {method: one for method in methods if (one := catalog.load(f"{method}.maps")[k]).size}
     raw_maps = {method: catalog.load(f"{method}.residuals")[k] for method in alike}
     metrics = {method: catalog.load(f"{method}.metrics")["values"] for method in methods}

@@ -81,6 +81,13 @@ def test_tried_on_the_categories_that_could_be_measured(results):
     pd.testing.assert_frame_equal(tried(pd.concat([results, unmeasured]))[1], found)
 
 
+@pytest.mark.parametrize("candidates", [["b", "a"], ["a", "b"]])
+def test_of_equals_the_first_is_tried(candidates):
+    method, found = tried(table({name: {"a": 1.0, "b": 1.0, "c": 1.1} for name in "xyz"}), candidates)
+    assert method == candidates[0]
+    assert found["best_method"].tolist() == [candidates[0]] * 3
+
+
 def test_not_tried_on_few_categories_or_with_one_method(results):
     assert tried(results[results["category"] != "x"]) is None
     assert tried(results[results["method"] == "a"]) is None

@@ -17,6 +17,7 @@ from flawline.report import (
     tables,
     words,
 )
+from flawline.report.page import shown_each
 from flawline.report.words import DASH
 
 
@@ -225,6 +226,17 @@ def test_page_of_large_images_stays_small(page, method, example):
 def test_examples_beyond_the_limit_are_left_out(page, method, example):
     html = render_page(replace(page, methods=[replace(method, worst=[example] * 30, best=[])]))
     assert html.count('class="strip"') == 8
+
+
+def test_of_many_methods_each_shows_fewer_examples(page, method, example):
+    many = [replace(method, method=f"m{i}", worst=[example] * 6, best=[example] * 6) for i in range(12)]
+    html = render_page(replace(page, methods=many))
+    assert html.count('class="strip"') == 72
+    assert Document(html).words.count("and 6 more of the most and the least anomalous") == 12
+    few = render_page(replace(page, methods=many[:6]))
+    assert few.count('class="strip"') == 72
+    assert "more of the most" not in few
+    assert shown_each(100) == 2
 
 
 def test_inspection_page_lists_what_did_not_pass_rejects_first(inspection):

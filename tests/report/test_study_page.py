@@ -380,6 +380,13 @@ def test_the_choice_of_a_method_is_told_with_what_it_is_worth(page):
     assert "choice" not in Document(render_study(replace(page, results=twelve(("x", "y")), shown=[]))).ids
 
 
+def test_of_equals_the_first_candidate_is_chosen(page):
+    equal = twelve().assign(image_auroc=0.9)
+    for candidates in (["m07", "m03"], ["m03", "m07"]):
+        words = Document(render_study(replace(page, results=equal, shown=[], candidates=candidates))).words
+        assert f"Over all categories {candidates[0]} has the highest mean image AUROC." in words
+
+
 def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_all_of_them(page):
     rows = pd.DataFrame(
         {
@@ -405,7 +412,10 @@ def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_a
     assert [name for name, _ in ap.published] == ["m00"]
     document = Document(render_study(replace(page, results=results, shown=[], tables=[table])))
     assert "published-1" in document.ids
-    assert "a paper, Table 4 prints." in document.words
+    assert "a paper, Table 4 prints of the same method" in document.words
     assert "A note." in document.words
+    printed = [word for word in document.words.split() if word in ("m00", "m01", "Other", "Half")]
+    assert printed[:5] == ["m00", "m00", "m01", "Other", "Half"]  # ours, then what was printed of the same
+    assert "m00 0.510 m00 published 0.900 0.700 0.800 m01 0.520 Other published" in document.words
     unlike = replace(table, measured=[])
     assert study._published_table(unlike, results)["groups"][0].rows == []

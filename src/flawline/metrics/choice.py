@@ -35,15 +35,19 @@ def leave_one_out(results: pd.DataFrame, candidates: Sequence[str], metric: str 
     return pd.DataFrame(rows, columns=["category", "method", "figure", "best_method", "best", "regret"])
 
 
-def tried(results: pd.DataFrame, metric: str = "image_auroc") -> tuple[str, pd.DataFrame] | None:
-    """Return the `recommended` of all methods and its `leave_one_out`, over the categories where ``metric`` could be
-    measured; None for fewer than LEAST_CATEGORIES of these or LEAST_METHODS with a figure on each."""
-    figures = _figures(results, list(dict.fromkeys(results["method"])), metric)
+def tried(
+    results: pd.DataFrame, candidates: Sequence[str] = (), metric: str = "image_auroc"
+) -> tuple[str, pd.DataFrame] | None:
+    """Return the `recommended` of the candidates and its `leave_one_out`, over the categories where ``metric`` could be
+    measured; None for fewer than LEAST_CATEGORIES of these or LEAST_METHODS with a figure on each.
+
+    Without ``candidates`` all methods are, in the order of their rows."""
+    figures = _figures(results, list(candidates) or list(dict.fromkeys(results["method"])), metric)
     figures = figures.dropna(how="all").dropna(axis="columns")
     if len(figures) < LEAST_CATEGORIES or len(figures.columns) < LEAST_METHODS:
         return None
-    measured, candidates = results[results["category"].isin(figures.index)], list(figures.columns)
-    return recommended(measured, candidates, metric), leave_one_out(measured, candidates, metric)
+    measured, complete = results[results["category"].isin(figures.index)], list(figures.columns)
+    return recommended(measured, complete, metric), leave_one_out(measured, complete, metric)
 
 
 def _figures(results: pd.DataFrame, candidates: Sequence[str], metric: str) -> pd.DataFrame:

@@ -134,6 +134,7 @@ class StudyPage:
     ids: Mapping[str, str]  # runs, versions, date
     notes: Sequence[str] = ()  # cautions
     tables: Sequence[PublishedTable] = ()
+    candidates: Sequence[str] = ()  # methods to choose from, of equals the first; empty: all, in their order
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from flawline.report.contents import DataPage, InspectionPage, MethodResult, Pag
 from flawline.report.pictures import sketch_columns, strips
 
 SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
+MOST_EXAMPLES = 72  # of all methods: beyond it each shows fewer, or the page grows past 5 MB and nobody reads it
+FEWEST_EXAMPLES = 2
 MOST_INSPECTED = 40  # pictures of an inspection
 _CURVES: tuple[tuple[str, str, Callable[..., Figure]], ...] = (  # key, title, how to draw it
     ("roc", "ROC, by image", roc_figure),
@@ -37,7 +39,8 @@ _CURVES: tuple[tuple[str, str, Callable[..., Figure]], ...] = (  # key, title, h
 
 def render_page(page: Page) -> str:
     """Return the report of a run as one HTML document."""
-    shown = sum(min(len(e), SHOWN_EXAMPLES) for m in page.methods for e in (m.worst, m.best))
+    each = shown_each(len(page.methods))
+    shown = sum(min(len(e), each) for m in page.methods for e in (m.worst, m.best))
     return fill(
         "page.html",
         page=page,
@@ -45,7 +48,7 @@ def render_page(page: Page) -> str:
         groups=tables.metric_groups(page.methods, page.published),
         absences=tables.absences(page.methods),
         charts=_curve_charts(page.methods),
-        sections=[_method_section(method, shown) for method in page.methods],
+        sections=[_method_section(method, each, shown) for method in page.methods],
         counts=tables.split_counts(page.counts).to_dict("split"),
         reasons=tables.reasons(page.quarantine),
         quarantine=page.quarantine.head(tables.SHOWN_QUARANTINE).to_dict("records"),
@@ -107,10 +110,15 @@ def _curve_charts(methods: Sequence[MethodResult]) -> list[dict[str, Any]]:
     return [chart(title, draw(curves, names=names)) for title, draw, curves in drawn if curves]
 
 
-def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
-    """Return what the page shows of one method."""
-    worst = method.worst[:SHOWN_EXAMPLES]
-    made = strips([*worst, *method.best[:SHOWN_EXAMPLES]], of=shown)
+def shown_each(methods: int) -> int:
+    """Return how many of its worst, and of its best, examples each of so many methods shows."""
+    return max(FEWEST_EXAMPLES, min(SHOWN_EXAMPLES, MOST_EXAMPLES // (2 * max(1, methods))))
+
+
+def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, Any]:
+    """Return what the page shows of one method: ``each`` of either end, of ``shown`` examples on the whole page."""
+    worst, best = method.worst[:each], method.best[:each]
+    made = strips([*worst, *best], of=shown)
     return {
         "method": method.method,
         "applicability": method.applicability,
@@ -121,6 +129,7 @@ def _method_section(method: MethodResult, shown: int) -> dict[str, Any]:
         "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),
         "worst": made[: len(worst)],
         "best": made[len(worst) :],
+        "left_out": len(method.worst) + len(method.best) - len(made),
     }
 
 

@@ -80,7 +80,7 @@ def render_study(page: StudyPage) -> str:
         page=page,
         columns=_used_columns(page),
         suits=_suits(page, categories),
-        choice=_choice(page.results),
+        choice=_choice(page),
         tables=[_published_table(table, page.results) for table in page.tables],
         sections=[
             {
@@ -257,9 +257,9 @@ def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
     return tables.decimals(_spread_of(rows, "image_auroc").mean)
 
 
-def _choice(results: pd.DataFrame) -> dict[str, Any] | None:
+def _choice(page: StudyPage) -> dict[str, Any] | None:
     """Return which method would be chosen, and what the choice is worth on a category that it was not made on."""
-    found = tried(results, CHOSEN)
+    found = tried(page.results, page.candidates, CHOSEN)
     if found is None:
         return None
     method, table = found
