@@ -81,10 +81,11 @@ def _decoder(widths: Sequence[int]) -> nn.Sequential:
 
 
 def sparse_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None, *, sparsity: float) -> Tensor:
-    """Return Eq. 3 of ``model`` on placed patches (n, C + 1, s, s): squared error plus ``sparsity`` (lambda) times the L1 norm of a.
+    """Return Eq. 3 of ``model`` on placed patches (n, C + 1, s, s): squared error plus ``sparsity`` (lambda)
+    times the L1 norm of a.
 
     The paper leaves open the layer and the scale of both terms. Here a is the code, the error is the mean over all
-    values of the patches and the norm the mean over units and patches, so that neither grows with a patch or the code."""
+    values of the patches and the norm the mean over units and patches: neither grows with a patch or the code."""
     patches, place = split_place(x)
     codes = model.encode(x)  # type: ignore[operator]  # a CPCAE's
     error = nn.functional.mse_loss(model.decode(codes, place), patches)  # type: ignore[operator]

@@ -29,7 +29,7 @@ def unit(image: NDArray) -> NDArray[np.float32]:
 
 
 def difference(image: NDArray, redrawer: Redrawer) -> NDArray[np.float16]:
-    """Return the absolute difference ``abs(x - redrawn)`` (C, H, W) of ``image`` (C, H, W), uint8 or uint16, in [0, 1]."""
+    """Return ``abs(x - redrawn)`` (C, H, W) of ``image`` (C, H, W), uint8 or uint16, in [0, 1]."""
     return np.abs(unit(image) - redrawer.redraw(image)).astype(np.float16)
 
 
