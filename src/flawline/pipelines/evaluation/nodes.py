@@ -239,7 +239,7 @@ def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: Regi
         "depth": 8 * images[seen[0]].itemsize,
         "smallest": tuple(sizes.min(axis=0).tolist()),
         "largest": tuple(sizes.max(axis=0).tolist()),
-        "trim_ends": cuts_ends(manifest, registration.trim_ends),
+        "trim_ends": registration.align == "none" and cuts_ends(manifest, registration.trim_ends),
     }
 
 
