@@ -8,8 +8,8 @@ import torch
 
 from flawline import serving
 from flawline.methods.cae import CAE
+from flawline.methods.checkpoints import packed
 from flawline.methods.detector import Detector, calibrate, save_detector
-from flawline.methods.scoring import packed
 from flawline.params import CAEModelParams, MapParams, PatchParams
 from flawline.serving import judge_bytes
 from flawline.vision.decoding import encode_png
@@ -41,7 +41,7 @@ def detector():
         thresholds=calibrate([0.5], target_overkill=0.5, review_overkill=0.5),
         review_overkill=0.5,
         calibration_scores=(0.5,),
-        weights=packed(network=weights),
+        weights=packed({"network": weights}),
     )
 
 

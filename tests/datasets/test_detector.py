@@ -5,8 +5,8 @@ from kedro.io import DatasetError, Version
 
 from flawline.datasets import DetectorDataset
 from flawline.methods.cae import CAE
+from flawline.methods.checkpoints import packed
 from flawline.methods.detector import Detector, calibrate
-from flawline.methods.scoring import packed
 from flawline.params import CAEModelParams
 
 MODEL = CAEModelParams(latent_size=4, hidden_size=8)
@@ -33,7 +33,7 @@ def detector():
         thresholds=calibrate(SCORES, target_overkill=0.01, review_overkill=0.3),
         review_overkill=0.3,
         calibration_scores=SCORES,
-        weights=packed(network=weights),
+        weights=packed({"network": weights}),
         about={"manifest": "abc"},
     )  # fmt: skip
 

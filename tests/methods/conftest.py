@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from flawline.methods.cae import CAE
+from flawline.methods.checkpoints import packed
 from flawline.methods.detector import Detector, calibrate
-from flawline.methods.scoring import packed
 from flawline.params import CAEModelParams, MapParams, PatchParams
 
 
@@ -55,6 +55,6 @@ def detector():
         thresholds=calibrate(scores, target_overkill=0.05, review_overkill=0.1),
         review_overkill=0.1,
         calibration_scores=scores,
-        weights=packed(network=weights),
+        weights=packed({"network": weights}),
         about={"seed": "0", "images": "ab12"},
     )

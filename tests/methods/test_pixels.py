@@ -3,7 +3,8 @@ import pytest
 
 from flawline.checks import FlawlineError
 from flawline.methods.heads import Look
-from flawline.methods.pixels import as_map, check_like_learned, difference_map, learned_shape
+from flawline.methods.maps import smooth
+from flawline.methods.pixels import check_like_learned, difference_map, learned_shape
 
 
 def test_a_difference_is_squared_and_averaged_over_the_channels():
@@ -12,16 +13,16 @@ def test_a_difference_is_squared_and_averaged_over_the_channels():
 
 
 def test_smoothing_keeps_a_constant_and_spreads_a_point():
-    np.testing.assert_allclose(as_map(np.full((9, 7), 0.25), 2.0), 0.25)
+    np.testing.assert_allclose(smooth(np.full((9, 7), 0.25), 2.0), 0.25)
     point = np.zeros((21, 21))
     point[10, 10] = 1
-    smoothed = as_map(point, 1.5)
+    smoothed = smooth(point, 1.5)
     assert smoothed[10, 10] == smoothed.max() == pytest.approx(1 / (2 * np.pi * 1.5**2), rel=0.02)
     assert smoothed.sum(dtype=np.float64) == pytest.approx(1, rel=0.01)
 
 
 def test_values_beyond_float16_stay_finite():
-    np.testing.assert_array_equal(as_map(np.array([[1e9, -1e9]]), 0), np.array([[65504, -65504]], np.float16))
+    np.testing.assert_array_equal(smooth(np.array([[1e9, -1e9]]), 0), np.array([[65504, -65504]], np.float16))
 
 
 def test_the_learned_shape_is_that_of_all_images():

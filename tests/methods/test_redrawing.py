@@ -6,10 +6,12 @@ from torch import nn
 from flawline.checks import FlawlineError
 from flawline.methods import redrawing
 from flawline.methods.cpcae import CPCAE, fit_folds, fold_of, fold_weights
+from flawline.methods.pixels import squared_map
 from flawline.methods.placed import split_place
-from flawline.methods.redrawing import CPCAERedrawer, difference, load_redrawer, squared_map, unit
+from flawline.methods.redrawing import CPCAERedrawer, difference, load_redrawer
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, TrainParams
 from flawline.vision.downsizing import downsize, upsize
+from flawline.vision.levels import unit
 
 GEOMETRY = PlacedPatchParams(side=24, size=16, stride=8, per_epoch=20)
 MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)

@@ -73,15 +73,12 @@ class FileCheckpoints:
         with contextlib.suppress(FileNotFoundError, SafetensorError):
             tensors, meta = read_tensors(self.path)
             if meta.get("key") == key:
-                parts = {name: _part(tensors, name) for name in PARTS}
+                parts = {name: part(tensors, name) for name in PARTS}
                 return TrainingState(meta["epoch"], history=meta["history"], **parts)
         return None
 
     def save(self, key: str, state: TrainingState) -> None:
-        tensors = {
-            f"{part}/{name}": tensor for part in PARTS
-            for name, tensor in getattr(state, part).items()
-        }  # fmt: skip
+        tensors = packed({name: getattr(state, name) for name in PARTS})
         write_tensors(self.path, tensors, {"key": key, "epoch": state.epoch, "history": state.history})
 
     def clear(self) -> None:
@@ -101,7 +98,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         text = json.dumps(meta)
         # One entry: safetensors writes several in any order, and the same content must be the same file.
-        save_file(plain, partial, metadata={"flawline": f"{_digest(text, plain)} {text}"})
+        save_file(plain, partial, metadata={"flawline": f"{tensors_digest(plain, text)} {text}"})
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -113,21 +110,29 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         digest, _, text = (file.metadata() or {}).get("flawline", "").partition(" ")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if digest != _digest(text, tensors):
+    if digest != tensors_digest(tensors, text):
         raise SafetensorError("its content is not what was written")
     return tensors, json.loads(text)
 
 
-def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Return the SHA-256 of a text and of named tensors: their names, types, shapes and values."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         digest.update(f"{name}{tensors[name].dtype}{tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+def packed(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return several groups of tensors as one, "GROUP/NAME": what ``part`` takes apart."""
+    return {f"{group}/{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+
+
+def part(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    """Return the tensors of one group of ``packed``."""
+    mark = f"{group}/"
+    return {name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)}
 
 
 def pack_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:

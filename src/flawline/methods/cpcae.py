@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.methods.checkpoints import CheckpointStore, NoCheckpoints
+from flawline.methods.checkpoints import CheckpointStore, NoCheckpoints, packed, part
 from flawline.methods.compute import Machine
 from flawline.methods.objective import Objective, minimise
 from flawline.methods.placed import placed_windows, split_place
@@ -168,15 +168,14 @@ def fit_folds(
             seed=seed, compute=compute, checkpoints=store.part(f"fold_{k}"), machine=machine,
             progress=FoldProgress(progress or Silent(), f"fold {k + 1}/{folds}"),
         )  # fmt: skip
-        weights |= {f"fold_{k}/{name}": tensor for name, tensor in fitted.weights.items()}
+        weights |= packed({f"fold_{k}": fitted.weights})
         histories.append(fitted.history.assign(fold=k))
     return weights, pd.concat(histories, ignore_index=True)
 
 
 def fold_weights(weights: dict[str, Tensor], fold: int) -> dict[str, Tensor]:
     """Return the weights of the network that did not see the images of ``fold``."""
-    prefix = f"fold_{fold}/"
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return part(weights, f"fold_{fold}")
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from flawline.checks import FlawlineError
-from flawline.methods.checkpoints import read_tensors, write_tensors
+from flawline.methods.checkpoints import part, read_tensors, write_tensors
 from flawline.methods.heads import Scored
 from flawline.methods.registry import Method, get_method
-from flawline.methods.scoring import ImageScorer, make_scorer, part
+from flawline.methods.scoring import ImageScorer, make_scorer
 from flawline.metrics.regions import Region, find_regions
 from flawline.metrics.thresholds import Threshold, calibrate_threshold
 from flawline.params import InspectionParams

@@ -1,6 +1,5 @@
 """What a pretrained network sees in images: the outputs of some of its stages, and ways to make one vector of them."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from flawline.checks import FlawlineError, check_shape, near_name
+from flawline.methods.checkpoints import tensors_digest
 from flawline.methods.lite0 import WIDTHS, load_lite0
 from flawline.params import FeatureParams
 
@@ -103,7 +103,8 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
         ) from None
     config = timm.get_pretrained_cfg(name)
     extractor = FeatureExtractor(
-        InOrder(network, params.layers), tuple(widths[layer] for layer in params.layers), weights_digest(network),
+        InOrder(network, params.layers), tuple(widths[layer] for layer in params.layers),
+        tensors_digest(network.state_dict()),
         mean=config.mean, std=config.std, side=params.side,
     )  # fmt: skip
     check_maps(extractor, params)
@@ -198,15 +199,6 @@ def check_fits(tensors: dict[str, Tensor], wanted: dict[str, Tensor], params: Fe
             f"features.weights: {params.weights} does not fit {params.backbone}: {told} ({len(missing)} missing, "
             f"{len(other)} of another shape, of {len(wanted)}). Wanted the weights of that very network."
         )
-
-
-def weights_digest(network: nn.Module) -> str:
-    """Return the SHA-256 of a network's weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def resized(images: Tensor, side: int) -> Tensor:

@@ -36,12 +36,12 @@ def residual_map(
     return np.minimum(whole, LARGEST).astype(np.float16)
 
 
-def smooth(raw: NDArray[np.float16], sigma: float) -> NDArray[np.float16]:
+def smooth(raw: NDArray, sigma: float) -> NDArray[np.float16]:
     """Return the anomaly map (H, W): ``raw`` smoothed by a Gaussian of standard deviation ``sigma`` pixels, borders
-    reflected; 0: not at all."""
-    if not sigma:
-        return np.asarray(raw)
-    return np.minimum(gaussian_filter(raw.astype(np.float32), sigma, mode="reflect"), LARGEST).astype(np.float16)
+    reflected; 0: not at all. Values beyond float16 become its largest."""
+    values = raw.astype(np.float32, copy=False)
+    smoothed = gaussian_filter(values, sigma, mode="reflect") if sigma else values
+    return smoothed.clip(-LARGEST, LARGEST).astype(np.float16)
 
 
 def reconstruction(model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.heads import check_one_size
-from flawline.methods.redrawing import unit
+from flawline.vision.levels import unit
 
 
 def fit_mean(images: Iterable[NDArray]) -> dict[str, Tensor]:

@@ -15,8 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
 from flawline.checks import FlawlineError
 from flawline.methods.features import load_extractor
 from flawline.methods.heads import IMAGE, Look, Scored, State, check_learns, check_one_size, embedding_of
-from flawline.methods.maps import LARGEST, image_score
-from flawline.methods.pixels import as_map
+from flawline.methods.maps import LARGEST, image_score, smooth
 from flawline.params import PatchGaussianParams, PatchMemoryParams
 
 FOLDS = 4  # of the learned images, where held-out distances are needed
@@ -162,4 +161,4 @@ def places_to_map(values: Tensor, size: tuple[int, ...], smoothing: float) -> ND
     """Return the map (H, W) of places (h, w) that cut the image into equal cells: bilinear (align_corners=False), then
     smoothed."""
     upsized = interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)
-    return as_map(upsized[0, 0].numpy(), smoothing)
+    return smooth(upsized[0, 0].numpy(), smoothing)

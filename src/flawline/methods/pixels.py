@@ -4,23 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from flawline.checks import FlawlineError
 from flawline.methods.heads import Look, check_learns, check_one_size
-from flawline.methods.maps import LARGEST
+from flawline.methods.maps import smooth
 
 
-def as_map(values: NDArray, smoothing: float) -> NDArray[np.float16]:
-    """Return ``values`` (H, W), smoothed by a Gaussian of ``smoothing`` pixels, borders reflected, as a map."""
-    raw = values.astype(np.float32, copy=False)
-    smoothed = gaussian_filter(raw, smoothing, mode="reflect") if smoothing else raw
-    return smoothed.clip(-LARGEST, LARGEST).astype(np.float16)
+def squared_map(difference: NDArray) -> NDArray[np.float32]:
+    """Return the residual map (H, W) of a ``difference`` (C, H, W): the mean over channels of its square.
+
+    Source: Saeedi & Giusti 2022, Eq. 2."""
+    return np.square(difference.astype(np.float32)).mean(axis=0)  # (H, W)
 
 
 def difference_map(difference: NDArray, smoothing: float) -> NDArray[np.float16]:
-    """Return the map (H, W) of a difference (C, H, W): its square, averaged over the channels and smoothed."""
-    return as_map(np.square(difference).mean(axis=0), smoothing)
+    """Return the map (H, W) of a difference (C, H, W): its `squared_map`, smoothed."""
+    return smooth(squared_map(difference), smoothing)
 
 
 def learned_shape(looks: Sequence[Look], method: str) -> tuple[int, ...]:

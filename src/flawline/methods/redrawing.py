@@ -14,6 +14,7 @@ from flawline.methods.placed import check_placed, grid_of, with_place
 from flawline.methods.training import to_unit
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams
 from flawline.vision.downsizing import downsize, upsize
+from flawline.vision.levels import unit
 from flawline.vision.patches import OverlapAverage, cut
 
 
@@ -23,21 +24,9 @@ class Redrawer(Protocol):
         ...
 
 
-def unit(image: NDArray) -> NDArray[np.float32]:
-    """Return an image of uint8 or uint16 as float32 in [0, 1]."""
-    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-
-
 def difference(image: NDArray, redrawer: Redrawer) -> NDArray[np.float16]:
     """Return ``abs(x - redrawn)`` (C, H, W) of ``image`` (C, H, W), uint8 or uint16, in [0, 1]."""
     return np.abs(unit(image) - redrawer.redraw(image)).astype(np.float16)
-
-
-def squared_map(difference: NDArray) -> NDArray[np.float32]:
-    """Return the residual map (H, W) of a ``difference`` (C, H, W): the mean over channels of its square.
-
-    Source: Saeedi & Giusti 2022, Eq. 2."""
-    return np.square(difference.astype(np.float32)).mean(axis=0)  # (H, W)
 
 
 class CPCAERedrawer:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flawline.methods.checkpoints import part
 from flawline.methods.heads import Head, Look, Scored, State
 from flawline.methods.looking import embed_all, views_of
 from flawline.methods.maps import anomaly_map, image_score, load_model, reconstruction
@@ -103,14 +104,3 @@ class HeadScorer:
         if self._redrawer is None:
             return None
         return np.rint(self._redrawer.redraw(image).clip(0, 1) * 255).astype(np.uint8)
-
-
-def packed(**groups: Tensors) -> dict[str, Tensor]:
-    """Return several groups of tensors as one, "GROUP/NAME": what ``part`` takes apart."""
-    return {f"{group}/{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
-
-
-def part(tensors: Tensors, group: str) -> dict[str, Tensor]:
-    """Return the tensors of one group of ``packed``."""
-    mark = f"{group}/"
-    return {name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)}

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from flawline.methods.heads import IMAGE, Look, NoEmbedding, Scored, State
-from flawline.methods.pixels import as_map, check_like_learned, learned_shape
+from flawline.methods.maps import smooth
+from flawline.methods.pixels import check_like_learned, learned_shape
 from flawline.params import PixelHeadParams
 
 # A pixel that never varied is held to one grey level of 8 bits: less cannot be told from rounding.
@@ -40,4 +41,4 @@ class VariationModel(NoEmbedding):
         mean, deviation = state["mean"].numpy(), state["deviation"].numpy()
         check_like_learned(look.views[0].shape, mean.shape, "variation_model")
         squares = np.square((look.views[0] - mean) / deviation).mean(axis=0)  # (H, W)
-        return Scored(float(squares.mean(dtype=np.float64)), as_map(squares, self._smoothing))
+        return Scored(float(squares.mean(dtype=np.float64)), smooth(squares, self._smoothing))

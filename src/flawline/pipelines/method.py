@@ -11,11 +11,6 @@ STAGES = {"patching": patching, "training": training, "embedding": embedding, "e
 def method_pipeline(spec: Method) -> Pipeline:
     """Return the whole pipeline of a method; its namespace and tag are the method's name. What redraws images for it
     has its own."""
-    own = sum((create_stage(name, spec) for name in STAGES), Pipeline([]))
+    own = sum((stage.create_pipeline(spec) for stage in STAGES.values()), Pipeline([]))
     whole = redrawing.create_pipeline(spec.redrawer) + own if isinstance(spec, OneClass) and spec.redrawer else own
     return Pipeline([whole], tags=spec.name)
-
-
-def create_stage(name: str, spec: Method) -> Pipeline:
-    """Return one stage of a method."""
-    return STAGES[name].create_pipeline(spec)

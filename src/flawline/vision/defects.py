@@ -10,9 +10,9 @@ from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
 
 from flawline.checks import FlawlineError, check_range, check_shape, near_name
 from flawline.params import DefectInjectionParams, ElasticParams, GaussianParams, LineParams, PoissonParams
+from flawline.vision.levels import FULL_SCALE, unit
 
 Damaged = tuple[NDArray[np.float32], NDArray[np.bool_]]  # image (C, H, W), mask (H, W)
-FULL_SCALE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 1}
 
 
 class Injector(Protocol):
@@ -214,7 +214,7 @@ def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: 
     height, width = image.shape[1:]
     disk = random_disk((height, width), generator, radius=_radius_in_pixels((height, width), params.radius))
     own = getattr(params, kind)
-    values, mask = INJECTORS[kind](own)(_to_unit(image), disk.mask((height, width)), generator)
+    values, mask = INJECTORS[kind](own)(unit(image), disk.mask((height, width)), generator)
     damaged = np.array(image)
     damaged[:, mask] = _from_unit(values[:, mask], image.dtype)
     changed = float((damaged[:, mask] != image[:, mask]).any(axis=0).mean())
@@ -266,10 +266,6 @@ def _radius_in_pixels(size: tuple[int, int], shares: tuple[float, float]) -> tup
             f"the smallest radius must be at least 1 pixel, got {low:g}"
         )
     return low, high
-
-
-def _to_unit(image: NDArray) -> NDArray[np.float32]:
-    return image.astype(np.float32) / np.float32(FULL_SCALE[image.dtype])
 
 
 def _from_unit(values: NDArray[np.float32], dtype: np.dtype) -> NDArray:

@@ -15,6 +15,7 @@ from flawline.methods.registry import Autoencoder
 from flawline.methods.training import windows_of
 from flawline.metrics.applicability import judge_network, patch_mean_error
 from flawline.params import ApplicabilityParams, ComputeParams, MapParams, Params, PatchParams
+from flawline.pipelines.hinting import hinted
 from flawline.vision.manifest import rows_of
 from flawline.vision.patches import window_means
 from flawline.vision.ragged import Lazy, RaggedArray
@@ -56,8 +57,7 @@ def make_map(spec: Autoencoder) -> Callable:
         maps = Lazy(len(rows), map_one)
         return progress.track(maps, total=len(maps), label="anomaly maps")
 
-    map_images.__annotations__["model"] = spec.model_params
-    return map_images
+    return hinted(map_images, model=spec.model_params)
 
 
 def smooth_maps(residuals: RaggedArray, map: MapParams) -> Lazy:
@@ -117,5 +117,4 @@ def make_judge(spec: Autoencoder) -> Callable:
         verdict, reason, share = judge_network(error, baseline, prospect["verdict"], applicability)
         return {"verdict": verdict, "reason": reason, "explained": share, "before": prospect}
 
-    judge_applicability.__annotations__["model"] = spec.model_params
-    return judge_applicability
+    return hinted(judge_applicability, model=spec.model_params)

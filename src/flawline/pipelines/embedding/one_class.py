@@ -13,6 +13,7 @@ from flawline.methods.progress import Progress
 from flawline.methods.registry import OneClass
 from flawline.params import ComputeParams, Params
 from flawline.pipelines.embedding.nodes import SCORED, scores_of
+from flawline.pipelines.hinting import hinted
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import Lazy, RaggedArray
 
@@ -36,7 +37,7 @@ def make_embed(spec: OneClass) -> Callable:
 
         return progress.track(made(), total=len(looks), label=f"{spec.name}: embeddings")
 
-    return hinted(embed, spec)
+    return hinted(embed, head=spec.head_params)
 
 
 def make_fit(spec: OneClass) -> Callable:
@@ -52,7 +53,7 @@ def make_fit(spec: OneClass) -> Callable:
         with as_asked(compute):
             return spec.head(head, spec.views).fit(looks, seed=seed)
 
-    return hinted(fit_one_class, spec)
+    return hinted(fit_one_class, head=spec.head_params)
 
 
 def make_map(spec: OneClass) -> Callable:
@@ -75,7 +76,7 @@ def make_map(spec: OneClass) -> Callable:
         maps = Lazy(len(looks), map_one)
         return progress.track(maps, total=len(maps), label=f"{spec.name}: anomaly maps")
 
-    return hinted(map_images, spec)
+    return hinted(map_images, head=spec.head_params)
 
 
 def make_score(spec: OneClass) -> Callable:
@@ -96,10 +97,4 @@ def make_score(spec: OneClass) -> Callable:
         peaks = {"peak": [image_score(one) for one in maps]} if all(one.size for one in maps) else {}
         return scores_of(manifest.iloc[rows], score=scores, **peaks)
 
-    return hinted(score_whole, spec)
-
-
-def hinted(node: Callable, spec: OneClass) -> Callable:
-    """Return ``node`` with ``head`` hinted, by which Kedro knows what to make of the conf file."""
-    node.__annotations__["head"] = spec.head_params
-    return node
+    return hinted(score_whole, head=spec.head_params)

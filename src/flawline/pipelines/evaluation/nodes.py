@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from flawline.methods.checkpoints import packed
 from flawline.methods.cpcae import dead_share
 from flawline.methods.detector import Detector, Judgement, Thresholds, calibrate, judge, verdict_row
 from flawline.methods.heads import Scored
 from flawline.methods.registry import Autoencoder, Method, OneClass
-from flawline.methods.scoring import packed
 from flawline.metrics.images import image_curves, image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
 from flawline.params import (
@@ -26,6 +26,7 @@ from flawline.params import (
     RegistrationParams,
 )
 from flawline.pipelines.embedding.nodes import SCORED, score_images
+from flawline.pipelines.hinting import hinted
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 from flawline.vision.registration import cuts_ends
@@ -188,15 +189,14 @@ def make_finish(spec: Autoencoder) -> Callable:
         return Detector(
             method=spec.name,
             params={name: value.model_dump(mode="json") for name, value in params.items()},
-            weights=packed(network=weights, aligner=aligner),
+            weights=packed({"network": weights, "aligner": aligner}),
             **learned_from(images, manifest, registration),
             **calibrated(scores, thresholds, evaluation),
             category=category,
             about={"seed": str(seed), "images": images.digest},
         )
 
-    finish_detector.__annotations__["model"] = spec.model_params
-    return finish_detector
+    return hinted(finish_detector, model=spec.model_params)
 
 
 def make_finish_one_class(spec: OneClass) -> Callable:
@@ -217,15 +217,14 @@ def make_finish_one_class(spec: OneClass) -> Callable:
         return Detector(
             method=spec.name,
             params=params,
-            weights=packed(one_class=one_class, redrawer=redrawer_weights or {}, aligner=aligner),
+            weights=packed({"one_class": one_class, "redrawer": redrawer_weights or {}, "aligner": aligner}),
             **learned_from(images, manifest, registration),
             **calibrated(scores, thresholds, evaluation),
             category=category,
             about={"seed": str(seed), "images": images.digest},
         )
 
-    finish_detector.__annotations__["head"] = spec.head_params
-    return finish_detector
+    return hinted(finish_detector, head=spec.head_params)
 
 
 def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams) -> dict[str, Any]:

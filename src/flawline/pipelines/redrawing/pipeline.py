@@ -4,6 +4,7 @@ these. Its nodes belong to the stages patching, training and embedding."""
 from kedro.pipeline import Node, Pipeline
 
 from flawline.pipelines.redrawing import nodes
+from flawline.pipelines.training.pipeline import TRAINING
 
 
 def create_pipeline(name: str) -> Pipeline:
@@ -36,18 +37,7 @@ def _mean_image() -> Pipeline:
 
 
 def _cpcae() -> Pipeline:
-    training = {
-        "small_images": "small_images",
-        "manifest": "roster",
-        "patches": "params:patches",
-        "model": "params:model",
-        "train": "params:train",
-        "seed": "params:seed",
-        "compute": "params:compute",
-        "checkpoints": "checkpoints",
-        "machine": "machine",
-        "progress": "progress",
-    }
+    training = {"small_images": "small_images", **TRAINING}
     trained = {
         "weights": "weights",
         "patches": "params:patches",

@@ -13,6 +13,7 @@ from flawline.methods.progress import Progress
 from flawline.methods.registry import Autoencoder
 from flawline.methods.training import fit, windows_of
 from flawline.params import ComputeParams, Params, PatchParams, TrainParams
+from flawline.pipelines.hinting import hinted
 from flawline.vision.manifest import rows_of
 from flawline.vision.ragged import RaggedArray
 
@@ -46,5 +47,4 @@ def make_train(spec: Autoencoder) -> Callable:
         )  # fmt: skip
         return fitted.weights, fitted.history, fitted.sketches
 
-    train.__annotations__["model"] = spec.model_params
-    return train
+    return hinted(train, model=spec.model_params)

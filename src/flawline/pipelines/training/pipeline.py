@@ -5,6 +5,19 @@ from kedro.pipeline import Node, Pipeline
 from flawline.methods.registry import Autoencoder, Method
 from flawline.pipelines.training.nodes import make_train
 
+# What every training takes beside its images.
+TRAINING = {
+    "manifest": "roster",
+    "patches": "params:patches",
+    "model": "params:model",
+    "train": "params:train",
+    "seed": "params:seed",
+    "compute": "params:compute",
+    "checkpoints": "checkpoints",
+    "machine": "machine",
+    "progress": "progress",
+}
+
 
 def create_pipeline(spec: Method) -> Pipeline:
     if not isinstance(spec, Autoencoder):
@@ -14,18 +27,7 @@ def create_pipeline(spec: Method) -> Pipeline:
             Node(
                 make_train(spec),
                 name="train",
-                inputs={
-                    "images": "images",
-                    "manifest": "roster",
-                    "patches": "params:patches",
-                    "model": "params:model",
-                    "train": "params:train",
-                    "seed": "params:seed",
-                    "compute": "params:compute",
-                    "checkpoints": "checkpoints",
-                    "machine": "machine",
-                    "progress": "progress",
-                },
+                inputs={"images": "images", **TRAINING},
                 outputs=["weights", "history", "sketches"],
             ),
         ],
