@@ -538,6 +538,7 @@ class Parameters(Params):
     deep_feature_knn: PooledKNNMethodParams = PooledKNNMethodParams()
     nearest_neighbour: PixelMethodParams = PixelMethodParams()
     variation_model: PixelMethodParams = PixelMethodParams()
+    cpcae_fused: PooledKNNMethodParams = PooledKNNMethodParams()
     mean_image: PooledKNNMethodParams = PooledKNNMethodParams()
     patch_memory: PatchMemoryMethodParams = PatchMemoryMethodParams()
     patch_memory_map: PatchMemoryMethodParams = PatchMemoryMethodParams()

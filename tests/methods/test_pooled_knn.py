@@ -69,6 +69,16 @@ def test_a_difference_has_a_map_and_an_image_none(images):
         np.testing.assert_array_equal(found.map, wanted)
 
 
+def test_of_two_views_both_are_embedded_and_the_difference_is_the_map(images):
+    head = PooledKNN(PooledKNNParams(k=1, smoothing=0), ("image", "cpcae"), extractor=pyramid)
+    first, second = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(images[::-1]))
+    both = head.embed((first, second))
+    np.testing.assert_array_equal(both, np.hstack([head.embed((first,)), head.embed((second,))]))
+    look = Look((images[0], images[8]), both[0])
+    found = head.score(head.fit([look], seed=0), look)
+    np.testing.assert_array_equal(found.map, np.square(images[8]).mean(0).astype(np.float16))
+
+
 def test_more_neighbours_than_images_are_told(images):
     check_k(9, 9)
     with pytest.raises(FlawlineError, match=r"head\.k = 10 neighbours .* there are 9 normal images.* Set head\.k to 9"):

@@ -18,7 +18,8 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"three_way": three_way_pool, 
 
 
 class PooledKNN:
-    """The mean distance to the k nearest normal embeddings. Its map is the squared difference; of an image it has none.
+    """The mean distance to the k nearest normal embeddings. Its map is the squared difference; of an image alone it has
+    none.
 
     Source: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
@@ -29,7 +30,7 @@ class PooledKNN:
         self, params: PooledKNNParams, views: Sequence[str] = (IMAGE,),
         extractor: Callable[[Tensor], list[Tensor]] | None = None,
     ):  # fmt: skip
-        self._params, self._of_image, self._given = params, views[0] == IMAGE, extractor
+        self._params, self._maps, self._given = params, views[-1] != IMAGE, extractor
 
     @cached_property
     def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
@@ -37,8 +38,9 @@ class PooledKNN:
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float32]:
-        """Return what the last layer sees of the first view (n, C, H, W), pooled to (n, D)."""
-        return POOLINGS[self._params.pooling](self._extractor(views[0])[-1]).float().cpu().numpy()
+        """Return what the last layer sees of each view (n, C, H, W), pooled, one behind the other: (n, D)."""
+        pool = POOLINGS[self._params.pooling]
+        return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
     def fit(self, looks: Sequence[Look], *, seed: int) -> State:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
@@ -52,7 +54,7 @@ class PooledKNN:
         embedding = torch.from_numpy(np.array(embedding_of(look), np.float32))
         normalised = (embedding - state["mean"]) / state["deviation"]
         score = mean_nearest(normalised, state["bank"], self._params.k)
-        return Scored(score, NO_MAP if self._of_image else difference_map(look.views[0], self._params.smoothing))
+        return Scored(score, difference_map(look.views[-1], self._params.smoothing) if self._maps else NO_MAP)
 
 
 def feature_scale(embeddings: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,6 +84,7 @@ _ONE_CLASS = (
     OneClass("deep_feature_knn", SAEEDI, PooledKNNParams, PooledKNN),
     OneClass("nearest_neighbour", SAEEDI, PixelHeadParams, NearestNeighbour),
     OneClass("variation_model", SAEEDI, PixelHeadParams, VariationModel),
+    OneClass("cpcae_fused", OURS, PooledKNNParams, PooledKNN, (IMAGE, "cpcae")),
     OneClass("mean_image", OURS, PooledKNNParams, PooledKNN, ("mean_image",)),
     OneClass("patch_memory", OURS, PatchMemoryParams, PatchMemory),
     OneClass("patch_memory_map", OURS, PatchMemoryParams, PatchMemory, ("cpcae",)),
