@@ -63,13 +63,14 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def draw(folder: Path, count: int, size: int) -> None:
+def draw(folder: Path, count: int, size: int, *, mode: str = "L") -> None:
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
     stripes = np.indices((size, size)).sum(0) % 32 * 8
     for number in range(count):
         noise = generator.integers(0, 8, (size, size))
-        Image.fromarray((stripes * 7 // 8 + noise).astype(np.uint8)).save(folder / f"{number:05}.png", compress_level=1)
+        image = Image.fromarray((stripes * 7 // 8 + noise).astype(np.uint8)).convert(mode)
+        image.save(folder / f"{number:05}.png", compress_level=1)
 
 
 def watch(process: subprocess.Popen) -> int:
