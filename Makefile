@@ -14,7 +14,7 @@ export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run inspect compare test lint viz ui docs notebooks bench fuzz clean
+.PHONY: help setup run inspect compare test coverage lint viz ui docs notebooks bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ compare: $(READY) ## run a paper's methods side by side on its embedded examples
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
 
 test: $(READY) ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+coverage: $(READY) ## run the tests and show which lines they miss; takes twice as long
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(TESTS)
 
 lint: $(READY) ## check style, types and the direction of imports

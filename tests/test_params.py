@@ -244,3 +244,8 @@ def test_category_is_checked_before_the_rest(category):
 def test_number_as_category_becomes_text():
     assert validate_parameters(BASE | {"category": 7}).category == "7"
     assert Parameters.model_fields["category"].annotation is str
+
+
+def test_strips_are_cut_and_parts_aligned_but_not_both():
+    with pytest.raises(FlawlineError, match=r"is of strips and align of rigid parts: set one, got true and rigid"):
+        validate_parameters(BASE | {"registration": {"trim_ends": True, "align": "rigid"}})

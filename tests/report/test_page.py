@@ -7,6 +7,7 @@ import pytest
 from document import Document
 
 from flawline.report import (
+    AlignmentShown,
     Applicability,
     InspectionPage,
     MethodResult,
@@ -202,6 +203,24 @@ def test_long_quarantine_is_cut_and_summed_up(page):
     assert len(re.findall(r"file-\d+", words)) == 20
     assert "could not be used: too dark (480); empty (20)." in words
     assert "and 480 more." in words
+
+
+def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
+    lost = pd.DataFrame({"image": ["a.png"], "split": ["test"], "reason": ["is blank"]})
+    cut = pd.DataFrame({"image": ["b.png", "c.png"], "split": ["train", "test"], "outside": [3, 120]})
+    words = Document(render_page(replace(page, alignment=AlignmentShown("It looks the same.", 7, lost, cut)))).words
+    assert "It looks the same. 1 of 7 photographs could not be brought into the frame" in words
+    assert "image split reason a.png test is blank" in words
+    assert "Of 2 photographs the frame cuts off some of the part" in words
+    assert "image split pixels outside c.png test 120 b.png train 3" in words
+
+
+def test_alignment_without_losses_is_one_sentence_and_none_without_alignment(page):
+    assert "alignment" not in Document(render_page(page)).ids
+    shown = AlignmentShown("It looks the same.", 7, *[pd.DataFrame(columns=["image", "split", "outside"])] * 2)
+    words = Document(render_page(replace(page, alignment=shown))).words
+    assert "All 7 photographs were brought into the frame of the reference." in words
+    assert "cuts off" not in words
 
 
 def test_several_methods_share_one_table_of_verdicts(page, method):

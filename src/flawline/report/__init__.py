@@ -1,6 +1,7 @@
 """One self-contained HTML page a run: what was found first, then the evidence, then the settings."""
 
 from flawline.report.contents import (
+    AlignmentShown,
     Applicability,
     CategoryShown,
     DataPage,
@@ -19,6 +20,7 @@ from flawline.report.page import render_inspection, render_page
 from flawline.report.study_page import render_study
 
 __all__ = [
+    "AlignmentShown",
     "Applicability",
     "CategoryShown",
     "DataPage",

@@ -77,6 +77,16 @@ class MethodResult:
 
 
 @dataclass(frozen=True)
+class AlignmentShown:
+    """How the photographs of a category lie against the reference."""
+
+    orientation: str  # a sentence: whether the part has a unique one
+    images: int  # photographs in all
+    misaligned: pd.DataFrame  # image, split, reason: neither learned from nor judged
+    cut: pd.DataFrame  # image, split, outside: pixels of its part that the frame cuts off
+
+
+@dataclass(frozen=True)
 class Page:
     """The report of one run over one category."""
 
@@ -90,6 +100,7 @@ class Page:
     ids: Mapping[str, str]  # runs, digests, versions, date
     notes: Sequence[str] = ()  # cautions
     published: pd.DataFrame | None = None  # method, the metrics under the names used here, source if known
+    alignment: AlignmentShown | None = None  # None: photographs are taken as they lie
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ def render_page(page: Page) -> str:
         sections=[_method_section(method, each, shown) for method in page.methods],
         counts=tables.split_counts(page.counts).to_dict("split"),
         reasons=tables.reasons(page.quarantine),
-        quarantine=page.quarantine.head(tables.SHOWN_QUARANTINE).to_dict("records"),
+        quarantine=tables.quarantine_rows(page.quarantine),
         quarantined=len(page.quarantine),
+        alignment_tables=tables.alignment_tables(page.alignment),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flawline.report.contents import MethodResult
+from flawline.report.contents import AlignmentShown, MethodResult
 from flawline.report.words import (
     DASH,
     GROUPS,
@@ -22,7 +22,7 @@ from flawline.report.words import (
     seconds,
 )
 
-SHOWN_QUARANTINE = 20
+SHOWN_FILES = 20
 SHOWN_VERDICTS = 100
 SHOWN_REASONS = 5
 
@@ -216,6 +216,21 @@ def reasons(quarantine: pd.DataFrame) -> str:
     parts = [f"{reason} ({files})" for reason, files in counted.head(SHOWN_REASONS).items()]
     rest = int(counted.iloc[SHOWN_REASONS:].sum())
     return "; ".join([*parts, f"other reasons ({rest})"] if rest else parts)
+
+
+def quarantine_rows(quarantine: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the first files that could not be used, as rows of file and reason."""
+    return quarantine.head(SHOWN_FILES).rename(columns={"path": "file"}).to_dict("records")
+
+
+def alignment_tables(found: AlignmentShown | None) -> dict[str, list[dict[str, Any]]]:
+    """Return the first rows of the photographs that could not be aligned, and of those whose part is cut off, most
+    first."""
+    if found is None:
+        return {}
+    cut = found.cut.sort_values("outside", ascending=False, kind="stable").rename(columns={"outside": "pixels outside"})
+    both = {"misaligned": found.misaligned, "cut": cut}
+    return {name: table.head(SHOWN_FILES).to_dict("records") for name, table in both.items()}
 
 
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

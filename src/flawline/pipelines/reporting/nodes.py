@@ -20,9 +20,11 @@ from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.embedding.nodes import SCORED
-from flawline.report import Applicability, Example, MethodResult, Page, Sketches, render_page
+from flawline.report import AlignmentShown, Applicability, Example, MethodResult, Page, Sketches, render_page
+from flawline.vision.alignment import Aligner
 from flawline.vision.manifest import count_images, rows_of
 from flawline.vision.ragged import RaggedArray
+from flawline.vision.registration import usable
 
 
 def gather_result(
@@ -188,6 +190,8 @@ def make_report(
     seed: int,
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
+    alignment: pd.DataFrame,
+    aligner: dict[str, Tensor],
     shortcuts: pd.DataFrame,
     comparison: pd.DataFrame,
     run: Mapping[str, str],
@@ -199,6 +203,7 @@ def make_report(
     layout = manifest["layout"].iloc[0] if len(manifest) else None
     published = published_for(category, raw=parameters.get("raw"), layout=layout)
     published = published[published["method"].isin([result.method for result in results])]
+    aligned = show_alignment(manifest, alignment, aligner)
     page = Page(
         title=f"{category}: what flawline found",
         category=category,
@@ -217,12 +222,36 @@ def make_report(
         },
         notes=[
             *shortcut_sentences(shortcuts),
-            *cautions(manifest, quarantine, results),
+            *cautions(manifest, quarantine, aligned, results),
             *published_notes(published),
         ],
         published=published,
+        alignment=aligned,
     )
-    return render_page(page), summary(category, [*found, *shortcut_sentences(shortcuts)], comparison, quarantine)
+    told = [*found, *shortcut_sentences(shortcuts), *lost(aligned)]
+    return render_page(page), summary(category, told, comparison, quarantine)
+
+
+def show_alignment(
+    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: dict[str, Tensor]
+) -> AlignmentShown | None:
+    """Return how the photographs lie against the reference, None where there is none."""
+    if not aligner:
+        return None
+    table = alignment.assign(split=manifest["split"].to_numpy())
+    return AlignmentShown(
+        Aligner.from_tensors(aligner).orientation(),
+        len(table),
+        table.loc[~usable(table), ["image", "split", "reason"]],
+        table.loc[table["outside"] > 0, ["image", "split", "outside"]],
+    )
+
+
+def lost(aligned: AlignmentShown | None) -> list[str]:
+    """Return how many photographs could not be aligned, if any."""
+    count = 0 if aligned is None else len(aligned.misaligned)
+    photographs = "1 photograph" if count == 1 else f"{count} photographs"
+    return [f"{photographs} could not be aligned: neither learned from nor judged."] if count else []
 
 
 def found_by(result: MethodResult) -> list[str]:
@@ -267,9 +296,11 @@ def count_verdicts(verdicts: pd.DataFrame) -> str:
     return ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
 
 
-def cautions(manifest: pd.DataFrame, quarantine: pd.DataFrame, results: Sequence[MethodResult]) -> list[str]:
+def cautions(
+    manifest: pd.DataFrame, quarantine: pd.DataFrame, aligned: AlignmentShown | None, results: Sequence[MethodResult]
+) -> list[str]:
     """Return what a reader must know before trusting the figures."""
-    notes = []
+    notes = [f"{sentence} They are listed with the reason under Data." for sentence in lost(aligned)]
     if len(quarantine):
         notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
     if not (manifest["label"] == 1).any():

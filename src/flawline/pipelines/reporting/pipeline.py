@@ -37,6 +37,8 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
                 "params:seed",
                 "manifest",
                 "quarantine",
+                "alignment",
+                "aligner",
                 "shortcuts",
                 "comparison",
                 "run",

@@ -1,0 +1,43 @@
+"""Parts that lie at different angles, from their folder to the page: aligned, and what cannot be is told."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SIDE = 96
+ALIGNED = {"category": "parts", "registration.align": "rigid"}
+
+
+@pytest.fixture
+def turned(tmp_path):
+    """Twenty photographs of an L at four angles, and a blank one."""
+    generator = np.random.default_rng(0)
+    part = np.full((SIDE, SIDE), 200.0)
+    part[24:72, 24:38] = part[58:72, 24:66] = 60
+    folder = tmp_path / "parts" / "good"
+    folder.mkdir(parents=True)
+    photographs = [np.rot90(part, number) + generator.normal(0, 12, part.shape) for number in range(20)]
+    for number, pixels in enumerate([*photographs, np.full_like(part, 128)]):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
+    return folder.parent
+
+
+def test_what_could_not_be_aligned_is_on_the_page_and_at_the_end(project, turned, capsys):
+    project.run("nearest_neighbour", raw=str(turned), **ALIGNED)
+    sentence = "1 photograph could not be aligned: neither learned from nor judged."
+    assert sentence in capsys.readouterr().out
+    page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
+    assert sentence in page
+    assert "1 of 21 photographs could not be brought into the frame of the reference" in page
+    assert '<td class="path">good/20.png</td>' in page
+    assert "<td>is blank</td>" in page
+    assert "The part has a unique orientation" in page
+
+
+def test_damaged_aligner_is_made_again(project, turned):
+    project.run("ingestion,registration", raw=str(turned), **ALIGNED)
+    path = project.path / "data/03_primary/parts/aligner.safetensors"
+    first = path.read_bytes()
+    path.write_bytes(first[: len(first) // 2])
+    project.run("ingestion,registration", raw=str(turned), **ALIGNED)
+    assert path.read_bytes() == first
