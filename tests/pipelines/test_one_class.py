@@ -1,6 +1,7 @@
 """The one-class methods through the line: what each stage stores, and that a detector says what the stages said."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_the_detector_says_what_the_stages_said(compared_once, name):
     if detector.by_map:
         assert scores["score"].tolist() == [float(one.max()) for one in maps]
         assert "peak" not in scores
+
+
+def test_a_detector_refuses_a_network_of_other_weights_than_it_learned_with(compared_once):
+    detector, pixels, images = compared_once.load_all("patch_memory.detector", "nearest_neighbour.detector", "images")
+    other = replace(detector, about=detector.about | {"network": "00" * 32})
+    with pytest.raises(FlawlineError, match=r"lite0 of weights 000000000000 sees, here its weights are [0-9a-f]{12}"):
+        other.score(images[0])
+    assert "network" not in pixels.about
 
 
 def test_only_normal_images_that_are_not_calibrated_or_tested_on_are_learned(compared_once):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.checkpoints import part, read_tensors, write_tensors
+from flawline.methods.features import check_network
 from flawline.methods.heads import Scored
 from flawline.methods.registry import Method, get_method
 from flawline.methods.scoring import ImageScorer, make_scorer
@@ -100,6 +101,9 @@ class Detector:
 
     @cached_property
     def scorer(self) -> ImageScorer:
+        """What scores images. Raise FlawlineError if the pretrained network is not the one that was learned with."""
+        if "network" in self.about:
+            check_network(self.params["head"]["features"], self.about["network"])
         return make_scorer(self._method, self.params, self.weights, channels=self.channels)
 
     @property

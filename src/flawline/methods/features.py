@@ -1,5 +1,6 @@
 """What a pretrained network sees in images: the outputs of some of its stages, and ways to make one vector of them."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,22 @@ def load_extractor(params: FeatureParams) -> FeatureExtractor:
         f"no backbone '{params.backbone}'{near_name(params.backbone, [LITE0])}; wanted {LITE0}, or {TIMM}NAME for a "
         f"network of the package timm."
     )
+
+
+def network_digest(features: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the weights of the network that ``features``, a detector's settings, name."""
+    return load_extractor(FeatureParams.model_validate(features)).digest
+
+
+def check_network(features: Mapping[str, Any], digest: str) -> None:
+    """Raise FlawlineError if the network of ``features`` has other weights here than those of ``digest``."""
+    found = network_digest(features)
+    if found != digest:
+        raise FlawlineError(
+            f"the detector learned what {features['backbone']} of weights {digest[:12]} sees, here its weights are "
+            f"{found[:12]}: scores would not mean the same. Install the package, or give the file, that it was made "
+            f"with; or make the detector again."
+        )
 
 
 def _lite0(params: FeatureParams) -> FeatureExtractor:

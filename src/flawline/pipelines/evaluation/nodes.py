@@ -11,6 +11,7 @@ from torch import Tensor
 from flawline.methods.checkpoints import packed
 from flawline.methods.cpcae import dead_share
 from flawline.methods.detector import Detector, Judgement, Thresholds, calibrate, judge, verdict_row
+from flawline.methods.features import network_digest
 from flawline.methods.heads import Scored
 from flawline.methods.registry import Autoencoder, Method, OneClass
 from flawline.metrics.images import image_curves, image_metrics
@@ -212,6 +213,7 @@ def make_finish_one_class(spec: OneClass) -> Callable:
         """Return the portable detector, with what redraws its images if it looks at that."""
         redrawer = {"patches": patches, "model": model}
         params: dict[str, Any] = {"head": head.model_dump(mode="json")}
+        network = {"network": network_digest(params["head"]["features"])} if spec.embeds else {}
         if redrawer_weights is not None:
             params["redrawer"] = {name: value.model_dump(mode="json") for name, value in redrawer.items() if value}
         return Detector(
@@ -221,7 +223,7 @@ def make_finish_one_class(spec: OneClass) -> Callable:
             **learned_from(images, manifest, registration),
             **calibrated(scores, thresholds, evaluation),
             category=category,
-            about={"seed": str(seed), "images": images.digest},
+            about={"seed": str(seed), "images": images.digest} | network,
         )
 
     return hinted(finish_detector, head=spec.head_params)
