@@ -372,6 +372,7 @@ class PooledKNNParams(Params):
     features: FeatureParams = FeatureParams()
     pooling: Literal["three_way", "max"] = "three_way"  # Fig. 3; max: what it is compared with
     k: PositiveInt = 5  # neighbours; the paper prints 15 for the deep feature baseline and none for its own
+    least_deviation: NonNegativeFloat = 0.1  # of a feature, as a share of the RMS of all deviations; 0: as printed
     smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels
 
 

@@ -34,9 +34,22 @@ def test_the_mean_distance_to_the_two_nearest_of_three():
 
 def test_features_that_never_vary_keep_their_scale():
     embeddings = torch.tensor([[1.0, 0.1], [3.0, 0.1], [5.0, 0.1]])
-    mean, deviation = feature_scale(embeddings)
+    mean, deviation = feature_scale(embeddings, 0)
     torch.testing.assert_close(mean, torch.tensor([3.0, 0.1]))
     torch.testing.assert_close(deviation, torch.tensor([(8 / 3) ** 0.5, 1.0]))
+
+
+def test_a_feature_that_hardly_varies_does_not_decide_alone():
+    embeddings = torch.tensor([[1.0, 0.0, 0.5], [3.0, 0.01, 0.5]])
+    _, printed = feature_scale(embeddings, 0)
+    torch.testing.assert_close(printed, torch.tensor([1.0, 0.005, 1.0]))
+    _, deviation = feature_scale(embeddings, 0.3)
+    floor = 0.3 * ((1 + 0.005**2) / 3) ** 0.5
+    torch.testing.assert_close(deviation, torch.tensor([1.0, floor, floor]))
+
+
+def test_features_of_which_none_varies_keep_their_scale():
+    torch.testing.assert_close(feature_scale(torch.full((3, 2), 0.1), 0.1), (torch.full((2,), 0.1), torch.ones(2)))
 
 
 def test_the_last_layer_is_pooled_as_asked(images):

@@ -47,7 +47,7 @@ class PooledKNN:
         check_learns(len(looks), 1, "a nearest neighbour")
         check_k(self._params.k, len(looks))
         embeddings = torch.from_numpy(np.stack([embedding_of(look) for look in looks])).float()
-        mean, deviation = feature_scale(embeddings)
+        mean, deviation = feature_scale(embeddings, self._params.least_deviation)
         return {"mean": mean, "deviation": deviation, "bank": (embeddings - mean) / deviation}
 
     def score(self, state: State, look: Look) -> Scored:
@@ -57,11 +57,16 @@ class PooledKNN:
         return Scored(score, difference_map(look.views[-1], self._params.smoothing) if self._maps else NO_MAP)
 
 
-def feature_scale(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (D,) of ``embeddings`` (N, D), 1 for a feature that is the same in all."""
+def feature_scale(embeddings: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (D,) of ``embeddings`` (N, D), the deviation at least ``least`` times the root
+    mean square of all; 1 for a feature that is the same in all, where ``least`` is 0.
+
+    A feature that hardly any training image makes fire has a deviation near 0, and would alone decide the distance of
+    an image that does."""
     deviation, mean = torch.std_mean(embeddings.double(), dim=0, correction=0)
-    varies = embeddings.amax(0) > embeddings.amin(0)
-    return mean.float(), torch.where(varies, deviation, 1.0).float()
+    deviation = torch.where(embeddings.amax(0) > embeddings.amin(0), deviation, 0.0)
+    raised = deviation.clamp(min=least * deviation.square().mean().sqrt())
+    return mean.float(), torch.where(raised > 0, raised, 1.0).float()
 
 
 def mean_nearest(embedding: Tensor, bank: Tensor, k: int) -> float:
