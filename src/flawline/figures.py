@@ -57,7 +57,7 @@ MOST_DOTS = 150  # a row of `feature_figure`: every dot is an element of the SVG
 LEGEND_LINE = 0.26  # inches
 LOSS_DECADES = 6  # below the highest loss; `patch_loss_figure` draws smaller ones in its first bin
 DOT_PLACES = 70  # across the chart; dots in one place stand over each other
-_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 2.1, "columnspacing": 1.2}
+_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 2.7, "columnspacing": 1.2}
 HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
 
 
@@ -372,7 +372,7 @@ def _legend(axes: Axes, *, least: int, top: int = 0) -> None:
     shown, names = axes.get_legend_handles_labels()
     if len(names) < least:
         return
-    lines = [Line2D([], [], color=_colour(s), linestyle=_style(s), linewidth=2.5) for s in shown]
+    lines = [Line2D([], [], color=_colour(s), linestyle=_style(s), linewidth=1.8) for s in shown]
     longest = max(map(len, names))
     columns = min(len(names), 3 if longest < 16 or (longest < 22 and len(names) < 7) else 2)
     corner = (-0.02, 1.0 + 0.065 * top)

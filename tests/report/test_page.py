@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def test_absent_metrics_say_why(page):
 
 
 def test_thresholds_say_what_they_promise(page):
-    assert "image 0.5000 at most 1 good part in 20 goes beyond it" in Document(render_page(page)).words
+    assert "image 0.5 at most 1 good part in 20 goes beyond it" in Document(render_page(page)).words
 
 
 def test_settings_are_grouped_and_readable(page):
@@ -203,6 +204,12 @@ def test_long_quarantine_is_cut_and_summed_up(page):
     assert len(re.findall(r"file-\d+", words)) == 20
     assert "could not be used: too dark (480); empty (20)." in words
     assert "and 480 more." in words
+
+
+def test_thresholds_on_other_scales_keep_their_digits(page, method):
+    limits = {name: SimpleNamespace(value=value, promise="few") for name, value in (("reject", 4781.25), ("pixel", 0.00431))}
+    words = Document(render_page(replace(page, methods=[replace(method, thresholds=limits)]))).words
+    assert "reject 4781 few pixel 0.00431 few" in words
 
 
 def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
