@@ -207,7 +207,9 @@ def test_long_quarantine_is_cut_and_summed_up(page):
 
 
 def test_thresholds_on_other_scales_keep_their_digits(page, method):
-    limits = {name: SimpleNamespace(value=value, promise="few") for name, value in (("reject", 4781.25), ("pixel", 0.00431))}
+    limits = {
+        name: SimpleNamespace(value=value, promise="few") for name, value in (("reject", 4781.25), ("pixel", 0.00431))
+    }
     words = Document(render_page(replace(page, methods=[replace(method, thresholds=limits)]))).words
     assert "reject 4781 few pixel 0.00431 few" in words
 
