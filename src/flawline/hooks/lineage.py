@@ -28,6 +28,7 @@ from flawline.vision.examples import params_of
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
 NO_MATTER = ("params:compute", "params:raw")
+CHECKED = "checked"  # a dataset of this name says that a check passed: what it read changes nothing that comes after
 SUFFIX = ".stamp.json"
 HASHED = 16 << 20  # larger files are told apart by their size
 
@@ -257,7 +258,7 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
         if name not in found:
             node = makers[name]
             params = read_by(node, values)
-            above = [recipe(each) for each in node.inputs if each in makers]
+            above = [recipe(each) for each in node.inputs if each in makers and each.split(".")[-1] != CHECKED]
             for each in above:
                 params |= each.params
             on_manifest = name != ROOT and any(each == ROOT or (each in makers and recipe(each).on_manifest)

@@ -38,14 +38,19 @@ def subtract_mean(images: RaggedArray, weights: dict[str, Tensor], progress: Pro
     return progress.track(made, total=len(images), label="differences from the mean")
 
 
-def shrink_images(
-    images: RaggedArray, manifest: pd.DataFrame, patches: PlacedPatchParams, head: PooledKNNParams, progress: Progress
-) -> Iterator[NDArray]:
-    """Return every image downsized (C, h, w), after what would only show after the training has been checked."""
-    check_one_size(images.shapes, "cpcae")
-    check_placed(images.shapes[0], patches)
+def check_head(manifest: pd.DataFrame, head: PooledKNNParams) -> bool:
+    """Return True if the head can learn once the network is trained; raise FlawlineError now if it could not."""
     check_k(head.k, len(rows_of(manifest, LEARNED)))
     load_extractor(head.features)
+    return True
+
+
+def shrink_images(
+    images: RaggedArray, checked: bool, patches: PlacedPatchParams, progress: Progress
+) -> Iterator[NDArray]:
+    """Return every image downsized (C, h, w). ``checked``: it comes after what would only show after the training."""
+    check_one_size(images.shapes, "cpcae")
+    check_placed(images.shapes[0], patches)
     made = (downsize(image, patches.side) for image in images)
     return progress.track(made, total=len(images), label="downsizing")
 

@@ -50,15 +50,16 @@ def _cpcae() -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.check_head,
+                name="check_head",
+                inputs={"manifest": "roster", "head": "params:head"},
+                outputs="checked",
+                tags="patching",
+            ),
+            Node(
                 nodes.shrink_images,
                 name="shrink_images",
-                inputs={
-                    "images": "images",
-                    "manifest": "roster",
-                    "patches": "params:patches",
-                    "head": "params:head",
-                    "progress": "progress",
-                },
+                inputs={"images": "images", "checked": "checked", "patches": "params:patches", "progress": "progress"},
                 outputs="small_images",
                 tags="patching",
             ),
