@@ -133,3 +133,10 @@ def test_images_of_mixed_size_are_refused_with_what_to_do(project, tmp_path, pho
         shutil.move(path, folder / path.name)
     with pytest.raises(FlawlineError, match=r"compares images place by place, .*: 40 x 44, 48 x 48"):
         project.run("patch_memory", category="nuts", raw=str(tmp_path / "raw"))
+
+
+@pytest.mark.parametrize("method", ["deep_feature_knn", "mean_image"])
+def test_too_many_neighbours_are_told_before_images_are_embedded(project, method):
+    with pytest.raises(FlawlineError, match=r"head\.k = 50 neighbours are asked for, but there are 5 normal images"):
+        project.run(method, **{f"{method}.head.k": 50})
+    assert not list((project.path / "data").rglob("embeddings*"))

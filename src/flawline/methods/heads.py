@@ -42,6 +42,10 @@ class Head(Protocol):
         """Return the embeddings (n, ...) of n images, each view (n, C, H, W) float32 in [0, 1]."""
         ...
 
+    def check(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are too few to learn from, before they are embedded."""
+        ...
+
     def fit(self, looks: Sequence[Look], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few."""
         ...
@@ -56,6 +60,9 @@ class NoEmbedding:
 
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.floating]:
         raise TypeError(f"{type(self).__name__} looks at pixels and embeds nothing")
+
+    def check(self, count: int) -> None:
+        """Pass: nothing long comes before ``fit``, which checks."""
 
 
 NO_MAP: NDArray[np.float16] = np.zeros((0, 0), np.float16)

@@ -61,13 +61,20 @@ class PatchHead(ABC):
         places = torch.stack([patch_features(self._extractor(view)) for view in views], dim=1)
         return places.clamp(-LARGEST, LARGEST).half().cpu().numpy()
 
+    @property
+    def _fused(self) -> bool:
+        return len(self._views) > 1
+
+    def check(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are too few; fused, one is held out."""
+        check_learns(count, self.least + self._fused, self.name)
+
     def fit(self, looks: Sequence[Look], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few or they have several sizes."""
-        fused = len(self._views) > 1
-        check_learns(len(looks), self.least + fused, self.name)
+        self.check(len(looks))
         embeddings = self._embeddings(looks)
         learned = self.learn(embeddings, seed=seed)
-        return {**learned, "spread": self._held_out_spread(embeddings, seed=seed) if fused else torch.ones(1)}
+        return {**learned, "spread": self._held_out_spread(embeddings, seed=seed) if self._fused else torch.ones(1)}
 
     def score(self, state: State, look: Look) -> Scored:
         distances = self.distances(state, embedding_of(look))  # (V, h, w)

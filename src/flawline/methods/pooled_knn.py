@@ -42,10 +42,14 @@ class PooledKNN:
         pool = POOLINGS[self._params.pooling]
         return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
+    def check(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are fewer than k."""
+        check_learns(count, 1, "a nearest neighbour")
+        check_k(self._params.k, count)
+
     def fit(self, looks: Sequence[Look], *, seed: int) -> State:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
-        check_learns(len(looks), 1, "a nearest neighbour")
-        check_k(self._params.k, len(looks))
+        self.check(len(looks))
         embeddings = torch.from_numpy(np.stack([embedding_of(look) for look in looks])).float()
         mean, deviation = feature_scale(embeddings, self._params.least_deviation)
         return {"mean": mean, "deviation": deviation, "bank": (embeddings - mean) / deviation}

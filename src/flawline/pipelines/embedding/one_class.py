@@ -24,16 +24,18 @@ def make_embed(spec: OneClass) -> Callable:
     """Return the node that embeds images, ``head`` hinted with the method's own parameters."""
 
     def embed(
-        images: RaggedArray, head: Params, compute: ComputeParams, progress: Progress,
+        images: RaggedArray, manifest: pd.DataFrame, head: Params, compute: ComputeParams, progress: Progress,
         differences: RaggedArray | None = None,
     ) -> Iterator[NDArray]:  # fmt: skip
         """Return the embedding of every image of the manifest, in its order."""
         keep_memory()
+        model = spec.head(head, spec.views)
+        model.check(len(rows_of(manifest, LEARNED)))
         looks = Looks(spec, images, differences, None, range(len(images)))
 
         def made() -> Iterator[NDArray]:
             with as_asked(compute):
-                yield from embed_all(spec.head(head, spec.views), looks, batch_size=head.features.batch_size)  # type: ignore[attr-defined]
+                yield from embed_all(model, looks, batch_size=head.features.batch_size)  # type: ignore[attr-defined]
 
         return progress.track(made(), total=len(looks), label=f"{spec.name}: embeddings")
 

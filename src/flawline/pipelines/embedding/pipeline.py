@@ -20,7 +20,7 @@ def _of_one_class(spec: OneClass) -> Pipeline:
     embed = Node(
         one_class.make_embed(spec),
         name="embed",
-        inputs={**seen, **shared, "progress": "progress"},
+        inputs={**seen, **shared, "manifest": "roster", "progress": "progress"},
         outputs="embeddings",
     )
     fit = Node(
