@@ -8,8 +8,8 @@ from flawline.params import validate_parameters
 from flawline.pipeline_registry import PAPERS, register_pipelines
 
 ENVIRONMENTS = ("base", "paper", "smoke", "local")
-# Drawn examples, which the report takes up.
-IN_MEMORY = {f"{name}.{what}" for name in METHODS for what in ("gathered", "result")}
+# Drawn examples, which the report takes up; and that a check passed.
+IN_MEMORY = {f"{name}.{what}" for name in METHODS for what in ("gathered", "result")} | {"cpcae.checked"}
 
 
 @pytest.fixture(params=ENVIRONMENTS)

@@ -203,7 +203,7 @@ def test_fabric_must_be_named(project, strips):
 # --- registered images that are stored already -----------------------------------------------------------------------
 def registered(project, raw, **params):
     project.run("ingestion,registration", category="parts", raw=str(raw), **params)
-    return [project.load(name, category="parts").digest for name in ("images", "masks")]
+    return [stored.digest for stored in project.load_all("images", "masks", category="parts")]
 
 
 def test_second_registration_decodes_nothing_and_keeps_what_is_there(project, parts, monkeypatch):
@@ -231,4 +231,4 @@ def test_stored_images_that_are_not_as_written_are_made_again(project, parts, da
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert registered(project, parts) == first
-    assert all(project.load(name, category="parts").is_intact() for name in ("images", "masks"))
+    assert all(stored.is_intact() for stored in project.load_all("images", "masks", category="parts"))
