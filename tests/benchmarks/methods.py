@@ -21,8 +21,9 @@ from memory import copy_project, draw, watch
 
 from flawline.methods.compute import using_threads
 from flawline.methods.registry import ONE_CLASS
+from flawline.params import flatten
 
-SHORT = {"cpcae.train.epochs": 1}
+SHORT = {"cpcae": {"train": {"epochs": 1}}}
 CATEGORY = "many"
 
 
@@ -49,12 +50,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(scratch: Path, count: int, arguments: argparse.Namespace, short: dict[str, int]) -> None:
+def measure(scratch: Path, count: int, arguments: argparse.Namespace, short: dict[str, Any]) -> None:
     """Print a row a method, on ``count`` colour images in one project, ingested once."""
     project, raw = copy_project(scratch / f"project-{count}"), scratch / f"raw-{count}"
     draw(raw / "good", count, arguments.side, mode="RGB")
-    params = {"category": CATEGORY, "raw": str(raw), "compute.threads": arguments.threads, **short}
-    given = ",".join(f"{name}={value}" for name, value in params.items())
+    params = {"category": CATEGORY, "raw": str(raw), "compute": {"threads": arguments.threads}, **short}
+    given = ",".join(f"{name}={value}" for name, value in flatten(params).items())
     with (scratch / "ingestion.log").open("w") as log:
         subprocess.run([sys.executable, "-m", "kedro", "run", "--pipelines=ingestion", "--params", given],
                        cwd=project, stdout=log, stderr=log, check=True)  # fmt: skip
@@ -79,7 +80,7 @@ def fit_and_score(method: str, params: dict[str, Any], scored: int) -> None:
     run(method, f"{method}.detector", params)
     images, detector = load(params, "images", f"{method}.detector")
     chosen = [np.asarray(images[number]) for number in range(scored + 1)]
-    with using_threads(params["compute.threads"]):
+    with using_threads(params["compute"]["threads"]):
         detector.score(chosen[0])  # builds the network
         start = time.perf_counter()
         for image in chosen[1:]:
@@ -116,14 +117,7 @@ def load(params: dict[str, Any], *names: str) -> list[Any]:
 
 
 def session(params: dict[str, Any]) -> KedroSession:
-    tree: dict[str, Any] = {}
-    for name, value in params.items():
-        *parents, last = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = value
-    return KedroSession.create(project_path=Path.cwd(), runtime_params=tree)
+    return KedroSession.create(project_path=Path.cwd(), runtime_params=params)
 
 
 if __name__ == "__main__":

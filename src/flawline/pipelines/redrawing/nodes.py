@@ -15,7 +15,7 @@ from flawline.methods.features import load_extractor
 from flawline.methods.heads import check_one_size
 from flawline.methods.mean_image import MeanImageRedrawer, fit_mean
 from flawline.methods.placed import check_placed
-from flawline.methods.pooled_knn import check_k
+from flawline.methods.pooled_knn import PooledKNN
 from flawline.methods.progress import Progress
 from flawline.methods.redrawing import difference, load_redrawer
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, PooledKNNParams, TrainParams
@@ -40,7 +40,7 @@ def subtract_mean(images: RaggedArray, weights: dict[str, Tensor], progress: Pro
 
 def check_head(manifest: pd.DataFrame, head: PooledKNNParams) -> bool:
     """Return True if the head can learn once the network is trained; raise FlawlineError now if it could not."""
-    check_k(head.k, len(rows_of(manifest, LEARNED)))
+    PooledKNN(head).check(len(rows_of(manifest, LEARNED)))
     load_extractor(head.features)
     return True
 
