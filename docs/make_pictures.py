@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from flawline.detector.detector import Detector, Judgement, judge, load_detector
 from flawline.figures import heat, overlay, to_rgb8
-from flawline.methods.detector import Detector, Judgement, judge, load_detector
+from flawline.intake.decoding import read_photograph
 from flawline.params import InspectionParams
-from flawline.vision.decoding import read_photograph
 
 BOARDS = ("test/deformed/000.png", "test/good/000.png")
 TITLES = ("photograph", "reconstruction", "anomaly map", "verdict")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flawline.vision.manifest import count_images
+from flawline.intake.manifest import count_images
 
 EVERYTHING = Path(__file__).parents[2] / "shared" / "data"
 DATA = EVERYTHING / "mvtec"
@@ -49,15 +49,15 @@ def test_counts_are_those_of_the_data_set(project, category, folder, layout, nor
     assert (learned.groupby("group")["split"].nunique() == 1).all()
 
 
-def test_the_shortcut_of_the_screws_is_found_and_their_twins(project):
+def test_the_shortcut_of_the_screws_is_found_and_their_near_duplicates(project):
     project.run("ingestion", category="screw", raw=str(DATA / "screw"))
     shortcuts = project.load("shortcuts", category="screw")
     first = shortcuts.iloc[0]
     assert (first["question"], first["feature"], first["flagged"]) == ("label", "mean", True)
     assert first["auroc"] == 1.0
     assert first["direction"] == "defective images are brighter"
-    (pair,) = project.load("twins", category="screw").to_dict("records")
-    assert (pair["image"], pair["twin"]) == ("train/good/053.jpg", "train/good/173.jpg")
+    (pair,) = project.load("near_duplicates", category="screw").to_dict("records")
+    assert (pair["image"], pair["duplicate"]) == ("train/good/053.jpg", "train/good/173.jpg")
 
 
 def test_no_shortcut_in_bottles(project):

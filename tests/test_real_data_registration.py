@@ -26,7 +26,7 @@ def test_toothbrushes_come_into_one_frame_and_the_second_run_decodes_nothing(pro
     assert set(images.shapes) == {(3, bottom - top, right - left)} == {(3, 256, 128)}
     assert {mask.shape for mask in masks if mask.size} == {(256, 128)}
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.vision.registration.decode", None)
+        patch.setattr("flawline.intake.registration.decode", None)
         again = registered(project, "toothbrush", **params)
     assert [each.digest for each in again[:2]] == [images.digest, masks.digest]
     assert again[2].equals(alignment)

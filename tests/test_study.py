@@ -111,7 +111,7 @@ def test_mean_and_deviation_by_hand():
 
 def test_shortcut_and_verdicts_cost_no_metric():
     results = pd.DataFrame({"category": ["a", "a"], "seed": [0, 1], "method": "m", "image_auroc": [0.5, 0.7],
-                            "before": "suited", "applicability": "doubtful", "shortcut": float("nan")})  # fmt: skip
+                            "before": "suited", "suitability": "doubtful", "shortcut": float("nan")})  # fmt: skip
     assert mean_and_deviation(results)["image_auroc_mean"].tolist() == [pytest.approx(0.6)]
 
 
@@ -131,7 +131,7 @@ def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsy
     (parent,) = parents_of(finished)
     (run,) = [run for run in finished.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     for method in ("cae", "vae", "aae"):  # what an earlier run made is told of this one too
-        assert run.data.tags[f"{method}.applicability"] == "unsuited"
+        assert run.data.tags[f"{method}.suitability"] == "unsuited"
         assert run.data.metrics[f"{method}.pixel_auroc"] >= 0
     logged = {each.path for each in finished.client.list_artifacts(parent.info.run_id)}
     assert {"report.html", "comparison.csv", "results.csv"} <= logged

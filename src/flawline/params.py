@@ -372,7 +372,7 @@ class PooledKNNParams(Params):
     features: FeatureParams = FeatureParams()
     pooling: Literal["three_way", "max"] = "three_way"  # Fig. 3; max: what it is compared with
     k: PositiveInt = 5  # neighbours; the paper prints 15 for the deep feature baseline and none for its own
-    least_deviation: NonNegativeFloat = 0.1  # of a feature, as a share of the RMS of all deviations; 0: as printed
+    deviation_floor: NonNegativeFloat = 0.1  # of a feature, as a share of the RMS of all deviations; 0: as printed
     smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels
 
 
@@ -469,7 +469,7 @@ class PixelMethodParams(Params):
 
 
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------
-class ApplicabilityParams(Params):
+class SuitabilityParams(Params):
     """From which figures a material suits an autoencoder; all are shares, ours, fixed before any test was scored."""
 
     regular: Rate = 0.5  # before training: spectral power in a repeating pattern, suited from here
@@ -547,7 +547,7 @@ class Parameters(Params):
     patch_gaussian: PatchGaussianMethodParams = PatchGaussianMethodParams()
     patch_gaussian_map: PatchGaussianMethodParams = PatchGaussianMethodParams()
     patch_gaussian_fused: PatchGaussianMethodParams = PatchGaussianMethodParams()
-    applicability: ApplicabilityParams = ApplicabilityParams()
+    suitability: SuitabilityParams = SuitabilityParams()
     evaluation: EvaluationParams = EvaluationParams()
     inspection: InspectionParams = InspectionParams()
     reporting: ReportingParams = ReportingParams()

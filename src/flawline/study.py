@@ -18,16 +18,16 @@ from mlflow.tracking import MlflowClient
 from flawline.checks import FlawlineError, near_name
 from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT, git_sha
-from flawline.methods.progress import Silent
+from flawline.intake.examples import EXAMPLES
+from flawline.intake.layouts import holds_categories
 from flawline.params import IngestionParams, Parameters, check_category, flatten, validate_parameters
 from flawline.pipelines.ingestion.nodes import ingest
+from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
-from flawline.vision.examples import EXAMPLES
-from flawline.vision.layouts import holds_categories
-from flawline.vision.ragged import replace_folder
+from flawline.training.progress import Silent
 
 KEYS = ["category", "seed"]
-SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "applicability")
+SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "suitability")
 
 
 def run_study(
@@ -114,7 +114,7 @@ def _open(project: Path, params: dict, env: str | None) -> Studied:
 
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and standard deviation over seeds of every metric, a row a category and method."""
-    numbers = results.drop(columns=["seed", "shortcut", "before", "applicability"], errors="ignore")
+    numbers = results.drop(columns=["seed", "shortcut", "before", "suitability"], errors="ignore")
     grouped = numbers.groupby(["category", "method"])
     table = grouped.agg(["mean", "std"])
     table.columns = [f"{metric}_{name}" for metric, name in table.columns]

@@ -11,15 +11,15 @@ from kedro.io import DataCatalog
 from numpy.typing import NDArray
 
 from flawline import __version__
+from flawline.intake.manifest import rows_of
 from flawline.methods.published import MEANS, published, published_for, published_notes
 from flawline.methods.registry import AUTOENCODERS, METHODS, OneClass
 from flawline.metrics.choice import tried
 from flawline.params import flatten
 from flawline.pipelines.embedding.nodes import SCORED
-from flawline.pipelines.reporting.nodes import read_applicability, read_sketches
+from flawline.pipelines.reporting.nodes import read_sample_reconstructions, read_suitability
 from flawline.report import CategoryShown, PublishedTable, StudyPage, render_study
 from flawline.report.words import DEVELOPMENT, counted
-from flawline.vision.manifest import rows_of
 
 # What autoencoders must share to be compared: Schneider 2022, section 3.
 SAME = ("patches", "train", "map", "model.encoder", "model.latent_size", "model.hidden_size")
@@ -190,7 +190,7 @@ def shortcut_cautions(results: pd.DataFrame) -> list[str]:
 def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -> CategoryShown | None:
     """Return the pictures of a category: its first defective test image whose mask is known, else its first test
     image; None without a test image."""
-    manifest, masks = catalog.load("roster"), catalog.load("masks")
+    manifest, masks = catalog.load("usable_manifest"), catalog.load("masks")
     kept = rows_of(manifest, SCORED)
     tests = [k for k, row in enumerate(kept) if manifest["split"].iloc[row] == "test"]
     if not tests:
@@ -213,8 +213,10 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
         raw_maps=raw_maps,
         raw_flagged=beyond(raw_maps, metrics, "raw_oracle_pixel_threshold"),
         patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in alike},
-        sketches={method: read_sketches(catalog.load(f"{method}.sketches")) for method in drawing},
-        applicability={method: read_applicability(catalog.load(f"{method}.applicability")) for method in alike},
+        sample_reconstructions={
+            method: read_sample_reconstructions(catalog.load(f"{method}.sample_reconstructions")) for method in drawing
+        },
+        suitability={method: read_suitability(catalog.load(f"{method}.suitability")) for method in alike},
     )
 
 

@@ -9,10 +9,10 @@ from measure import Row, cores, matmul_rate, seconds
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from flawline.methods.compute import keep_memory, using_threads
 from flawline.methods.features import load_extractor
 from flawline.methods.lite0 import EPSILON, Convolution, load_lite0
 from flawline.params import FeatureParams
+from flawline.training.compute import keep_memory, using_threads
 
 SIDE = 256
 LAYERS = ((2, 3, 4), (7,))  # what the patch heads and the pooled ones take

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from measure import Row, copy_rate, matmul_rate, seconds
 
-from flawline.methods.compute import keep_memory, using_threads
 from flawline.methods.heads import Look, State
 from flawline.methods.nearest_neighbour import NearestNeighbour
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_views import PatchHead
 from flawline.params import PatchGaussianParams, PatchMemoryParams, PixelHeadParams
+from flawline.training.compute import keep_memory, using_threads
 
 SIDE, PLACES, DEPTH, LEARNED, REACH = 256, 16, 232, 200, 1
 

@@ -10,9 +10,9 @@ from measure import Row, cores, seconds
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from flawline.methods.compute import keep_memory
-from flawline.vision.layouts import list_raw_files
-from flawline.vision.manifest import read_raw_files, twins_of
+from flawline.intake.layouts import list_raw_files
+from flawline.intake.manifest import near_duplicates_of, read_raw_files
+from flawline.training.compute import keep_memory
 
 COUNT, SIDE, LIMIT = 200, 512, 10**7
 
@@ -37,7 +37,7 @@ def rows_of(folder: Path, paths: list[Path], what: str) -> Iterator[Row]:
     again = rate(lambda: read_raw_files(folder, files, max_pixels=LIMIT, known=known))
     yield share("ingested again, unchanged", again, floor)
     table = read_raw_files(folder, files, max_pixels=LIMIT, known=known)[0]
-    yield Row("  near-identical ones looked for", f"{rate(lambda: twins_of(table, known)):.0f} images/s")
+    yield Row("  near-identical ones looked for", f"{rate(lambda: near_duplicates_of(table, known)):.0f} images/s")
 
 
 def share(what: str, images: float, floor: float) -> Row:

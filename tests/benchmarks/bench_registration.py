@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import affine_transform
 
+from flawline.intake.decoding import decode
 from flawline.params import RegistrationParams
 from flawline.vision.alignment import fit_aligner
-from flawline.vision.decoding import decode
 from flawline.vision.matching import Transform
 
 REACH = 20.0  # pixels

@@ -9,9 +9,9 @@ from measure import Row, matmul_rate, seconds
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.cae import CAE, squared_residual
-from flawline.methods.compute import keep_memory, using_threads
 from flawline.methods.maps import anomaly_map, load_model
 from flawline.params import CAEModelParams, ComputeParams, PatchParams
+from flawline.training.compute import keep_memory, using_threads
 from flawline.vision.patches import patch_grid
 
 SIDE = 256

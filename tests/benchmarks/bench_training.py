@@ -13,10 +13,10 @@ from measure import Row, cores, matmul_rate, seconds
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from flawline.methods.compute import keep_memory, using_threads
 from flawline.methods.registry import AUTOENCODERS, get_method
-from flawline.methods.training import _seeded_model, _setup, _step, noise
 from flawline.params import TrainParams
+from flawline.training.compute import keep_memory, using_threads
+from flawline.training.loop import _seeded_model, _setup, _step, noise
 
 BATCH = 32
 Precision = Literal["32-true", "bf16-mixed"]

@@ -19,9 +19,9 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 from memory import copy_project, draw, watch
 
-from flawline.methods.compute import using_threads
 from flawline.methods.registry import ONE_CLASS
 from flawline.params import flatten
+from flawline.training.compute import using_threads
 
 SHORT = {"cpcae": {"train": {"epochs": 1}}}
 CATEGORY = "many"

@@ -4,10 +4,10 @@ import torch
 from kedro.io import DatasetError, Version
 
 from flawline.datasets import DetectorDataset
+from flawline.detector.detector import Detector, calibrate
 from flawline.methods.cae import CAE
-from flawline.methods.checkpoints import packed
-from flawline.methods.detector import Detector, calibrate
 from flawline.params import CAEModelParams
+from flawline.storage.tensors import packed
 
 MODEL = CAEModelParams(latent_size=4, hidden_size=8)
 SCORES = (0.5, 0.1, 0.3)

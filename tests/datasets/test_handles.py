@@ -3,7 +3,7 @@ import torch
 from kedro.io import DatasetError
 
 from flawline.datasets import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
-from flawline.methods.checkpoints import TrainingState
+from flawline.training.checkpoints import TrainingState
 
 STATE = TrainingState(3, {"w": torch.ones(2)}, {"0.step": torch.tensor(5.0)}, {"w": torch.zeros(2)}, [{"epoch": 1.0}])
 

@@ -8,8 +8,8 @@ from kedro.io import DatasetError
 
 from flawline.datasets import KnownMeasurementsDataset, MeasurementsDataset
 from flawline.datasets.measurements import KEY, TABLE, THUMBNAILS
-from flawline.vision.measuring import Measured, Measurements, measure
-from flawline.vision.ragged import write_ragged
+from flawline.intake.measuring import Measured, Measurements, measure
+from flawline.storage.ragged import write_ragged
 
 
 def noise(seed):

@@ -3,7 +3,7 @@ import pytest
 from kedro.io import DatasetError
 
 from flawline.datasets import RaggedDataset
-from flawline.vision.ragged import RaggedArray
+from flawline.storage.ragged import RaggedArray
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from PIL import Image
 
 from flawline.datasets import RawFolderDataset
 from flawline.datasets.raw import MARKER
-from flawline.vision.decoding import read_photograph
-from flawline.vision.examples import ExampleImage
-from flawline.vision.layouts import RawFile, list_raw_files
+from flawline.intake.decoding import read_photograph
+from flawline.intake.examples import ExampleImage
+from flawline.intake.layouts import RawFile, list_raw_files
 
 
 def example(split, defect, name, level, mask=None):

@@ -24,10 +24,10 @@ from knowable import known_damage
 from mutate import HEIGHT, PNG_START, WIDTH, Original, mutant, originals, png_chunk
 
 from flawline.checks import FlawlineError
-from flawline.vision.annotations import read_coco, read_voc
-from flawline.vision.decoding import UnreadableImageError, count_pages, decode
-from flawline.vision.masks import MaskSource
-from flawline.vision.measuring import measure_file
+from flawline.intake.annotations import read_coco, read_voc
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode
+from flawline.intake.masks import MaskSource
+from flawline.intake.measuring import measure_file
 
 MAX_PIXELS = 200_000_000  # flawline's default
 TIME_LIMIT = 10.0  # seconds a file

@@ -11,11 +11,11 @@ import mlflow
 import pytest
 
 from flawline.checks import FlawlineError
+from flawline.detector.detector import load_detector
+from flawline.detector.serving import judge_bytes
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
 from flawline.hooks.tracking import check_server, close_interrupted, in_project
-from flawline.methods.detector import load_detector
-from flawline.serving import judge_bytes
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from torch import nn, tensor
 
 from flawline.methods.aae import AAE, aae_objective, clip_critic, confusion_loss, critic_loss
 from flawline.methods.cae import CAE, reconstruction_loss
-from flawline.methods.training import fit, windows_of
 from flawline.params import AAEModelParams, CAEModelParams, ComputeParams, PatchParams, TrainParams
+from flawline.training.loop import fit
+from flawline.training.windows import windows_of
 
 PARAMS = AAEModelParams(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02)
 PHASES = {phase.name: phase for phase in aae_objective(PARAMS).phases}

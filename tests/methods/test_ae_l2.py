@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from flawline.methods.ae_l2 import AEL2
-from flawline.methods.checkpoints import read_tensors, write_tensors
 from flawline.methods.heads import Look
 from flawline.params import PixelHeadParams
+from flawline.storage.tensors import read_tensors, write_tensors
 
 
 def test_the_score_is_the_mean_square_before_smoothing_and_the_map_after(tmp_path):

@@ -7,8 +7,6 @@ from torch import nn, tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods import cpcae
-from flawline.methods.checkpoints import FileCheckpoints
-from flawline.methods.compute import using_threads
 from flawline.methods.cpcae import (
     CPCAE,
     cpcae_objective,
@@ -20,8 +18,10 @@ from flawline.methods.cpcae import (
     train_cpcae,
 )
 from flawline.methods.placed import placed_windows, split_place, with_place
-from flawline.methods.progress import Silent
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, TrainParams
+from flawline.training.checkpoints import FileCheckpoints
+from flawline.training.compute import using_threads
+from flawline.training.progress import Silent
 
 GEOMETRY = PlacedPatchParams(side=24, size=16, stride=8, per_epoch=20)
 MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
@@ -237,13 +237,13 @@ def test_training_is_the_same_to_the_bit_for_a_seed_and_lowers_the_loss(images):
 
 def test_sketches_show_the_images_channels_and_what_the_network_drew(images):
     fitted = train(images)
-    assert {tuple(value.shape) for value in fitted.sketches.values()} == {(3, 3, 16, 16)}
+    assert {tuple(value.shape) for value in fitted.sample_reconstructions.values()} == {(3, 3, 16, 16)}
     windows = placed_windows(images, [4, 5], GEOMETRY, seed=7)
     x = windows.cut(windows.fixed()[:3])
-    assert torch.equal(fitted.sketches["patches"], split_place(x)[0])
+    assert torch.equal(fitted.sample_reconstructions["patches"], split_place(x)[0])
     model = built()
     model.load_state_dict(fitted.weights)  # the best epoch is the last
-    torch.testing.assert_close(fitted.sketches["epoch_00002"], model(x).detach())
+    torch.testing.assert_close(fitted.sample_reconstructions["epoch_00002"], model(x).detach())
 
 
 class Interrupted(Silent):
@@ -267,7 +267,7 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, images):
     assert resumed.resumed_from == 2
     unbroken = train(images, epochs=3)
     assert_same(resumed.weights, unbroken.weights)
-    assert_same(resumed.sketches, unbroken.sketches)
+    assert_same(resumed.sample_reconstructions, unbroken.sample_reconstructions)
 
 
 def test_a_killed_trainings_state_does_not_fit_one_with_other_places(tmp_path, images):

@@ -8,7 +8,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from flawline.checks import FlawlineError
-from flawline.methods.checkpoints import tensors_digest
 from flawline.methods.features import (
     FeatureExtractor,
     load_extractor,
@@ -18,6 +17,7 @@ from flawline.methods.features import (
 )
 from flawline.methods.lite0 import SHA256
 from flawline.params import FeatureParams
+from flawline.storage.tensors import tensors_digest
 
 
 @pytest.fixture

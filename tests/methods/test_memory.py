@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from flawline.methods.cae import reconstruction_loss, squared_residual
 from flawline.methods.maps import anomaly_map, load_model
-from flawline.methods.objective import minimise
-from flawline.methods.training import fit, windows_of
+from flawline.training.objective import minimise
+from flawline.training.loop import fit
+from flawline.training.windows import windows_of
 from flawline.params import ComputeParams, PatchParams, TrainParams
 from flawline.vision.patches import patch_grid
-from flawline.vision.ragged import Lazy, RaggedArray, write_ragged
+from flawline.storage.ragged import Lazy, RaggedArray, write_ragged
 
 def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()

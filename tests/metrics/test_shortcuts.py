@@ -268,9 +268,9 @@ def test_features_are_joined_by_content_and_page():
 
 @pytest.mark.real_data
 def test_brightness_alone_tells_all_screws_apart():
+    from flawline.intake.layouts import list_raw_files
+    from flawline.intake.manifest import build_manifest, read_raw_files
     from flawline.params import SplitParams
-    from flawline.vision.layouts import list_raw_files
-    from flawline.vision.manifest import build_manifest, read_raw_files
 
     folder = REAL_DATA / "screw"
     rows, quarantine, measurements = read_raw_files(folder, list_raw_files(folder), max_pixels=2**16)

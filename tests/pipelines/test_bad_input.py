@@ -13,7 +13,7 @@ from PIL import Image
 from flawline.checks import FlawlineError
 from flawline.cli import user_error
 from flawline.hooks.parameters import check_writable
-from flawline.vision.ragged import write_ragged
+from flawline.storage.ragged import write_ragged
 
 DATA = "ingestion,registration"
 
@@ -182,7 +182,7 @@ def test_disk_full_while_the_detector_is_saved_leaves_the_old_one_in_use(finishe
         full_disk()
 
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.methods.checkpoints.save_file", half_then_full)
+        patch.setattr("flawline.training.checkpoints.save_file", half_then_full)
         with pytest.raises(DatasetError) as raised:
             finished.run("evaluation")
     assert "the disk is full" in user_error(raised.value)

@@ -34,13 +34,15 @@ def manifest():
 
 
 def pairs_of(manifest, *pairs):
-    twins = pd.DataFrame([(*pair, "near", 0.97) for pair in pairs], columns=["image", "twin", "kind", "likeness"])
-    return with_splits(twins, manifest)
+    near_duplicates = pd.DataFrame(
+        [(*pair, "near", 0.97) for pair in pairs], columns=["image", "duplicate", "kind", "likeness"]
+    )
+    return with_splits(near_duplicates, manifest)
 
 
 def test_pairs_get_splits_and_labels_and_lose_what_is_in_quarantine(manifest):
     (pair,) = pairs_of(manifest, ("k1/0", "k2/1"), ("k1/0", "gone")).to_dict("records")
-    assert (pair["split"], pair["twin_split"], pair["label"], pair["twin_label"]) == ("train", "test", 0, 1)
+    assert (pair["split"], pair["duplicate_split"], pair["label"], pair["duplicate_label"]) == ("train", "test", 0, 1)
 
 
 def test_cautions_name_pairs_on_two_sides_and_shared_groups(manifest):

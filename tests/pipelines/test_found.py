@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flawline.pipelines.reporting.nodes import found_by_all
-from flawline.report import Applicability, MethodResult
+from flawline.report import MethodResult, Suitability
 
 PROMISE = "19 calibration images promise at most 5 % overkill."
 
@@ -16,7 +16,7 @@ def result(method, verdicts, *, suited="suited"):
     threshold = SimpleNamespace(value=0.1, promise=PROMISE, kept=True)
     return MethodResult(
         method, {}, pd.DataFrame(), verdicts=table, thresholds={"reject": threshold},
-        applicability=Applicability(suited, f"{method} explains little.", "suited", ""),
+        suitability=Suitability(suited, f"{method} explains little.", "suited", ""),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
-from flawline.vision.annotations import read_voc
+from flawline.intake.annotations import read_voc
 
 SIDE = 48
 
@@ -70,8 +70,8 @@ def test_a_photograph_saved_again_stays_with_itself(project, parts, capsys):
     for seed in range(4):
         manifest = ingested(project, parts, **{"ingestion.splits.seed": seed}).set_index("image")
         assert manifest.loc["good/again.jpg", "split"] == manifest.loc["good/003.png", "split"]
-    (pair,) = project.load("twins", category="parts").to_dict("records")
-    assert (pair["image"], pair["twin"], pair["kind"]) == ("good/003.png", "good/again.jpg", "near")
+    (pair,) = project.load("near_duplicates", category="parts").to_dict("records")
+    assert (pair["image"], pair["duplicate"], pair["kind"]) == ("good/003.png", "good/again.jpg", "near")
     assert "1 pair of the same photograph: 0 identical, 1 near-identical." in capsys.readouterr().out
 
 
@@ -87,7 +87,7 @@ def test_identical_files_across_own_splits_stop_the_run_or_are_moved(project, br
 # --- an unchanged folder ---------------------------------------------------------------------------------------------
 def test_second_ingestion_decodes_nothing_and_finds_the_same(project, parts, monkeypatch):
     first = ingested(project, parts)
-    monkeypatch.setattr("flawline.vision.measuring.decode", None)
+    monkeypatch.setattr("flawline.intake.measuring.decode", None)
     assert ingested(project, parts).equals(first)
 
 
@@ -210,7 +210,7 @@ def test_second_registration_decodes_nothing_and_keeps_what_is_there(project, pa
     first = registered(project, parts)
     before = project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.vision.registration.decode", None)
+        patch.setattr("flawline.intake.registration.decode", None)
         assert registered(project, parts) == first
     assert project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns == before
     project.run("patching", category="parts", raw=str(parts))  # and its stamps are whole

@@ -46,7 +46,7 @@ def test_stages_one_by_one_make_what_the_whole_line_makes(project, finished_once
 
 def test_from_nodes_goes_on_with_what_is_stored(finished, finished_once):
     for path in (finished.path / "data" / RESULTS).iterdir():
-        if path.is_file() and not path.name.startswith("applicability"):  # no map is needed for that one
+        if path.is_file() and not path.name.startswith("suitability"):  # no map is needed for that one
             path.unlink()
     finished.run(options={"from_nodes": ["cae.map_images"]})
     assert_same_results(finished, finished_once)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from flawline.intake.manifest import rows_of
 from flawline.methods.maps import smooth
 from flawline.metrics.maps import MapCounts
-from flawline.vision.manifest import rows_of
 
 SCORED = ["validation", "calibration", "test"]
 RAW = {
@@ -64,16 +64,21 @@ def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(fini
 
 
 def test_verdicts_on_the_material_are_stored_tracked_and_told(finished_once, project, capsys):
-    prospect, judged, comparison = finished_once.load_all("cae.prospect", "cae.applicability", "comparison")
-    assert judged["before"] == prospect
+    expected_suitability, judged, comparison = finished_once.load_all(
+        "cae.expected_suitability", "cae.suitability", "comparison"
+    )
+    assert judged["before"] == expected_suitability
     row = comparison.iloc[0]
-    assert (row["before"], row["applicability"]) == (prospect["verdict"], judged["verdict"])
+    assert (row["before"], row["suitability"]) == (expected_suitability["verdict"], judged["verdict"])
     parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
     child = next(run for run in finished_once.mlflow_runs() if run.data.tags.get("method") == "cae")
-    assert child.data.tags["applicability_before"] == prospect["verdict"]
-    assert parent.data.tags["cae.applicability"] == judged["verdict"]
+    assert child.data.tags["suitability_before"] == expected_suitability["verdict"]
+    assert parent.data.tags["cae.suitability"] == judged["verdict"]
     project.run("ingestion,registration,patching")
-    assert f"before training, {prospect['verdict']} for cae: {prospect['reason']}" in capsys.readouterr().err
+    assert (
+        f"before training, {expected_suitability['verdict']} for cae: {expected_suitability['reason']}"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_once):
@@ -81,10 +86,10 @@ def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_on
     from functools import partial
 
     from flawline.methods.cae import CAE
-    from flawline.methods.training import windows_of
     from flawline.params import CAEModelParams, PatchParams
+    from flawline.training.windows import windows_of
 
-    images, manifest, weights, judged = finished_once.load_all("images", "manifest", "cae.weights", "cae.applicability")
+    images, manifest, weights, judged = finished_once.load_all("images", "manifest", "cae.weights", "cae.suitability")
     patches = PatchParams(size=32, stride=16, per_epoch=64)
     windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=0)
     x = windows.cut(windows.fixed())

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from flawline.checks import FlawlineError
+from flawline.detector.detector import judge
+from flawline.intake.manifest import rows_of
 from flawline.methods.cpcae import fold_of
 from flawline.methods.cpcae import fold_weights as weights_of_fold
-from flawline.methods.detector import judge
 from flawline.methods.heads import Scored
 from flawline.methods.redrawing import difference, load_redrawer
 from flawline.methods.registry import ONE_CLASS
 from flawline.params import ComputeParams, CPCAEModelParams, InspectionParams, PlacedPatchParams
-from flawline.vision.manifest import rows_of
 
 SCORED = ["validation", "calibration", "test"]
 PATCHES = PlacedPatchParams(side=64, size=32, stride=16, per_epoch=64)

@@ -10,7 +10,7 @@ from flawline.report import DataPage, Thumbnail, render_data_page
 from flawline.report.words import DASH
 
 HOSTILE = "<script>alert('1')</script>\"onerror=\"x" + "very-long-" * 20 + "$\\frac.png"
-TWINS = ["image", "twin", "kind", "likeness", "split", "twin_split", "label", "twin_label"]
+TWINS = ["image", "duplicate", "kind", "likeness", "split", "duplicate_split", "label", "duplicate_label"]
 SHORTCUTS = ["question", "feature", "auroc", "direction", "first", "second", "p", "flagged"]
 SIZES = ["height", "width", "channels", "depth", "images"]
 
@@ -42,7 +42,7 @@ def images(count):
 
 @pytest.fixture
 def page():
-    twins = [
+    near_duplicates = [
         ("train/a.png", "train/b.png", "identical", 1.0, "train", "train", 0, 0),
         ("train/c.png", "test/d.png", "near", 0.99996, "train", "test", 0, 1),
         ("train/a.png", "train/e.png", "near", 0.98, "train", "calibration", 0, 0),
@@ -65,8 +65,10 @@ def page():
             Thumbnail("train good", "train/a.png", pixels(40, 60)),
             Thumbnail("test", "d.png", pixels(9, 9, 3)),
         ],
-        twins=pd.DataFrame(twins, columns=TWINS),
-        twin_thumbnails={name: pixels(48, 48) for name in ("train/a.png", "train/b.png", "train/c.png", "test/d.png")},
+        near_duplicates=pd.DataFrame(near_duplicates, columns=TWINS),
+        duplicate_thumbnails={
+            name: pixels(48, 48) for name in ("train/a.png", "train/b.png", "train/c.png", "test/d.png")
+        },
         features=images(60),
         shortcuts=pd.DataFrame(shortcuts, columns=SHORTCUTS),
         quarantine=pd.DataFrame({"path": ["x.png"], "reason": ["cannot be decoded"]}),
@@ -77,11 +79,11 @@ def page():
 
 @pytest.fixture(params=["typed", "untyped"])
 def nothing(page, request):
-    frames = ("counts", "defects", "sizes", "twins", "features", "shortcuts", "quarantine")
+    frames = ("counts", "defects", "sizes", "near_duplicates", "features", "shortcuts", "quarantine")
     empty = {name: getattr(page, name).head(0) for name in frames}
     if request.param == "untyped":
         empty = {name: pd.DataFrame(columns=frame.columns) for name, frame in empty.items()}
-    return replace(page, found=[], notes=[], thumbnails=[], twin_thumbnails={}, settings={}, ids={}, **empty)
+    return replace(page, found=[], notes=[], thumbnails=[], duplicate_thumbnails={}, settings={}, ids={}, **empty)
 
 
 def test_page_has_every_section_once_and_links_lead_there(page):
@@ -92,7 +94,7 @@ def test_page_has_every_section_once_and_links_lead_there(page):
         "trust",
         "images",
         "thumbnails",
-        "twins",
+        "near_duplicates",
         "shortcuts",
         "quarantine",
         "settings",
@@ -112,7 +114,7 @@ def test_page_fetches_nothing(page):
 
 
 def test_names_are_escaped(page):
-    twins = page.twins.assign(image=HOSTILE, kind=HOSTILE, split=HOSTILE)
+    near_duplicates = page.near_duplicates.assign(image=HOSTILE, kind=HOSTILE, split=HOSTILE)
     hostile = replace(
         page,
         category=HOSTILE,
@@ -123,8 +125,8 @@ def test_names_are_escaped(page):
         counts=page.counts.assign(split=HOSTILE),
         defects=page.defects.assign(defect=HOSTILE),
         thumbnails=[Thumbnail(HOSTILE, HOSTILE, pixels(8, 8))],
-        twins=twins,
-        twin_thumbnails={HOSTILE: pixels(8, 8), **page.twin_thumbnails},
+        near_duplicates=near_duplicates,
+        duplicate_thumbnails={HOSTILE: pixels(8, 8), **page.duplicate_thumbnails},
         features=page.features.rename(columns={"mean": HOSTILE}),
         shortcuts=page.shortcuts.assign(question=HOSTILE, feature=HOSTILE, direction=HOSTILE),
         quarantine=pd.DataFrame({"path": [HOSTILE], "reason": [HOSTILE]}),
@@ -142,7 +144,7 @@ def test_names_are_escaped(page):
 def test_the_glance_counts_what_spoils_trust(page):
     words = words_of(page)
     assert "60 images 40 normal, 20 defective" in words
-    assert "1 twins in train and test of 3 pairs found alike" in words
+    assert "1 near_duplicates in train and test of 3 pairs found alike" in words
     assert "1 shortcut in 2 comparisons 1 in quarantine" in words
 
 
@@ -164,7 +166,7 @@ def test_many_sizes_are_cut_and_summed_up(page):
 
 def test_thumbnails_are_grouped_shrunk_and_cut(page):
     many = [Thumbnail(f"group {g}", f"{g}/{i}.png", pixels(400, 800)) for g in range(14) for i in range(8)]
-    html = render_data_page(replace(page, thumbnails=many, twins=page.twins.head(0)))
+    html = render_data_page(replace(page, thumbnails=many, near_duplicates=page.near_duplicates.head(0)))
     assert html.count("<img") == 12 * 6
     assert html.count('width="128" height="64"') == 12 * 6  # at most 42 would have 192 pixels
     assert "and 2 more groups that are not shown." in Document(html).words
@@ -188,13 +190,15 @@ def test_a_pair_without_pictures_is_listed(page):
 
 
 def test_pairs_within_a_split_raise_no_alarm(page):
-    html = render_data_page(replace(page, twins=page.twins.head(1)))
+    html = render_data_page(replace(page, near_duplicates=page.near_duplicates.head(1)))
     assert "No pair lies on both sides of train and test." in Document(html).words
-    assert "chip mistake" not in html[html.index('id="twins"') : html.index('id="shortcuts"')]
+    assert "chip mistake" not in html[html.index('id="near_duplicates"') : html.index('id="shortcuts"')]
 
 
 def test_pairs_of_unknown_truth_contradict_nothing(page):
-    words = words_of(replace(page, twins=page.twins.assign(label=None, twin_label=[None, 1, 0])))
+    words = words_of(
+        replace(page, near_duplicates=page.near_duplicates.assign(label=None, duplicate_label=[None, 1, 0]))
+    )
     assert "normal and a defective" not in words
 
 
@@ -222,10 +226,12 @@ def test_a_shortcut_that_no_column_holds_is_not_drawn(page):
 
 
 def test_quarantine_is_grouped_by_reason_and_cut(page):
-    files = [(f"dark-{i:02d}.png", "too dark") for i in range(30)] + [(f"{i}.txt", f"twin of {i}") for i in range(40)]
+    files = [(f"dark-{i:02d}.png", "too dark") for i in range(30)] + [
+        (f"{i}.txt", f"duplicate of {i}") for i in range(40)
+    ]
     words = words_of(replace(page, quarantine=pd.DataFrame(files, columns=["path", "reason"])))
     assert "too dark 30 dark-00.png dark-01.png dark-02.png dark-03.png dark-04.png and 25 more" in words
-    assert "twin of 18 1 18.txt other reasons 21 21 files" in words
+    assert "duplicate of 18 1 18.txt other reasons 21 21 files" in words
 
 
 def test_page_of_nothing_has_a_sentence_for_each(nothing):
@@ -252,14 +258,14 @@ def test_page_of_normal_images_only(page, nothing):
 def test_page_of_ten_thousand_images_stays_small(page):
     count = 10_000
     names = np.array([f"{i:05d}-{'long' * 50}.png" for i in range(count)])
-    twins = pd.DataFrame([page.twins.iloc[1]] * count).assign(image=names, twin=names[::-1])
+    near_duplicates = pd.DataFrame([page.near_duplicates.iloc[1]] * count).assign(image=names, duplicate=names[::-1])
     shortcuts = pd.DataFrame([page.shortcuts.iloc[0]] * 20).assign(feature=["mean", "bytes"] * 10)
     photograph = pixels(256, 256, 3)
     large = replace(
         page,
         thumbnails=[Thumbnail(f"g{i // 100}", names[i], photograph) for i in range(2000)],
-        twins=twins,
-        twin_thumbnails={name: pixels(128, 128) for name in names[[*range(20), *range(-20, 0)]]},
+        near_duplicates=near_duplicates,
+        duplicate_thumbnails={name: pixels(128, 128) for name in names[[*range(20), *range(-20, 0)]]},
         features=images(count),
         shortcuts=shortcuts,
         quarantine=pd.DataFrame({"path": names, "reason": names}),

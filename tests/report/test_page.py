@@ -9,11 +9,11 @@ from document import Document
 
 from flawline.report import (
     AlignmentShown,
-    Applicability,
     InspectionPage,
     MethodResult,
     Page,
-    Sketches,
+    SampleReconstructions,
+    Suitability,
     render_inspection,
     render_page,
     tables,
@@ -117,8 +117,8 @@ def test_strip_shows_photograph_reconstruction_map_and_verdict(page, example, me
 
 
 def test_applicability_stands_with_the_method(page, method):
-    said = Applicability("unsuited", "noise is not <redrawn>", "doubtful", "few components")
-    html = render_page(replace(page, methods=[replace(method, applicability=said)]))
+    said = Suitability("unsuited", "noise is not <redrawn>", "doubtful", "few components")
+    html = render_page(replace(page, methods=[replace(method, suitability=said)]))
     assert (
         "cae Does this material suit an autoencoder? unsuited noise is not <redrawn> "
         "before training: doubtful few components"
@@ -147,15 +147,15 @@ def test_patch_losses_are_among_the_methods_charts(page, method):
 
 def test_sketches_show_the_patches_and_what_became_of_them(page, method):
     patches = np.full((2, 1, 8, 8), 0.5, np.float32)
-    drawn = Sketches(patches, {0: patches, 1: patches, 2: patches})
-    html = render_page(replace(page, methods=[replace(method, sketches=drawn)]))
+    drawn = SampleReconstructions(patches, {0: patches, 1: patches, 2: patches})
+    html = render_page(replace(page, methods=[replace(method, sample_reconstructions=drawn)]))
     stages = ["input", "untrained", "after 1 epoch", "after 2 epochs"]
     wanted = [f"patch {patch}, {stage}" for stage in stages for patch in (1, 2)]
     assert re.findall(r'alt="(patch [^"]*)"', html) == wanted
     assert "input untrained after 1 epoch after 2 epochs" in Document(html).words
     assert "patch 1" not in render_page(page)
-    none = Sketches(patches[:0], {0: patches[:0]})
-    assert "Learning to draw" not in render_page(replace(page, methods=[replace(method, sketches=none)]))
+    none = SampleReconstructions(patches[:0], {0: patches[:0]})
+    assert "Learning to draw" not in render_page(replace(page, methods=[replace(method, sample_reconstructions=none)]))
 
 
 def test_a_published_training_time_is_printed_whole(page, method):

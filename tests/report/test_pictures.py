@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawline.report import Sketches
-from flawline.report.pictures import black_and_white, heat_top, page_size, shrink, sketch_columns, strips
+from flawline.report import SampleReconstructions
+from flawline.report.pictures import black_and_white, heat_top, page_size, sample_columns, shrink, strips
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def decoded(picture):
     return np.asarray(Image.open(io.BytesIO(b64decode(picture.uri.partition(",")[2]))).convert("RGB"))
 
 
-def sketches(*epochs, patches=4, size=16):
+def sample_reconstructions(*epochs, patches=4, size=16):
     drawn = np.full((patches, 1, size, size), 0.5, np.float32)
-    return Sketches(drawn, dict.fromkeys(epochs, drawn * 0.25))
+    return SampleReconstructions(drawn, dict.fromkeys(epochs, drawn * 0.25))
 
 
 def captions(columns):
@@ -85,25 +85,25 @@ def captions(columns):
 
 
 def test_sketches_are_a_column_a_stage_with_the_first_patches():
-    columns = sketch_columns(sketches(0, 1, 20))
+    columns = sample_columns(sample_reconstructions(0, 1, 20))
     assert captions(columns) == ["input", "untrained", "after 1 epoch", "after 20 epochs"]
     assert [len(column) for column in columns] == [3] * 4
-    assert [len(column) for column in sketch_columns(sketches(0, patches=2))] == [2, 2]
+    assert [len(column) for column in sample_columns(sample_reconstructions(0, patches=2))] == [2, 2]
 
 
 def test_of_many_stages_seven_columns_are_shown_the_first_and_the_last_among_them():
-    shown = captions(sketch_columns(sketches(*range(101))))
+    shown = captions(sample_columns(sample_reconstructions(*range(101))))
     assert shown == ["input", "untrained", *(f"after {n} epochs" for n in (20, 40, 60, 80, 100))]
 
 
 def test_sketches_without_a_patch_or_a_stage():
-    assert sketch_columns(sketches(0, patches=0)) == []
-    assert captions(sketch_columns(sketches())) == ["input"]
+    assert sample_columns(sample_reconstructions(0, patches=0)) == []
+    assert captions(sample_columns(sample_reconstructions())) == ["input"]
 
 
 def test_sketches_are_on_one_scale_and_values_beyond_it_are_cut():
     drawn = np.full((1, 1, 8, 8), 1.5, np.float32)
-    columns = sketch_columns(Sketches(drawn / 3, {0: drawn, 1: -drawn, 2: drawn / 6}))
+    columns = sample_columns(SampleReconstructions(drawn / 3, {0: drawn, 1: -drawn, 2: drawn / 6}))
     values = [decoded(column[0]).mean() for column in columns]
     np.testing.assert_allclose(values, [128, 255, 0, 64], atol=1)
 
@@ -111,15 +111,15 @@ def test_sketches_are_on_one_scale_and_values_beyond_it_are_cut():
 def test_sketches_keep_their_colours():
     drawn = np.zeros((1, 3, 8, 8), np.float32)
     drawn[:, 2] = 1
-    red, _, blue = decoded(sketch_columns(Sketches(drawn, {}))[0][0]).mean(axis=(0, 1))
+    red, _, blue = decoded(sample_columns(SampleReconstructions(drawn, {}))[0][0]).mean(axis=(0, 1))
     assert blue > 245
     assert red < 10
 
 
 def test_a_large_patch_is_averaged_down_and_a_small_one_left_to_the_page():
-    assert decoded(sketch_columns(sketches(0, size=256))[0][0]).shape[:2] == (128, 128)
-    assert decoded(sketch_columns(sketches(0, size=256), longest=64)[0][0]).shape[:2] == (64, 64)
-    assert decoded(sketch_columns(sketches(0, size=8))[0][0]).shape[:2] == (8, 8)
+    assert decoded(sample_columns(sample_reconstructions(0, size=256))[0][0]).shape[:2] == (128, 128)
+    assert decoded(sample_columns(sample_reconstructions(0, size=256), longest=64)[0][0]).shape[:2] == (64, 64)
+    assert decoded(sample_columns(sample_reconstructions(0, size=8))[0][0]).shape[:2] == (8, 8)
 
 
 def test_black_and_white_is_the_mask_to_the_pixel():

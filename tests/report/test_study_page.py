@@ -9,7 +9,7 @@ import pytest
 from document import Document
 from PIL import Image
 
-from flawline.report import Applicability, CategoryShown, PublishedTable, Sketches, StudyPage, render_study
+from flawline.report import CategoryShown, PublishedTable, SampleReconstructions, StudyPage, Suitability, render_study
 from flawline.report import study_page as study
 from flawline.report.words import DASH, METRICS, metric_named
 
@@ -22,9 +22,9 @@ def patch_losses(top):
     return pd.DataFrame({"mask_share": np.repeat([0.0, 0.4], 10), "loss": losses})
 
 
-def sketches(patches=3, size=8):
+def sample_reconstructions(patches=3, size=8):
     drawn = np.full((patches, 1, size, size), 0.5, np.float32)
-    return Sketches(drawn, {epochs: drawn * epochs / 10 for epochs in (0, 1, 2, 10)})
+    return SampleReconstructions(drawn, {epochs: drawn * epochs / 10 for epochs in (0, 1, 2, 10)})
 
 
 def category(name, methods, size=(40, 60)):
@@ -39,8 +39,8 @@ def category(name, methods, size=(40, 60)):
         maps=maps,
         flagged=dict.fromkeys(methods, mask),
         patch_losses={method: patch_losses(i + 1.0) for i, method in enumerate(methods)},
-        sketches={method: sketches() for method in methods},
-        applicability={m: Applicability("suited", f"{m} is after", "doubtful", f"{m} was before") for m in methods},
+        sample_reconstructions={method: sample_reconstructions() for method in methods},
+        suitability={m: Suitability("suited", f"{m} is after", "doubtful", f"{m} was before") for m in methods},
     )
 
 
@@ -216,7 +216,7 @@ def test_page_marks_published_rows(page):
 
 def test_names_are_escaped(page, results):
     bad = category(HOSTILE, [HOSTILE])
-    bad = replace(bad, name=HOSTILE, applicability={HOSTILE: Applicability(*[HOSTILE] * 4)})
+    bad = replace(bad, name=HOSTILE, suitability={HOSTILE: Suitability(*[HOSTILE] * 4)})
     rows = results.head(3).assign(category=HOSTILE, method=HOSTILE)
     published = pd.DataFrame({"category": [HOSTILE], "method": [HOSTILE], "source": [HOSTILE], "oracle_A": [0.1]})
     html = render_study(
@@ -234,7 +234,7 @@ def test_verdicts_on_the_material_stand_beside_what_was_detected(page):
 
 
 def test_verdicts_of_a_category_that_is_not_shown_come_from_the_results(page, results):
-    noise = results.head(3).assign(category="noise", before="doubtful", applicability="unsuited")
+    noise = results.head(3).assign(category="noise", before="doubtful", suitability="unsuited")
     both = replace(page, results=pd.concat([results, noise], ignore_index=True))
     assert "noise cae doubtful unsuited 0.800" in Document(render_study(both)).words
     unknown = replace(page, results=pd.concat([results, noise.drop(columns="before")], ignore_index=True))
@@ -274,7 +274,9 @@ def test_wide_and_tall_images_are_not_squeezed(page):
 
 
 def test_parts_that_are_missing_are_left_out(page):
-    bare = replace(page.shown[0], mask=None, maps={}, flagged={}, patch_losses={}, sketches={}, applicability={})
+    bare = replace(
+        page.shown[0], mask=None, maps={}, flagged={}, patch_losses={}, sample_reconstructions={}, suitability={}
+    )
     html = render_study(replace(page, shown=[bare], published=pd.DataFrame(), notes=[]))
     document = Document(html)
     assert [alt for alt, _ in pictures(html)] == ["photograph"]
@@ -338,7 +340,9 @@ def test_page_of_twelve_noisy_categories_stays_below_three_megabytes(page):
         image=rng.integers(0, 256, (1, 256, 1024), np.uint8),
         maps={m: rng.random((256, 1024)).astype(np.float16) for m in methods},
         flagged={m: rng.random((256, 1024)) > 0.95 for m in methods},
-        sketches={m: Sketches(p := rng.random((3, 1, 128, 128)), dict.fromkeys(range(9), p)) for m in methods},
+        sample_reconstructions={
+            m: SampleReconstructions(p := rng.random((3, 1, 128, 128)), dict.fromkeys(range(9), p)) for m in methods
+        },
     )
     html = render_study(replace(page, shown=[replace(noisy, category=f"noise-{i}") for i in range(12)]))
     assert len(html) < 3_000_000  # though nothing compresses worse
@@ -357,11 +361,11 @@ def twelve(categories=("x", "y", "z")):
 
 
 def test_a_method_that_nobody_asked_about_has_no_row_on_the_material(page, results):
-    other = results.head(3).assign(method="patch_memory", before=np.nan, applicability=np.nan)
+    other = results.head(3).assign(method="patch_memory", before=np.nan, suitability=np.nan)
     document = Document(render_study(replace(page, results=pd.concat([results, other], ignore_index=True))))
     assert "chess cae doubtful" in document.words
     assert f"chess patch_memory {DASH}" not in document.words
-    bare = replace(page.shown[0], applicability={})
+    bare = replace(page.shown[0], suitability={})
     assert "suits" not in Document(render_study(replace(page, results=other, shown=[bare]))).ids
 
 

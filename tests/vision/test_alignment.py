@@ -7,8 +7,8 @@ from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
 from flawline.vision.alignment import Aligner, Alignment, find_reference, fit_aligner
 from flawline.vision.foreground import block_mean
+from flawline.vision.levels import grey_levels
 from flawline.vision.matching import IDENTITY, Matcher, Transform
-from flawline.vision.measuring import grey_levels
 
 SIZE = (112, 120)
 CORNERS = np.array([[-30, -22], [-30, -6], [30, -6], [30, 24], [12, 24]], float)  # of the part, around the middle

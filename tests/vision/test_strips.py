@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawline.vision.decoding import read_photograph
+from flawline.intake.decoding import read_photograph
 from flawline.vision.strips import material_span
 
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data" / "aitex"

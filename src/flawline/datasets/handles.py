@@ -12,7 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from mlflow.tracking import MlflowClient
 from tqdm import tqdm
 
-from flawline.methods.checkpoints import FileCheckpoints
+from flawline.training.checkpoints import FileCheckpoints
 
 Sink = Callable[[dict[str, float]], None]
 

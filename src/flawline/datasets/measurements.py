@@ -8,8 +8,8 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from flawline.datasets.handles import Handle
-from flawline.vision.measuring import COLUMNS, Measurements
-from flawline.vision.ragged import RaggedArray, write_ragged, writing_folder
+from flawline.intake.measuring import COLUMNS, Measurements
+from flawline.storage.ragged import RaggedArray, write_ragged, writing_folder
 
 TABLE, THUMBNAILS, KEY = "table.parquet", "thumbnails", "key.json"
 

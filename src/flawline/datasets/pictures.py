@@ -9,7 +9,7 @@ from kedro.io import AbstractVersionedDataset, Version
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.vision.ragged import writing_folder
+from flawline.storage.ragged import writing_folder
 
 Pictures = Mapping[str, Callable[[], NDArray]]  # name -> a function that makes (H, W, 3) uint8
 LONGEST = 255  # bytes of a file's name

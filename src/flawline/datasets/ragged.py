@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
-from flawline.vision.ragged import INDEX, RaggedArray, write_ragged
+from flawline.storage.ragged import INDEX, RaggedArray, write_ragged
 
 
 class RaggedDataset(AbstractDataset[Iterable[NDArray], RaggedArray]):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.vision.examples import ExampleImage
-from flawline.vision.ragged import writing_folder
+from flawline.intake.examples import ExampleImage
+from flawline.storage.ragged import writing_folder
 
 MARKER = ".example.json"
 

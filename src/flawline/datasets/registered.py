@@ -8,9 +8,9 @@ from safetensors import SafetensorError
 
 from flawline.checks import FlawlineError
 from flawline.datasets.handles import Handle
-from flawline.methods.checkpoints import read_tensors
-from flawline.vision.ragged import RaggedArray
-from flawline.vision.registration import Registered
+from flawline.intake.registration import Registered
+from flawline.storage.ragged import RaggedArray
+from flawline.storage.tensors import read_tensors
 
 # What an earlier registration raises that is missing, cut off or of another version: then all is decoded again.
 BROKEN = (OSError, ValueError, KeyError, SafetensorError, FlawlineError)

@@ -6,7 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from torch import Tensor
 
-from flawline.methods.checkpoints import read_tensors, write_tensors
+from flawline.storage.tensors import read_tensors, write_tensors
 
 
 class WeightsDataset(AbstractDataset[dict[str, Tensor], dict[str, Tensor]]):

@@ -22,8 +22,8 @@ from kedro.pipeline import Node, Pipeline
 
 from flawline import __version__
 from flawline.checks import FlawlineError
+from flawline.intake.examples import params_of
 from flawline.params import flatten, validate_parameters
-from flawline.vision.examples import params_of
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.

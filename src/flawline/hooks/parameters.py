@@ -10,8 +10,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
+from flawline.intake.registration import check_space, common_channels
 from flawline.params import check_category, validate_parameters
-from flawline.vision.registration import check_space, common_channels
 
 
 class ParametersHook:

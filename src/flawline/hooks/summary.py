@@ -38,9 +38,9 @@ class SummaryHook:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         method, _, name = dataset_name.rpartition(".")
-        if name == "prospect":
+        if name == "expected_suitability":
             click.echo(f"before training, {data['verdict']} for {method}: {data['reason']}", err=True)
-        elif name == "applicability":
+        elif name == "suitability":
             click.echo(f"{data['verdict']} for {method}: {data['reason']}", err=True)
 
     @hook_impl(trylast=True)

@@ -44,21 +44,24 @@ from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.hooks.lineage import where
+from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
 from flawline.metrics.shortcuts import brief
 from flawline.params import flatten, validate_parameters
 from flawline.report import MethodResult
-from flawline.vision.decoding import encode_png
 
 PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one
 PATIENCE = 5.0  # seconds to wait for a tracking server
-SERVING = Path(__file__).parents[1] / "serving.py"
+SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
-SAID = {"prospect": "applicability_before", "applicability": "applicability"}  # dataset -> tag with its verdict
-TRAINED = {"sketches": "checkpoints", "fold_weights": "fold_checkpoints"}  # the last that a training saves -> its store
-ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "twins", "shortcuts", "data_report", "verdicts",
-               "inspection_report", "pseudo_defects")  # fmt: skip
+SAID = {"expected_suitability": "suitability_before", "suitability": "suitability"}  # dataset -> tag with its verdict
+TRAINED = {
+    "sample_reconstructions": "checkpoints",
+    "fold_weights": "fold_checkpoints",
+}  # the last that a training saves -> its store
+ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_report",
+               "verdicts", "inspection_report", "pseudo_defects")  # fmt: skip
 
 
 class TrackingHook(MlflowHook):

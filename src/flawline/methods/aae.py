@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from flawline.methods.cae import CAE, SLOPE, reconstruction_loss
-from flawline.methods.objective import Objective, Phase
 from flawline.params import AAEModelParams
+from flawline.training.objective import Objective, Phase
 
 HIDDEN = 10  # lind1, Table 4
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.methods.objective import Objective, minimise
 from flawline.params import CAEModelParams
+from flawline.training.objective import Objective, minimise
 
 SLOPE = 0.01  # of the leaky ReLU; the paper prints none, this is PyTorch's and the original's (Maas et al. 2013)
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.methods.checkpoints import CheckpointStore, NoCheckpoints, packed, part
-from flawline.methods.compute import Machine
-from flawline.methods.objective import Objective, minimise
 from flawline.methods.placed import placed_windows, split_place
-from flawline.methods.progress import Progress, Silent
-from flawline.methods.training import Fitted, fit
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, TrainParams
+from flawline.storage.tensors import packed, part
+from flawline.training.checkpoints import CheckpointStore, NoCheckpoints
+from flawline.training.compute import Machine
+from flawline.training.loop import Fitted, fit
+from flawline.training.objective import Objective, minimise
+from flawline.training.progress import Progress, Silent
 
 SLOPE = 0.01  # of the leaky ReLU; the paper names no activation
 DEAD = 1e-3  # a unit of the code that never gets further from 0 than this says nothing
@@ -127,8 +128,8 @@ def train_cpcae(
         train,
         compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
     )  # fmt: skip
-    shown, _ = split_place(fitted.sketches["patches"])
-    return replace(fitted, sketches={**fitted.sketches, "patches": shown.contiguous()})
+    shown, _ = split_place(fitted.sample_reconstructions["patches"])
+    return replace(fitted, sample_reconstructions={**fitted.sample_reconstructions, "patches": shown.contiguous()})
 
 
 def fold_of(count: int, folds: int, seed: int) -> NDArray[np.int64]:

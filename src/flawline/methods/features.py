@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from flawline.checks import FlawlineError, check_shape, near_name
-from flawline.methods.checkpoints import tensors_digest
 from flawline.methods.lite0 import WIDTHS, load_lite0
 from flawline.params import FeatureParams
+from flawline.storage.tensors import tensors_digest
 
 LITE0, TIMM = "lite0", "timm:"
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled

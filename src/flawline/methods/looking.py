@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flawline.methods.heads import IMAGE, Head, Look
 from flawline.methods.registry import OneClass
-from flawline.methods.training import to_unit
+from flawline.training.windows import to_unit
 
 Views = tuple[NDArray[np.float32], ...]
 

@@ -9,9 +9,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError
-from flawline.methods.compute import pick_device
-from flawline.methods.training import to_unit
 from flawline.params import ComputeParams, PatchParams
+from flawline.training.compute import pick_device
+from flawline.training.windows import to_unit
 from flawline.vision.patches import OverlapAverage, cut, reassemble
 
 Residual = Callable[[Tensor, Tensor], Tensor]  # (patches, reconstructions) (n, C, s, s) -> (n, s, s)

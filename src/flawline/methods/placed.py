@@ -10,8 +10,8 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.heads import check_one_size
-from flawline.methods.training import MAX_VALIDATION, VALIDATION_STREAM, Windows, pick_images, to_unit
 from flawline.params import PlacedPatchParams
+from flawline.training.windows import MAX_VALIDATION, VALIDATION_STREAM, Windows, pick_images, to_unit
 from flawline.vision.downsizing import downsized_shape
 from flawline.vision.patches import cut_windows, patch_grid
 

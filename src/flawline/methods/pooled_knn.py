@@ -51,7 +51,7 @@ class PooledKNN:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
         self.check(len(looks))
         embeddings = torch.from_numpy(np.stack([embedding_of(look) for look in looks])).float()
-        mean, deviation = feature_scale(embeddings, self._params.least_deviation)
+        mean, deviation = feature_scale(embeddings, self._params.deviation_floor)
         return {"mean": mean, "deviation": deviation, "bank": (embeddings - mean) / deviation}
 
     def score(self, state: State, look: Look) -> Scored:

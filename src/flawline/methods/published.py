@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pandas as pd
 
+from flawline.intake.examples import EXAMPLES
 from flawline.methods.registry import SAEEDI, SCHNEIDER
-from flawline.vision.examples import EXAMPLES
 
 NAMES = ["paper", "source", "category", "method"]
 MVTEC = "mvtec"  # the layout of the folders that the other published images lie in

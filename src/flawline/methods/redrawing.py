@@ -11,8 +11,8 @@ from torch import Tensor
 from flawline.methods.cpcae import CPCAE
 from flawline.methods.maps import BATCH, as_numpy, load_model
 from flawline.methods.placed import check_placed, grid_of, with_place
-from flawline.methods.training import to_unit
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams
+from flawline.training.windows import to_unit
 from flawline.vision.downsizing import downsize, upsize
 from flawline.vision.levels import unit
 from flawline.vision.patches import OverlapAverage, cut

@@ -12,7 +12,6 @@ from flawline.methods.cae import CAE, cae_objective, squared_residual
 from flawline.methods.heads import IMAGE, Head
 from flawline.methods.maps import Residual
 from flawline.methods.nearest_neighbour import NearestNeighbour
-from flawline.methods.objective import Objective
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.pooled_knn import PooledKNN
@@ -28,6 +27,7 @@ from flawline.params import (
     PooledKNNParams,
     VAEModelParams,
 )
+from flawline.training.objective import Objective
 
 SCHNEIDER, SAEEDI, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "flawline"
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from flawline.checks import check_shape
 from flawline.methods.cae import CAE
-from flawline.methods.objective import Objective, minimise
 from flawline.params import VAEModelParams
+from flawline.training.objective import Objective, minimise
 
 
 class VAE(CAE):

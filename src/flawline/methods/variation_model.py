@@ -12,7 +12,7 @@ from flawline.methods.pixels import check_like_learned, learned_shape
 from flawline.params import PixelHeadParams
 
 # A pixel that never varied is held to one grey level of 8 bits: less cannot be told from rounding.
-LEAST_DEVIATION = 1 / 255
+DEVIATION_FLOOR = 1 / 255
 
 
 class VariationModel(NoEmbedding):
@@ -34,7 +34,7 @@ class VariationModel(NoEmbedding):
             squares += np.square(look.views[0], dtype=np.float64)
         mean = total / len(looks)
         variance = squares / len(looks) - np.square(mean)
-        deviation = np.sqrt(variance.clip(LEAST_DEVIATION**2))
+        deviation = np.sqrt(variance.clip(DEVIATION_FLOOR**2))
         return {"mean": torch.from_numpy(mean).float(), "deviation": torch.from_numpy(deviation).float()}  # (C, H, W)
 
     def score(self, state: State, look: Look) -> Scored:

@@ -2,7 +2,6 @@
 
 from flawline.report.contents import (
     AlignmentShown,
-    Applicability,
     CategoryShown,
     DataPage,
     Example,
@@ -10,8 +9,9 @@ from flawline.report.contents import (
     MethodResult,
     Page,
     PublishedTable,
-    Sketches,
+    SampleReconstructions,
     StudyPage,
+    Suitability,
     Threshold,
     Thumbnail,
 )
@@ -21,7 +21,6 @@ from flawline.report.study_page import render_study
 
 __all__ = [
     "AlignmentShown",
-    "Applicability",
     "CategoryShown",
     "DataPage",
     "Example",
@@ -29,8 +28,9 @@ __all__ = [
     "MethodResult",
     "Page",
     "PublishedTable",
-    "Sketches",
+    "SampleReconstructions",
     "StudyPage",
+    "Suitability",
     "Threshold",
     "Thumbnail",
     "render_data_page",

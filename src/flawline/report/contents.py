@@ -39,7 +39,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Sketches:
+class SampleReconstructions:
     """Normal patches that the network never learned from, as redrawn while it learns (Schneider 2022, Fig. 8)."""
 
     patches: NDArray  # (n, C, s, s) float in [0, 1]
@@ -47,7 +47,7 @@ class Sketches:
 
 
 @dataclass(frozen=True)
-class Applicability:
+class Suitability:
     """Whether the material suits an autoencoder, with the figure behind it."""
 
     verdict: str  # suited, doubtful or unsuited, from the trained network
@@ -71,8 +71,8 @@ class MethodResult:
     worst: Sequence[Example] = ()
     best: Sequence[Example] = ()
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
-    sketches: Sketches | None = None
-    applicability: Applicability | None = None
+    sample_reconstructions: SampleReconstructions | None = None
+    suitability: Suitability | None = None
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
 
 
@@ -116,8 +116,8 @@ class CategoryShown:
     maps: Mapping[str, NDArray]  # method -> (H, W), the anomaly map
     flagged: Mapping[str, NDArray]  # method -> (H, W) bool, the map thresholded as Schneider 2022, Fig. 4 (an oracle)
     patch_losses: Mapping[str, pd.DataFrame]  # method -> mask_share, loss (Fig. 6)
-    sketches: Mapping[str, Sketches]  # method -> Fig. 8
-    applicability: Mapping[str, Applicability]  # method
+    sample_reconstructions: Mapping[str, SampleReconstructions]  # method -> Fig. 8
+    suitability: Mapping[str, Suitability]  # method
     raw_maps: Mapping[str, NDArray] = field(default_factory=dict)  # method -> (H, W), before smoothing
     raw_flagged: Mapping[str, NDArray] = field(default_factory=dict)  # method -> (H, W) bool, at a threshold of its own
 
@@ -187,10 +187,10 @@ class DataPage:
     defects: pd.DataFrame  # defect, images, with_mask
     sizes: pd.DataFrame  # height, width, channels, depth, images; a row a distinct combination, the commonest first
     thumbnails: Sequence[Thumbnail]
-    twins: (
+    near_duplicates: (
         pd.DataFrame
-    )  # image, twin, kind (identical or near), likeness (1 same), split, twin_split, label, twin_label
-    twin_thumbnails: Mapping[str, NDArray]  # image -> (H, W) uint8, of the first pairs
+    )  # image, duplicate, kind (identical or near), likeness (1 same), split, duplicate_split, label, duplicate_label
+    duplicate_thumbnails: Mapping[str, NDArray]  # image -> (H, W) uint8, of the first pairs
     features: pd.DataFrame  # image, split, label, then numbers; a row an image
     shortcuts: pd.DataFrame  # question, feature, auroc, direction, first, second, p, flagged; by falling auroc
     quarantine: pd.DataFrame  # path, reason

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import MOST_DOTS, data_uri, feature_figure, jpeg, to_rgb8
+from flawline.intake.near_duplicates import contradicting, leaking
 from flawline.metrics.shortcuts import flagged
 from flawline.report import tables, words
 from flawline.report.contents import DataPage, Thumbnail
 from flawline.report.page import chart, fill
 from flawline.report.pictures import STRIP, Picture, page_size
 from flawline.report.words import counted
-from flawline.vision.twins import contradicting, leaking
 
 SHOWN_SIZES = 10
 SHOWN_DEFECTS = 20
@@ -42,7 +42,7 @@ FEATURES = {  # feature -> meaning
 }
 NO_LEAK = "No pair lies on both sides of train and test."
 LEAKED = (
-    "one image is in test, its twin among those that are learned from (train, validation or calibration). What is "
+    "one image is in test, its duplicate among those that are learned from (train, validation or calibration). What is "
     "measured on such images flatters the detector."
 )
 APART = "the thresholds may promise more than they keep."
@@ -51,7 +51,7 @@ CONTRARY = "one of the labels is wrong, or the defect is all that differs."
 
 def render_data_page(page: DataPage) -> str:
     """Return the report of an ingestion as one HTML document."""
-    pictured, listed = _twins(page.twins, page.twin_thumbnails)
+    pictured, listed = _near_duplicates(page.near_duplicates, page.duplicate_thumbnails)
     questions = _questions(page.shortcuts)
     return fill(
         "ingestion.html",
@@ -65,10 +65,10 @@ def render_data_page(page: DataPage) -> str:
         sizes_say=_describe_sizes(page.sizes),
         groups=_groups(page.thumbnails),
         more_groups=max(0, len({one.group for one in page.thumbnails}) - SHOWN_GROUPS),
-        twins_say=_describe_twins(page.twins),
+        near_duplicates_say=_describe_near_duplicates(page.near_duplicates),
         pictured=pictured,
         listed=listed,
-        more_twins=len(page.twins) - len(pictured) - len(listed),
+        more_near_duplicates=len(page.near_duplicates) - len(pictured) - len(listed),
         questions=questions,
         meanings={name: FEATURES[name] for name in _names(questions) if name in FEATURES},
         flagged=int(page.shortcuts["flagged"].sum()),
@@ -86,15 +86,19 @@ def _beyond(frame: pd.DataFrame, shown: int) -> int:
 def _tiles(page: DataPage) -> list[tuple[bool, int, str, str]]:
     """Return (is it bad, number, what it counts, of what) of the figures that say whether the data can be trusted."""
     normal, defective = (int(page.counts[name].sum()) for name in ("normal", "defective"))
-    leaks, flagged, files = int(leaking(page.twins).sum()), int(page.shortcuts["flagged"].sum()), len(page.quarantine)
+    leaks, flagged, files = (
+        int(leaking(page.near_duplicates).sum()),
+        int(page.shortcuts["flagged"].sum()),
+        len(page.quarantine),
+    )
     compared = counted(len(page.shortcuts), "comparison", "comparisons")
     return [
         (False, normal + defective, "images", f"{words.number(normal)} normal, {words.number(defective)} defective"),
         (
             leaks > 0,
             leaks,
-            "twins in train and test",
-            f"of {counted(len(page.twins), 'pair', 'pairs')} found alike",
+            "near_duplicates in train and test",
+            f"of {counted(len(page.near_duplicates), 'pair', 'pairs')} found alike",
         ),
         (flagged > 0, flagged, "shortcut" if flagged == 1 else "shortcuts", f"in {compared}"),
         (files > 0, files, "in quarantine", "files that could not be used"),
@@ -142,15 +146,16 @@ def _picture(pixels: NDArray, caption: str, *, share: float = THUMBNAIL) -> Pict
     return Picture(caption, data_uri(jpeg(np.asarray(small), quality=75)), height, width)
 
 
-def _describe_twins(twins: pd.DataFrame) -> list[tuple[str, str]]:
+def _describe_near_duplicates(near_duplicates: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (what is worrying, the rest) of each sentence on what the pairs mean."""
-    if twins.empty:
+    if near_duplicates.empty:
         return []
-    leaks, other = leaking(twins), twins["split"] != twins["twin_split"]
+    leaks, other = leaking(near_duplicates), near_duplicates["split"] != near_duplicates["duplicate_split"]
     identical, crossing, apart, contrary = (
-        int(told.sum()) for told in (twins["kind"] == "identical", leaks, other & ~leaks, contradicting(twins))
+        int(told.sum())
+        for told in (near_duplicates["kind"] == "identical", leaks, other & ~leaks, contradicting(near_duplicates))
     )
-    kinds = f"{counted(identical, 'pair is', 'pairs are')} identical, {words.number(len(twins) - identical)} nearly so"
+    kinds = f"{counted(identical, 'pair is', 'pairs are')} identical, {words.number(len(near_duplicates) - identical)} nearly so"
     lie = (counted(crossing, "pair lies", "pairs lie"), counted(apart, "pair lies", "pairs lie"))
     said = [
         ("", f"{kinds}. A likeness of 1 is the same image."),
@@ -163,15 +168,17 @@ def _describe_twins(twins: pd.DataFrame) -> list[tuple[str, str]]:
     return [sentence for sentence in said if any(sentence)]
 
 
-def _twins(twins: pd.DataFrame, thumbnails: Mapping[str, NDArray]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _near_duplicates(
+    near_duplicates: pd.DataFrame, thumbnails: Mapping[str, NDArray]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the first pairs that have pictures and the first that are only listed, the worrying ones first."""
-    leaks, contrary = leaking(twins), contradicting(twins)
-    apart = (twins["split"] != twins["twin_split"]).astype(int)
-    ranked = twins.assign(leaks=leaks, apart=apart, contrary=contrary)
+    leaks, contrary = leaking(near_duplicates), contradicting(near_duplicates)
+    apart = (near_duplicates["split"] != near_duplicates["duplicate_split"]).astype(int)
+    ranked = near_duplicates.assign(leaks=leaks, apart=apart, contrary=contrary)
     ranked = ranked.sort_values(
         ["leaks", "contrary", "apart", "likeness"], ascending=False, kind="stable", ignore_index=True
     )
-    seen = (ranked["image"].isin(thumbnails) & ranked["twin"].isin(thumbnails)).astype(bool)
+    seen = (ranked["image"].isin(thumbnails) & ranked["duplicate"].isin(thumbnails)).astype(bool)
     pictured = ranked[seen].head(SHOWN_PAIRS)
     listed = ranked.drop(index=pictured.index).head(SHOWN_TWINS)
     return [_pair(row, thumbnails) for row in _records(pictured)], [_pair(row, {}) for row in _records(listed)]
@@ -184,7 +191,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _pair(row: Mapping[str, Any], thumbnails: Mapping[str, NDArray]) -> dict[str, Any]:
     """Return what the page prints of a pair: two sides with name, place and picture, and what is wrong with them."""
-    columns = (("image", "split", "label"), ("twin", "twin_split", "twin_label"))
+    columns = (("image", "split", "label"), ("duplicate", "duplicate_split", "duplicate_label"))
     sides = [
         {
             "name": row[name],
@@ -193,7 +200,7 @@ def _pair(row: Mapping[str, Any], thumbnails: Mapping[str, NDArray]) -> dict[str
         }
         for name, split, label in columns
     ]
-    splits = f"{row['split']} and {row['twin_split']}" if row["apart"] else ""
+    splits = f"{row['split']} and {row['duplicate_split']}" if row["apart"] else ""
     return {
         "sides": sides,
         "kind": row["kind"],

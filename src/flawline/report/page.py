@@ -22,7 +22,7 @@ from flawline.figures import (
 )
 from flawline.report import tables, words
 from flawline.report.contents import DataPage, InspectionPage, MethodResult, Page, StudyPage
-from flawline.report.pictures import sketch_columns, strips
+from flawline.report.pictures import sample_columns, strips
 
 SHOWN_EXAMPLES = 8  # of a method's worst, and as many of its best
 MOST_EXAMPLES = 72  # of all methods: beyond it each shows fewer, or the page grows past 5 MB and nobody reads it
@@ -122,9 +122,11 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
     made = strips([*worst, *best], of=shown)
     return {
         "method": method.method,
-        "applicability": method.applicability,
+        "suitability": method.suitability,
         "charts": _method_charts(method),
-        "sketches": [] if method.sketches is None else sketch_columns(method.sketches),
+        "sample_reconstructions": []
+        if method.sample_reconstructions is None
+        else sample_columns(method.sample_reconstructions),
         "projections": _projections(method),
         "thresholds": method.thresholds,
         "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),

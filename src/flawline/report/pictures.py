@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
-from flawline.report.contents import Example, Sketches
+from flawline.report.contents import Example, SampleReconstructions
 from flawline.report.words import after, mistake
 
 LONGEST = 480  # pixels of a picture's longest side
@@ -155,16 +155,21 @@ def black_and_white(caption: str, marked: NDArray) -> Picture:
     return Picture(caption, data_uri(mask_png(marked)), *marked.shape)
 
 
-def sketch_columns(sketches: Sketches, *, patches: int = SKETCHED, longest: int = SKETCH) -> list[list[Picture]]:
+def sample_columns(
+    sample_reconstructions: SampleReconstructions, *, patches: int = SKETCHED, longest: int = SKETCH
+) -> list[list[Picture]]:
     """Return a column of pictures for the first ``patches`` as they are, then one for each of some numbers of epochs.
 
     All are on one scale: [0, 1], or up to the brightest patch where that is below an eighth, as of a 12-bit camera's
     images in 16 bits. None is larger than ``longest`` pixels; without a patch there is no column."""
-    brightest = float(np.max(sketches.patches, initial=0))
+    brightest = float(np.max(sample_reconstructions.patches, initial=0))
     white = brightest if 0 < brightest < 1 / 8 else 1.0
-    epochs = sorted(sketches.redrawn)
+    epochs = sorted(sample_reconstructions.redrawn)
     ranks = np.linspace(0, len(epochs) - 1, min(len(epochs), COLUMNS - 1)).round().astype(int)
-    drawn = [("input", sketches.patches), *((after(epochs[rank]), sketches.redrawn[epochs[rank]]) for rank in ranks)]
+    drawn = [
+        ("input", sample_reconstructions.patches),
+        *((after(epochs[rank]), sample_reconstructions.redrawn[epochs[rank]]) for rank in ranks),
+    ]
     columns = [[_sketch(caption, patch, longest, white) for patch in column[:patches]] for caption, column in drawn]
     return [column for column in columns if column]
 

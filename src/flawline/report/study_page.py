@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
 from flawline.metrics.choice import tried
 from flawline.report import tables, words
-from flawline.report.contents import Applicability, CategoryShown, PublishedTable, StudyPage
+from flawline.report.contents import CategoryShown, PublishedTable, StudyPage, Suitability
 from flawline.report.page import chart, fill
 from flawline.report.pictures import (
     STRIP,
@@ -19,9 +19,9 @@ from flawline.report.pictures import (
     black_and_white,
     page_size,
     picture,
+    sample_columns,
     shrink_image,
     shrink_peaks,
-    sketch_columns,
 )
 from flawline.report.tables import Cell, MetricGroup
 from flawline.report.words import Metric, metric_named
@@ -65,7 +65,7 @@ class Suits:
 
     category: str
     method: str
-    found: Applicability | None
+    found: Suitability | None
     image_auroc: str
 
 
@@ -74,7 +74,7 @@ def render_study(page: StudyPage) -> str:
     shown = {one.category: one for one in page.shown}
     categories = list(dict.fromkeys([*page.results["category"], *shown]))
     stacks = _fitting_stacks(page.shown)
-    patches = 1 if sum(len(one.sketches) for one in page.shown) > MANY else 2
+    patches = 1 if sum(len(one.sample_reconstructions) for one in page.shown) > MANY else 2
     return fill(
         "study.html",
         page=page,
@@ -226,7 +226,7 @@ def _say_seeds(results: pd.DataFrame) -> str:
 def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
     """Return a row a category and method that it was asked of whether it suits."""
     found = _said(page.results)
-    found |= {(one.category, method): verdict for one in page.shown for method, verdict in one.applicability.items()}
+    found |= {(one.category, method): verdict for one in page.shown for method, verdict in one.suitability.items()}
     if not found:
         return []
     asked = {method for _, method in found}
@@ -240,13 +240,13 @@ def _suits(page: StudyPage, categories: Sequence[str]) -> list[Suits]:
     ]
 
 
-def _said(results: pd.DataFrame) -> dict[tuple[str, str], Applicability]:
-    """Return the first seed's verdicts without their reasons, where the columns before and applicability have them."""
-    if not {"before", "applicability"} <= set(results.columns):
+def _said(results: pd.DataFrame) -> dict[tuple[str, str], Suitability]:
+    """Return the first seed's verdicts without their reasons, where the columns before and suitability have them."""
+    if not {"before", "suitability"} <= set(results.columns):
         return {}
-    rows = results.dropna(subset=["before", "applicability"]).drop_duplicates(["category", "method"])
+    rows = results.dropna(subset=["before", "suitability"]).drop_duplicates(["category", "method"])
     return {
-        (row["category"], row["method"]): Applicability(row["applicability"], "", row["before"], "")
+        (row["category"], row["method"]): Suitability(row["suitability"], "", row["before"], "")
         for row in rows.to_dict("records")
     }
 
@@ -313,9 +313,9 @@ def _filled(value: float) -> str:
 
 
 def _evidence(shown: CategoryShown | None, patches: int) -> dict[str, Any]:
-    """Return the charts and sketches of a category, and how to lay out its pictures; nothing where it is not shown."""
+    """Return the charts and sample reconstructions of a category; nothing where it is not shown."""
     if shown is None:
-        return {"shown": None, "charts": [], "sketches": []}
+        return {"shown": None, "charts": [], "sample_reconstructions": []}
     height, width = shown.image.shape[1:]
     return {
         "shown": shown,
@@ -325,10 +325,10 @@ def _evidence(shown: CategoryShown | None, patches: int) -> dict[str, Any]:
             for method, losses in shown.patch_losses.items()
             if len(losses)
         ],
-        "sketches": [
+        "sample_reconstructions": [
             (method, columns)
-            for method, sketches in shown.sketches.items()
-            if (columns := sketch_columns(sketches, patches=patches, longest=SKETCH))
+            for method, sample_reconstructions in shown.sample_reconstructions.items()
+            if (columns := sample_columns(sample_reconstructions, patches=patches, longest=SKETCH))
         ],
     }
 

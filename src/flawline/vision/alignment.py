@@ -16,8 +16,8 @@ from scipy.spatial.distance import cdist
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
 from flawline.vision.foreground import block_mean, drawn, find_foreground, neighbourhood
+from flawline.vision.levels import grey_levels
 from flawline.vision.matching import IDENTITY, WORK, Matcher, Transform, fingerprint, is_blank
-from flawline.vision.measuring import grey_levels
 
 MODES = get_args(RegistrationParams.model_fields["align"].annotation)
 BRIGHTNESS = get_args(RegistrationParams.model_fields["brightness"].annotation)

@@ -6,7 +6,7 @@ pixels, so that a flaw, which covers few rows or lies away from the ends, is nev
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.vision.measuring import grey_levels
+from flawline.vision.levels import grey_levels
 
 BRIGHTER = 1.6  # times the material's level: background
 SPECKLED = 0.02  # share of a column's pixels that may be as bright as background where the edge is wavy

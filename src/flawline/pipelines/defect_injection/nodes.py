@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from flawline.intake.manifest import rows_of
 from flawline.params import DefectInjectionParams
+from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.vision.defects import PseudoDefects
-from flawline.vision.manifest import rows_of
-from flawline.vision.ragged import Lazy, RaggedArray
 
 
 def inject_defects(

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
                 name="inject_defects",
                 inputs={
                     "images": "images",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "defect_injection": "params:defect_injection",
                     "seed": "params:ingestion.splits.seed",
                 },

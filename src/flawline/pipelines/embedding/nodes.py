@@ -8,17 +8,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from flawline.methods.compute import as_asked, keep_memory
+from flawline.intake.manifest import rows_of
 from flawline.methods.maps import image_score, load_model, reconstruction_error, residual_map, smooth
-from flawline.methods.progress import Progress
 from flawline.methods.registry import Autoencoder
-from flawline.methods.training import windows_of
-from flawline.metrics.applicability import judge_network, patch_mean_error
-from flawline.params import ApplicabilityParams, ComputeParams, MapParams, Params, PatchParams
+from flawline.metrics.suitability import judge_network, patch_mean_error
+from flawline.params import ComputeParams, MapParams, Params, PatchParams, SuitabilityParams
 from flawline.pipelines.hinting import hinted
-from flawline.vision.manifest import rows_of
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.training.compute import as_asked, keep_memory
+from flawline.training.progress import Progress
+from flawline.training.windows import windows_of
 from flawline.vision.patches import window_means
-from flawline.vision.ragged import Lazy, RaggedArray
 
 SCORED = ("validation", "calibration", "test")  # what the network did not learn from
 
@@ -95,26 +95,26 @@ def score_patches(
 def make_judge(spec: Autoencoder) -> Callable:
     """Return the node that judges a trained network, ``model`` hinted with that method's own parameters."""
 
-    def judge_applicability(
+    def judge_suitability(
         images: RaggedArray,
         manifest: pd.DataFrame,
         weights: dict[str, Tensor],
-        prospect: dict[str, Any],
+        expected_suitability: dict[str, Any],
         patches: PatchParams,
         model: Params,
         seed: int,
-        applicability: ApplicabilityParams,
+        suitability: SuitabilityParams,
         compute: ComputeParams,
     ) -> dict[str, Any]:
         """Return whether the material suits the autoencoder: verdict, reason, explained (share), before (the
-        prospect)."""
+        expected_suitability)."""
         network = load_network(spec, model, images, patches, weights, compute)
         windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed)
         held_out = windows.cut(windows.fixed())
         with as_asked(compute):
             error = reconstruction_error(network, held_out, spec.residual)
         baseline = patch_mean_error(held_out.numpy())
-        verdict, reason, share = judge_network(error, baseline, prospect["verdict"], applicability)
-        return {"verdict": verdict, "reason": reason, "explained": share, "before": prospect}
+        verdict, reason, share = judge_network(error, baseline, expected_suitability["verdict"], suitability)
+        return {"verdict": verdict, "reason": reason, "explained": share, "before": expected_suitability}
 
-    return hinted(judge_applicability, model=spec.model_params)
+    return hinted(judge_suitability, model=spec.model_params)

@@ -6,16 +6,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.methods.compute import as_asked, keep_memory
+from flawline.intake.manifest import rows_of
 from flawline.methods.looking import Looks, embed_all
 from flawline.methods.maps import image_score
-from flawline.methods.progress import Progress
 from flawline.methods.registry import OneClass
 from flawline.params import ComputeParams, Params
 from flawline.pipelines.embedding.nodes import SCORED, scores_of
 from flawline.pipelines.hinting import hinted
-from flawline.vision.manifest import rows_of
-from flawline.vision.ragged import Lazy, RaggedArray
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.training.compute import as_asked, keep_memory
+from flawline.training.progress import Progress
 
 LEARNED = ("train", "validation")  # nothing is stopped early, so no image need be kept for that
 

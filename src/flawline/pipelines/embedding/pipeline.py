@@ -1,5 +1,5 @@
 """embedding: images and what a method learned to its ``maps`` and ``scores``; of an autoencoder also ``residuals``,
-``patch_losses`` and ``applicability``, of a one-class method ``embeddings`` and the ``one_class`` model."""
+``patch_losses`` and ``suitability``, of a one-class method ``embeddings`` and the ``one_class`` model."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -20,29 +20,31 @@ def _of_one_class(spec: OneClass) -> Pipeline:
     embed = Node(
         one_class.make_embed(spec),
         name="embed",
-        inputs={**seen, **shared, "manifest": "roster", "progress": "progress"},
+        inputs={**seen, **shared, "manifest": "usable_manifest", "progress": "progress"},
         outputs="embeddings",
     )
     fit = Node(
         one_class.make_fit(spec),
         name="fit_one_class",
-        inputs={**look, **shared, "manifest": "roster", "seed": "params:seed"},
+        inputs={**look, **shared, "manifest": "usable_manifest", "seed": "params:seed"},
         outputs="one_class",
     )
     draw = Node(
         one_class.make_map(spec),
         name="map_images",
-        inputs={**look, **shared, "manifest": "roster", "one_class": "one_class", "progress": "progress"},
+        inputs={**look, **shared, "manifest": "usable_manifest", "one_class": "one_class", "progress": "progress"},
         outputs="maps",
     )
-    by_map = Node(score_images, name="score_images", inputs={"maps": "maps", "manifest": "roster"}, outputs="scores")
+    by_map = Node(
+        score_images, name="score_images", inputs={"maps": "maps", "manifest": "usable_manifest"}, outputs="scores"
+    )
     whole = Node(
         one_class.make_score(spec),
         name="score_images",
-        inputs={**look, **shared, "manifest": "roster", "one_class": "one_class", "maps": "maps"},
+        inputs={**look, **shared, "manifest": "usable_manifest", "one_class": "one_class", "maps": "maps"},
         outputs="scores",
     )
-    inputs = {"images": "images", "roster": "roster", "progress": "progress"}
+    inputs = {"images": "images", "usable_manifest": "usable_manifest", "progress": "progress"}
     if spec.redrawer:
         inputs["differences"] = f"{spec.redrawer}.differences"
     return Pipeline(
@@ -62,7 +64,7 @@ def _of_autoencoder(spec: Autoencoder) -> Pipeline:
                 name="map_images",
                 inputs={
                     "images": "images",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "patch_index": "patch_index",
                     "weights": "weights",
                     "patches": "params:patches",
@@ -81,7 +83,7 @@ def _of_autoencoder(spec: Autoencoder) -> Pipeline:
             Node(
                 score_images,
                 name="score_images",
-                inputs={"maps": "maps", "manifest": "roster"},
+                inputs={"maps": "maps", "manifest": "usable_manifest"},
                 outputs="scores",
             ),
             Node(
@@ -90,7 +92,7 @@ def _of_autoencoder(spec: Autoencoder) -> Pipeline:
                 inputs={
                     "residuals": "residuals",
                     "masks": "masks",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "patch_index": "patch_index",
                     "patches": "params:patches",
                 },
@@ -98,23 +100,23 @@ def _of_autoencoder(spec: Autoencoder) -> Pipeline:
             ),
             Node(
                 make_judge(spec),
-                name="judge_applicability",
+                name="judge_suitability",
                 inputs={
                     "images": "images",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "weights": "weights",
-                    "prospect": "prospect",
+                    "expected_suitability": "expected_suitability",
                     "patches": "params:patches",
                     "model": "params:model",
                     "seed": "params:seed",
-                    "applicability": "params:applicability",
+                    "suitability": "params:suitability",
                     "compute": "params:compute",
                 },
-                outputs="applicability",
+                outputs="suitability",
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "masks", "roster", "progress"},
-        parameters={"params:compute", "params:seed", "params:applicability"},
+        inputs={"images", "masks", "usable_manifest", "progress"},
+        parameters={"params:compute", "params:seed", "params:suitability"},
         tags="embedding",
     )

@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from flawline.methods.checkpoints import packed
+from flawline.detector.detector import Detector, Judgement, Thresholds, calibrate, judge, verdict_row
+from flawline.intake.manifest import rows_of
+from flawline.intake.registration import cuts_ends
 from flawline.methods.cpcae import dead_share
-from flawline.methods.detector import Detector, Judgement, Thresholds, calibrate, judge, verdict_row
 from flawline.methods.features import network_digest
 from flawline.methods.heads import Scored
 from flawline.methods.registry import Autoencoder, Method, OneClass
@@ -28,9 +29,8 @@ from flawline.params import (
 )
 from flawline.pipelines.embedding.nodes import SCORED, score_images
 from flawline.pipelines.hinting import hinted
-from flawline.vision.manifest import rows_of
-from flawline.vision.ragged import RaggedArray
-from flawline.vision.registration import cuts_ends
+from flawline.storage.ragged import RaggedArray
+from flawline.storage.tensors import packed
 
 TOLD_OF_RAW_MAPS = (  # metrics
     "image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "oracle_pixel_threshold",
@@ -251,5 +251,5 @@ def calibrated(scores: pd.DataFrame, thresholds: dict[str, Any], evaluation: Eva
         "thresholds": Thresholds.from_dict(thresholds),
         "review_overkill": evaluation.review_overkill,
         "calibration_scores": tuple(held_out["score"]),
-        "calibration_peaks": tuple(held_out["peak"]) if "peak" in held_out else (),
+        "calibration_map_maxima": tuple(held_out["peak"]) if "peak" in held_out else (),
     }

@@ -15,7 +15,7 @@ from flawline.pipelines.evaluation.nodes import (
     make_judge_tests,
 )
 
-SHARED = ("images", "masks", "roster", "alignment", "aligner")
+SHARED = ("images", "masks", "usable_manifest", "alignment", "aligner")
 PARAMETERS = tuple(f"params:{name}" for name in ("evaluation", "inspection", "registration", "category", "seed"))
 
 
@@ -39,7 +39,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={
                     "scores": "scores",
                     "maps": "maps",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "alignment": "alignment",
                     "thresholds": "thresholds",
                     "inspection": "params:inspection",
@@ -64,14 +64,17 @@ def _evaluate(spec: Method) -> Node:
         node, more = evaluate_autoencoder, ("residuals", "history")
     elif spec.name == "cpcae":
         node, more = evaluate_redrawer, ("history", "codes")
-    inputs = {name: name for name in (*measured, *more)} | {"manifest": "roster", "evaluation": "params:evaluation"}
+    inputs = {name: name for name in (*measured, *more)} | {
+        "manifest": "usable_manifest",
+        "evaluation": "params:evaluation",
+    }
     return Node(node, name="evaluate", inputs=inputs, outputs=["metrics", "curves"])
 
 
 COMMON = {
     "aligner": "aligner",
     "images": "images",
-    "manifest": "roster",
+    "manifest": "usable_manifest",
     "scores": "scores",
     "thresholds": "thresholds",
     "category": "params:category",

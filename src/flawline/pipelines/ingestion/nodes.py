@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from flawline.methods.compute import keep_memory
-from flawline.methods.progress import Progress
+from flawline.intake.examples import EXAMPLES, ExampleImage
+from flawline.intake.layouts import detect_layout, list_raw_files
+from flawline.intake.manifest import build_manifest, near_duplicates_of, read_raw_files
+from flawline.intake.measuring import Measurements
 from flawline.metrics.shortcuts import features_of, find_shortcuts
 from flawline.params import ExamplesParams, IngestionParams
 from flawline.pipelines.ingestion.page import data_page, found_in
 from flawline.report import render_data_page
-from flawline.vision.examples import EXAMPLES, ExampleImage
-from flawline.vision.layouts import detect_layout, list_raw_files
-from flawline.vision.manifest import build_manifest, read_raw_files, twins_of
-from flawline.vision.measuring import Measurements
+from flawline.training.compute import keep_memory
+from flawline.training.progress import Progress
 
 
 def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> Iterable[ExampleImage]:
@@ -31,7 +31,7 @@ def ingest(
     known_measurements: Measurements | None,
     progress: Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
-    """Read every file of the raw folder; return (manifest, quarantine, measurements, twins)."""
+    """Read every file of the raw folder; return (manifest, quarantine, measurements, near_duplicates)."""
     keep_memory()
     layout = detect_layout(raw_folder, ingestion)
     files = list_raw_files(raw_folder, ingestion.model_copy(update={"layout": layout}), category=category)
@@ -41,11 +41,11 @@ def ingest(
 
     read = partial(read_raw_files, raw_folder, files, max_pixels=ingestion.max_pixels, known=known_measurements)
     rows, quarantine, measurements = read(layout=layout, track=track)
-    twins = twins_of(rows, measurements)
+    near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
-        rows, quarantine, ingestion.splits, identical=ingestion.identical, twins=twins
+        rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    return manifest, quarantine, measurements, twins
+    return manifest, quarantine, measurements, near_duplicates
 
 
 def look_for_shortcuts(manifest: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def report_on_data(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     measurements: Measurements,
-    twins: pd.DataFrame,
+    near_duplicates: pd.DataFrame,
     shortcuts: pd.DataFrame,
     raw_folder: Path,
     category: str,
@@ -66,7 +66,7 @@ def report_on_data(
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
     page = data_page(
-        manifest, quarantine, measurements, twins, shortcuts,
+        manifest, quarantine, measurements, near_duplicates, shortcuts,
         folder=str(raw_folder), category=category, ingestion=ingestion, run=run,
     )  # fmt: skip
     return render_data_page(page), "\n".join([f"category {category}", *found_in(page)]) + "\n"

@@ -1,4 +1,4 @@
-"""What the page of an ingestion is made of: counts, small pictures, twins with their splits, cautions, sentences."""
+"""What the page of an ingestion is made of: counts, small pictures, near-duplicates, cautions, sentences."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline import __version__
+from flawline.intake.manifest import count_images
+from flawline.intake.measuring import SIDE, Measurements
+from flawline.intake.near_duplicates import contradicting, leaking
+from flawline.intake.splits import SPLITS, UNUSED
 from flawline.metrics.shortcuts import features_of, sentences
 from flawline.params import IngestionParams, flatten
 from flawline.report import DataPage, Thumbnail
-from flawline.vision.manifest import count_images
-from flawline.vision.measuring import SIDE, Measurements
-from flawline.vision.splits import SPLITS, UNUSED
-from flawline.vision.twins import contradicting, leaking
 
 SHOWN = 8  # thumbnails a group
-PAIRS = 12  # twins with pictures
+PAIRS = 12  # pairs with pictures
 FULL = 0.9  # share of an image that no defect covers
 SLIMMEST = 8  # longer side over shorter, of a small picture
 
@@ -28,7 +28,7 @@ def data_page(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     measurements: Measurements,
-    twins: pd.DataFrame,
+    near_duplicates: pd.DataFrame,
     shortcuts: pd.DataFrame,
     *,
     folder: str,
@@ -37,13 +37,13 @@ def data_page(
     run: Mapping[str, str],
 ) -> DataPage:
     """Gather all that the page shows."""
-    pairs = with_splits(twins, manifest)
+    pairs = with_splits(near_duplicates, manifest)
     pictures = small_pictures(manifest, measurements)
     layout = str(manifest["layout"].iloc[0])
-    worst = pairs.assign(apart=pairs["split"] != pairs["twin_split"]).sort_values(
+    worst = pairs.assign(apart=pairs["split"] != pairs["duplicate_split"]).sort_values(
         "apart", ascending=False, kind="stable"
     )
-    shown = pd.unique(worst[["image", "twin"]].head(PAIRS).to_numpy().ravel())
+    shown = pd.unique(worst[["image", "duplicate"]].head(PAIRS).to_numpy().ravel())
     origin = {"category": category, "folder": folder, **run, "flawline": __version__, "machine": platform()}
     return DataPage(
         title=f"{category}: the images",
@@ -56,8 +56,8 @@ def data_page(
         defects=count_defects(manifest),
         sizes=count_sizes(manifest),
         thumbnails=thumbnails(manifest, pictures),
-        twins=pairs,
-        twin_thumbnails={name: pictures(name) for name in shown},
+        near_duplicates=pairs,
+        duplicate_thumbnails={name: pictures(name) for name in shown},
         features=features_of(manifest, measurements.table),
         shortcuts=shortcuts,
         quarantine=quarantine,
@@ -117,7 +117,7 @@ def count(rows: pd.DataFrame, one: str, many: str) -> str:
 
 def first_of(pairs: pd.DataFrame) -> str:
     """Return the names of the first pair in words."""
-    return f", for one {pairs['image'].iloc[0]} and {pairs['twin'].iloc[0]}" if len(pairs) else ""
+    return f", for one {pairs['image'].iloc[0]} and {pairs['duplicate'].iloc[0]}" if len(pairs) else ""
 
 
 def nearly_full_masks(measured: pd.DataFrame) -> int:
@@ -133,14 +133,14 @@ def groups_on_two_sides(manifest: pd.DataFrame) -> int:
     return int(tested["group"].isin(set(learned)).sum())
 
 
-def with_splits(twins: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+def with_splits(near_duplicates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with split and label of both; those of which one is in quarantine are left out."""
     known = manifest.set_index("image")[["split", "label"]]
-    pairs = twins[twins["image"].isin(known.index) & twins["twin"].isin(known.index)]
-    first, second = known.loc[pairs["image"]], known.loc[pairs["twin"]]
+    pairs = near_duplicates[near_duplicates["image"].isin(known.index) & near_duplicates["duplicate"].isin(known.index)]
+    first, second = known.loc[pairs["image"]], known.loc[pairs["duplicate"]]
     return pairs.assign(
-        split=first["split"].to_numpy(), twin_split=second["split"].to_numpy(),
-        label=first["label"].to_numpy(), twin_label=second["label"].to_numpy(),
+        split=first["split"].to_numpy(), duplicate_split=second["split"].to_numpy(),
+        label=first["label"].to_numpy(), duplicate_label=second["label"].to_numpy(),
     ).reset_index(drop=True)  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
                     "known_measurements": "known_measurements",
                     "progress": "progress",
                 },
-                outputs=["manifest", "quarantine", "measurements", "twins"],
+                outputs=["manifest", "quarantine", "measurements", "near_duplicates"],
             ),
             Node(
                 look_for_shortcuts,
@@ -39,7 +39,7 @@ def create_pipeline() -> Pipeline:
                     "manifest": "manifest",
                     "quarantine": "quarantine",
                     "measurements": "measurements",
-                    "twins": "twins",
+                    "near_duplicates": "near_duplicates",
                     "shortcuts": "shortcuts",
                     "raw_folder": "raw_folder",
                     "category": "params:category",

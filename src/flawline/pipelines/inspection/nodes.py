@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from flawline import __version__
 from flawline.checks import FlawlineError
+from flawline.detector.detector import Detector, Judgement, Thresholds, judge, regions_above, verdict_row
 from flawline.figures import overlay
-from flawline.methods.compute import keep_memory
-from flawline.methods.detector import Detector, Judgement, Thresholds, judge, regions_above, verdict_row
+from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes, read_photograph
+from flawline.intake.layouts import check_folder, files_in
+from flawline.intake.layouts.base import odd_entry, stray_files
+from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, locate, page_name
+from flawline.intake.registration import alignment_of, alignment_row
 from flawline.methods.heads import NO_MAP, Scored
 from flawline.methods.maps import image_score
-from flawline.methods.progress import Progress
 from flawline.metrics.regions import Region
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
 from flawline.report import Example, InspectionPage, render_inspection
-from flawline.vision.decoding import UnreadableImageError, count_pages, read_bytes, read_photograph
-from flawline.vision.layouts import check_folder, files_in
-from flawline.vision.layouts.base import odd_entry, stray_files
-from flawline.vision.manifest import NAMELESS, SAME_NAME, in_table, locate, page_name
-from flawline.vision.ragged import Lazy, RaggedArray
-from flawline.vision.registration import alignment_of, alignment_row
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.training.compute import keep_memory
+from flawline.training.progress import Progress
 
 # Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
 TEXTS = frozenset({".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md", ".log", ".ini", ".db", ".html", ".pdf"})

@@ -4,13 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from flawline.intake.manifest import rows_of
 from flawline.methods.maps import check_fits
-from flawline.methods.training import windows_of
-from flawline.metrics.applicability import foresee
-from flawline.params import ApplicabilityParams, PatchParams
-from flawline.vision.manifest import rows_of
+from flawline.metrics.suitability import expect_suitability
+from flawline.params import PatchParams, SuitabilityParams
+from flawline.storage.ragged import RaggedArray
+from flawline.training.windows import windows_of
 from flawline.vision.patches import index_patches
-from flawline.vision.ragged import RaggedArray
 
 
 def index_grid(images: RaggedArray, masks: RaggedArray, patches: PatchParams) -> pd.DataFrame:
@@ -19,19 +19,19 @@ def index_grid(images: RaggedArray, masks: RaggedArray, patches: PatchParams) ->
     return index_patches(images.shapes, masks, size=patches.size, stride=patches.stride)
 
 
-def look_ahead(
+def expect_suitability_of(
     images: RaggedArray,
     manifest: pd.DataFrame,
     patches: PatchParams,
     code_length: int,
     seed: int,
-    applicability: ApplicabilityParams,
+    suitability: SuitabilityParams,
 ) -> dict[str, Any]:
-    """Return, before training, whether the normal patches suit an autoencoder: a `Prospect` as JSON has it."""
+    """Return, before training, whether the normal patches suit an autoencoder, as JSON has it."""
     check_fits(images.shapes, patches)
     train = windows_of(images, rows_of(manifest, ["train"]), patches, seed=seed)
     held_out = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed)
-    return foresee(
+    return expect_suitability(
         train.cut(train.first()).numpy(), held_out.cut(held_out.fixed()).numpy(),
-        code_length=code_length, params=applicability,
+        code_length=code_length, params=suitability,
     ).to_dict()  # fmt: skip

@@ -1,9 +1,9 @@
-"""patching: images and an autoencoder's geometry to its ``patch_index`` and ``prospect``."""
+"""patching: images and an autoencoder's geometry to its ``patch_index`` and ``expected_suitability``."""
 
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Autoencoder, Method
-from flawline.pipelines.patching.nodes import index_grid, look_ahead
+from flawline.pipelines.patching.nodes import expect_suitability_of, index_grid
 
 
 def create_pipeline(spec: Method) -> Pipeline:
@@ -18,21 +18,21 @@ def create_pipeline(spec: Method) -> Pipeline:
                 outputs="patch_index",
             ),
             Node(
-                look_ahead,
-                name="look_ahead",
+                expect_suitability_of,
+                name="expect_suitability_of",
                 inputs={
                     "images": "images",
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "patches": "params:patches",
                     "code_length": "params:model.latent_size",
                     "seed": "params:seed",
-                    "applicability": "params:applicability",
+                    "suitability": "params:suitability",
                 },
-                outputs="prospect",
+                outputs="expected_suitability",
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "masks", "roster"},
-        parameters={"params:seed", "params:applicability"},
+        inputs={"images", "masks", "usable_manifest"},
+        parameters={"params:seed", "params:suitability"},
         tags="patching",
     )

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.methods.checkpoints import CheckpointStore
-from flawline.methods.compute import Machine, as_asked, keep_memory
+from flawline.intake.manifest import rows_of
 from flawline.methods.cpcae import fit_folds, fold_of, train_cpcae
 from flawline.methods.cpcae import fold_weights as weights_of_fold
 from flawline.methods.features import load_extractor
@@ -16,14 +15,15 @@ from flawline.methods.heads import check_one_size
 from flawline.methods.mean_image import MeanImageRedrawer, fit_mean
 from flawline.methods.placed import check_placed
 from flawline.methods.pooled_knn import PooledKNN
-from flawline.methods.progress import Progress
 from flawline.methods.redrawing import difference, load_redrawer
 from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, PooledKNNParams, TrainParams
 from flawline.pipelines.embedding.nodes import SCORED
 from flawline.pipelines.embedding.one_class import LEARNED
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.training.checkpoints import CheckpointStore
+from flawline.training.compute import Machine, as_asked, keep_memory
+from flawline.training.progress import Progress
 from flawline.vision.downsizing import downsize
-from flawline.vision.manifest import rows_of
-from flawline.vision.ragged import Lazy, RaggedArray
 
 
 def average_images(images: RaggedArray, manifest: pd.DataFrame) -> dict[str, Tensor]:
@@ -67,13 +67,13 @@ def train(
     machine: Machine,
     progress: Progress,
 ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:
-    """Return the weights of the best epoch, a row for every epoch, and sketches: held-out patches and how they were
+    """Return the weights of the best epoch, a row for every epoch, and held-out patches as they were
     redrawn after some epochs."""
     fitted = train_cpcae(
         small_images, rows_of(manifest, ["train"]), rows_of(manifest, ["validation"]), patches, model, train,
         seed=seed, compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
     )  # fmt: skip
-    return fitted.weights, fitted.history, fitted.sketches
+    return fitted.weights, fitted.history, fitted.sample_reconstructions
 
 
 def train_folds(

@@ -18,7 +18,7 @@ def _mean_image() -> Pipeline:
             Node(
                 nodes.average_images,
                 name="train",
-                inputs={"images": "images", "manifest": "roster"},
+                inputs={"images": "images", "manifest": "usable_manifest"},
                 outputs="weights",
                 tags="training",
             ),
@@ -31,7 +31,7 @@ def _mean_image() -> Pipeline:
             ),
         ],
         namespace="mean_image",
-        inputs={"images", "roster", "progress"},
+        inputs={"images", "usable_manifest", "progress"},
         tags="mean_image",
     )
 
@@ -45,14 +45,14 @@ def _cpcae() -> Pipeline:
         "compute": "params:compute",
         "progress": "progress",
         "images": "images",
-        "manifest": "roster",
+        "manifest": "usable_manifest",
     }
     return Pipeline(
         [
             Node(
                 nodes.check_head,
                 name="check_head",
-                inputs={"manifest": "roster", "head": "params:head"},
+                inputs={"manifest": "usable_manifest", "head": "params:head"},
                 outputs="checked",
                 tags="patching",
             ),
@@ -64,7 +64,11 @@ def _cpcae() -> Pipeline:
                 tags="patching",
             ),
             Node(
-                nodes.train, name="train", inputs=training, outputs=["weights", "history", "sketches"], tags="training"
+                nodes.train,
+                name="train",
+                inputs=training,
+                outputs=["weights", "history", "sample_reconstructions"],
+                tags="training",
             ),
             Node(
                 nodes.train_folds,
@@ -88,7 +92,7 @@ def _cpcae() -> Pipeline:
             Node(nodes.encode, name="encode", inputs=trained, outputs="codes", tags="embedding"),
         ],
         namespace="cpcae",
-        inputs={"images", "roster", "machine", "progress"},
+        inputs={"images", "usable_manifest", "machine", "progress"},
         parameters={"params:seed", "params:compute"},
         tags="cpcae",
     )

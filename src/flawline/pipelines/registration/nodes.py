@@ -7,11 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.methods.progress import Progress
-from flawline.params import IngestionParams, RegistrationParams
-from flawline.vision.layouts import check_folder
-from flawline.vision.ragged import Keyed
-from flawline.vision.registration import (
+from flawline.intake.layouts import check_folder
+from flawline.intake.registration import (
     Registered,
     cuts_ends,
     find_alignment,
@@ -20,6 +17,9 @@ from flawline.vision.registration import (
     registered_masks,
     registration_key,
 )
+from flawline.params import IngestionParams, RegistrationParams
+from flawline.storage.ragged import Keyed
+from flawline.training.progress import Progress
 
 
 def register(

@@ -1,10 +1,10 @@
 """registration: raw images to memory-mapped ``images`` and ``masks``, how each was aligned (``alignment``), and what
-aligns others like them (``aligner``); and ``roster``, the manifest without what could not be aligned."""
+aligns others like them (``aligner``); and ``usable_manifest``, the manifest without what could not be aligned."""
 
 from kedro.pipeline import Node, Pipeline
 
+from flawline.intake.registration import without_misaligned
 from flawline.pipelines.registration.nodes import register
-from flawline.vision.registration import without_misaligned
 
 
 def create_pipeline() -> Pipeline:
@@ -25,9 +25,9 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 without_misaligned,
-                name="call_roll",
+                name="drop_misaligned",
                 inputs={"manifest": "manifest", "alignment": "alignment"},
-                outputs="roster",
+                outputs="usable_manifest",
             ),
         ],
         tags="registration",

@@ -11,8 +11,9 @@ import pandas as pd
 from torch import Tensor
 
 from flawline import __version__
-from flawline.methods.compute import keep_memory
-from flawline.methods.detector import VERDICTS, Detector, judge
+from flawline.detector.detector import VERDICTS, Detector, judge
+from flawline.intake.manifest import count_images, rows_of
+from flawline.intake.registration import usable
 from flawline.methods.heads import Scored
 from flawline.methods.published import published_for, published_notes
 from flawline.metrics.projection import LEAST_POINTS, tsne
@@ -20,11 +21,10 @@ from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
 from flawline.pipelines.embedding.nodes import SCORED
-from flawline.report import AlignmentShown, Applicability, Example, MethodResult, Page, Sketches, render_page
+from flawline.report import AlignmentShown, Example, MethodResult, Page, SampleReconstructions, Suitability, render_page
+from flawline.storage.ragged import RaggedArray
+from flawline.training.compute import keep_memory
 from flawline.vision.alignment import Aligner
-from flawline.vision.manifest import count_images, rows_of
-from flawline.vision.ragged import RaggedArray
-from flawline.vision.registration import usable
 
 
 def gather_result(
@@ -66,26 +66,31 @@ def gather_result(
 
 
 def add_training(
-    result: MethodResult, history: pd.DataFrame, sketches: dict[str, Tensor], patch_losses: pd.DataFrame,
-    applicability: dict[str, Any],
+    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], patch_losses: pd.DataFrame,
+    suitability: dict[str, Any],
 ) -> MethodResult:  # fmt: skip
     """Return an autoencoder's result with how it learned, what it makes of patches, and whether the material suits."""
     return replace(
         result,
         history=history,
         patch_losses=patch_losses[["mask_share", "loss"]],
-        sketches=read_sketches(sketches),
-        applicability=read_applicability(applicability),
+        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
+        suitability=read_suitability(suitability),
     )
 
 
 def add_redrawing(
-    result: MethodResult, history: pd.DataFrame, sketches: dict[str, Tensor], projections: pd.DataFrame
+    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], projections: pd.DataFrame
 ) -> MethodResult:
     """Return the result of a method that redraws images and embeds the differences, with how it learned to, and what
     the two spaces look like in two dimensions."""
     spaces = {name: table.reset_index(drop=True) for name, table in projections.groupby("space", sort=False)}
-    return replace(result, history=history, sketches=read_sketches(sketches), projections=spaces)
+    return replace(
+        result,
+        history=history,
+        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
+        projections=spaces,
+    )
 
 
 def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -106,16 +111,16 @@ def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.Dat
     return pd.concat(tables, ignore_index=True)
 
 
-def read_sketches(tensors: dict[str, Tensor]) -> Sketches:
+def read_sample_reconstructions(tensors: dict[str, Tensor]) -> SampleReconstructions:
     """Return what training kept of its reconstructions, by the epochs done."""
     redrawn = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in sorted(tensors) if name != "patches"}
-    return Sketches(tensors["patches"].numpy(), redrawn)
+    return SampleReconstructions(tensors["patches"].numpy(), redrawn)
 
 
-def read_applicability(judged: dict[str, Any]) -> Applicability:
+def read_suitability(judged: dict[str, Any]) -> Suitability:
     """Return the verdicts on the material, before and after training."""
     before = judged["before"]
-    return Applicability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
+    return Suitability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
 
 
 def split_ends(ordered: Sequence[int], count: int) -> tuple[list[int], list[int]]:
@@ -165,7 +170,7 @@ def make_compare(names: Sequence[str], suited: Sequence[str]) -> Callable:
         metrics = found[: len(names)]
         judged = dict(zip(suited, found[len(names) :], strict=True))
         rows = [
-            {"method": name, **one["values"], **(applicability_row(judged[name]) if name in judged else {})}
+            {"method": name, **one["values"], **(suitability_row(judged[name]) if name in judged else {})}
             for name, one in zip(names, metrics, strict=True)
         ]
         return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
@@ -173,12 +178,12 @@ def make_compare(names: Sequence[str], suited: Sequence[str]) -> Callable:
     return compare
 
 
-def applicability_row(judged: dict[str, Any]) -> dict[str, Any]:
+def suitability_row(judged: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of `compare` on the material: the verdicts before and after, and the figures behind them."""
     before = judged["before"]
     return {
         "before": before["verdict"],
-        "applicability": judged["verdict"],
+        "suitability": judged["verdict"],
         "regularity": before["regularity"],
         "linear": before["linear"],
         "explained": judged["explained"],
@@ -284,7 +289,7 @@ def caught(verdicts: pd.DataFrame) -> list[str]:
 
 def suits(result: MethodResult) -> list[str]:
     """Return whether the material suits the method, where that was judged and it does not wholly."""
-    judged = result.applicability
+    judged = result.suitability
     if judged is None or judged.verdict == "suited":
         return []
     return [f"By what {result.method} learned, this material is {judged.verdict} for it: {judged.reason}"]

@@ -25,7 +25,7 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
             inputs=[
                 "shortcuts",
                 *(f"{name}.metrics" for name in names),
-                *(f"{name}.applicability" for name in suited),
+                *(f"{name}.suitability" for name in suited),
             ],
             outputs="comparison",
         ),
@@ -62,7 +62,7 @@ def _gather(spec: Method) -> Pipeline:
                 name="gather_result",
                 inputs={
                     **{name: name for name in (*shared, *own)},
-                    "manifest": "roster",
+                    "manifest": "usable_manifest",
                     "inspection": "params:inspection",
                     "reporting": "params:reporting",
                 },
@@ -71,7 +71,7 @@ def _gather(spec: Method) -> Pipeline:
             *more,
         ],
         namespace=spec.name,
-        inputs={*shared, "roster"},
+        inputs={*shared, "usable_manifest"},
         parameters={"params:inspection", "params:reporting", *(["params:seed"] if spec.name == "cpcae" else [])},
     )
 
@@ -79,16 +79,21 @@ def _gather(spec: Method) -> Pipeline:
 def _added(spec: Method) -> list[Node]:
     """Return the nodes that add to a result what only methods of this kind have."""
     if isinstance(spec, Autoencoder):
-        own = ("history", "sketches", "patch_losses", "applicability")
+        own = ("history", "sample_reconstructions", "patch_losses", "suitability")
         inputs = {"result": "gathered", **{name: name for name in own}}
         return [Node(add_training, name="add_training", inputs=inputs, outputs="result")]
     if spec.name == "cpcae":
-        inputs = {"result": "gathered", **{name: name for name in ("history", "sketches", "projections")}}
+        inputs = {"result": "gathered", **{name: name for name in ("history", "sample_reconstructions", "projections")}}
         return [
             Node(
                 project_spaces,
                 name="project_spaces",
-                inputs={"codes": "codes", "embeddings": "embeddings", "manifest": "roster", "seed": "params:seed"},
+                inputs={
+                    "codes": "codes",
+                    "embeddings": "embeddings",
+                    "manifest": "usable_manifest",
+                    "seed": "params:seed",
+                },
                 outputs="projections",
             ),
             Node(add_redrawing, name="add_redrawing", inputs=inputs, outputs="result"),

@@ -6,16 +6,17 @@ from functools import partial
 import pandas as pd
 from torch import Tensor
 
-from flawline.methods.checkpoints import CheckpointStore
-from flawline.methods.compute import Machine
+from flawline.intake.manifest import rows_of
 from flawline.methods.maps import check_fits
-from flawline.methods.progress import Progress
 from flawline.methods.registry import Autoencoder
-from flawline.methods.training import fit, windows_of
 from flawline.params import ComputeParams, Params, PatchParams, TrainParams
 from flawline.pipelines.hinting import hinted
-from flawline.vision.manifest import rows_of
-from flawline.vision.ragged import RaggedArray
+from flawline.storage.ragged import RaggedArray
+from flawline.training.checkpoints import CheckpointStore
+from flawline.training.compute import Machine
+from flawline.training.loop import fit
+from flawline.training.progress import Progress
+from flawline.training.windows import windows_of
 
 
 def make_train(spec: Autoencoder) -> Callable:
@@ -34,7 +35,7 @@ def make_train(spec: Autoencoder) -> Callable:
         machine: Machine,
         progress: Progress,
     ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:
-        """Return the weights of the best epoch, a row for every epoch (losses and seconds), and sketches: held-out
+        """Return the weights of the best epoch, a row for every epoch (losses and seconds), and held-out
         patches and how they were redrawn after some epochs."""
         check_fits(images.shapes, patches)
         fitted = fit(
@@ -45,6 +46,6 @@ def make_train(spec: Autoencoder) -> Callable:
             train,
             compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
         )  # fmt: skip
-        return fitted.weights, fitted.history, fitted.sketches
+        return fitted.weights, fitted.history, fitted.sample_reconstructions
 
     return hinted(train, model=spec.model_params)

@@ -1,4 +1,4 @@
-"""training: patches of normal images to a method's ``weights``, ``history`` and ``sketches``."""
+"""training: patches of normal images to a method's ``weights``, ``history`` and ``sample_reconstructions``."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -7,7 +7,7 @@ from flawline.pipelines.training.nodes import make_train
 
 # What every training takes beside its images.
 TRAINING = {
-    "manifest": "roster",
+    "manifest": "usable_manifest",
     "patches": "params:patches",
     "model": "params:model",
     "train": "params:train",
@@ -28,11 +28,11 @@ def create_pipeline(spec: Method) -> Pipeline:
                 make_train(spec),
                 name="train",
                 inputs={"images": "images", **TRAINING},
-                outputs=["weights", "history", "sketches"],
+                outputs=["weights", "history", "sample_reconstructions"],
             ),
         ],
         namespace=spec.name,
-        inputs={"images", "roster", "machine", "progress"},
+        inputs={"images", "usable_manifest", "machine", "progress"},
         parameters={"params:seed", "params:compute"},
         tags="training",
     )

@@ -1,0 +1,1 @@
+"""Folders in: layouts, annotations, masks, codecs, the manifest with its splits, near-duplicates, registration."""

@@ -1,0 +1,151 @@
+"""TIFF: tifffile finds the pages and decodes what is grey or RGB, which cuts no depth; Pillow the rest."""
+
+import io
+import math
+import struct
+
+import imagecodecs
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile.tifffile import TiffFormat
+
+from flawline.intake.codecs.base import (
+    DEFLATE_BEST,
+    ORIENTATION,
+    UnreadableImageError,
+    by_pillow,
+    channels_first,
+    check_page,
+    check_size,
+    open_image,
+    upright,
+)
+
+GREY_OR_RGB = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
+LOSSLESS = (COMPRESSION.NONE, COMPRESSION.LZW, *DEFLATE, COMPRESSION.PACKBITS)
+STRIP_OFFSETS, TILE_OFFSETS, PLANES = 0x0111, 0x0144, 0x011C  # tags
+REDUCED = 0xFE  # tag whose lowest bit marks a smaller copy of another page
+WANTED = "wanted 8 or 16 bits a channel, grey or RGB"
+
+
+def decode_tiff(content: bytes, number: int | None, max_pixels: int) -> NDArray:
+    """Decode a TIFF's page with tifffile, which cuts no depth; with Pillow what is coloured otherwise than by RGB."""
+    with TiffFile(io.BytesIO(content)) as file:
+        own = own_pages(file)
+        check_page(number, len(own))
+        page = file.pages[own[(number or 1) - 1]].aspage()
+        check_size(page.imagelength, page.imagewidth, max_pixels)
+        _check_strips(page, content)
+        if page.dtype is None or page.dtype.kind not in "iub":
+            raise UnreadableImageError("has floating-point pixels; wanted 8 or 16 bit")
+        plain = page.photometric in GREY_OR_RGB and page.axes in ("YX", "YXS", "SYX") and page.samplesperpixel <= 5
+        if plain and page.compression != COMPRESSION.JPEG:
+            return _by_tifffile(page)
+        if page.bitspersample > 8:
+            kind = getattr(page.photometric, "name", page.photometric)
+            raise UnreadableImageError(f"has {page.dtype} pixels of the kind {kind}; {WANTED}")
+        if page.compression in LOSSLESS:
+            page.asarray(maxworkers=1)  # finds damage that libtiff only prints a warning of
+    image = open_image(content)
+    image.seek(page.index)
+    return by_pillow(image)
+
+
+def _by_tifffile(page: TiffPage) -> NDArray:
+    samples = page.asarray(maxworkers=1)  # files are already read side by side
+    if page.bitspersample < 8:
+        samples = samples.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
+    elif samples.dtype not in (np.uint8, np.uint16):
+        samples = _sixteen_bit(samples)
+    samples = ~samples if page.photometric == PHOTOMETRIC.MINISWHITE else samples
+    pixels = channels_first(np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples)
+    return upright(pixels, page.tags.valueof(ORIENTATION, 1))
+
+
+def _sixteen_bit(pixels: NDArray) -> NDArray[np.uint16]:
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
+        raise UnreadableImageError(f"has pixel values from {pixels.min()} to {pixels.max()}; wanted 8 or 16 bit")
+    return pixels.astype(np.uint16)
+
+
+def own_pages(file: TiffFile) -> list[int]:
+    """Return which pages of a TIFF are images of their own, not smaller copies of another.
+
+    Reads no more than that, since a stack has hundreds of pages and each is decoded alone. Raise UnreadableImageError
+    if one leads to a next that is none: tifffile ends there without a word."""
+    tags: dict[int, bytes] = {}  # of each page, by where it lies
+    try:
+        at = file.pages.first.offset
+        while at and at not in tags:
+            tags[at], at = _directory(file, at)
+    except (IndexError, struct.error):
+        raise UnreadableImageError(f"is damaged (after {len(tags)} pages, the next cannot be found)") from None
+    if at:
+        raise UnreadableImageError("is damaged (its pages lead in a circle)")
+    return [k for k, each in enumerate(tags.values()) if not _marks_reduced(each, file.tiff)] or [0]
+
+
+def _directory(file: TiffFile, at: int) -> tuple[bytes, int]:
+    """Return a page's tags and where the next page lies, 0 for nowhere."""
+    form, read = file.tiff, file.filehandle.read
+    file.filehandle.seek(at)
+    count = struct.unpack(form.tagnoformat, read(form.tagnosize))[0]
+    tags = read(count * form.tagsize)
+    return tags, struct.unpack(form.offsetformat, read(form.offsetsize))[0]
+
+
+def _marks_reduced(tags: bytes, form: TiffFormat) -> bool:
+    starts = range(0, len(tags), form.tagsize)
+    codes = {struct.unpack_from(form.byteorder + "H", tags, at)[0]: at for at in starts}
+    if REDUCED not in codes:
+        return False
+    value = codes[REDUCED] + form.tagsize - form.offsetsize
+    kind = struct.unpack_from(form.byteorder + "H", tags, codes[REDUCED] + 2)[0]
+    return bool(struct.unpack_from(form.byteorder + ("H" if kind == 3 else "I"), tags, value)[0] & 1)  # SHORT or LONG
+
+
+def _check_strips(page: TiffPage, content: bytes) -> None:
+    """Raise UnreadableImageError unless a TIFF's strips or tiles are as many and as long as its header promises."""
+    told = page.tags.get(TILE_OFFSETS if page.is_tiled else STRIP_OFFSETS)
+    wanted = math.prod(page.chunked)
+    if told is None or not told.count == len(page.dataoffsets) == len(page.databytecounts) == wanted:
+        raise UnreadableImageError(f"is damaged (its header promises {wanted} strips or tiles, it holds others)")
+    if page.tags.valueof(PLANES, 1) not in (1, 2):
+        raise UnreadableImageError("is damaged (its channels lie neither together nor apart)")
+    strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if any(length <= 0 or start + length > len(content) for start, length in strips):
+        raise UnreadableImageError("is damaged (strips or tiles are empty or lie beyond its end)")
+    if page.compression == COMPRESSION.JPEG:
+        heights = [_check_jpeg_strip(page, content[start : start + length]) for start, length in strips]
+        if not page.is_tiled and page.planarconfig == 1 and sum(heights) != page.imagelength:
+            raise UnreadableImageError(
+                f"is damaged (its header promises {page.imagelength} rows, it holds {sum(heights)})"
+            )
+    elif page.compression in (COMPRESSION.NONE, *DEFLATE) and not page.is_tiled:
+        _check_strip_bytes(page, strips, content)
+
+
+def _check_strip_bytes(page: TiffPage, strips: list[tuple[int, int]], content: bytes) -> None:
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    row = (page.imagewidth * page.bitspersample * (page.samplesperpixel // planes) + 7) // 8
+    wanted = row * page.imagelength * planes
+    held = sum(page.databytecounts)
+    if page.compression in DEFLATE and wanted <= held * DEFLATE_BEST:
+        coded = (content[start : start + length] for start, length in strips)
+        held = sum(len(imagecodecs.deflate_decode(strip, out=wanted + 1)) for strip in coded)
+    if held != wanted:
+        raise UnreadableImageError(f"is damaged (its header promises {wanted} bytes of pixels, it holds {held})")
+
+
+def _check_jpeg_strip(page: TiffPage, strip: bytes) -> int:
+    """Return the rows of a strip or tile; raise ValueError if libjpeg-turbo warns: libtiff, which decodes, goes on."""
+    tables = page.jpegtables or b""
+    whole = tables[:-2] + strip[2:] if tables else strip  # without the end of the one and the start of the other
+    samples = page.samplesperpixel if page.planarconfig == 1 else 1
+    pixels = simplejpeg.decode_jpeg(whole, {1: "GRAY", 4: "CMYK"}.get(samples, "RGB"), strict=True)  # (h, w, S)
+    if pixels.shape[1] != (page.tilewidth if page.is_tiled else page.imagewidth):
+        raise UnreadableImageError(f"is damaged (its header promises another width than {pixels.shape[1]})")
+    return len(pixels)

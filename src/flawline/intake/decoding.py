@@ -1,0 +1,141 @@
+"""Read one image file without losing depth, or say in one line why it cannot be read."""
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+from tifffile import COMPRESSION, TiffFile
+
+from flawline.intake.codecs.base import (
+    FORMATS,
+    JPEG_START,
+    TIFF_START,
+    UnreadableImageError,
+    by_pillow,
+    channels_first,
+    check_held,
+    check_page,
+    check_size,
+    damage_named,
+    open_image,
+    orientation_of,
+    upright,
+)
+from flawline.intake.codecs.png import decode_png, encode_png
+from flawline.intake.codecs.tiff import decode_tiff, own_pages
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Photograph",
+    "UnreadableImageError",
+    "count_pages",
+    "decode",
+    "encode_png",
+    "format_of",
+    "is_lossy",
+    "read_bytes",
+    "read_photograph",
+]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
+JPEG_COLORS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode -> simplejpeg's colour space
+# Pixels that a byte of a JPEG can stand for at best: a bit for each block of 8 x 8, unless coded arithmetically.
+JPEG_BEST, ARITHMETIC = 512, (b"\xff\xc9", b"\xff\xca")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One decoded image: ``pixels`` (C, H, W) uint8 or uint16 with C = 1 or 3, its file's digest and size in bytes."""
+
+    pixels: NDArray
+    sha256: str
+    size: int
+
+
+def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> Photograph:
+    """Read and decode ``path``. Raise UnreadableImageError, with the reason, if that is not possible."""
+    content = read_bytes(path)
+    pixels = decode(content, max_pixels=max_pixels, page=page)
+    return Photograph(pixels, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's content; raise UnreadableImageError if it is missing, forbidden or empty."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be opened: {error.strerror or error}") from error
+    if not content:
+        raise UnreadableImageError("is empty (0 bytes)")
+    return content
+
+
+def decode(content: bytes, *, max_pixels: int, page: int | None = None) -> NDArray:
+    """Decode a file's content to (C, H, W) uint8 or uint16: grey as C = 1, all colour as RGB, alpha dropped.
+
+    ``page`` (from 1) is the page of a TIFF, None the only one. EXIF orientation is applied. The header's size is
+    checked against ``max_pixels`` before any pixel is decoded. Raise UnreadableImageError for what is damaged, as
+    far as the format's checksums and the decoder's warnings tell, or would lose depth (floating point, 16-bit CMYK).
+    """
+    with damage_named():
+        if content.startswith(TIFF_START):
+            return np.ascontiguousarray(decode_tiff(content, page, max_pixels))  # (C, H, W)
+        image = open_image(content)
+        check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
+        check_size(image.height, image.width, max_pixels)
+        return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
+
+
+def count_pages(content: bytes) -> int:
+    """Return how many images the file holds: the pages of a TIFF, smaller copies of another page left out, else 1."""
+    if not content.startswith(TIFF_START):
+        open_image(content)
+        return 1
+    with damage_named(), TiffFile(io.BytesIO(content)) as file:
+        return len(own_pages(file))
+
+
+def format_of(content: bytes) -> str:
+    """Return the format's name: one of FORMATS."""
+    return "TIFF" if content.startswith(TIFF_START) else (open_image(content).format or "").replace("MPO", "JPEG")
+
+
+def is_lossy(content: bytes) -> bool:
+    """Return True if the file is compressed as JPEG or as WebP compresses photographs, so that no pixel is exact."""
+    if content.startswith(TIFF_START):
+        with damage_named(), TiffFile(io.BytesIO(content)) as file:
+            return bool(file.pages.first.compression == COMPRESSION.JPEG)
+    return content.startswith(JPEG_START) or (content[8:12] == b"WEBP" and b"VP8 " in content)
+
+
+def _pixels(image: Image.Image, content: bytes) -> NDArray:
+    """Decode with the codec that loses nothing and tells most of damage: libjpeg-turbo with its warnings as errors,
+    libpng behind checks of our own, Pillow for the rest. A telephone's JPEG (MPO) is its first picture; the others are
+    previews or depth."""
+    if image.format in ("JPEG", "MPO"):
+        if not any(marker in content for marker in ARITHMETIC):
+            check_held(image, image.height * image.width, JPEG_BEST * len(content))
+        coded = simplejpeg.decode_jpeg(content, JPEG_COLORS[image.mode], strict=True)
+        return by_pillow(image) if image.mode == "CMYK" else upright(channels_first(coded), orientation_of(image))
+    if image.format == "PNG":
+        return decode_png(image, content)
+    if image.format == "BMP":
+        _check_bmp(content)
+    return by_pillow(image)
+
+
+def _check_bmp(content: bytes) -> None:
+    """Raise UnreadableImageError if a BMP that is not compressed goes on for a row or more after its last."""
+    offset, header, width, height, _, bits, coded = struct.unpack_from("<IIiiHHI", content, 10)
+    profile = int.from_bytes(content[130:134], "little") if header == 124 else 0
+    row = (width * bits + 31) // 32 * 4
+    left = len(content) - offset - row * abs(height) - profile
+    if header >= 40 and coded in (0, 3) and left >= row:
+        raise UnreadableImageError(f"is damaged (it holds {left} bytes of pixels more than its header promises)")

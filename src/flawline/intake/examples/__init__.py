@@ -1,0 +1,53 @@
+"""Embedded examples: small data sets with exact masks, drawn or cut out of installed pictures, never downloaded."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from flawline.intake.examples.base import ExampleImage
+from flawline.intake.examples.chess import chessboard, draw_chess
+from flawline.intake.examples.noise import draw_noise
+from flawline.intake.examples.riblet import draw_riblet_albedo, draw_riblet_normals
+from flawline.intake.examples.surface import draw_surface
+from flawline.params import ExamplesParams
+
+__all__ = [
+    "EXAMPLES",
+    "Example",
+    "ExampleImage",
+    "chessboard",
+    "draw_chess",
+    "draw_noise",
+    "draw_riblet_albedo",
+    "draw_riblet_normals",
+    "draw_surface",
+    "params_of",
+]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One category: the name of its parameters in ExamplesParams, and what draws its images from them."""
+
+    params: str
+    draw: Callable[[Any], Iterator[ExampleImage]]
+
+    def __call__(self, examples: ExamplesParams) -> Iterator[ExampleImage]:
+        return self.draw(getattr(examples, self.params))
+
+
+EXAMPLES: dict[str, Example] = {
+    "chess": Example("chess", draw_chess),
+    "noise": Example("noise", draw_noise),
+    "brick": Example("surface", partial(draw_surface, "brick")),
+    "gravel": Example("surface", partial(draw_surface, "gravel")),
+    "grass": Example("surface", partial(draw_surface, "grass")),
+    "riblet-albedo": Example("riblet", draw_riblet_albedo),
+    "riblet-normals": Example("riblet", draw_riblet_normals),
+}
+
+
+def params_of(category: str) -> str | None:
+    """Return the name in ExamplesParams of what the images of ``category`` depend on; None if it is no example."""
+    return EXAMPLES[category].params if category in EXAMPLES else None

@@ -1,0 +1,236 @@
+"""The manifest: a row an image with its split, and the quarantine: files that cannot be used, with the reason."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flawline.checks import FlawlineError
+from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
+from flawline.intake.layouts import RawFile
+from flawline.intake.masks import read_mask_source
+from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
+from flawline.intake.near_duplicates import find_near_duplicates
+from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
+from flawline.params import SplitParams
+
+COLUMNS = [
+    "image", "page", "split", "label", "defect", "group", "mask", "layout",
+    "channels", "height", "width", "depth", "bytes", "sha256", "mask_sha256",
+]  # fmt: skip
+SAME_NAME = "is called like a page of another file; rename it"
+NAMELESS = "its name holds characters that a table cannot; rename it"
+UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+Known = Mapping[str, list[Measured]]
+Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What reading one file gave: rows of the manifest, files for the quarantine, and what was measured."""
+
+    rows: list[dict[str, Any]]
+    quarantine: list[dict[str, str]]
+    measured: list[Measured]
+
+
+def in_table(name: str) -> str:
+    """Return a file's name with what a table cannot hold (control characters, other bytes) escaped."""
+    return UNTABLED.sub(lambda match: ascii(match[0])[1:-1], name)
+
+
+def page_name(file: str, page: int) -> str:
+    """Return the name of a file's page as a manifest has it: ``stack.tif#2``; the file's own where it has one only."""
+    return f"{file}#{page}" if page else file
+
+
+def file_of(image: str, page: int) -> str:
+    """Return the file of an image of the manifest: the opposite of ``page_name``."""
+    return image.removesuffix(f"#{page}") if page else image
+
+
+def locate(folder: Path, image: str) -> tuple[Path, int | None]:
+    """Return the file of an image of ``folder`` and its page, None where the file is the image."""
+    file, mark, page = image.rpartition("#")
+    if (folder / image).exists() or not (mark and page.isdecimal()):
+        return folder / image, None
+    return folder / file, int(page)
+
+
+def read_raw_files(
+    folder: Path,
+    files: Sequence[RawFile],
+    *,
+    max_pixels: int,
+    layout: str = "",
+    known: Measurements | None = None,
+    track: Track | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements]:
+    """Return (rows of COLUMNS, quarantine (path, reason), measurements). Splits are the data set's own.
+
+    Every file is read and hashed once, on all cores, and decoded unless ``known`` has its content."""
+    key = decoder_key(max_pixels)
+    contents = known.by_content(key) if known is not None else {}
+    look = partial(look_at, folder, max_pixels=max_pixels, layout=layout, known=contents)
+    rows: list[dict[str, Any]] = []
+    quarantine: list[dict[str, str]] = []
+
+    def measured() -> Iterator[Measured]:
+        for seen in (track or _untracked)(in_parallel(look, files), len(files)):
+            rows.extend(seen.rows)
+            quarantine.extend(seen.quarantine)
+            yield from seen.measured
+
+    measurements = Measurements.of(measured(), key)
+    table, same = _drop_same_names(pd.DataFrame(rows, columns=COLUMNS))
+    return table, pd.DataFrame([*quarantine, *same], columns=["path", "reason"]), measurements
+
+
+def build_manifest(
+    rows: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    splits: SplitParams,
+    *,
+    identical: str = "stop",
+    near_duplicates: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give every image a split; return (manifest, quarantine).
+
+    Images of one group, identical and near-identical ones (``near_duplicates``) stay in one split; see
+    ``settle_identical`` for those that the data set's own splits separate. An image of another depth than most normal ones is quarantined, since
+    8 and 16 bit are not comparable. Raise FlawlineError if too little is left to learn from."""
+    rows, odd = _drop_odd_depths(rows)
+    rows, contrary = settle_identical(rows, identical)
+    quarantine = pd.concat([quarantine, odd, contrary], ignore_index=True).sort_values("path", ignore_index=True)
+    try:
+        return assign_splits(rows, splits, near_duplicates), quarantine
+    except FlawlineError as error:
+        raise FlawlineError(f"{error} {_in_quarantine(quarantine)}") from None
+
+
+def near_duplicates_of(rows: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Return the pairs (image, duplicate, kind, likeness) of identical and near-identical images among ``rows``."""
+    keys = list(zip(rows["sha256"], rows["page"], strict=True))
+    where = measurements.places()
+    places = [where[key] for key in keys]
+    fingerprints = measurements.table["fingerprint"].iloc[places].tolist()
+    contents = [f"{digest}#{page}" for digest, page in keys]
+    return find_near_duplicates(
+        rows["image"].tolist(), contents, fingerprints, lambda i: measurements.thumbnails[places[i]]
+    )
+
+
+def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Yield ``work`` of each item in order, done by a thread a core: decoders and hashing run outside Python's lock."""
+    pool = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
+
+
+def look_at(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> Seen:
+    """Read one file of a raw folder, with its mask."""
+    try:
+        if UNTABLED.search(f"{file.path}{file.mask or ''}{file.group or ''}{file.defect}"):
+            raise UnreadableImageError(NAMELESS)
+        if file.unusable:
+            raise UnreadableImageError(file.unusable)
+        content = read_bytes(folder / file.path)
+        digest = hashlib.sha256(content).hexdigest()
+        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
+        mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
+    except UnreadableImageError as error:
+        return Seen([], [{"path": in_table(file.path), "reason": _plain(file, error)}], [])
+    rows, quarantine, masks = [], [], []
+    for page in pages:
+        name = page_name(file.path, page.page)
+        try:
+            marks = _check_mask(mask, page, file, max_pixels, known) if mask and not page.reason else None
+            rows.append(_row(name, file, page, marks, layout, len(content)))
+            masks += [marks] if marks else []
+        except UnreadableImageError as error:
+            quarantine.append({"path": name, "reason": _plain(file, error)})
+    return Seen(rows, quarantine, [*pages, *masks])
+
+
+def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, layout: str, size: int) -> dict[str, Any]:
+    if page.reason:
+        raise UnreadableImageError(page.reason)
+    label = file.label if file.label is not None else int(bool(marks and marks.marked))
+    if label == 1 and file.label is None and file.split == "train":
+        raise UnreadableImageError("is defective, but the data set trains on it: neither learned from nor tested on")
+    return {
+        "image": name, "page": page.page, "split": file.split, "label": label,
+        "defect": file.defect if label else "good", "group": file.group or file.path,
+        "mask": file.mask if label else None, "layout": layout,
+        "channels": page.channels, "height": page.height, "width": page.width, "depth": page.depth,
+        "bytes": size, "sha256": page.sha256, "mask_sha256": marks.sha256 if marks and label else None,
+    }  # fmt: skip
+
+
+def _check_mask(mask: Any, page: Measured, file: RawFile, max_pixels: int, known: Known) -> Measured:
+    """Return what the mask marks; raise UnreadableImageError if it cannot be read, or marks nothing where it should."""
+    size = (page.height, page.width)
+    key = mask.key(size, page.page)
+    marks = next(iter(known.get(key, ())), None)
+    if marks is None:
+        pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
+        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()))
+    if not marks.marked and file.label == 1:
+        raise UnreadableImageError(f"its mask {mask.names[0]} marks no pixel, though the image counts as defective")
+    return marks
+
+
+def _plain(file: RawFile, error: UnreadableImageError) -> str:
+    """Return the reason; of a file that neither its name nor its content calls an image, no list of formats."""
+    reason = str(error)
+    named = Path(file.path).suffix.lower() in SUFFIXES
+    return "is not an image" if reason.startswith("is not an image") and not named else reason
+
+
+def _drop_same_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    """Take out files called ``stack.tif#2`` where stack.tif has a second page."""
+    again = rows["image"].duplicated(keep=False) & (rows["page"] == 0)
+    return rows[~again], [{"path": name, "reason": SAME_NAME} for name in rows.loc[again, "image"]]
+
+
+def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
+    return items
+
+
+def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    normal = rows[rows["label"] == 0]
+    usual = (rows if normal.empty else normal)["depth"].mode().max()
+    odd = rows["depth"] != usual
+    reasons = rows.loc[odd, "depth"].map(lambda depth: f"has {depth} bits a channel; most normal images have {usual}")
+    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons}, columns=["path", "reason"])
+    return rows[~odd].reset_index(drop=True), dropped
+
+
+def _in_quarantine(quarantine: pd.DataFrame) -> str:
+    if quarantine.empty:
+        return "No file is in quarantine."
+    first = quarantine.iloc[0]
+    return f"Files in quarantine: {len(quarantine)}, the first: {first['path']} {first['reason']}."
+
+
+def count_images(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the number of normal and defective images of each split, a row a split; unused ones where there are."""
+    counts = manifest.groupby(["split", "label"]).size().unstack(fill_value=0)
+    names = [*SPLITS, *([UNUSED] if UNUSED in counts.index else [])]
+    counts = counts.reindex(index=names, columns=[0, 1], fill_value=0)
+    return counts.rename(columns={0: "normal", 1: "defective"}).rename_axis("split").reset_index()
+
+
+def rows_of(manifest: pd.DataFrame, splits: Sequence[str]) -> list[int]:
+    """Return the positions of the manifest's rows in one of ``splits``."""
+    return [int(i) for i in np.flatnonzero(manifest["split"].isin(list(splits)))]

@@ -1,0 +1,85 @@
+"""The defective pixels of an image: from one mask picture, from several that belong together, or from boxes.
+
+A manifest's column ``mask`` names its source: pictures, joined by ``//`` where they are several, or an annotation file
+(.xml as in Pascal VOC, .json as in COCO)."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import reduce
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.checks import FlawlineError
+from flawline.intake.annotations import Annotated, read_coco, read_voc
+from flawline.intake.decoding import UnreadableImageError, decode, is_lossy, read_bytes
+
+APART = "//"  # between the pictures of one mask: no relative path holds it
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """A mask before its pixels are made: the contents of its pictures, or what is marked."""
+
+    names: tuple[str, ...]
+    pictures: tuple[bytes, ...] = ()
+    marked: Annotated | None = None
+
+    @property
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for content in self.pictures:
+            digest.update(hashlib.sha256(content).digest())
+        if self.marked is not None:
+            digest.update(json.dumps(asdict(self.marked)).encode())
+        return digest.hexdigest()
+
+    def key(self, size: tuple[int, int], page: int) -> str:
+        """Return a digest of all that the mask of a ``page`` of an image of ``size`` depends on."""
+        return hashlib.sha256(f"{self.sha256} {page} {size[0]} {size[1]}".encode()).hexdigest()
+
+    def pixels(self, size: tuple[int, int], *, max_pixels: int, page: int = 0) -> NDArray[np.bool_]:
+        """Return the defective pixels (H, W) of an image of ``size`` (h, w), which is a ``page`` (from 1) of its file.
+
+        Raise UnreadableImageError, naming the file, if that is not possible or the sizes differ."""
+        if self.marked is not None:
+            marked = self.marked
+            return self._named(0, lambda: marked.mask(size))
+        masks = [self._named(k, lambda k=k: _picture(self.pictures[k], size, max_pixels, page))
+                 for k in range(len(self.pictures))]  # fmt: skip
+        return reduce(np.logical_or, masks)
+
+    def _named(self, k, make):  # type: ignore[no-untyped-def]
+        try:
+            return make()
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"its mask {self.names[k]} {error}") from error
+
+
+def read_mask_source(folder: Path, mask: str, image: str) -> MaskSource:
+    """Read what ``mask`` names for ``image``, both relative to ``folder``; raise UnreadableImageError if that fails."""
+    paths = mask.split(APART)
+    names = tuple(PurePosixPath(path).name for path in paths)
+    try:
+        if mask.lower().endswith(".json"):
+            marked = read_coco(folder, mask).get(image)
+            if marked is None:
+                raise UnreadableImageError("does not name the image any more")
+            return MaskSource(names, marked=marked)
+        contents = tuple(read_bytes(folder / path) for path in paths)
+        if mask.lower().endswith(".xml"):
+            return MaskSource(names, marked=read_voc(contents[0]))
+    except FlawlineError as error:
+        raise UnreadableImageError(f"its mask {names[0]} {error}") from error
+    return MaskSource(names, contents)
+
+
+def _picture(content: bytes, size: tuple[int, int], max_pixels: int, page: int) -> NDArray[np.bool_]:
+    """Return every pixel (H, W) above 0 in any channel; of a lossy picture, whose black is never clean, above 127."""
+    black = 127 if is_lossy(content) else 0
+    mask = np.any(decode(content, max_pixels=max_pixels, page=page or None) > black, axis=0)  # (H, W)
+    if mask.shape != size:
+        raise UnreadableImageError(f"has size {mask.shape[0]} x {mask.shape[1]}, the image {size[0]} x {size[1]}")
+    return mask

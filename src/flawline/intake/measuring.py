@@ -1,0 +1,155 @@
+"""What ingestion keeps of every decoded file: its format, a few figures, a fingerprint and a thumbnail."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn
+
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of
+from flawline.vision.levels import grey_levels
+
+SIDE = 128  # of a thumbnail, pixels
+LOW = 16  # frequencies of a fingerprint, each axis
+NOTHING: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One page of one file, or one mask. Grey levels are of 255, whatever the depth."""
+
+    sha256: str
+    page: int = 0  # 0: the only one; else from 1
+    reason: str = ""  # why it cannot be used; then nothing else is known
+    format: str = ""
+    channels: int = 0
+    height: int = 0
+    width: int = 0
+    depth: int = 0  # bits a channel
+    mean: float = 0.0  # grey levels
+    contrast: float = 0.0  # standard deviation, grey levels
+    sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
+    fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
+    marked: int = 0  # defective pixels, of a mask
+    thumbnail: NDArray[np.uint8] = field(default_factory=lambda: NOTHING, compare=False, repr=False)  # (128, 128) grey
+
+
+COLUMNS = [each.name for each in fields(Measured) if each.name != "thumbnail"]
+
+
+class Spool(Sequence):
+    """Small uint8 pictures (h, w) in a temporary file: in memory they would add up by the ten thousand."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed, and gone, with this object
+        self._places: list[tuple[int, tuple[int, ...]]] = []
+        self._end = 0
+
+    def append(self, picture: NDArray[np.uint8]) -> None:
+        self._file.write(np.ascontiguousarray(picture).data)
+        self._places.append((self._end, picture.shape))
+        self._end += picture.size
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        start, shape = self._places[index]
+        self._file.flush()
+        content = os.pread(self._file.fileno(), int(np.prod(shape)), start)
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """All that was measured: ``table``, a row a page or mask, and the ``thumbnails`` in the same order.
+
+    ``key`` names what decoded the files; measurements with another key are not taken over."""
+
+    table: pd.DataFrame
+    thumbnails: Sequence[NDArray[np.uint8]]
+    key: str
+
+    @classmethod
+    def of(cls, measured: Iterable[Measured], key: str) -> "Measurements":
+        """Take in what was measured, once each content and page, as it comes; thumbnails go to a temporary file."""
+        rows: dict[tuple[str, int], dict[str, Any]] = {}
+        thumbnails = Spool()
+        for each in measured:
+            if (each.sha256, each.page) not in rows:
+                rows[each.sha256, each.page] = {name: getattr(each, name) for name in COLUMNS}
+                thumbnails.append(each.thumbnail)
+        return cls(pd.DataFrame(list(rows.values()), columns=COLUMNS), thumbnails, key)
+
+    def by_content(self, key: str) -> dict[str, list[Measured]]:
+        """Return what is known by the files' SHA-256; nothing if it was measured with another ``key``."""
+        known: dict[str, list[Measured]] = {}
+        if key == self.key:
+            for row, thumbnail in zip(self.table.to_dict("records"), self.thumbnails, strict=True):
+                known.setdefault(row["sha256"], []).append(Measured(**row, thumbnail=np.asarray(thumbnail)))
+        return known
+
+    def places(self) -> dict[tuple[str, int], int]:
+        """Return where each (SHA-256, page) stands."""
+        return {key: i for i, key in enumerate(zip(self.table["sha256"], self.table["page"], strict=True))}
+
+
+def decoder_key(max_pixels: int) -> str:
+    """Return what a file's measurements depend on beside its content."""
+    libraries = ("pillow", "simplejpeg", "imagecodecs", "tifffile", "flawline")
+    return f"max_pixels {max_pixels}, " + ", ".join(f"{name} {version(name)}" for name in libraries)
+
+
+def measure_file(content: bytes, sha256: str, *, max_pixels: int) -> list[Measured]:
+    """Decode a file and measure each of its pages; one entry with the reason where it, or a page, cannot be read."""
+    try:
+        pages = count_pages(content)
+    except UnreadableImageError as error:
+        return [Measured(sha256, reason=str(error))]
+    numbers = [0] if pages == 1 else range(1, pages + 1)
+    return [_measure_page(content, sha256, page, max_pixels) for page in numbers]
+
+
+def _measure_page(content: bytes, sha256: str, page: int, max_pixels: int) -> Measured:
+    try:
+        pixels = decode(content, max_pixels=max_pixels, page=page or None)
+    except UnreadableImageError as error:
+        return Measured(sha256, page, reason=str(error))
+    return measure(pixels, sha256, page, format_of(content))
+
+
+def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "") -> Measured:
+    """Measure one image (C, H, W) uint8 or uint16."""
+    channels, height, width = pixels.shape
+    grey = grey_levels(pixels)  # (H, W)
+    thumbnail = shrink(grey)
+    return Measured(
+        sha256, page, format=kind, channels=channels, height=height, width=width, depth=8 * pixels.itemsize,
+        mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
+        fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
+    )  # fmt: skip
+
+
+def shrink(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return grey levels (H, W) as a thumbnail (128, 128), each pixel the mean of what it covers."""
+    small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.rint(np.asarray(small)).astype(np.uint8)
+
+
+def fingerprint(thumbnail: NDArray[np.uint8]) -> str:
+    """Return the perceptual hash of a thumbnail: which of its 16 x 16 lowest frequencies lie above their median.
+
+    Source: Zauner 2010, Implementation and benchmarking of perceptual image hash functions, section 3.2.1; larger."""
+    low = dctn(thumbnail.astype(np.float32))[:LOW, :LOW]
+    return np.packbits(low > np.median(low)).tobytes().hex()
+
+
+def _sharpness(grey: NDArray[np.float32]) -> float:
+    return float(np.abs(np.diff(grey, axis=1)).mean()) if grey.shape[1] > 1 else 0.0

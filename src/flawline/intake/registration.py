@@ -1,0 +1,293 @@
+"""Bring every image of the manifest into one frame and one store.
+
+The frame is the image's own; of a strip, the bare ends are cut off; of a rigid part that is aligned, it is a box in
+the reference's photograph."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawline.checks import FlawlineError, near_name
+from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
+from flawline.intake.manifest import file_of
+from flawline.intake.masks import read_mask_source
+from flawline.intake.measuring import decoder_key
+from flawline.intake.splits import UNUSED
+from flawline.params import RegistrationParams
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.vision.alignment import Aligner, Alignment, Track, fit_aligner, untracked
+from flawline.vision.levels import LUMA
+from flawline.vision.matching import Transform
+from flawline.vision.strips import material_span
+
+MOVE = ("angle", "shift_y", "shift_x", "scale")  # columns of the table ``alignment``: a Transform's
+FOUND = ("quality", "aligned", "reason", "gain", "offset", "outside")  # and an Alignment's
+
+
+def common_channels(manifest: pd.DataFrame, color: str) -> int:
+    """Return the channels of every registered image: 1 for grey, 3 for RGB; 'auto' is grey if all images are."""
+    if color == "auto":
+        return int(manifest["channels"].max())
+    return 1 if color == "grey" else 3
+
+
+def to_channels(image: NDArray, channels: int) -> NDArray:
+    """Convert ``image`` (C, H, W) to ``channels``, keeping its type: grey is repeated, RGB weighted by BT.601."""
+    if image.shape[0] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=0)  # (3, H, W)
+    grey = np.tensordot(LUMA, image.astype(np.float64), axes=1)[None]  # (1, H, W)
+    return np.rint(grey).astype(image.dtype)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """All that a registration stores."""
+
+    images: RaggedArray
+    masks: RaggedArray
+    alignment: pd.DataFrame
+    aligner: dict[str, Tensor] = field(default_factory=dict)  # empty: nothing is aligned
+
+    def is_made_from(self, key: str) -> bool:
+        """Return True if images and masks carry this key and are what was written; reads them whole if they do."""
+        return all(each.key == key for each in (self.images, self.masks)) and (
+            self.images.is_intact() and self.masks.is_intact()
+        )
+
+
+def registration_key(
+    manifest: pd.DataFrame,
+    alignment: pd.DataFrame,
+    registration: RegistrationParams,
+    max_pixels: int,
+    aligner: Mapping[str, Tensor] | None = None,
+) -> str:
+    """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters,
+    decoders; and where parts are aligned, the aligner and which images it was made from."""
+    digest = hashlib.sha256()
+    rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
+    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
+    digest.update(f"{rows}{alignment.to_csv(index=False)}{made_by}".encode())
+    for name, tensor in sorted((aligner or {}).items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
+    if registration.align != "none":
+        digest.update(_learned_from(manifest).to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
+def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
+    """Return True if bare background and selvedge are cut off; 'auto' does so for strips of the layout aitex."""
+    return bool((manifest["layout"] == "aitex").all()) if trim_ends == "auto" else bool(trim_ends)
+
+
+def fit_registration(
+    manifest: pd.DataFrame,
+    folder: Path,
+    registration: RegistrationParams,
+    *,
+    max_pixels: int,
+    track: Track = untracked,
+) -> tuple[Aligner | None, dict[str, tuple[Transform, float]]]:
+    """Return the aligner made from the normal training images, and what it found of each of these by its name;
+    (None, {}) where nothing is to be aligned. Raise FlawlineError if ``registration.reference`` is none of them."""
+    if registration.align == "none":
+        return None, {}
+    learned = _learned_from(manifest)
+    _check_reference(registration.reference, manifest, learned)
+    rows = _records(learned)
+    images = Lazy(len(rows), lambda i: _decode_row(folder, rows[i], max_pixels=max_pixels))
+    names = learned["image"].tolist()
+    aligner, found = fit_aligner(images, registration, names=names, track=track)
+    return aligner, dict(zip(names, found, strict=True))
+
+
+def _learned_from(manifest: pd.DataFrame) -> pd.DataFrame:
+    return manifest[(manifest["split"] == "train") & (manifest["label"] == 0)]
+
+
+def _check_reference(reference: str | None, manifest: pd.DataFrame, learned: pd.DataFrame) -> None:
+    if reference is None or (learned["image"] == reference).any():
+        return
+    row = manifest[manifest["image"] == reference]
+    if row.empty:
+        hint = near_name(reference, learned["image"])
+        raise FlawlineError(
+            f"registration.reference must be a normal training image as the manifest names it, got '{reference}', "
+            f"which is not there{hint}"
+        )
+    what = "defective" if row["label"].iloc[0] == 1 else f"in the split {row['split'].iloc[0]}"
+    raise FlawlineError(f"registration.reference must be a normal training image: '{reference}' is {what}")
+
+
+def find_alignment(
+    manifest: pd.DataFrame,
+    folder: Path,
+    *,
+    cut: bool,
+    max_pixels: int,
+    aligner: Aligner | None = None,
+    known: Mapping[str, tuple[Transform, float]] | None = None,
+    track: Track = untracked,
+) -> pd.DataFrame:
+    """Return how each image is brought into its frame, a row an image.
+
+    Columns: the move that is undone (``angle`` degrees, ``shift_y`` and ``shift_x`` pixels, ``scale``), ``quality``,
+    ``aligned`` and the ``reason`` why not, ``gain`` and ``offset`` of the brightness; the columns kept (``left`` to
+    before ``right``, of the reference where parts are aligned); pixels of the mask (``defect_cut``) and of the part
+    (``outside``) that are cut off. Without ``aligner`` nothing is moved, and all columns are kept unless ``cut``.
+    ``known`` are move and quality of images by name."""
+    if aligner is not None:
+        return _aligned(manifest, folder, aligner, known or {}, max_pixels=max_pixels, track=track)
+    table = _table([Alignment()] * len(manifest), manifest).assign(left=0, right=manifest["width"], defect_cut=0)
+    if not cut:
+        return table
+    spans = [material_span(_decode_row(folder, row, max_pixels=max_pixels)) for row in _records(manifest)]
+    table[["left", "right"]] = spans
+    lost = [_defect_outside(_mask_of_row(folder, row, max_pixels=max_pixels), *span)
+            for row, span in zip(_records(manifest), spans, strict=True)]  # fmt: skip
+    return table.assign(defect_cut=lost)
+
+
+def _aligned(
+    manifest: pd.DataFrame, folder: Path, aligner: Aligner, known: Mapping[str, Any], *, max_pixels: int, track: Track
+) -> pd.DataFrame:
+    found, lost = [], []
+    for row in track(_records(manifest), total=len(manifest), label="aligning all"):
+        alignment = aligner.align(_decode_row(folder, row, max_pixels=max_pixels), known.get(row["image"]))
+        found.append(alignment)
+        lost.append(aligner.cut_off(_mask_of_row(folder, row, max_pixels=max_pixels), alignment))
+    _, left, _, right = aligner.box
+    return _table(found, manifest).assign(left=left, right=right, defect_cut=lost)
+
+
+def _table(found: Sequence[Alignment], manifest: pd.DataFrame) -> pd.DataFrame:
+    rows = [alignment_row(each) for each in found]
+    return pd.concat([manifest[["image"]], pd.DataFrame(rows, manifest.index, [*MOVE, *FOUND])], axis=1)
+
+
+def alignment_row(alignment: Alignment) -> dict[str, Any]:
+    """Return an alignment as a row of the table ``alignment``."""
+    move = {name: getattr(alignment.move, name) for name in MOVE}
+    return move | {name: getattr(alignment, name) for name in FOUND}
+
+
+def alignment_of(row: Mapping[str, Any]) -> Alignment:
+    """Return what a row of the table ``alignment`` says."""
+    return Alignment(Transform(*(row[name] for name in MOVE)), **{name: row[name] for name in FOUND})
+
+
+def usable(alignment: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which images could be aligned (n,): no other may be learned from, calibrated on or judged."""
+    return alignment["aligned"].to_numpy(bool)
+
+
+def without_misaligned(manifest: pd.DataFrame, alignment: pd.DataFrame) -> pd.DataFrame:
+    """Return the manifest with the split 'unused' for images that could not be aligned: they are neither learned from,
+    calibrated on nor scored. ``planned`` is the split that they had. Raise FlawlineError if none is left of a split
+    that is learned from or calibrated on."""
+    split = manifest["split"].where(usable(alignment), UNUSED)
+    for name in ("train", "validation", "calibration"):
+        if (manifest["split"] == name).any() and not (split == name).any():
+            reason = alignment["reason"][(manifest["split"] == name).to_numpy()].iloc[0]
+            raise FlawlineError(
+                f"none of the {name} images could be aligned (the first: {reason}). Lower registration.least_quality, "
+                f"name another registration.reference, or leave images as they are: registration.align=none."
+            )
+    return manifest.assign(planned=manifest["split"], split=split)
+
+
+def registered_images(
+    manifest: pd.DataFrame,
+    folder: Path,
+    alignment: pd.DataFrame,
+    *,
+    color: str,
+    max_pixels: int,
+    aligner: Aligner | None = None,
+) -> Lazy:
+    """Return the images (C, H, W) of the manifest in their frames, decoded one at a time when asked for."""
+    channels = common_channels(manifest, color)
+    rows, frames = _records(manifest), alignment.to_dict("records")
+
+    def make(i: int) -> NDArray:
+        image = _decode_row(folder, rows[i], max_pixels=max_pixels)
+        if aligner is None:
+            return to_channels(image[..., frames[i]["left"] : frames[i]["right"]], channels)
+        return aligner.warp(to_channels(image, channels), alignment_of(frames[i]))
+
+    return Lazy(len(rows), make)
+
+
+def registered_masks(
+    manifest: pd.DataFrame, folder: Path, alignment: pd.DataFrame, *, max_pixels: int, aligner: Aligner | None = None
+) -> Lazy:
+    """Return the masks (H, W) bool of the manifest's images; empty (0, 0) where there is none, or all was cut off."""
+    rows, frames = _records(manifest), alignment.to_dict("records")
+
+    def make(i: int) -> NDArray[np.bool_]:
+        mask = _mask_of_row(folder, rows[i], max_pixels=max_pixels)
+        if aligner is None:
+            mask = mask[:, frames[i]["left"] : frames[i]["right"]]
+        elif mask.size:
+            mask = aligner.warp_mask(mask, alignment_of(frames[i]))
+        return mask if mask.any() else np.zeros((0, 0), bool)
+
+    return Lazy(len(rows), make)
+
+
+def _records(manifest: pd.DataFrame) -> list[dict[str, Any]]:
+    return manifest[["image", "page", "sha256", "mask", "mask_sha256", "height", "width"]].to_dict("records")
+
+
+def _defect_outside(mask: NDArray[np.bool_], left: int, right: int) -> int:
+    return int(mask.sum() - mask[:, left:right].sum())
+
+
+def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
+    """Raise FlawlineError if the disk of ``folder`` has no room for the images and masks of the manifest."""
+    pixels = manifest["height"].astype(np.int64) * manifest["width"]
+    needed = int((pixels * (channels * manifest["depth"] // 8 + manifest["mask"].notna())).sum())
+    free = shutil.disk_usage(next(home for home in (folder, *folder.absolute().parents) if home.exists())).free
+    if free < needed:
+        raise FlawlineError(
+            f"the disk of {folder} is too full: {len(manifest)} images need {needed / 1e6:.0f} MB, "
+            f"{free / 1e6:.0f} MB are free. Make room, or link data/ to a larger disk."
+        )
+
+
+def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray:
+    path = folder / file_of(row["image"], row["page"])
+    try:
+        content = read_bytes(path)
+    except UnreadableImageError as error:
+        raise _changed(path, str(error)) from None
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise _changed(path, "other content")
+    return decode(content, max_pixels=max_pixels, page=row["page"] or None)
+
+
+def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray[np.bool_]:
+    if not isinstance(row["mask"], str):
+        return np.zeros((0, 0), bool)
+    size = (int(row["height"]), int(row["width"]))
+    try:
+        source = read_mask_source(folder, row["mask"], file_of(row["image"], row["page"]))
+        if source.key(size, row["page"]) != row["mask_sha256"]:
+            raise _changed(folder / row["mask"], "other content")
+        return source.pixels(size, max_pixels=max_pixels, page=row["page"])
+    except UnreadableImageError as error:
+        raise _changed(folder / row["mask"], str(error)) from None
+
+
+def _changed(path: Path, how: str) -> FlawlineError:
+    return FlawlineError(f"{path} has changed since ingestion. Run the ingestion again ({how}).")

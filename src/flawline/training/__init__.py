@@ -1,0 +1,1 @@
+"""One training loop: windows, objectives, checkpoints, and the machine under it."""

@@ -1,0 +1,81 @@
+"""The patches that are learned from: random windows of images, the same for the same seed, and those held out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawline.checks import FlawlineError
+from flawline.params import PatchParams
+from flawline.vision.patches import cut_windows, random_windows
+
+VALIDATION_STREAM = 1  # keeps the random numbers of different uses apart
+MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
+MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 100 principal components
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Random windows of some images (C, H, W): ``epoch(e)`` is the same for the same seed, whatever ran before."""
+
+    images: Sequence[NDArray]
+    shapes: Sequence[tuple[int, ...]]
+    patches: PatchParams
+    seed: int
+
+    def epoch(self, number: int) -> NDArray[np.int64]:
+        """Return the windows (n, 3) as (image, y, x) of epoch ``number`` (from 0)."""
+        generator = np.random.default_rng([self.seed, 0, number])
+        return random_windows(self.shapes, self.patches.per_epoch, self.patches.size, generator)
+
+    def fixed(self) -> NDArray[np.int64]:
+        """Return windows (n, 3) that stay the same in all epochs, for validation."""
+        count = min(self.patches.per_epoch, MAX_VALIDATION)
+        generator = np.random.default_rng([self.seed, VALIDATION_STREAM])
+        return random_windows(self.shapes, count, self.patches.size, generator)
+
+    def first(self) -> NDArray[np.int64]:
+        """Return the first windows (n, 3) that training will see, enough to look at."""
+        return self.epoch(0)[:MAX_LOOK]
+
+    def cut(self, windows: NDArray) -> Tensor:
+        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
+        return to_unit(cut_windows(self.images, windows, self.patches.size))
+
+    def batches(self, windows: NDArray, batch_size: int) -> Iterator[Tensor]:
+        """Yield the windows' patches as float32 (n, C, s, s) in [0, 1]."""
+        for start in range(0, len(windows), batch_size):
+            yield self.cut(windows[start : start + batch_size])
+
+
+def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchParams, *, seed: int) -> Windows:
+    """Return the windows of the images at ``rows``.
+
+    Raise FlawlineError if there is none, a patch does not fit, or 8 and 16 bit are mixed."""
+    chosen = pick_images(images, rows)
+    windows = Windows(chosen, [image.shape for image in chosen], patches, seed)
+    windows.fixed()
+    return windows
+
+
+def pick_images(images: Sequence[NDArray], rows: Sequence[int]) -> list[NDArray]:
+    """Return the images at ``rows``. Raise FlawlineError if there is none, or 8 and 16 bit are mixed."""
+    if not rows:
+        raise FlawlineError("no image to cut windows from")
+    chosen = [images[i] for i in rows]  # views of a memory map: no pixel is read yet
+    types = sorted({str(image.dtype) for image in chosen})
+    if len(types) > 1:
+        raise FlawlineError(f"images must all have the same depth, got {' and '.join(types)}")
+    return chosen
+
+
+def to_unit(patches: NDArray) -> Tensor:
+    """Return uint8 or uint16 ``patches`` as a float32 tensor in [0, 1], channels last in memory."""
+    if patches.dtype == np.uint8:
+        tensor = torch.from_numpy(patches).float().div_(255)
+    else:
+        tensor = torch.from_numpy(patches.astype(np.float32)).div_(65535)
+    return tensor.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,221 @@
+"""Which layout a folder has, what is said where it has none, and how folders are walked."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.intake.layouts import LAYOUTS, check_folder, files_in, holds_categories
+from flawline.params import IngestionParams
+
+VOC = "<annotation/>"
+COCO = json.dumps({"images": [{"id": 1, "file_name": "0.png"}], "annotations": []})
+TREES = {  # layout -> the smallest folder that has it
+    "csv": {"images.csv": "image,label\n0.png,0\n"},
+    "aitex": {"NODefect_images/a/0001_000_00.png": ""},
+    "mvtec": {"train/good/0.png": ""},
+    "coco": {"m.json": COCO},
+    "voc": {"0.png": "", "0.xml": VOC},
+    "kolektorsdd2": {"train/0.png": "", "train/0_GT.png": ""},
+    "kolektorsdd": {"kos01/0.png": "", "kos01/0_label.png": ""},
+    "folders": {"x.png": ""},
+}
+
+
+def fill(raw, *layouts):
+    for layout in layouts:
+        for path, content in TREES[layout].items():
+            raw.write(path, content)
+    return raw
+
+
+# --- which layout ----------------------------------------------------------------------------------------------------
+def test_there_is_a_tree_for_each_layout_in_the_order_in_which_they_are_tried():
+    assert list(TREES) == list(LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", TREES)
+def test_layout_is_detected_and_its_image_listed(raw, layout):
+    assert fill(raw, layout).detect() == layout
+    assert len(raw.list()) == 1
+
+
+@pytest.mark.parametrize("layout", TREES)
+def test_more_particular_layout_wins_over_all_that_come_later(raw, layout):
+    later = list(TREES)[list(TREES).index(layout) :]
+    assert fill(raw, *later).detect() == layout
+
+
+def test_loose_pictures_are_folders(raw):
+    raw.touch("0.png")
+    assert raw.detect() == "folders"
+
+
+def test_layout_that_is_asked_for_is_taken(raw):
+    fill(raw, "folders", "csv")
+    assert raw.detect(layout="folders") == "folders"
+    assert list(raw.files(layout="folders")) == ["images.csv", "x.png"]
+
+
+def test_table_of_another_name_is_detected_by_the_parameter(raw):
+    raw.write("list.csv", "image,label\n0.png,0\n")
+    assert raw.detect() == "folders"
+    assert raw.detect(table={"file": "list.csv"}) == "csv"
+
+
+def test_words_for_good_decide_too(raw):
+    raw.touch("train/io/0.png", "io/0.png")
+    assert raw.detect(good=("IO",)) == "mvtec"
+    with pytest.raises(FlawlineError, match="no known layout"):
+        raw.detect()
+
+
+def test_unknown_layout_says_what_was_wanted_and_what_is_there(raw):
+    raw.touch("pictures/0.png")
+    with pytest.raises(
+        FlawlineError, match=r"no known layout in .*\.\nWanted one of:\n  folders: good/ with "
+    ) as error:
+        raw.list()
+    _, wanted, *layouts, found = str(error.value).split("\n")
+    assert wanted == "Wanted one of:"
+    assert [line.split(":")[0].strip() for line in layouts] == list(reversed(LAYOUTS))
+    assert found == "Found: pictures/."
+
+
+def test_wanted_names_the_users_own_words(raw):
+    raw.touch("pictures/0.png")
+    with pytest.raises(FlawlineError, match=r"(?s)io/ with normal images.*train/io/.*l\.csv with the columns Bild and"):
+        raw.list(good=("io",), table={"file": "l.csv", "image": "Bild"})
+
+
+def test_long_listing_is_cut(raw):
+    raw.touch(*(f"d{i}/a.png" for i in range(11)))
+    with pytest.raises(FlawlineError, match=r"Found: d0/, d1/, .*, d6/ and 3 more\.$"):
+        raw.list()
+
+
+# --- several categories in one folder --------------------------------------------------------------------------------
+@pytest.mark.parametrize("layout", TREES)
+def test_only_fabrics_share_a_folder(raw, layout):
+    assert holds_categories(fill(raw, layout).path, IngestionParams()) == (layout == "aitex")
+
+
+def test_missing_folder_holds_no_categories(raw):
+    assert not holds_categories(raw.path / "missing", IngestionParams())
+    raw.touch("file")
+    assert not holds_categories(raw.path / "file", IngestionParams())
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+def test_missing_folder():
+    with pytest.raises(
+        FlawlineError,
+        match=r"no folder missing\. Wanted a folder of photographs; give it as --params raw=FOLDER,category=NAME "
+        r"\(or make run RAW=FOLDER CATEGORY=NAME\)\.",
+    ):
+        check_folder(Path("missing"))
+    with pytest.raises(FlawlineError, match=r"as --params new=FOLDER,.*make inspect NEW=FOLDER"):
+        check_folder(Path("missing"), param="new")
+
+
+def test_file_in_place_of_a_folder(raw):
+    raw.touch("raw")
+    with pytest.raises(FlawlineError, match="raw is a file; wanted a folder of photographs"):
+        check_folder(raw.path / "raw")
+
+
+def test_empty_folder(raw):
+    with pytest.raises(FlawlineError, match="is empty; wanted a folder of photographs"):
+        raw.list()
+
+
+def test_folder_of_empty_folders(raw):
+    (raw.path / "good").mkdir()
+    with pytest.raises(
+        FlawlineError, match=r"holds no file in the layout 'folders'\.\nWanted one of:\n(.*\n)+Found: good/\.$"
+    ):
+        raw.list()
+
+
+# --- how folders are walked ------------------------------------------------------------------------------------------
+def test_files_come_sorted_without_hidden_ones(raw):
+    raw.touch("b.png", "a.png", "c/2.png", "c/1.txt", "a/z.png", ".x", ".d/1.png", "c/.y")
+    assert [path.name for path in files_in(raw.path)] == ["a.png", "b.png"]
+    found = [path.relative_to(raw.path).as_posix() for path in files_in(raw.path, deep=True)]
+    assert found == ["a.png", "b.png", "a/z.png", "c/1.txt", "c/2.png"]
+
+
+def test_links_in_a_circle_end(raw):
+    raw.touch("good/a.png")
+    (raw.path / "good" / "again").symlink_to(raw.path / "good")
+    (raw.path / "good" / "self.png").symlink_to(raw.path / "good" / "self.png")
+    (raw.path / "good" / "gone.png").symlink_to(raw.path / "missing.png")
+    assert {path: file.unusable for path, file in raw.files().items()} == {
+        "good/a.png": "",
+        "good/again": "is a link to a folder, which is not followed; give the folder itself",
+        "good/gone.png": "is no file (a broken link, or a device)",
+        "good/self.png": "is no file (a broken link, or a device)",
+    }
+
+
+def test_nothing_that_looks_like_a_photograph_is_left_out(raw):
+    raw.touch("train/good/0.png", "train/loose.png", "val/good/1.png", "extra/2.png", "root.png", "readme.txt")
+    raw.touch("ground_truth/dent/9_mask.png", "ground_truth/good/0_mask.png", ".hidden/3.png", "test/dent/1.png")
+    lies = "lies where the layout 'mvtec' looks for no image"
+    assert raw.unusable() == {
+        "extra/2.png": lies,
+        "ground_truth/dent/9_mask.png": "is a mask of no image",
+        "root.png": lies,
+        "train/loose.png": lies,
+        "val/good/1.png": lies,
+    }
+
+
+def test_split_folders_of_mvtec_may_be_in_any_case(raw):
+    raw.touch("train/good/0.png", "Test/good/1.png", "TEST/dent/2.png", "Ground_Truth/dent/2_mask.png")
+    (raw.path / "TEST" / "dent").rename(raw.path / "Test" / "dent")
+    (raw.path / "TEST").rmdir()
+    files = raw.files()
+    assert {path: file.split for path, file in files.items()} == {
+        "Test/dent/2.png": "test", "Test/good/1.png": "test", "train/good/0.png": "train",
+    }  # fmt: skip
+    assert files["Test/dent/2.png"].mask == "Ground_Truth/dent/2_mask.png"
+
+
+def test_label_pictures_beside_a_folder_of_good_ones_are_no_kolektorsdd(raw):
+    raw.touch("good/a.png", "bad/b.png", "bad/b_label.png")
+    assert raw.detect() == "folders"
+
+
+def test_linked_class_folder_is_read(raw):
+    raw.touch("elsewhere/a.png", "raw/readme/x")
+    (raw.path / "raw" / "good").symlink_to(raw.path / "elsewhere")
+    raw.path /= "raw"
+    assert list(raw.files()) == ["good/a.png", "readme/x"]
+
+
+def test_folder_that_cannot_be_listed_is_named(raw, monkeypatch):
+    raw.touch("good/a.png", "good/locked/b.png")
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(FlawlineError, match=r"cannot list .*locked: Permission denied\. Wanted a folder"):
+        raw.list()
+
+
+def test_listing_takes_time_in_proportion_to_the_files(raw):
+    raw.touch("good/a.png", *(f"{home}/{i}.png" for home in ("s", "masks/s") for i in range(1500)))
+    calls = []
+    real = os.scandir
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: (calls.append(path), real(path))[1])
+        files = raw.list()
+    assert sum(file.mask is not None for file in files) == 1500
+    assert len(calls) < 80  # each of the five folders a few times for each layout that is tried, not once an image

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flawline.detector.detector import Detector, calibrate
+from flawline.methods.cae import CAE
+from flawline.params import CAEModelParams, MapParams, PatchParams
+from flawline.storage.tensors import packed
+
+
+class Offset(nn.Module):
+    """Returns its input plus ``offset``, so that the residual is known."""
+
+    def __init__(self, offset=0.0):
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(float(offset)))
+
+    def forward(self, x):
+        return x + self.offset
+
+
+@pytest.fixture
+def offset_model():
+    return Offset
+
+
+@pytest.fixture
+def photographs():
+    """Three grey images (1, H, 28) of two heights, uint8, read-only."""
+    rng = np.random.default_rng(7)
+    images = [rng.integers(0, 256, (1, height, 28), dtype=np.uint8) for height in (24, 32, 24)]
+    for image in images:
+        image.setflags(write=False)
+    return images
+
+
+@pytest.fixture
+def detector():
+    """An untrained detector of grey 8-bit images of 24 x 28 to 32 x 28 pixels, calibrated on 0.01, 0.02, ... 0.99."""
+    model = CAEModelParams(latent_size=3, hidden_size=8)
+    params = {"patches": PatchParams(size=16, stride=8), "model": model, "map": MapParams(smoothing=1.0)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = CAE(model, channels=1, size=16).state_dict()
+    scores = tuple(k / 100 for k in range(1, 100))
+    return Detector(
+        method="cae",
+        category="bolt",
+        params={name: value.model_dump(mode="json") for name, value in params.items()},
+        channels=1,
+        depth=8,
+        smallest=(24, 28),
+        largest=(32, 28),
+        thresholds=calibrate(scores, target_overkill=0.05, review_overkill=0.1),
+        review_overkill=0.1,
+        calibration_scores=scores,
+        weights=packed({"network": weights}),
+        about={"seed": "0", "images": "ab12"},
+    )
