@@ -13,22 +13,18 @@ from numpy.typing import NDArray
 from flawline import __version__
 from flawline.intake.manifest import rows_of
 from flawline.methods.published import MEANS, published, published_for, published_notes
-from flawline.methods.registry import AUTOENCODERS, METHODS, OneClass
+from flawline.methods.registry import METHODS, PAPERS, SCORED, effort
 from flawline.metrics.choice import tried
 from flawline.params import flatten
-from flawline.pipelines.embedding.nodes import SCORED
 from flawline.pipelines.reporting.nodes import read_sample_reconstructions, read_suitability
 from flawline.report import CategoryShown, PublishedTable, StudyPage, render_study
 from flawline.report.words import DEVELOPMENT, counted
 
-# What autoencoders must share to be compared: Schneider 2022, section 3.
-SAME = ("patches", "train", "map", "model.encoder", "model.latent_size", "model.hidden_size")
 HEADLINES = {  # metric -> how it is told; of a category, the first that is there
     "oracle_iou": "overlap with the marked defects (oracle IoU)",
     "image_auroc": "image AUROC",
 }
 TOLD = 4  # methods of a category
-TRAINED = "cpcae"  # the redrawer that is a trained network
 OWN = ("category", "seed", "raw", "images")  # parameters that differ from cell to cell
 
 
@@ -137,15 +133,7 @@ def chosen(results: pd.DataFrame) -> list[str]:
 def simple_first(methods: Iterable[str]) -> list[str]:
     """Return the methods from simple to complex: those that train no network first, then those that look at one thing;
     of equals a recommendation is the first."""
-    return sorted(methods, key=_effort)
-
-
-def _effort(method: str) -> tuple[bool, int]:
-    """Return whether a method trains a network, and at how many things it looks."""
-    spec = METHODS.get(method)
-    if isinstance(spec, OneClass):
-        return spec.redrawer == TRAINED, len(spec.views)
-    return spec is not None, 1
+    return sorted(methods, key=effort)
 
 
 def cost(results: pd.DataFrame) -> list[str]:
@@ -161,15 +149,18 @@ def cost(results: pd.DataFrame) -> list[str]:
 
 def notes(results: pd.DataFrame, printed: pd.DataFrame, parameters: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know before comparing."""
-    alike = [method for method in results["method"].unique() if method in AUTOENCODERS]
-    return [*published_notes(printed), *unequal(alike, parameters), *shortcut_cautions(results)]
+    methods = set(results["method"].unique())
+    papers = [paper for paper in PAPERS.values() if paper.alike]
+    shared = {paper.alike: [each for each in paper.methods if each in methods] for paper in papers}
+    alike = [note for parts, names in shared.items() for note in unequal(names, parameters, parts)]
+    return [*published_notes(printed), *alike, *shortcut_cautions(results)]
 
 
-def unequal(methods: Sequence[str], parameters: Mapping[str, Any]) -> list[str]:
-    """Say which of some autoencoders differ from the first in what they should share."""
+def unequal(methods: Sequence[str], parameters: Mapping[str, Any], alike: tuple[str, ...]) -> list[str]:
+    """Say which of some methods differ from the first in ``alike``, what they must share to be compared."""
     if not methods:
         return []
-    first, *settings = [{key: value for key, value in flatten(parameters[method]).items() if key.startswith(SAME)}
+    first, *settings = [{key: value for key, value in flatten(parameters[method]).items() if key.startswith(alike)}
                         for method in methods]  # fmt: skip
     differing = {
         method: [key for key in sorted(own.keys() | first.keys()) if own.get(key) != first.get(key)]
@@ -198,10 +189,12 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
     marked = [k for k in tests if masks[kept[k]].size and masks[kept[k]].any()]
     k = (marked or tests)[0]
     row = kept[k]
-    alike = [method for method in methods if method in AUTOENCODERS]
-    drawing = [method for method in methods if method in AUTOENCODERS or method == TRAINED]
+    rows = {method: METHODS[method] for method in methods}
+    mapping, drawing = ([name for name, spec in rows.items() if getattr(spec, what)] for what in ("raw_maps", "trains"))
+    losing, judged = ([name for name, spec in rows.items() if getattr(spec, what)]
+                      for what in ("has_patch_losses", "suitability"))  # fmt: skip
     maps = {method: one for method in methods if (one := catalog.load(f"{method}.maps")[k]).size}
-    raw_maps = {method: catalog.load(f"{method}.residuals")[k] for method in alike}
+    raw_maps = {method: catalog.load(f"{method}.residuals")[row] for method in mapping}
     metrics = {method: catalog.load(f"{method}.metrics")["values"] for method in methods}
     return CategoryShown(
         category=category,
@@ -212,11 +205,11 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
         flagged=beyond(maps, metrics, "oracle_pixel_threshold"),
         raw_maps=raw_maps,
         raw_flagged=beyond(raw_maps, metrics, "raw_oracle_pixel_threshold"),
-        patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in alike},
+        patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in losing},
         sample_reconstructions={
             method: read_sample_reconstructions(catalog.load(f"{method}.sample_reconstructions")) for method in drawing
         },
-        suitability={method: read_suitability(catalog.load(f"{method}.suitability")) for method in alike},
+        suitability={method: read_suitability(catalog.load(f"{method}.suitability")) for method in judged},
     )
 
 

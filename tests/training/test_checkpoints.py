@@ -6,8 +6,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn, tensor
 
-from flawline.storage.tensors import read_tensors, write_tensors
 from flawline.storage import tensors
+from flawline.storage.tensors import read_tensors, write_tensors
 from flawline.training.checkpoints import (
     PARTS,
     FileCheckpoints,

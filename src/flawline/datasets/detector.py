@@ -5,7 +5,7 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from flawline.detector.detector import Detector, load_detector, save_detector
+from flawline.detector.file import Detector, load_detector, save_detector
 
 
 class DetectorDataset(AbstractVersionedDataset[Detector, Detector]):

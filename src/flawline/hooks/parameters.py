@@ -11,7 +11,8 @@ from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
 from flawline.intake.registration import check_space, common_channels
-from flawline.params import check_category, validate_parameters
+from flawline.methods.tree import validate_parameters
+from flawline.params import check_category
 
 
 class ParametersHook:

@@ -46,8 +46,9 @@ from flawline.figures import histogram_figure, history_figure, pr_figure, roc_fi
 from flawline.hooks.lineage import where
 from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
+from flawline.methods.tree import validate_parameters
 from flawline.metrics.shortcuts import brief
-from flawline.params import flatten, validate_parameters
+from flawline.params import flatten
 from flawline.report import MethodResult
 
 PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one

@@ -158,9 +158,10 @@ class InspectionPage:
     verdicts: (
         pd.DataFrame
     )  # image, sha256, score, threshold, verdict, reason, y, x, height, width, area; a row an image
-    examples: Sequence[Example]
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
+    examples: Sequence[Example] = ()
+    pictures: Mapping[str, NDArray] = field(default_factory=dict)  # image -> (H, W, 3) uint8
     notes: Sequence[str] = ()
 
 

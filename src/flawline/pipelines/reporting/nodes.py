@@ -11,16 +11,17 @@ import pandas as pd
 from torch import Tensor
 
 from flawline import __version__
-from flawline.detector.detector import VERDICTS, Detector, judge
+from flawline.detector.file import Detector
+from flawline.detector.judging import VERDICTS, judge
 from flawline.intake.manifest import count_images, rows_of
 from flawline.intake.registration import usable
-from flawline.methods.heads import Scored
+from flawline.methods.one_class import Scored
 from flawline.methods.published import published_for, published_notes
+from flawline.methods.registry import SCORED
 from flawline.metrics.projection import LEAST_POINTS, tsne
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, ReportingParams, flatten
-from flawline.pipelines.embedding.nodes import SCORED
 from flawline.report import AlignmentShown, Example, MethodResult, Page, SampleReconstructions, Suitability, render_page
 from flawline.storage.ragged import RaggedArray
 from flawline.training.compute import keep_memory
@@ -66,30 +67,21 @@ def gather_result(
 
 
 def add_training(
-    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], patch_losses: pd.DataFrame,
-    suitability: dict[str, Any],
+    result: MethodResult, *, history: pd.DataFrame | None = None,
+    sample_reconstructions: dict[str, Tensor] | None = None, patch_losses: pd.DataFrame | None = None,
+    suitability: dict[str, Any] | None = None, projections: pd.DataFrame | None = None,
 ) -> MethodResult:  # fmt: skip
-    """Return an autoencoder's result with how it learned, what it makes of patches, and whether the material suits."""
+    """Return a method's result with what its reconstructor adds: how it learned, what it makes of patches, whether the
+    material suits it, and what its spaces look like in two dimensions."""
+    spaces = None if projections is None else projections.groupby("space", sort=False)
+    samples = sample_reconstructions or {}
     return replace(
         result,
         history=history,
-        patch_losses=patch_losses[["mask_share", "loss"]],
-        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
-        suitability=read_suitability(suitability),
-    )
-
-
-def add_redrawing(
-    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], projections: pd.DataFrame
-) -> MethodResult:
-    """Return the result of a method that redraws images and embeds the differences, with how it learned to, and what
-    the two spaces look like in two dimensions."""
-    spaces = {name: table.reset_index(drop=True) for name, table in projections.groupby("space", sort=False)}
-    return replace(
-        result,
-        history=history,
-        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
-        projections=spaces,
+        patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
+        sample_reconstructions=read_sample_reconstructions(samples) if samples else None,
+        suitability=None if suitability is None else read_suitability(suitability),
+        projections=None if spaces is None else {name: table.reset_index(drop=True) for name, table in spaces},
     )
 
 
@@ -153,7 +145,7 @@ def _example(
         anomaly_map=anomaly,
         score=row["score"],
         verdict=judgement.verdict,
-        reconstruction=detector.redraw(image),
+        reconstruction=detector.reconstruct(image),
         mask=mask if mask.size else None,
         label=int(row["label"]),
         defect=row["defect"],

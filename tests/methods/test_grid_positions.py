@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from flawline.checks import FlawlineError
-from flawline.methods.placed import check_placed, placed_windows, split_place, with_place
-from flawline.params import PlacedPatchParams
+from flawline.methods.grid_positions import check_grid_patches, grid_windows, split_position, with_position
+from flawline.params import GridPatchParams
 
-GEOMETRY = PlacedPatchParams(side=24, size=16, stride=8, per_epoch=20)  # 2 x 3 places in 24 x 32 pixels
+GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)  # 2 x 3 places in 24 x 32 pixels
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def images():
 
 @pytest.fixture
 def windows(images):
-    return placed_windows(images, [0, 2, 3], GEOMETRY, seed=5)
+    return grid_windows(images, [0, 2, 3], GEOMETRY, seed=5)
 
 
 def test_the_place_is_the_number_in_the_grid_row_by_row(windows):
@@ -40,9 +40,9 @@ def test_patches_carry_their_place_as_a_last_plane_of_number_by_total(windows, i
 
 def test_split_place_undoes_with_place():
     patches = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    x = with_place(patches, np.array([0, 1, 2, 7]), 8)
+    x = with_position(patches, np.array([0, 1, 2, 7]), 8)
     assert x.is_contiguous(memory_format=torch.channels_last)
-    back, place = split_place(x)
+    back, place = split_position(x)
     assert torch.equal(back, patches)
     assert place.tolist() == [[0], [0.125], [0.25], [0.875]]
 
@@ -60,7 +60,7 @@ def test_windows_of_an_epoch_depend_on_seed_and_number_alone(windows, images):
     windows.epoch(0), windows.fixed()
     np.testing.assert_array_equal(windows.epoch(5), fifth)
     assert not np.array_equal(windows.epoch(4), fifth)
-    assert not np.array_equal(placed_windows(images, [0, 2, 3], GEOMETRY, seed=6).epoch(5), fifth)
+    assert not np.array_equal(grid_windows(images, [0, 2, 3], GEOMETRY, seed=6).epoch(5), fifth)
 
 
 def test_validation_windows_stay_are_no_epochs_and_none_is_there_twice(windows):
@@ -73,12 +73,12 @@ def test_validation_windows_stay_are_no_epochs_and_none_is_there_twice(windows):
 @pytest.mark.parametrize(("per_epoch", "wanted"), [(4, 4), (1000, 256)])
 def test_validation_has_at_most_an_epochs_and_256_windows(images, per_epoch, wanted):
     geometry = GEOMETRY.model_copy(update={"stride": 1, "per_epoch": per_epoch})  # 9 x 17 places
-    assert len(placed_windows(images, [0, 1], geometry, seed=0).fixed()) == wanted
+    assert len(grid_windows(images, [0, 1], geometry, seed=0).fixed()) == wanted
 
 
 def test_batches_are_the_epochs_patches_in_order(windows):
     epoch = windows.epoch(0)
-    batches = list(windows.batches(epoch, 8))
+    batches = [batch.x for batch in batches_of(windows, epoch, 8, {})]
     assert [len(batch) for batch in batches] == [8, 8, 4]
     assert torch.equal(torch.cat(batches), windows.cut(epoch))
 
@@ -90,31 +90,31 @@ def test_windows_are_of_views_of_the_images(windows, images):
 # --- bad input -------------------------------------------------------------------------------------------------------
 def test_no_image_is_an_error(images):
     with pytest.raises(FlawlineError, match="no image to cut windows from"):
-        placed_windows(images, [], GEOMETRY, seed=0)
+        grid_windows(images, [], GEOMETRY, seed=0)
 
 
 def test_images_of_different_size_are_an_error(images):
     other = np.zeros((1, 24, 40), np.uint8)
     with pytest.raises(FlawlineError, match=r"cpcae compares .* one size; there are 2: 24 x 32, 24 x 40"):
-        placed_windows([*images, other], [0, 4], GEOMETRY, seed=0)
+        grid_windows([*images, other], [0, 4], GEOMETRY, seed=0)
 
 
 def test_8_and_16_bit_images_are_not_mixed(images):
     with pytest.raises(FlawlineError, match="images must all have the same depth, got uint16 and uint8"):
-        placed_windows([images[0], images[1].astype(np.uint16)], [0, 1], GEOMETRY, seed=0)
+        grid_windows([images[0], images[1].astype(np.uint16)], [0, 1], GEOMETRY, seed=0)
 
 
 def test_a_patch_larger_than_the_downsized_image_is_an_error_that_says_what_to_do(images):
-    geometry = PlacedPatchParams(side=64, size=48, stride=16)
+    geometry = GridPatchParams(side=64, size=48, stride=16)
     with pytest.raises(
         FlawlineError,
         match=r"patches.size = 48 is larger .* patches.side = 64 pixels: 24 x 32. Set patches.size to a multiple of 16",
     ):
-        placed_windows(images, [0], geometry, seed=0)
+        grid_windows(images, [0], geometry, seed=0)
 
 
 def test_a_large_image_fits_once_downsized():
-    check_placed((3, 1000, 800), GEOMETRY)
-    check_placed((3, 16, 100), GEOMETRY)
+    check_grid_patches((3, 1000, 800), GEOMETRY)
+    check_grid_patches((3, 16, 100), GEOMETRY)
     with pytest.raises(FlawlineError, match="15 x 100"):
-        check_placed((3, 15, 100), GEOMETRY)
+        check_grid_patches((3, 15, 100), GEOMETRY)

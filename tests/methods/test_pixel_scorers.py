@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import Look
+from flawline.methods.one_class import Inputs
 from flawline.methods.maps import smooth
-from flawline.methods.pixels import check_like_learned, difference_map, learned_shape
+from flawline.methods.pixel_scorers import check_like_learned, difference_map, learned_shape
 
 
 def test_a_difference_is_squared_and_averaged_over_the_channels():
@@ -26,7 +26,7 @@ def test_values_beyond_float16_stay_finite():
 
 
 def test_the_learned_shape_is_that_of_all_images():
-    looks = [Look((np.zeros((1, 4, height), np.float32),)) for height in (5, 5, 6)]
+    looks = [Inputs((np.zeros((1, 4, height), np.float32),)) for height in (5, 5, 6)]
     assert learned_shape(looks[:2], "variation_model") == (1, 4, 5)
     with pytest.raises(FlawlineError, match="there are 2: 4 x 5, 4 x 6"):
         learned_shape(looks, "variation_model")

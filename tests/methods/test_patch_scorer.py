@@ -3,24 +3,24 @@ import pytest
 import torch
 
 from flawline.checks import FlawlineError
-from flawline.methods import patch_views
-from flawline.methods.heads import Look
-from flawline.methods.patch_views import (
-    PatchHead,
-    check_places,
+from flawline.methods import patch_scorer
+from flawline.methods.one_class import Inputs
+from flawline.methods.patch_scorer import (
+    PatchScorer,
+    check_grid,
     folds,
     fuse,
     given_back,
     neighbours,
     patch_features,
-    place_blocks,
-    places_to_map,
+    position_blocks,
+    positions_to_map,
     view_spread,
 )
 from flawline.params import PatchMemoryParams
 
 
-class MeanHead(PatchHead):
+class MeanHead(PatchScorer):
     """The distance of a place is how far its mean feature is from the mean of all images."""
 
     name = "mean_head"
@@ -40,7 +40,7 @@ def cells(images):
 
 def seen(head, *views):
     embeddings = head.embed(tuple(torch.from_numpy(view) for view in views))
-    return [Look(tuple(view[i] for view in views), embedding) for i, embedding in enumerate(embeddings)]
+    return [Inputs(tuple(view[i] for view in views), embedding) for i, embedding in enumerate(embeddings)]
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def test_embeddings_are_views_by_places_by_features(photographs):
 
 @pytest.mark.parametrize(("block", "wanted_blocks"), [(1, 12), (5 * 2 * 5, 3), (10**6, 1)])
 def test_blocks_of_places_hold_every_image_in_order(monkeypatch, block, wanted_blocks):
-    monkeypatch.setattr(patch_views, "BLOCK", block)
+    monkeypatch.setattr(patch_scorer, "BLOCK", block)
     embeddings = list(np.random.default_rng(0).normal(size=(5, 2, 3, 4, 2)).astype(np.float16))
-    blocks = list(place_blocks(embeddings, 1))
+    blocks = list(position_blocks(embeddings, 1))
     assert len(blocks) == wanted_blocks
     wanted = np.stack([one[1] for one in embeddings], 2).reshape(12, 5, 2)
     np.testing.assert_array_equal(torch.cat(blocks), wanted.astype(np.float32))
@@ -112,7 +112,7 @@ def test_views_of_any_scale_count_alike_when_fused():
 def test_a_place_lies_in_the_middle_of_its_cell():
     places = torch.zeros(2, 3)
     places[1, 2] = 1
-    anomaly = places_to_map(places, (16, 24), 0)
+    anomaly = positions_to_map(places, (16, 24), 0)
     assert (anomaly.shape, anomaly.dtype) == ((16, 24), np.float16)
     assert anomaly[12:, 20:].min() == 1  # beyond the last centre it stays
     assert anomaly[7:9, 20].sum() == pytest.approx(1)  # halfway between the rows
@@ -124,7 +124,7 @@ def test_one_view_keeps_its_distances(photographs):
     state = head.fit(looks, seed=0)
     found = head.score(state, looks[0])
     distances = head.distances(state, looks[0].embedding)[0]
-    np.testing.assert_array_equal(found.map, places_to_map(distances, (16, 24), 0))
+    np.testing.assert_array_equal(found.map, positions_to_map(distances, (16, 24), 0))
     assert found.score == found.map.max()
     assert head.by_map
 
@@ -158,4 +158,4 @@ def test_bad_images_are_told(photographs):
     with pytest.raises(FlawlineError, match="mean_head needs at least 2"):
         fused.fit(seen(fused, photographs[:1], photographs[:1]), seed=0)
     with pytest.raises(FlawlineError, match="learned images of 2 x 3 places, this one has 2 x 2"):
-        check_places(seen(head, photographs[:1, :, :, :16])[0].embedding, (2, 3), "mean_head")
+        check_grid(seen(head, photographs[:1, :, :, :16])[0].embedding, (2, 3), "mean_head")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import Look, check_learns, check_one_size, embedding_of
+from flawline.methods.one_class import Inputs, check_learns, check_one_size, embedding_of
 
 
 def test_images_of_one_size_may_have_any_channels():
@@ -21,6 +21,6 @@ def test_too_few_images_to_learn_from_are_told():
 
 
 def test_a_look_without_its_embedding_is_an_error():
-    look = Look((np.zeros((1, 2, 2), np.float32),))
+    look = Inputs((np.zeros((1, 2, 2), np.float32),))
     with pytest.raises(ValueError, match="no embedding"):
         embedding_of(look)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flawline.methods.looking import Looks, embed_all, views_of
+from flawline.methods.inputs import InputSequence, embed_all, views_of
 from flawline.methods.registry import ONE_CLASS
 
 
@@ -56,7 +56,7 @@ def test_a_fused_method_sees_the_image_first(image, difference):
 def test_looks_are_those_of_the_rows_in_their_order(image, difference):
     images, differences = [image, image // 2, image // 4], [difference, difference / 2, difference / 4]
     embeddings = [np.full(1, k) for k in range(3)]
-    looks = Looks(ONE_CLASS["patch_memory_map"], images, differences, embeddings, [2, 0])
+    looks = InputSequence(ONE_CLASS["patch_memory_map"], images, differences, embeddings, [2, 0])
     assert len(looks) == 2
     assert [look.embedding[0] for look in looks] == [2, 0]
     assert [float(look.views[0].max()) for look in looks] == [0.25, 1.0]
@@ -66,7 +66,7 @@ def test_looks_are_those_of_the_rows_in_their_order(image, difference):
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_embeddings_are_the_same_whatever_the_batch(image, batch_size):
     head, images = Means(), [np.full_like(image, 51 * k) for k in range(5)]
-    looks = Looks(ONE_CLASS["patch_memory"], images, None, None, range(5))
+    looks = InputSequence(ONE_CLASS["patch_memory"], images, None, None, range(5))
     made = list(embed_all(head, looks, batch_size=batch_size))
     np.testing.assert_allclose(np.ravel(made), [0, 0.2, 0.4, 0.6, 0.8], atol=1e-6)
     assert max(head.batches) == batch_size

@@ -4,16 +4,16 @@ import torch
 from torch import nn
 
 from flawline.checks import FlawlineError
-from flawline.methods import redrawing
+from flawline.methods import reconstruction
 from flawline.methods.cpcae import CPCAE, fit_folds, fold_of, fold_weights
-from flawline.methods.pixels import squared_map
-from flawline.methods.placed import split_place
-from flawline.methods.redrawing import CPCAERedrawer, difference, load_redrawer
-from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, TrainParams
+from flawline.methods.pixel_scorers import squared_map
+from flawline.methods.grid_positions import split_position
+from flawline.methods.reconstruction import CPCAERedrawer, difference, load_redrawer
+from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, TrainParams
 from flawline.vision.downsizing import downsize, upsize
 from flawline.vision.levels import unit
 
-GEOMETRY = PlacedPatchParams(side=24, size=16, stride=8, per_epoch=20)
+GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)
 MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
 
@@ -34,10 +34,10 @@ class Given(nn.Module):
 
     def forward(self, x):
         self.batches.append(len(x))
-        return self.make(*split_place(x))
+        return self.make(*split_position(x))
 
     def encode(self, x):
-        return torch.cat([split_place(x)[1], x.mean((1, 2, 3))[:, None]], dim=1)
+        return torch.cat([split_position(x)[1], x.mean((1, 2, 3))[:, None]], dim=1)
 
 
 def as_it_is(patches, place):
