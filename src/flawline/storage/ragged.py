@@ -1,6 +1,5 @@
 """Arrays of different sizes in one memory-mapped file: what the pipeline passes on instead of pictures in memory."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -8,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
+from flawline.storage.digests import Digest, arrays_digest
 
 DATA, INDEX = "data.bin", "index.json"
 AGAIN = "Delete the folder and run the stage that writes it again."
@@ -92,10 +92,7 @@ class RaggedArray(Sequence):
 
     def is_intact(self) -> bool:
         """Read everything once and return True if it is what was written."""
-        digest = hashlib.sha256()
-        for array in self:
-            _digest_item(digest, array)
-        return digest.hexdigest() == self.digest
+        return arrays_digest(self) == self.digest
 
     def __deepcopy__(self, memo: dict) -> "RaggedArray":
         return self  # read-only: a copy would only read the whole file into memory
@@ -145,12 +142,12 @@ def _remove(path: Path) -> None:
 
 
 def _write_items(folder: Path, arrays: Iterable[NDArray | Noted], key: str) -> None:
-    items, offset, digest = [], 0, hashlib.sha256()
+    items, offset, digest = [], 0, Digest()
     with (folder / DATA).open("wb") as file:
         for each in arrays:
             array, note = (each.array, {"note": each.note}) if isinstance(each, Noted) else (each, {})
             content = np.ascontiguousarray(array)
-            _digest_item(digest, content)
+            digest.add_array(content)
             padding = -offset % content.dtype.itemsize  # a mapped view must be aligned
             file.write(b"\0" * padding)
             file.write(content.data)
@@ -162,8 +159,3 @@ def _write_items(folder: Path, arrays: Iterable[NDArray | Noted], key: str) -> N
         json.dump({"digest": digest.hexdigest(), "size": offset, "key": key, "items": items}, file)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _digest_item(digest: Any, array: NDArray) -> None:
-    digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.data)
