@@ -7,7 +7,6 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 from numpy.typing import NDArray
-from PIL import Image
 
 from flawline.storage.ragged import writing_folder
 
@@ -26,6 +25,8 @@ class PictureFolderDataset(AbstractVersionedDataset[Pictures, list[Path]]):
         return sorted(Path(self._get_load_path()).rglob("*.png"))
 
     def save(self, data: Pictures) -> None:
+        from PIL import Image
+
         with writing_folder(Path(self._get_save_path())) as partial:
             for name, make in data.items():
                 path = partial / _file_name(name)
