@@ -1,97 +1,83 @@
 """Every pipeline by name: the main job and its stages, every method and every paper from a raw folder to a page."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
+from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from flawline.methods.registry import DEFAULT, METHODS, PAPERS
+from flawline.methods.registry import DEFAULT, METHODS, PAPERS, Method
 
-ONCE = ("ingestion", "registration", "defect_injection")  # stages of a category
-STAGES = ("patching", "training", "embedding", "evaluation")  # of a method
-
-
-class LazyPipelines(Mapping[str, Pipeline]):
-    """Pipelines by name, each built when it is first asked for: building one imports what its nodes need."""
-
-    def __init__(self, builders: Mapping[str, Callable[[], Pipeline]]):
-        self._builders, self._built = dict(builders), dict[str, Pipeline]()
-
-    def __getitem__(self, name: str) -> Pipeline:
-        if name not in self._built:
-            self._built[name] = self._builders[name]()
-        return self._built[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._builders)
-
-    def __len__(self) -> int:
-        return len(self._builders)
+ONCE = ("ingestion", "registration", "defect_injection")  # stages that are the same for every method
+STAGES = ("patching", "training", "embedding", "evaluation")  # stages of a method
 
 
-def register_pipelines() -> Mapping[str, Pipeline]:
+class LaterPipeline(Pipeline):
+    """A pipeline that is built when it is first looked into. Until then nothing of what its nodes need is imported:
+    a list of names takes no torch, and a wrong parameter is told in the time that Kedro itself takes."""
+
+    def __init__(self, build: Callable[[], Pipeline]):
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill in what ``Pipeline`` keeps; Python only asks here for what is not there yet."""
+        if name.startswith("__") or "_build" not in self.__dict__:
+            raise AttributeError(name)
+        self.__dict__.update(vars(self._build()))
+        del self._build
+        return getattr(self, name)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
     """Return the registered pipelines. ``__default__`` is the main job: a folder in, a detector and a page out.
 
     The stages of a method are pipelines of their own for the recommended method, as far as it has them; of another,
     ``kedro run --pipelines=METHOD --tags=STAGE`` runs one."""
-    return _pipelines(tuple(METHODS), tuple(PAPERS.values()))
+    main = METHODS[DEFAULT]
+    once = {name: later(stage, name) for name in ONCE}
+    stages = {name: later(stage, name, main) for name in STAGES if has_stage(main, name)}
+    alone = {name: later(whole_line, spec) for name, spec in METHODS.items()}
+    papers = {name: later(whole_line, *(METHODS[each] for each in row.methods)) for name, row in PAPERS.items()}
+    judging = {"inspection": later(stage, "inspection", main)}
+    judging |= {f"{name}_inspection": later(stage, "inspection", spec) for name, spec in METHODS.items()}
+    report = {"reporting": later(report_on, main)}
+    return {**once, **stages, **report, **judging, **alone, **papers, "__default__": later(whole_line, main)}
+
+
+def has_stage(spec: Method, name: str) -> bool:
+    """Return True if a method has nodes of that stage: without a reconstructor nothing is cut or trained."""
+    return spec.reconstructor is not None or name in ("embedding", "evaluation")
+
+
+def inspected_with(pipeline: str) -> str | None:
+    """Return the method whose detector judges in the pipeline of that name; None if it judges no new images."""
+    if pipeline == "inspection":
+        return DEFAULT
+    name = pipeline.removesuffix("_inspection")
+    return name if name != pipeline and name in METHODS else None
+
+
+def later(build: Callable[..., Pipeline], *of: Any) -> LaterPipeline:
+    return LaterPipeline(partial(build, *of))
+
+
+# Kedro asks for the pipelines up to three times in a run: each is built once in a process.
+@cache
+def stage(name: str, *of: Any) -> Pipeline:
+    """Return the pipeline of a stage, of a method where it has one."""
+    return import_module(f"flawline.pipelines.{name}").create_pipeline(*of)
 
 
 @cache
-def _pipelines(methods: tuple[str, ...], papers: tuple) -> LazyPipelines:
-    """Return the pipelines of what is registered."""
-    once = {name: partial(_once, name) for name in ONCE}
-    stages = {name: partial(_stage, name) for name in STAGES if _has_stage(name)}
-    judging = {"inspection": partial(_inspection, DEFAULT)}
-    judging |= {f"{name}_inspection": partial(_inspection, name) for name in methods}
-    alone = {name: partial(methods_with_report, (name,)) for name in methods}
-    several = {paper.name: partial(methods_with_report, paper.methods) for paper in papers}
-    return LazyPipelines(
-        {
-            **once,
-            **stages,
-            "reporting": partial(_reporting, (DEFAULT,)),
-            **judging,
-            **alone,
-            **several,
-            "__default__": partial(methods_with_report, (DEFAULT,)),
-        }
-    )
+def report_on(*specs: Method) -> Pipeline:
+    return stage("reporting", specs)
 
 
-def _has_stage(name: str) -> bool:
-    """Return True if the recommended method has such a stage: without a reconstructor nothing is cut or trained."""
-    return name in ("embedding", "evaluation") or METHODS[DEFAULT].reconstructor is not None
-
-
-def _once(name: str) -> Pipeline:
-    from flawline.pipelines import defect_injection, ingestion, registration
-
-    stages = {"ingestion": ingestion, "registration": registration, "defect_injection": defect_injection}
-    return stages[name].create_pipeline()
-
-
-def _stage(name: str) -> Pipeline:
-    from flawline.pipelines.method import STAGES as MODULES
-
-    return MODULES[name].create_pipeline(METHODS[DEFAULT])
-
-
-def _reporting(methods: tuple[str, ...]) -> Pipeline:
-    from flawline.pipelines import reporting
-
-    return reporting.create_pipeline([METHODS[name] for name in methods])
-
-
-def _inspection(method: str) -> Pipeline:
-    from flawline.pipelines import inspection
-
-    return inspection.create_pipeline(METHODS[method])
-
-
-def methods_with_report(methods: tuple[str, ...]) -> Pipeline:
-    """Return the pipeline from a raw folder to the report on some methods."""
+@cache
+def whole_line(*specs: Method) -> Pipeline:
+    """Return the pipelines of some methods from a raw folder on, and the report on them all."""
     from flawline.pipelines.method import method_pipeline
 
-    data = _once("ingestion") + _once("registration")
-    return sum((method_pipeline(METHODS[name]) for name in methods), data) + _reporting(methods)
+    lines = sum((method_pipeline(spec) for spec in specs), Pipeline([]))
+    return stage("ingestion") + stage("registration") + lines + report_on(*specs)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, AbstractVersionedDataset, DataCatalog
@@ -22,7 +21,6 @@ from kedro.pipeline import Node, Pipeline
 
 from flawline import __version__
 from flawline.checks import FlawlineError
-from flawline.intake.examples import params_of
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.params import flatten
@@ -233,6 +231,8 @@ class LineageHook:
 
 def current_run() -> str:
     """Return the id of the MLflow run that is going on, or an empty string."""
+    import mlflow
+
     run = mlflow.active_run()
     return run.info.run_id if run else ""
 
@@ -298,6 +298,8 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every single parameter that a node reads; of the examples, only the category's own."""
+    from flawline.intake.examples import params_of
+
     own = {"params:examples": f"params:examples.{params_of(str(values.get('category')))}"}
     kept = {OVERRIDABLE[name.rpartition(".")[2]] for name in node.outputs if name.rpartition(".")[2] in OVERRIDABLE}
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
