@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from http.client import HTTPException
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -150,10 +151,10 @@ class TrackingHook(MlflowHook):
         self.client.set_terminated(self.run_id, "FAILED")
 
     def log_epoch(self, record: dict[str, float]) -> None:
-        """Log an epoch's losses to the run of the method that is being trained."""
+        """Log every series of an epoch, whatever the training has, to the run of the method that is being trained."""
         if self.current in self.children:
-            losses = {name: value for name, value in record.items() if name != "epoch"}
-            self._log(self.children[self.current], metrics=losses, step=int(record["epoch"]))
+            series = {name: value for name, value in record.items() if name != "epoch" and isinstance(value, Real)}
+            self._log(self.children[self.current], metrics=series, step=int(record["epoch"]))
 
     def _log_found(self, method: str, name: str, data: Any) -> None:
         """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""

@@ -1,6 +1,7 @@
 """Tomorrow's images judged by a finished detector. A file that cannot be judged is never a pass."""
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.detector.detector import Detector, Judgement, Thresholds, judge, regions_above, verdict_row
 from flawline.figures import overlay
@@ -21,9 +21,16 @@ from flawline.intake.registration import alignment_of, alignment_row
 from flawline.methods.heads import NO_MAP, Scored
 from flawline.methods.maps import image_score
 from flawline.metrics.regions import Region
-from flawline.params import InspectionParams, ReportingParams, flatten
-from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
-from flawline.report import Example, InspectionPage, render_inspection
+from flawline.params import InspectionParams, ReportingParams
+from flawline.report import JudgedImage, render_inspection
+from flawline.report.inspection_contents import (
+    MarkedPictures,
+    example_images,
+    gather_inspection_page,
+    inspection_summary,
+    listed_images,
+    overlay_name,
+)
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.training.compute import keep_memory
 from flawline.training.progress import Progress
@@ -122,7 +129,7 @@ def draw_overlays(
     names, judged = set(verdicts["image"]), detector.at_overkill(inspection.target_overkill)
     listed = inspection_list.to_dict("records")
     return {
-        picture_name(row["image"], names): partial(
+        overlay_name(row["image"], names): partial(
             _draw, new_images, listed[k] | row, inspection_maps[k], judged, inspection
         )
         for k, row in enumerate(verdicts.to_dict("records"))
@@ -142,31 +149,14 @@ def inspection_page(
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
     judged = detector.at_overkill(inspection.target_overkill)
-    found = inspection_found(verdicts, judged)
-    page = InspectionPage(
-        title=f"{detector.category}: {len(verdicts)} images judged",
-        category=detector.category,
-        found=found,
-        verdicts=verdicts,
-        examples=_examples(new_images, inspection_list, inspection_maps, verdicts, judged, inspection, reporting),
-        settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
-        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **run, **detector.about},
-    )
-    return render_inspection(page), "\n".join([f"category {detector.category}", *found]) + "\n"
-
-
-def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
-    """Return what the inspection found, in sentences."""
-    lines = [f"{len(verdicts)} images: {count_verdicts(verdicts)}."]
-    unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
-    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
-    return [*lines, detector.thresholds.reject.promise]
-
-
-def picture_name(image: str, images: set[str]) -> str:
-    """Return a picture's name without .png: the image's own, which ends in .png already or gets it added."""
-    bare = image.removesuffix(".png")
-    return image if bare in images else bare
+    show = partial(_show, new_images, inspection_list, inspection_maps, verdicts, judged, inspection)
+    listed = {verdicts["image"].iloc[k]: k for k in listed_images(verdicts)}
+    shown = map(show, example_images(verdicts, reporting.examples))
+    page = gather_inspection_page(
+        verdicts, judged, inspection=inspection, folder=str(new_images), run=run, pictures=MarkedPictures(show, listed),
+        examples=[replace(each, reconstruction=judged.redraw(each.image)) for each in shown],
+    )  # fmt: skip
+    return render_inspection(page), inspection_summary(page)
 
 
 def _list_odd(folder: Path, known: Container[str]) -> list[dict[str, Any]]:
@@ -229,31 +219,24 @@ def _draw(
     return overlay(image, shown, limit, _regions(anomaly, row, limit, inspection))
 
 
-def _examples(
+def _show(
     folder: Path,
     listed: pd.DataFrame,
     maps: RaggedArray,
     verdicts: pd.DataFrame,
     detector: Detector,
     inspection: InspectionParams,
-    reporting: ReportingParams,
-) -> list[Example]:
-    ordered = verdicts[verdicts["verdict"] != "not_judged"].sort_values("score", ascending=False)
-    worst, best = split_ends(ordered.index.tolist(), reporting.examples)
-    examples = []
-    for k in worst + best:
-        row = listed.loc[k].to_dict() | verdicts.loc[k].to_dict()
-        image, limit = _read_again(folder, row, detector, inspection), _map_limit(row, detector)
-        examples.append(
-            Example(
-                name=row["image"],
-                image=image,
-                anomaly_map=maps[k],
-                score=row["score"],
-                verdict=row["verdict"],
-                reconstruction=detector.redraw(image),
-                regions=_regions(maps[k], row, limit, inspection),
-                map_threshold=limit if maps[k].size else None,
-            )
-        )
-    return examples
+    k: int,
+) -> JudgedImage:
+    """Return the image in row ``k`` with what the detector found."""
+    row = listed.iloc[k].to_dict() | verdicts.iloc[k].to_dict()
+    limit = _map_limit(row, detector)
+    return JudgedImage(
+        name=row["image"],
+        image=_read_again(folder, row, detector, inspection),
+        anomaly_map=maps[k],
+        score=row["score"],
+        verdict=row["verdict"],
+        regions=_regions(maps[k], row, limit, inspection),
+        map_threshold=limit if maps[k].size else None,
+    )
