@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
 from flawline.detector.inspecting import Inspected, Inspection, inspect_file, inspect_odd
@@ -14,9 +12,9 @@ from flawline.detector.judging import Judge
 from flawline.intake.layouts import check_folder, files_in
 from flawline.intake.layouts.base import odd_entry, stray_files
 from flawline.intake.manifest import in_table
-from flawline.params import ComputeParams, InspectionParams, ReportingParams, flatten
-from flawline.report import InspectionPage, render_inspection
-from flawline.report.inspection import inspection_found, pictures_of
+from flawline.params import ComputeParams, InspectionParams
+from flawline.report import render_inspection
+from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
 from flawline.training.compute import as_asked, keep_memory
 from flawline.training.progress import Progress
 
@@ -69,19 +67,12 @@ def tabulate_verdicts(inspected: Inspection) -> pd.DataFrame:
 
 def inspection_page(
     new_images: Path, inspected: Inspection, detector: Detector, *, run: Mapping[str, str],
-    inspection: InspectionParams, reporting: ReportingParams,
+    inspection: InspectionParams,
 ) -> tuple[str, str]:  # fmt: skip
     """Return (the page as HTML, what was found as a few lines of text)."""
     judge, verdicts = Judge(detector, inspection), inspected.verdicts()
-    found = inspection_found(verdicts, judge.thresholds.reject.promise)
-    settings: dict[str, Any] = {"inspection": judge.inspection, "detector": detector.params}
-    page = InspectionPage(
-        title=f"{detector.category}: {len(verdicts)} images judged",
-        category=detector.category,
-        found=found,
-        verdicts=verdicts,
-        pictures=pictures_of(inspected, near_misses=reporting.examples),
-        settings=flatten(settings),
-        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **run, **detector.about},
-    )
-    return render_inspection(page), "\n".join([f"category {detector.category}", *found]) + "\n"
+    page = gather_inspection_page(
+        verdicts, judge.detector, inspection=judge.inspection, folder=str(new_images), run=run,
+        pictures=pictures_of(verdicts, inspected.pictures),
+    )  # fmt: skip
+    return render_inspection(page), inspection_summary(page)

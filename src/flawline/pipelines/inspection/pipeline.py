@@ -37,7 +37,6 @@ def create_pipeline(spec: Method) -> Pipeline:
                     "detector": detector,
                     "run": "run",
                     "inspection": settings,
-                    "reporting": "params:reporting",
                 },
                 outputs=["inspection_report", "inspection_summary"],
             ),

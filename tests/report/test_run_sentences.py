@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from flawline.pipelines.reporting.nodes import found_by_all
 from flawline.report import MethodResult, Suitability
+from flawline.report.run_sentences import run_found
 
 PROMISE = "19 calibration images promise at most 5 % overkill."
 
@@ -21,7 +21,7 @@ def result(method, verdicts, *, suited="suited"):
 
 
 def test_one_method_is_told_at_length():
-    assert found_by_all([result("cae", ["pass", "reject", "review"])]) == [
+    assert run_found([result("cae", ["pass", "reject", "review"])]) == [
         "cae judged 3 test images: 1 pass, 1 review, 1 reject, 0 not_judged.",
         "1 of 1 defective parts were caught.",
         "1 of 2 good parts were rejected.",
@@ -31,7 +31,7 @@ def test_one_method_is_told_at_length():
 
 def test_several_methods_get_a_line_each_and_a_common_promise_once():
     several = [result("cae", ["pass", "pass", "reject"]), result("vae", ["reject", "pass", "pass"], suited="unsuited")]
-    assert found_by_all(several) == [
+    assert run_found(several) == [
         "2 methods judged 3 test images.",
         "cae: 1 of 1 defective parts were caught. 0 of 2 good parts were rejected.",
         "vae: 0 of 1 defective parts were caught. 1 of 2 good parts were rejected.",
@@ -42,6 +42,6 @@ def test_several_methods_get_a_line_each_and_a_common_promise_once():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_without_a_test_image_nothing_was_judged(count):
-    told = found_by_all([result(name, []) for name in ("cae", "vae")[:count]])
+    told = run_found([result(name, []) for name in ("cae", "vae")[:count]])
     assert told[0] in ("cae had no test image to judge.", "2 methods judged no test image.")
     assert PROMISE in told
