@@ -7,13 +7,8 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from flawline.methods.registry import AUTOENCODERS, METHODS, ONE_CLASS, Method
+from flawline.methods.registry import DEFAULT, METHODS, PAPERS, Method
 
-PAPERS = {  # the paper's methods in its order, then those it is compared with here
-    "schneider2022": tuple(AUTOENCODERS),
-    "saeedi2022": tuple(ONE_CLASS),
-}
-DEFAULT = "cae"  # the method of the main job, of its stages and of the pipeline inspection
 ONCE = ("ingestion", "registration", "defect_injection")  # stages that are the same for every method
 STAGES = ("patching", "training", "embedding", "evaluation")  # stages of a method
 
@@ -35,16 +30,24 @@ class LaterPipeline(Pipeline):
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the registered pipelines. ``__default__`` is the main job: a folder in, a detector and a page out."""
+    """Return the registered pipelines. ``__default__`` is the main job: a folder in, a detector and a page out.
+
+    The stages of a method are pipelines of their own for the recommended method, as far as it has them; of another,
+    ``kedro run --pipelines=METHOD --tags=STAGE`` runs one."""
     main = METHODS[DEFAULT]
     once = {name: later(stage, name) for name in ONCE}
-    stages = {name: later(stage, name, main) for name in STAGES}
+    stages = {name: later(stage, name, main) for name in STAGES if has_stage(main, name)}
     alone = {name: later(whole_line, spec) for name, spec in METHODS.items()}
-    papers = {name: later(whole_line, *(METHODS[m] for m in methods)) for name, methods in PAPERS.items()}
+    papers = {name: later(whole_line, *(METHODS[each] for each in row.methods)) for name, row in PAPERS.items()}
     judging = {"inspection": later(stage, "inspection", main)}
     judging |= {f"{name}_inspection": later(stage, "inspection", spec) for name, spec in METHODS.items()}
     report = {"reporting": later(report_on, main)}
-    return {**once, **stages, **report, **judging, **alone, **papers, "__default__": later(main_job, main)}
+    return {**once, **stages, **report, **judging, **alone, **papers, "__default__": later(whole_line, main)}
+
+
+def has_stage(spec: Method, name: str) -> bool:
+    """Return True if a method has nodes of that stage: without a reconstructor nothing is cut or trained."""
+    return spec.reconstructor is not None or name in ("embedding", "evaluation")
 
 
 def inspected_with(pipeline: str) -> str | None:
@@ -78,8 +81,3 @@ def whole_line(*specs: Method) -> Pipeline:
 
     lines = sum((method_pipeline(spec) for spec in specs), Pipeline([]))
     return stage("ingestion") + stage("registration") + lines + report_on(*specs)
-
-
-@cache
-def main_job(spec: Method) -> Pipeline:
-    return whole_line(spec) + stage("defect_injection")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractVersionedDataset, Version
 
 if TYPE_CHECKING:
-    from flawline.detector.detector import Detector
+    from flawline.detector.file import Detector
 
 
 class DetectorDataset(AbstractVersionedDataset["Detector", "Detector"]):
@@ -17,12 +17,12 @@ class DetectorDataset(AbstractVersionedDataset["Detector", "Detector"]):
         self.metadata = metadata
 
     def load(self) -> "Detector":
-        from flawline.detector.detector import load_detector
+        from flawline.detector.file import load_detector
 
         return load_detector(Path(self._get_load_path()))
 
     def save(self, data: "Detector") -> None:
-        from flawline.detector.detector import save_detector
+        from flawline.detector.file import save_detector
 
         save_detector(Path(self._get_save_path()), data)
 

@@ -13,7 +13,8 @@ from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
 from flawline.intake.folders import check_folder
-from flawline.params import Parameters, check_category, validate_parameters
+from flawline.methods.tree import validate_parameters
+from flawline.params import BaseParameters, check_category
 
 
 class ParametersHook:
@@ -40,7 +41,7 @@ class ParametersHook:
             check_space(self.data, manifest, common_channels(manifest, registration.color))
 
 
-def check_inspection(context: KedroContext, parameters: Parameters) -> None:
+def check_inspection(context: KedroContext, parameters: BaseParameters) -> None:
     """Raise FlawlineError unless there are new images, and the detector that the command line asks for.
 
     Here, and not in the pipeline, since the pipeline needs seconds to be imported."""
@@ -71,7 +72,7 @@ def detector_path(context: KedroContext, method: str) -> Path:
     return context.project_path / entry["filepath"]
 
 
-def check_detector(path: Path, method: str, parameters: Parameters) -> None:
+def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:
     """Raise FlawlineError if there is no detector below ``path``."""
     if any(path.glob(f"*/{path.name}")):
         return

@@ -26,8 +26,9 @@ from flawline.hooks.lineage import where
 from flawline.hooks.tracking import git_sha, project_id
 from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
+from flawline.methods.tree import validate_parameters
 from flawline.metrics.shortcuts import brief
-from flawline.params import flatten, validate_parameters
+from flawline.params import flatten
 from flawline.report import MethodResult
 
 SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
@@ -121,8 +122,8 @@ class TrackedRun:
     def log_epoch(self, record: dict[str, float]) -> None:
         """Log an epoch's losses to the run of the method that is being trained."""
         if self.current in self.children:
-            losses = {name: value for name, value in record.items() if name != "epoch"}
-            self._log(self.children[self.current], metrics=losses, step=int(record["epoch"]))
+            series = {name: value for name, value in record.items() if name != "epoch"}
+            self._log(self.children[self.current], metrics=series, step=int(record["epoch"]))
 
     def _log_found(self, method: str, name: str, data: Any) -> None:
         """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""
