@@ -9,6 +9,11 @@ METHOD ?=
 ALIGN ?=
 comma := ,
 PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpath -m '$(RAW)'))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))
+PORT ?=
+# Kedro and MLflow start each other by name.
+BY_NAME := PATH="$(abspath $(BIN)):$$PATH"
+# Where no screen is attached there is no browser to open.
+NO_BROWSER := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 WORKERS ?= auto
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: $(READY) ## train, explain and use a detector: on the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid]
+run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid]
 	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params '$(PARAMS)'
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]
@@ -50,11 +55,11 @@ lint: $(READY) ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-viz: $(READY) ## show the lineage in the browser
-	$(BIN)/kedro viz run
+viz: $(READY) ## show the lineage as a page, http://127.0.0.1:4141 [PORT=number]; Ctrl-C ends it
+	$(BY_NAME) $(BIN)/kedro viz run --port $(or $(PORT),4141) $(NO_BROWSER)
 
-ui: $(READY) ## show the tracked runs in the browser
-	$(BIN)/kedro mlflow ui
+ui: $(READY) ## show the tracked runs as a page, http://127.0.0.1:5000 [PORT=number]; Ctrl-C ends it
+	$(BY_NAME) $(BIN)/kedro mlflow ui --port $(or $(PORT),5000)
 
 docs: $(READY) ## build the documentation site into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html

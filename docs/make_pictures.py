@@ -1,6 +1,6 @@
-"""Draw docs/images/chess.png from the finished default run: python docs/make_pictures.py [PROJECT] [TARGET].
+"""Draw docs/images/chess.png from a finished run of cae: .venv/bin/python docs/make_pictures.py [PROJECT] [TARGET].
 
-A deformed and a good test board, each as photograph, reconstruction, anomaly map and verdict. Run `make run` first."""
+A deformed and a good test board, each as photograph, reconstruction, anomaly map and verdict. Run `make run METHOD=cae` first."""
 
 import io
 import sys
@@ -21,10 +21,10 @@ MAX_PIXELS = 1_000_000
 
 
 def latest_detector(project: Path) -> Detector:
-    """Load the newest version of the default run's detector."""
+    """Load the newest version of that run's detector."""
     versions = sorted((project / "data/06_models/chess/seed-0/cae/detector.safetensors").glob("*/detector.safetensors"))
     if not versions:
-        sys.exit(f"no finished detector for chess, seed 0, in {project / 'data'}. Make one first: make run")
+        sys.exit(f"no finished detector for chess, seed 0, in {project / 'data'}. Make one first: make run METHOD=cae")
     return load_detector(versions[-1])
 
 

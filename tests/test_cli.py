@@ -144,6 +144,37 @@ def test_unknown_environment_is_told_without_a_traceback(finished):
     assert "Error: Given configuration path" in result.output
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("images=nowhere", "Error: no folder "),
+        ("images=empty", "empty is empty; wanted a folder of photographs"),
+        ("images=hollow", "hollow holds nothing but empty folders; wanted photographs to judge"),
+        ("images=data,inspection.min_are=3", "inspection.min_are: no such parameter (did you mean 'min_area'?)"),
+        ("images=data,category=bolt", "category=bolt,seed=0,raw=FOLDER)."),
+        ("images=data,seed=7", "no detector at "),
+    ],
+)
+def test_inspection_that_cannot_be_is_refused_before_anything_is_opened(finished, params, message, monkeypatch):
+    def opened(*_):
+        raise AssertionError("the run was opened")
+
+    (finished.path / "empty").mkdir()
+    (finished.path / "hollow" / "inside").mkdir(parents=True)
+    monkeypatch.setattr("flawline.hooks.tracking.set_up", opened)
+    monkeypatch.setattr("flawline.pipeline_registry.stage", opened)
+    code, said = invoke("run", "--pipelines=inspection", f"--params={params}")
+    assert code == 1, said
+    assert message in said
+
+
+def test_the_method_that_has_a_detector_is_named_where_another_was_asked_for(finished):
+    code, said = invoke("run", "--pipelines=vae_inspection", "--params=images=data")
+    assert code == 1
+    assert "seed-0/vae/detector.safetensors. Make it with: make run RAW=FOLDER CATEGORY=chess METHOD=vae (or " in said
+    assert said.strip().endswith("cae has one: give METHOD=NAME.")
+
+
 def test_names_and_folders_are_taken_as_typed():
     option = next(option for option in run.params if option.name == "params")
     params = option.callback(click.Context(run), option, "category=007,seed=1,raw=1e3,cae.train.epochs=2")

@@ -17,3 +17,10 @@ def test_a_failed_run_gives_its_lock_back(finished):
     with pytest.raises(Exception, match="images"):
         finished.run("inspection")
     finished.run("reporting")
+
+
+def test_a_refused_run_gives_its_lock_back(finished):
+    with pytest.raises(FlawlineError, match=r"cae.weights is stale"):
+        finished.run("embedding", **{"cae.train.epochs": 9})
+    with FileLock(finished.path / "data" / ".chess.lock", timeout=0):
+        pass
