@@ -137,6 +137,7 @@ def test_another_stage_begins_at_a_dotted_line():
     history = pd.DataFrame({"epoch": [1, 2, 3, 4], "stage": ["pretrain", "pretrain", "train", "train"], **losses})
     for axes in figures.history_figure(history).axes:
         assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [2.5]
+        assert [text.get_text().strip() for text in axes.texts] == ["train"]
     dot = figures.history_figure(history).axes[0].lines[0]  # train_loss leads
     assert dot.get_marker() == "o"  # a line of one point would not be seen
 

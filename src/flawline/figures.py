@@ -150,8 +150,8 @@ def history_figure(history: pd.DataFrame) -> Figure:
 
     A series is every column of numbers but ``epoch``, ``stage`` and ``seconds``. The first panel holds the losses of
     training and validation; then come the losses of further phases, whose scale may be another, and last what is no
-    loss, such as a share or an AUROC. A dotted line marks where another stage begins. An axis of losses is logarithmic
-    where they span more than a decade."""
+    loss, such as a share or an AUROC. A dotted line marks where another stage begins, and names it. An axis of losses
+    is logarithmic where they span more than a decade."""
     panels = history_panels(history) or {"loss": []}
     figure, axes = _panels(len(panels))
     colours = cycle(SERIES)
@@ -206,6 +206,8 @@ def _mark_stages(axes: Axes, history: pd.DataFrame) -> None:
     for row in begins:
         place = (history["epoch"].iloc[row - 1] + history["epoch"].iloc[row]) / 2
         axes.axvline(place, color=INK, alpha=0.5, linewidth=1.1, linestyle=":", label="_stage")
+        stage = f" {history['stage'].iloc[row]}"
+        axes.annotate(stage, (place, 0.98), xycoords=axes.get_xaxis_transform(), va="top", color=INK, fontsize=8)
 
 
 def _spans_a_decade(values: NDArray) -> bool:
