@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawline.figures import MARK
+from flawline.figures.photographs import MARK
 from flawline.report import SampleReconstructions
 from flawline.report.pictures import (
     black_and_white,
