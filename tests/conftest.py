@@ -3,15 +3,19 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +26,20 @@ os.environ["MLFLOW_TELEMETRY_DISABLED"] = os.environ["DO_NOT_TRACK"] = "1"
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=_order)
     if REAL_DATA.is_dir():
         return
     skip = pytest.mark.skip(reason=f"needs the inspection images in {REAL_DATA}")
     for item in items:
         if "real_data" in item.keywords:
             item.add_marker(skip)
+
+
+def _order(item) -> int:
+    """Slow tests first, quick ones last, so that no worker is left alone with a slow one at the end."""
+    if "slow" in item.keywords:
+        return 0
+    return 1 if "blank_project" in item.fixturenames else 2
 
 
 class Project:
@@ -56,9 +68,8 @@ class Project:
 
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
-        from kedro.framework.startup import bootstrap_project
 
-        bootstrap_project(self.path)
+        bootstrap()
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
@@ -101,6 +112,45 @@ class Project:
         client = self.client
         experiment = client.get_experiment_by_name("flawline")
         return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+
+
+class Opened(NamedTuple):
+    """What an opened project holds."""
+
+    parameters: dict[str, Any]
+    catalog: Any
+
+
+class UnchangedProject(Project):
+    """A project that nothing changes any more, so that it is opened once for all that is asked of it."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self.known: dict[str, Opened] = {}
+
+    def opened(self, *, env: str = "smoke", **params: Any) -> Opened:
+        """Return the parameters and the data catalog, the same ones every time."""
+        key = repr((env, sorted(params.items())))
+        if key not in self.known:
+            with self.session(env, **params) as session:
+                context = session.load_context()
+                self.known[key] = Opened(context.config_loader["parameters"], context.catalog)
+        return self.known[key]
+
+    def load_all(self, *names: str, env: str = "smoke", **params: Any) -> list[Any]:
+        catalog = self.opened(env=env, **params).catalog
+        return [catalog.load(name) for name in names]
+
+    def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
+        return self.load_all(name, env=env, **params)[0]
+
+
+@cache
+def bootstrap() -> None:
+    """Make Kedro know the package, once a process: every time, it would forget the pipelines that it has built."""
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(ROOT)
 
 
 def hear_ctrl_c() -> None:
@@ -146,58 +196,107 @@ def _no_open_run():
 
 
 @pytest.fixture(scope="session")
-def blank_project(tmp_path_factory) -> Path:
+def once(tmp_path_factory) -> Callable[..., Project]:
+    """A function that returns the project of a name. The first of the workers that asks for it has it made, at the path
+    where it stays: ``source`` is copied there and ``work`` done on it. The others wait. Several workers read it at the
+    same time, so whoever wants to work on it copies it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all the workers of this run
+
+    def made(name: str, work: Callable[[Project], object], *, source: Path | None = None) -> Project:
+        folder = base / "once" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        project = Project(folder / "project")
+        with FileLock(folder / "lock"):
+            if not (folder / "whole").exists():
+                shutil.rmtree(project.path, ignore_errors=True)
+                if source:
+                    copy_project(source, project.path)
+                work(project)
+                (folder / "whole").touch()
+        return project
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def blank_project(once) -> Path:
     """The project as it is cloned, with MLflow's tables made: that takes seconds. Copy it."""
-    path = tmp_path_factory.mktemp("blank") / "project"
+    return once("blank", _clone).path
+
+
+def _clone(project: Project) -> None:
+    path = project.path
     (path / "data").mkdir(parents=True)
     (path / "src").mkdir()  # the package is imported from where it is installed
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
     (path / "conf" / "local").mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
-    Project(path).edit("smoke/parameters/smoke.yml", **{"examples.chess.calibration": 9})
-    assert Project(path).client.search_experiments()  # makes the tables
-    return path
+    project.edit("smoke/parameters/smoke.yml", **{"examples.chess.calibration": 9})
+    assert project.client.search_experiments()  # makes the tables
+
+
+@pytest.fixture(scope="session")
+def blank_once(blank_project, tmp_path_factory) -> UnchangedProject:
+    """An empty project. Only look at it."""
+    return UnchangedProject(copy_project(blank_project, tmp_path_factory.mktemp("blank") / "project"))
 
 
 @pytest.fixture
 def project(blank_project, tmp_path, monkeypatch) -> Project:
     """An empty project of the test's own, which is the current folder."""
-    return _copy(blank_project, tmp_path / "project", monkeypatch)
+    monkeypatch.chdir(copy_project(blank_project, tmp_path / "project"))
+    return Project(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
-def finished_once(blank_project, tmp_path_factory) -> Project:
+def finished_path(once, blank_project) -> Path:
+    """Where a project lies whose whole line ran on the example, env smoke, seed 0. Copy it."""
+    return once("finished", Project.run, source=blank_project).path
+
+
+@pytest.fixture(scope="session")
+def finished_once(finished_path, tmp_path_factory) -> UnchangedProject:
     """A project whose whole line ran on the example, env smoke, seed 0. Only look at it."""
-    project = Project(shutil.copytree(blank_project, tmp_path_factory.mktemp("finished") / "project"))
-    project.run()
-    return project
+    return UnchangedProject(copy_project(finished_path, tmp_path_factory.mktemp("finished") / "project"))
 
 
 @pytest.fixture
-def finished(finished_once, tmp_path, monkeypatch) -> Project:
-    """A copy of ``finished_once`` to work on."""
-    return _copy(finished_once.path, tmp_path / "project", monkeypatch)
+def finished(finished_path, tmp_path, monkeypatch) -> Project:
+    """A project as ``finished_once`` to work on."""
+    monkeypatch.chdir(copy_project(finished_path, tmp_path / "project"))
+    return Project(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
-def compared_once(blank_project, tmp_path_factory) -> Project:
+def compared_path(once, blank_project) -> Path:
+    """Where a project lies in which all one-class methods ran on the example, env smoke, seed 0. Copy it."""
+    return once("compared", lambda project: project.run("saeedi2022"), source=blank_project).path
+
+
+@pytest.fixture(scope="session")
+def compared_once(compared_path, tmp_path_factory) -> UnchangedProject:
     """A project in which all one-class methods ran on the example, env smoke, seed 0. Only look at it."""
-    project = Project(shutil.copytree(blank_project, tmp_path_factory.mktemp("compared") / "project"))
-    project.run("saeedi2022")
-    return project
+    return UnchangedProject(copy_project(compared_path, tmp_path_factory.mktemp("compared") / "project"))
 
 
 @pytest.fixture
-def compared(compared_once, tmp_path, monkeypatch) -> Project:
-    """A copy of ``compared_once`` to work on."""
-    return _copy(compared_once.path, tmp_path / "project", monkeypatch)
+def compared(compared_path, tmp_path, monkeypatch) -> Project:
+    """A project as ``compared_once`` to work on."""
+    monkeypatch.chdir(copy_project(compared_path, tmp_path / "project"))
+    return Project(tmp_path / "project")
 
 
-def _copy(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def copy_project(source: Path, target: Path) -> Path:
+    """Copy a project; its runs find their artifacts, and put new ones, in the copy."""
     shutil.copytree(source, target)
-    monkeypatch.chdir(target)
-    return Project(target)
+    with closing(sqlite3.connect(target / "mlflow.db")) as tables, tables:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
+                              ("logged_models", "artifact_location")):  # fmt: skip
+            tables.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
+    return target
 
 
 @pytest.fixture
