@@ -57,14 +57,27 @@ class Project:
 
     def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
         """Load a dataset by its name."""
-        with self.session(env, **params) as session:
-            return session.load_context().catalog.load(name)
+        return self.catalog(env=env, **params).load(name)
 
     def load_all(self, *names: str, env: str = "smoke", **params: Any) -> list[Any]:
-        """Load several datasets by their names: opening the project takes a second, loading hardly any time."""
-        with self.session(env, **params) as session:
-            catalog = session.load_context().catalog
-            return [catalog.load(name) for name in names]
+        """Load several datasets by their names."""
+        catalog = self.catalog(env=env, **params)
+        return [catalog.load(name) for name in names]
+
+    def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
+        """Return the entries of conf/: a whole session would also check all parameters and open MLflow."""
+        from kedro.config import OmegaConfigLoader
+        from kedro.framework.project import settings
+        from kedro.io import DataCatalog
+
+        bootstrap()
+        conf = OmegaConfigLoader(
+            str(self.path / "conf"), env=env, runtime_params=nested(params), **settings.CONFIG_LOADER_ARGS
+        )
+        entries = conf["catalog"]
+        for entry in entries.values():
+            entry |= {key: str(self.path / entry[key]) for key in ("filepath", "path") if entry.get(key)}
+        return DataCatalog.from_config(entries)
 
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
@@ -115,34 +128,34 @@ class Project:
 
 
 class Opened(NamedTuple):
-    """What an opened project holds."""
+    """What Kedro makes of a project: all that a run would start with."""
 
     parameters: dict[str, Any]
     catalog: Any
 
 
 class UnchangedProject(Project):
-    """A project that nothing changes any more, so that it is opened once for all that is asked of it."""
+    """A project that nothing changes any more, so that its conf/ is read once for all that is asked of it."""
 
     def __init__(self, path: Path):
         super().__init__(path)
+        self.catalogs: dict[str, Any] = {}
         self.known: dict[str, Opened] = {}
 
+    def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
+        key = repr((env, sorted(params.items())))
+        if key not in self.catalogs:
+            self.catalogs[key] = super().catalog(env=env, **params)
+        return self.catalogs[key]
+
     def opened(self, *, env: str = "smoke", **params: Any) -> Opened:
-        """Return the parameters and the data catalog, the same ones every time."""
+        """Return what Kedro makes of the project, the same every time."""
         key = repr((env, sorted(params.items())))
         if key not in self.known:
             with self.session(env, **params) as session:
                 context = session.load_context()
                 self.known[key] = Opened(context.config_loader["parameters"], context.catalog)
         return self.known[key]
-
-    def load_all(self, *names: str, env: str = "smoke", **params: Any) -> list[Any]:
-        catalog = self.opened(env=env, **params).catalog
-        return [catalog.load(name) for name in names]
-
-    def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
-        return self.load_all(name, env=env, **params)[0]
 
 
 @cache
@@ -241,14 +254,13 @@ def _clone(project: Project) -> None:
 @pytest.fixture(scope="session")
 def blank_once(blank_project, tmp_path_factory) -> UnchangedProject:
     """An empty project. Only look at it."""
-    return UnchangedProject(copy_project(blank_project, tmp_path_factory.mktemp("blank") / "project"))
+    return UnchangedProject(copy_project(blank_project, tmp_path_factory.mktemp("blank") / "project").path)
 
 
 @pytest.fixture
-def project(blank_project, tmp_path, monkeypatch) -> Project:
+def project(here, blank_project) -> Project:
     """An empty project of the test's own, which is the current folder."""
-    monkeypatch.chdir(copy_project(blank_project, tmp_path / "project"))
-    return Project(tmp_path / "project")
+    return here(blank_project)
 
 
 @pytest.fixture(scope="session")
@@ -260,14 +272,13 @@ def finished_path(once, blank_project) -> Path:
 @pytest.fixture(scope="session")
 def finished_once(finished_path, tmp_path_factory) -> UnchangedProject:
     """A project whose whole line ran on the example, env smoke, seed 0. Only look at it."""
-    return UnchangedProject(copy_project(finished_path, tmp_path_factory.mktemp("finished") / "project"))
+    return UnchangedProject(copy_project(finished_path, tmp_path_factory.mktemp("finished") / "project").path)
 
 
 @pytest.fixture
-def finished(finished_path, tmp_path, monkeypatch) -> Project:
+def finished(here, finished_path) -> Project:
     """A project as ``finished_once`` to work on."""
-    monkeypatch.chdir(copy_project(finished_path, tmp_path / "project"))
-    return Project(tmp_path / "project")
+    return here(finished_path)
 
 
 @pytest.fixture(scope="session")
@@ -279,53 +290,91 @@ def compared_path(once, blank_project) -> Path:
 @pytest.fixture(scope="session")
 def compared_once(compared_path, tmp_path_factory) -> UnchangedProject:
     """A project in which all one-class methods ran on the example, env smoke, seed 0. Only look at it."""
-    return UnchangedProject(copy_project(compared_path, tmp_path_factory.mktemp("compared") / "project"))
+    return UnchangedProject(copy_project(compared_path, tmp_path_factory.mktemp("compared") / "project").path)
 
 
 @pytest.fixture
-def compared(compared_path, tmp_path, monkeypatch) -> Project:
+def compared(here, compared_path) -> Project:
     """A project as ``compared_once`` to work on."""
-    monkeypatch.chdir(copy_project(compared_path, tmp_path / "project"))
-    return Project(tmp_path / "project")
+    return here(compared_path)
 
 
-def copy_project(source: Path, target: Path) -> Path:
+@pytest.fixture(scope="session", name="copy_project")
+def _copy_project() -> Callable[[Path, Path], Project]:
+    return copy_project
+
+
+def copy_project(source: Path, target: Path) -> Project:
     """Copy a project; its runs find their artifacts, and put new ones, in the copy."""
     shutil.copytree(source, target)
     with closing(sqlite3.connect(target / "mlflow.db")) as tables, tables:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
                               ("logged_models", "artifact_location")):  # fmt: skip
             tables.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
-    return target
+    return Project(target)
 
 
 @pytest.fixture
-def photographs():
+def here(tmp_path, monkeypatch) -> Callable[[Path], Project]:
+    """A function that copies a project for a test to work on, as its current folder."""
+
+    def copy(source: Path) -> Project:
+        project = copy_project(source, tmp_path / "project")
+        monkeypatch.chdir(project.path)
+        return project
+
+    return copy
+
+
+@pytest.fixture
+def photographs() -> Callable[..., list[Path]]:
     """A function that writes grey textures as PNG files to a folder."""
+    return write_photographs
 
-    def write(folder: Path, count: int, *, size: Sequence[int] = (48, 48), seed: int = 0, spot: int = 0) -> list[Path]:
-        generator = np.random.default_rng(seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for i in range(count):
-            pixels = generator.normal(120, 10, size).clip(0, 255).astype(np.uint8)  # (H, W)
-            pixels[10 : 10 + spot, 10 : 10 + spot] = 255
-            paths.append(folder / f"{i:03d}.png")
-            Image.fromarray(pixels).save(paths[-1])
-        return paths
 
-    return write
+def write_photographs(
+    folder: Path, count: int, *, size: Sequence[int] = (48, 48), seed: int = 0, spot: int = 0
+) -> list[Path]:
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i in range(count):
+        pixels = generator.normal(120, 10, size).clip(0, 255).astype(np.uint8)  # (H, W)
+        pixels[10 : 10 + spot, 10 : 10 + spot] = 255
+        paths.append(folder / f"{i:03d}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
 
 
 @pytest.fixture
-def parts(tmp_path, photographs) -> Path:
+def parts(tmp_path) -> Path:
     """A raw folder, layout 'folders': twelve good photographs, two scratched ones with masks."""
-    folder = tmp_path / "parts"
-    photographs(folder / "good", 12)
-    for path in photographs(folder / "scratch", 2, seed=1, spot=8):
+    return write_parts(tmp_path / "parts")
+
+
+def write_parts(folder: Path) -> Path:
+    write_photographs(folder / "good", 12)
+    for path in write_photographs(folder / "scratch", 2, seed=1, spot=8):
         mask = np.zeros((48, 48), np.uint8)
         mask[10:18, 10:18] = 255
         target = folder / "ground_truth" / "scratch" / f"{path.stem}_mask.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(target)
     return folder
+
+
+@pytest.fixture(scope="session")
+def registered_path(once, blank_project) -> Path:
+    """Where a project lies whose raw folder "parts" is as the fixture of that name, ingested and registered. Copy it,
+    and name the raw folder of the copy."""
+
+    def work(project: Project) -> None:
+        project.run("ingestion,registration", category="parts", raw=str(write_parts(project.path / "parts")))
+
+    return once("registered", work, source=blank_project).path
+
+
+@pytest.fixture
+def registered(here, registered_path) -> Project:
+    """A project to work on whose raw folder "parts" is ingested and registered."""
+    return here(registered_path)
