@@ -4,25 +4,26 @@ Charts go through ``matplotlib.figure.Figure``, never pyplot, so nothing is shar
 background, and their ink is one colour that `svg` turns into ``currentColor``: a page in dark mode draws them light.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import binary_dilation
 
 from flawline.checks import FlawlineError, check_range, check_shape
+
+if TYPE_CHECKING:  # matplotlib and scipy are imported where they draw: whoever only names a figure need not wait
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#16181d"  # text and axes; becomes currentColor in an SVG
 SERIES = (
@@ -58,7 +59,9 @@ LEGEND_LINE = 0.26  # inches
 LOSS_DECADES = 6  # below the highest loss; `patch_loss_figure` draws smaller ones in its first bin
 DOT_PLACES = 70  # across the chart; dots in one place stand over each other
 _LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 2.7, "columnspacing": 1.2}
-HEAT = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
+COUNTERS = ("epoch", "stage", "seconds")  # columns of a history that are no series to draw
+LEADING = ("train_loss", "validation_loss")  # the losses that every training has
+PANEL = 1.5  # inches that a further panel adds to a history
 
 
 class Region(Protocol):
@@ -142,21 +145,73 @@ def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE)
     return figure
 
 
-def history_figure(history: pd.DataFrame, names: Sequence[str] = ("train_loss", "validation_loss")) -> Figure:
-    """Draw the columns ``names`` over epoch, on a log scale where they span more than a decade."""
-    figure, axes = _figure()
-    losses = history[[name for name in names if name in history]].astype(float)
-    for name, colour in zip(losses, SERIES, strict=False):
-        marker = "o" if len(history) == 1 else None
-        label = str(name).replace("_", " ")
-        axes.plot(history["epoch"], losses[name], color=colour, linewidth=1.6, label=label, marker=marker)
-    values = losses.to_numpy()
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
-        axes.set_yscale("log")
-    axes.set(xlabel="epoch", ylabel="loss")
-    _legend(axes, least=1)
+def history_figure(history: pd.DataFrame) -> Figure:
+    """Draw every series of a training's history over its epochs, in panels of which each has an axis of its own.
+
+    A series is every column of numbers but ``epoch``, ``stage`` and ``seconds``. The first panel holds the losses of
+    training and validation; then come the losses of further phases, whose scale may be another, and last what is no
+    loss, such as a share or an AUROC. A dotted line marks where another stage begins. An axis of losses is logarithmic
+    where they span more than a decade."""
+    panels = history_panels(history) or {"loss": []}
+    figure, axes = _panels(len(panels))
+    colours = cycle(SERIES)
+    for one, (name, columns) in zip(axes, panels.items(), strict=True):
+        _draw_series(one, history, {column: next(colours) for column in columns})
+        _mark_stages(one, history)
+        one.set_ylabel(name)
+        if name.endswith("loss") and _spans_a_decade(history[columns].to_numpy(float)):
+            one.set_yscale("log")
+        _legend(one, least=1)
+    axes[-1].set_xlabel("epoch")
     return figure
+
+
+def history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
+    """Return which series of a history stand together: axis label -> columns, only where there are some."""
+    numbers = history.select_dtypes("number").columns
+    series = [str(name) for name in numbers if name not in COUNTERS and history[name].notna().any()]
+    leading = [name for name in LEADING if name in series]
+    losses = [name for name in series if name.endswith("loss") and name not in leading]
+    others = [name for name in series if not name.endswith("loss")]
+    first, second = (leading, losses) if leading else (losses, [])
+    panels = {"loss": first, "other loss": second, others[0].replace("_", " ") if len(others) == 1 else "value": others}
+    return {name: columns for name, columns in panels.items() if columns}
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Make a chart of ``count`` panels, one under the other over the same epochs, the first the highest."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + PANEL * (count - 1)), layout="constrained")
+    ratios = [SIZE[1], *[PANEL] * (count - 1)]
+    grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)
+    for axes in grid[:, 0]:
+        _set_manner(axes)
+    return figure, list(grid[:, 0])
+
+
+def _draw_series(axes: Axes, history: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    """Draw columns of a history over the epochs; a series of one value is a dot."""
+    for name, colour in colours.items():
+        values = history[name].astype(float)
+        marker = "o" if values.notna().sum() == 1 else None
+        axes.plot(history["epoch"], values, color=colour, linewidth=1.6, label=name.replace("_", " "), marker=marker)
+
+
+def _mark_stages(axes: Axes, history: pd.DataFrame) -> None:
+    """Draw a dotted line between the last epoch of a stage and the first of the next."""
+    if "stage" not in history:
+        return
+    begins = np.flatnonzero((history["stage"] != history["stage"].shift()).to_numpy())[1:]
+    for row in begins:
+        place = (history["epoch"].iloc[row - 1] + history["epoch"].iloc[row]) / 2
+        axes.axvline(place, color=INK, alpha=0.5, linewidth=1.1, linestyle=":", label="_stage")
+
+
+def _spans_a_decade(values: NDArray) -> bool:
+    """Say whether the finite values are all above zero and the highest is more than ten times the lowest."""
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min())
 
 
 def projection_figure(points: pd.DataFrame) -> Figure:
@@ -254,8 +309,11 @@ def heat(anomaly_map: NDArray, *, top: float) -> NDArray[np.uint8]:
     check_shape("anomaly_map", anomaly_map, ("H", "W"))
     if not top > 0:
         raise FlawlineError(f"top must be > 0, got {top}")
+    import matplotlib
+
+    colours = matplotlib.colormaps["inferno"].with_extremes(bad="0.5")
     shares = np.clip(anomaly_map.astype(np.float32) / top, 0, 1)
-    return HEAT(shares, bytes=True)[..., :3]  # (H, W, 3)
+    return colours(shares, bytes=True)[..., :3]  # (H, W, 3)
 
 
 def overlay(
@@ -272,6 +330,8 @@ def overlay(
     Pixels whose map (H, W) exceeds ``threshold`` are tinted, each region is boxed just outside its border, and the
     defect marked by hand (``mask``, (H, W) bool) is outlined in blue. Every other pixel is the photograph's.
     """
+    from scipy.ndimage import binary_dilation
+
     check_shape("anomaly_map", anomaly_map, image.shape[1:])
     picture = to_rgb8(image, white=white)  # (H, W, 3)
     beyond = anomaly_map > threshold
@@ -285,6 +345,8 @@ def overlay(
 
 def svg(figure: Figure) -> str:
     """Return the figure as one ``<svg>`` element: text stays text, the ink is the page's, no date, no size."""
+    import matplotlib
+
     buffer = io.StringIO()
     # The backend reads these two from the settings only; the context puts them back.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flawline"}):
@@ -337,9 +399,17 @@ def data_uri(encoded: bytes) -> str:
 
 
 def _figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """Make an empty chart in the page's manner: no frame, light grid, one ink."""
+    """Make an empty chart in the page's manner."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
+    _set_manner(axes)
+    return figure, axes
+
+
+def _set_manner(axes: Axes) -> None:
+    """Give axes the page's manner: no frame, light grid, one ink."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=INK, alpha=0.4)
     axes.tick_params(colors=INK, labelsize=9, length=3)
@@ -348,7 +418,6 @@ def _figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=INK, fontsize=9.5)
-    return figure, axes
 
 
 def _curves_figure(curves: Mapping[str, pd.DataFrame], x: str, y: str, names: Sequence[str]) -> Figure:
@@ -372,6 +441,8 @@ def _legend(axes: Axes, *, least: int, top: int = 0) -> None:
     shown, names = axes.get_legend_handles_labels()
     if len(names) < least:
         return
+    from matplotlib.lines import Line2D
+
     lines = [Line2D([], [], color=_colour(s), linestyle=_style(s), linewidth=1.8) for s in shown]
     longest = max(map(len, names))
     columns = min(len(names), 3 if longest < 16 or (longest < 22 and len(names) < 7) else 2)
@@ -381,12 +452,12 @@ def _legend(axes: Axes, *, least: int, top: int = 0) -> None:
 
 def _colour(series: Any) -> Any:
     """Return the colour of a line, or the opaque face colour of a histogram."""
-    return series.get_color() if isinstance(series, Line2D) else series.get_facecolor()[:3]
+    return series.get_color() if hasattr(series, "get_color") else series.get_facecolor()[:3]
 
 
 def _style(series: Any) -> Any:
     """Return the dashes of a line; a histogram's are solid."""
-    return series.get_linestyle() if isinstance(series, Line2D) else "-"
+    return series.get_linestyle() if hasattr(series, "get_color") else "-"
 
 
 def _edges(values: NDArray) -> NDArray:

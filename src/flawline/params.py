@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,11 +12,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
-from flawline.checks import FlawlineError, near_name
+from flawline.checks import FlawlineError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -328,10 +327,6 @@ class AAEModelParams(CAEModelParams):
     clip: PositiveFloat = 0.01  # largest absolute value of the critic's weights
 
 
-class MapParams(Params):
-    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
-
-
 class CPCAEModelParams(Params):
     """Saeedi & Giusti 2022, section 3.1, Fig. 2. The paper prints no sizes: these are ours."""
 
@@ -341,7 +336,7 @@ class CPCAEModelParams(Params):
     sparsity: NonNegativeFloat = 1e-4  # lambda of Eq. 3; 0: ablation
 
 
-class PlacedPatchParams(PatchParams):
+class GridPatchParams(PatchParams):
     """Geometry of a method whose patches know their place: a grid on downsized images."""
 
     side: PositiveInt = 128  # shorter side of an image after downsizing, pixels; smaller images stay as they are
@@ -380,7 +375,7 @@ class PatchMemoryParams(Params):
     """Features of every place of an image against those of the same place and its neighbours in training."""
 
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    reach: NonNegativeInt = 1  # cells around a place where neighbours are looked for
+    search_radius: NonNegativeInt = 1  # cells around a place where neighbours are looked for
     size: PositiveInt | None = 64  # vectors kept a place, a coreset; null: all
     bits: Literal[8, 16] = 8  # of each number kept
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
@@ -390,15 +385,15 @@ class PatchGaussianParams(Params):
     """Features of every place of an image against one Gaussian a place with full, shrunk covariance."""
 
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    reach: NonNegativeInt = 1  # cells around a place whose Gaussians count too
+    search_radius: NonNegativeInt = 1  # cells around a place whose Gaussians count too
     dimensions: PositiveInt | None = None  # of the features, a random choice; null: all
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
 
 
-class PixelHeadParams(Params):
-    """Scores made of the map's pixels alone: Saeedi & Giusti 2022, section 4.4."""
+class PixelScorerParams(Params):
+    """What a one-class scorer of single pixels takes."""
 
-    smoothing: NonNegativeFloat = 4.0  # of the map that is shown and measured, pixels; the score is made before
+    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
 
 
 class AutoencoderParams(Params):
@@ -406,7 +401,7 @@ class AutoencoderParams(Params):
 
     patches: PatchParams = PatchParams()
     train: TrainParams
-    map: MapParams = MapParams()
+    scorer: PixelScorerParams = PixelScorerParams()
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -433,11 +428,11 @@ class CPCAEParams(Params):
     """Saeedi & Giusti 2022, the proposed method: a conditional patch-based autoencoder, and kNN on what a pretrained
     network sees in its anomaly map."""
 
-    patches: PlacedPatchParams = PlacedPatchParams()
+    patches: GridPatchParams = GridPatchParams()
     model: CPCAEModelParams = CPCAEModelParams()
     train: TrainParams
     folds: Annotated[int, Field(ge=0, le=20)] = 0  # training images mapped by networks that did not see them; 0: paper
-    head: PooledKNNParams = PooledKNNParams()
+    scorer: PooledKNNParams = PooledKNNParams()
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -453,19 +448,19 @@ class CPCAEParams(Params):
 
 
 class PooledKNNMethodParams(Params):
-    head: PooledKNNParams = PooledKNNParams()
+    scorer: PooledKNNParams = PooledKNNParams()
 
 
 class PatchMemoryMethodParams(Params):
-    head: PatchMemoryParams = PatchMemoryParams()
+    scorer: PatchMemoryParams = PatchMemoryParams()
 
 
 class PatchGaussianMethodParams(Params):
-    head: PatchGaussianParams = PatchGaussianParams()
+    scorer: PatchGaussianParams = PatchGaussianParams()
 
 
 class PixelMethodParams(Params):
-    head: PixelHeadParams = PixelHeadParams()
+    scorer: PixelScorerParams = PixelScorerParams()
 
 
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------
@@ -508,19 +503,26 @@ class IgnoreRegion(Params):
 
 
 class InspectionParams(Params):
+    """How images are judged. A detector keeps what it was made with; what is given at an inspection goes before."""
+
     target_overkill: Rate | None = None  # null: as the detector was calibrated
-    ignore: tuple[IgnoreRegion, ...] = ()  # rectangles that are never judged
-    min_area: NonNegativeFloat = 0  # smaller regions are no defects; mm^2 where mm_per_pixel is given, else pixels
+    ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none
+    min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
     mm_per_pixel: PositiveFloat | None = None
     max_pixels: PositiveInt = 200_000_000
+
+    def over(self, kept: "InspectionParams") -> "InspectionParams":
+        """Return these settings, and those of ``kept`` where these are null."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if getattr(self, name) is not None}
+        return kept.model_copy(update=given)
 
 
 class ReportingParams(Params):
     examples: PositiveInt = 6  # worst and best images shown, each
 
 
-class Parameters(Params):
-    """The whole tree of parameters, as conf/<env>/parameters and ``--params`` give it."""
+class BaseParameters(Params):
+    """What the tree of parameters holds beside the methods' own: `flawline.methods.tree` adds these."""
 
     category: str  # one product; names its folders below data/
     seed: Seed
@@ -531,22 +533,6 @@ class Parameters(Params):
     examples: ExamplesParams = ExamplesParams()
     registration: RegistrationParams = RegistrationParams()
     defect_injection: DefectInjectionParams = DefectInjectionParams()
-    cae: CAEParams
-    vae: VAEParams
-    aae: AAEParams
-    cpcae: CPCAEParams
-    ae_l2: PixelMethodParams = PixelMethodParams()
-    deep_feature_knn: PooledKNNMethodParams = PooledKNNMethodParams()
-    nearest_neighbour: PixelMethodParams = PixelMethodParams()
-    variation_model: PixelMethodParams = PixelMethodParams()
-    cpcae_fused: PooledKNNMethodParams = PooledKNNMethodParams()
-    mean_image: PooledKNNMethodParams = PooledKNNMethodParams()
-    patch_memory: PatchMemoryMethodParams = PatchMemoryMethodParams()
-    patch_memory_map: PatchMemoryMethodParams = PatchMemoryMethodParams()
-    patch_memory_fused: PatchMemoryMethodParams = PatchMemoryMethodParams()
-    patch_gaussian: PatchGaussianMethodParams = PatchGaussianMethodParams()
-    patch_gaussian_map: PatchGaussianMethodParams = PatchGaussianMethodParams()
-    patch_gaussian_fused: PatchGaussianMethodParams = PatchGaussianMethodParams()
     suitability: SuitabilityParams = SuitabilityParams()
     evaluation: EvaluationParams = EvaluationParams()
     inspection: InspectionParams = InspectionParams()
@@ -564,16 +550,6 @@ def check_category(category: Any) -> str:
     return str(category)
 
 
-def validate_parameters(tree: dict[str, Any]) -> Parameters:
-    """Check the whole tree at once; raise FlawlineError naming every wrong key, what was wanted and what came."""
-    category = check_category(tree.get("category"))
-    try:
-        return Parameters.model_validate({**tree, "category": category})
-    except ValidationError as error:
-        lines = [_explain(problem, tree) for problem in error.errors()]
-        raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
-
-
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested parameters as one level of dotted names."""
     flat: dict[str, Any] = {}
@@ -584,40 +560,3 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = plain
     return flat
-
-
-def _explain(problem: Any, tree: Any) -> str:
-    where = ".".join(_keys(problem["loc"], tree))
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: no such parameter{near_name(problem['loc'][-1], _fields_at(problem['loc'][:-1]))}"
-    if problem["type"] == "missing":
-        return f"{where}: is needed and was not given"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{where}: {message}" if where else message
-    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
-
-
-def _keys(path: tuple[Any, ...], tree: Any) -> list[str]:
-    """Return the part of ``path`` that lies in ``tree``; beyond a value, pydantic goes on with its types' names."""
-    keys = []
-    for part in path:
-        if not isinstance(tree, dict | list | tuple):
-            break
-        keys.append(str(part))
-        known = part in tree if isinstance(tree, dict) else isinstance(part, int) and part < len(tree)
-        tree = tree[part] if known else None
-    return keys
-
-
-def _fields_at(path: tuple[Any, ...]) -> list[str]:
-    model: Any = Parameters
-    for part in path:
-        if isinstance(part, int):
-            model = get_args(model)[0]  # tuple[Model, ...]
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        model = field.annotation
-    return list(getattr(model, "model_fields", {}))

@@ -2,10 +2,10 @@
 
 import warnings
 
-from flawline.hooks import LineageHook, LockHook, ParametersHook, SummaryHook, TrackingHook
+from flawline.hooks import LineageHook, LockHook, ParametersHook, RequirementsHook, SummaryHook, TrackingHook
 
 # Hooks run last in, first out: parameters are checked before the tracking server, and both before anything is read.
-HOOKS = (SummaryHook(), TrackingHook(), LineageHook(), LockHook(), ParametersHook())
+HOOKS = (SummaryHook(), TrackingHook(), RequirementsHook(), LineageHook(), LockHook(), ParametersHook())
 # The first is extended by TrackingHook; the second would send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry", "kedro_telemetry")
 CONFIG_LOADER_ARGS = {

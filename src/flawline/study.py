@@ -20,7 +20,8 @@ from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT, git_sha
 from flawline.intake.examples import EXAMPLES
 from flawline.intake.layouts import holds_categories
-from flawline.params import IngestionParams, Parameters, check_category, flatten, validate_parameters
+from flawline.methods.tree import validate_parameters
+from flawline.params import BaseParameters, IngestionParams, check_category, flatten
 from flawline.pipelines.ingestion.nodes import ingest
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
@@ -169,7 +170,7 @@ def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) ->
     return None
 
 
-def is_unchanged(catalog: DataCatalog, parameters: Parameters) -> bool:
+def is_unchanged(catalog: DataCatalog, parameters: BaseParameters) -> bool:
     """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded."""
     try:
         stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from measure import Row, copy_rate, matmul_rate, seconds
 
-from flawline.methods.heads import Look, State
+from flawline.methods.one_class import Inputs, State
 from flawline.methods.nearest_neighbour import NearestNeighbour
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
-from flawline.methods.patch_views import PatchHead
-from flawline.params import PatchGaussianParams, PatchMemoryParams, PixelHeadParams
+from flawline.methods.patch_scorer import PatchScorer
+from flawline.params import PatchGaussianParams, PatchMemoryParams, PixelScorerParams
 from flawline.training.compute import keep_memory, using_threads
 
 SIDE, PLACES, DEPTH, LEARNED, REACH = 256, 16, 232, 200, 1
@@ -23,18 +23,18 @@ def rows() -> Iterator[Row]:
     generator = np.random.default_rng(0)
     image = np.zeros((3, SIDE, SIDE), np.float32)
     shape = (LEARNED + 1, 1, PLACES, PLACES, DEPTH)
-    seen, *looks = (Look((image,), one) for one in generator.standard_normal(shape, np.float32).astype(np.float16))
+    seen, *looks = (Inputs((image,), one) for one in generator.standard_normal(shape, np.float32).astype(np.float16))
     with using_threads(1):
         yield from memory_rows(looks, seen)
         yield from gaussian_rows(looks, seen)
         yield from nearest_rows(generator)
 
 
-def memory_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
+def memory_rows(looks: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: the products that the search needs, at the rate of a large matrix product."""
     rate = matmul_rate(torch.float32)
     for size in (64, None):
-        head = PatchMemory(PatchMemoryParams(size=size, bits=8, reach=REACH))
+        head = PatchMemory(PatchMemoryParams(size=size, bits=8, search_radius=REACH))
         state, took = fitted(head, looks)
         flops = 2 * PLACES**2 * (2 * REACH + 1) ** 2 * (size or LEARNED) * DEPTH
         what = f"patch memory, {size or 'all ' + str(LEARNED)} a place"
@@ -43,7 +43,7 @@ def memory_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
         yield Row("  with map and score", f"{1000 * seconds(lambda: head.score(state, seen)):.1f} ms/image")  # noqa: B023
 
 
-def gaussian_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
+def gaussian_rows(looks: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: reading what whitens once."""
     for dimensions in (100, None):
         head = PatchGaussian(PatchGaussianParams(dimensions=dimensions))
@@ -58,12 +58,12 @@ def gaussian_rows(looks: list[Look], seen: Look) -> Iterator[Row]:
 def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
     """The floor: reading all images once."""
     bank = torch.from_numpy(generator.integers(0, 256, (LEARNED, 3, SIDE, SIDE), dtype=np.uint8))
-    look = Look((generator.random((3, SIDE, SIDE), dtype=np.float32),))
-    head, floor = NearestNeighbour(PixelHeadParams()), bank.nbytes / copy_rate(bank.nbytes)
+    look = Inputs((generator.random((3, SIDE, SIDE), dtype=np.float32),))
+    head, floor = NearestNeighbour(PixelScorerParams()), bank.nbytes / copy_rate(bank.nbytes)
     yield timed(f"nearest of {LEARNED} images", lambda: head.score({"bank": bank}, look), floor)
 
 
-def fitted(head: PatchHead, looks: list[Look]) -> tuple[State, float]:
+def fitted(head: PatchScorer, looks: list[Inputs]) -> tuple[State, float]:
     start = perf_counter()
     return head.fit(looks, seed=0), perf_counter() - start
 

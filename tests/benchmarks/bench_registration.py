@@ -18,8 +18,8 @@ from scipy.ndimage import affine_transform
 
 from flawline.intake.decoding import decode
 from flawline.params import RegistrationParams
-from flawline.vision.alignment import fit_aligner
-from flawline.vision.matching import Transform
+from flawline.vision.fitting import fit_aligner
+from flawline.vision.transform import Transform
 
 REACH = 20.0  # pixels
 MANY = 200_000_000  # pixels of an image at most
@@ -58,7 +58,7 @@ def measure(folder, moves, seed, *, turned):
         seconds.append(time.perf_counter() - start)
         size = image.shape[1:]
         points = np.argwhere(np.ones(size, bool) if aligner.part is None else aligner.part)[::20] * aligner.factor
-        apart = found.move.place(points, size, size) - move.place(points, size, size)
+        apart = found.move.to_image(points, size, size) - move.to_image(points, size, size)
         pixels.append(np.linalg.norm(apart, axis=1).mean())
         degrees.append(abs((found.move.angle - move.angle + 180) % 360 - 180))
         quality.append(found.quality)

@@ -51,7 +51,7 @@ def test_the_command_that_is_told_makes_it_right(finished):
 
 def test_a_changed_head_does_not_train_again(compared_once):
     """The head is checked before the training, which does not make the training stand on it."""
-    with compared_once.session(**{"cpcae.head.k": 1}) as session:
+    with compared_once.session(**{"cpcae.scorer.k": 1}) as session:
         lineage = LineageHook.over(session.load_context(), register_pipelines()["cpcae"])
         left = lineage.unfinished(register_pipelines()["cpcae"])
     assert "cpcae.fit_one_class" in left

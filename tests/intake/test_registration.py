@@ -329,17 +329,19 @@ def test_key_depends_on_the_aligner_and_on_what_it_was_made_from(tmp_path, parts
     aligner, alignment = aligned_parts(tmp_path, parts)
     tensors = aligner.to_tensors()
     other = parts.assign(split=["train"] * 2 + ["validation", "calibration", "calibration", "test"])
+    darker = {**tensors, "reference": tensors["reference"] + 1}
     keys = {
-        registration_key(parts, alignment, RIGID, 1, tensors),
-        registration_key(parts, alignment, RIGID, 2, tensors),
-        registration_key(other, alignment, RIGID, 1, tensors),
-        registration_key(parts, alignment.assign(angle=1.0), RIGID, 1, tensors),
-        registration_key(parts, alignment, RIGID, 1, {**tensors, "reference": tensors["reference"] + 1}),
-        registration_key(parts, alignment, RIGID, 1, {}),
+        registration_key(parts, alignment, RIGID, max_pixels=1, aligner=tensors),
+        registration_key(parts, alignment, RIGID, max_pixels=2, aligner=tensors),
+        registration_key(other, alignment, RIGID, max_pixels=1, aligner=tensors),
+        registration_key(parts, alignment.assign(angle=1.0), RIGID, max_pixels=1, aligner=tensors),
+        registration_key(parts, alignment, RIGID, max_pixels=1, aligner=darker),
+        registration_key(parts, alignment, RIGID, max_pixels=1, aligner={}),
     }
     assert len(keys) == 6
     plain = RegistrationParams()
-    assert registration_key(parts, alignment, plain, 1) == registration_key(other, alignment, plain, 1)
+    mine, others = (registration_key(each, alignment, plain, max_pixels=1) for each in (parts, other))
+    assert mine == others
 
 
 # --- room on the disk ------------------------------------------------------------------------------------------------

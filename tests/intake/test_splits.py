@@ -118,12 +118,10 @@ def test_splits_follow_the_seed_and_not_the_order_of_the_rows():
     rows = make_rows(*((f"{i:02}.png", None, 0, f"d{i % 25:02}", f"lot {i // 2}") for i in range(30)))
     near_duplicates = pairs(("03.png", "17.png"))
     first = assign_splits(rows, SplitParams(seed=0), near_duplicates)
+    swapped = near_duplicates[["duplicate", "image"]].set_axis(["image", "duplicate"], axis=1)
     for order in (rows[::-1], rows.sample(frac=1, random_state=1)):
-        pd.testing.assert_frame_equal(first, assign_splits(order, SplitParams(seed=0), near_duplicates))
-        pd.testing.assert_frame_equal(
-            first, assign_splits(order.reset_index(drop=True), SplitParams(seed=0), near_duplicates[["duplicate", "image"]].set_axis(
-                ["image", "duplicate"], axis=1))
-        )  # fmt: skip
+        for told, swap in ((order, near_duplicates), (order.reset_index(drop=True), swapped)):
+            pd.testing.assert_frame_equal(first, assign_splits(told, SplitParams(seed=0), swap))
     assert (first["split"] != assign_splits(rows, SplitParams(seed=1), near_duplicates)["split"]).any()
 
 

@@ -17,13 +17,13 @@ from flawline.methods.cpcae import (
     sparse_loss,
     train_cpcae,
 )
-from flawline.methods.placed import placed_windows, split_place, with_place
-from flawline.params import ComputeParams, CPCAEModelParams, PlacedPatchParams, TrainParams
+from flawline.methods.grid_positions import grid_windows, split_position, with_position
+from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, TrainParams
 from flawline.training.checkpoints import FileCheckpoints
 from flawline.training.compute import using_threads
 from flawline.training.progress import Silent
 
-GEOMETRY = PlacedPatchParams(side=24, size=16, stride=8, per_epoch=20)
+GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)
 MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
 
@@ -52,7 +52,7 @@ def built(*, channels=3, size=16, seed=0, **params):
 def placed(places, *, channels=3, size=16, total=9):
     """Return a patch at random for each of ``places``."""
     patches = torch.rand(len(places), channels, size, size, generator=torch.Generator().manual_seed(1))
-    return with_place(patches, np.array(places), total)
+    return with_position(patches, np.array(places), total)
 
 
 def train(images, rows=(0, 1, 2, 3), *, epochs=2, batch_size=8, **options):
@@ -127,7 +127,7 @@ def test_the_place_adds_its_weight_to_the_code_and_to_the_decoder():
         model.compress[0].weight.zero_()
         model.compress[0].weight[:, -1] = tensor([0.0, 1, 2, 3, 4, -5])
         model.compress[0].bias.zero_()
-    here, there = (with_place(torch.full((1, 3, 16, 16), 0.5), np.array([place]), 9) for place in (3, 6))
+    here, there = (with_position(torch.full((1, 3, 16, 16), 0.5), np.array([place]), 9) for place in (3, 6))
     torch.testing.assert_close(model.encode(here), tensor([[0, 1, 2, 3, 4, 0]]) / 3)
     torch.testing.assert_close(model.encode(there), tensor([[0, 1, 2, 3, 4, 0]]) * 2 / 3)
     same = torch.zeros(1, 6)
@@ -135,7 +135,7 @@ def test_the_place_adds_its_weight_to_the_code_and_to_the_decoder():
 
 
 def test_a_network_without_condition_draws_the_same_everywhere():
-    one, other = (with_place(torch.full((1, 3, 16, 16), 0.5), np.array([place]), 9) for place in (0, 8))
+    one, other = (with_position(torch.full((1, 3, 16, 16), 0.5), np.array([place]), 9) for place in (0, 8))
     free, bound = built(conditioned=False), built()
     assert torch.equal(free(one), free(other))
     assert not torch.equal(bound(one), bound(other))
@@ -145,9 +145,9 @@ def test_a_network_learns_what_belongs_where():
     """Black patches in the first half of the places hide white ones there; the patch alone cannot tell which."""
     torch.manual_seed(0)
     places = np.arange(8).repeat(4)
-    target = with_place(torch.full((32, 1, 8, 8), 0.0), places, 8)
+    target = with_position(torch.full((32, 1, 8, 8), 0.0), places, 8)
     target[places >= 4, :1] = 1
-    blind = with_place(torch.full((32, 1, 8, 8), 0.5), places, 8)  # what is given says nothing
+    blind = with_position(torch.full((32, 1, 8, 8), 0.5), places, 8)  # what is given says nothing
 
     def error(conditioned):
         model = built(channels=1, size=8, conditioned=conditioned)
@@ -186,14 +186,14 @@ class Fixed(nn.Module):
 
 def test_eq_3_by_hand():
     patches = tensor([[0.0, 1.0], [0.5, 0.0]]).reshape(2, 1, 1, 2)
-    x = with_place(patches, np.array([0, 1]), 2)  # redrawn as 0, 0 and 0.5, 0.5
+    x = with_position(patches, np.array([0, 1]), 2)  # redrawn as 0, 0 and 0.5, 0.5
     error = (0 + 1 + 0 + 0.25) / 4
     assert sparse_loss(Fixed(), x, sparsity=0.0).item() == pytest.approx(error)
     assert sparse_loss(Fixed(), x, sparsity=0.1).item() == pytest.approx(error + 0.1 * (1 + 3 + 0 + 2) / 4)
 
 
 def test_sparsity_brings_the_codes_down(images):
-    windows = placed_windows(images, [0, 1], GEOMETRY, seed=0)
+    windows = grid_windows(images, [0, 1], GEOMETRY, seed=0)
     x = windows.cut(windows.fixed())
 
     def mean_code(sparsity):
@@ -238,9 +238,9 @@ def test_training_is_the_same_to_the_bit_for_a_seed_and_lowers_the_loss(images):
 def test_sketches_show_the_images_channels_and_what_the_network_drew(images):
     fitted = train(images)
     assert {tuple(value.shape) for value in fitted.sample_reconstructions.values()} == {(3, 3, 16, 16)}
-    windows = placed_windows(images, [4, 5], GEOMETRY, seed=7)
+    windows = grid_windows(images, [4, 5], GEOMETRY, seed=7)
     x = windows.cut(windows.fixed()[:3])
-    assert torch.equal(fitted.sample_reconstructions["patches"], split_place(x)[0])
+    assert torch.equal(fitted.sample_reconstructions["patches"], split_position(x)[0])
     model = built()
     model.load_state_dict(fitted.weights)  # the best epoch is the last
     torch.testing.assert_close(fitted.sample_reconstructions["epoch_00002"], model(x).detach())

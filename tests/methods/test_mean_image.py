@@ -6,7 +6,7 @@ import torch
 
 from flawline.checks import FlawlineError
 from flawline.methods.mean_image import MeanImageRedrawer, fit_mean
-from flawline.methods.redrawing import difference
+from flawline.methods.reconstruction import difference
 
 
 def drawn(count, *shape, dtype=np.uint8):

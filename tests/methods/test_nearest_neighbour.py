@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import Look
+from flawline.methods.one_class import Inputs
 from flawline.methods.nearest_neighbour import NearestNeighbour, most_similar
-from flawline.params import PixelHeadParams
+from flawline.params import PixelScorerParams
 
 
 @pytest.fixture
@@ -18,21 +18,21 @@ def images():
 
 @pytest.fixture
 def head():
-    return NearestNeighbour(PixelHeadParams(smoothing=0))
+    return NearestNeighbour(PixelScorerParams(smoothing=0))
 
 
 def test_a_learned_image_has_no_distance(head, images):
-    state = head.fit([Look((image,)) for image in images], seed=0)
-    found = head.score(state, Look((images[3],)))
+    state = head.fit([Inputs((image,)) for image in images], seed=0)
+    found = head.score(state, Inputs((images[3],)))
     assert found.score == pytest.approx(0, abs=1e-5)
     assert not found.map.any()
 
 
 def test_score_and_map_are_those_of_the_nearest(head, images):
-    state = head.fit([Look((image,)) for image in images], seed=0)
+    state = head.fit([Inputs((image,)) for image in images], seed=0)
     sought = images[2] * np.float32(0.8)
     distances = np.linalg.norm((images - sought).reshape(5, -1), axis=1)
-    found = head.score(state, Look((sought,)))
+    found = head.score(state, Inputs((sought,)))
     assert found.score == pytest.approx(distances.min(), rel=1e-5)
     nearest = images[distances.argmin()]
     np.testing.assert_allclose(found.map, np.square(sought - nearest).mean(0), atol=1e-4)
@@ -47,13 +47,13 @@ def test_the_most_similar_is_the_nearest_one():
 
 
 def test_the_bank_is_a_byte_a_value(head, images):
-    bank = head.fit([Look((image,)) for image in images], seed=0)["bank"]
+    bank = head.fit([Inputs((image,)) for image in images], seed=0)["bank"]
     assert (bank.dtype, tuple(bank.shape)) == (torch.uint8, images.shape)
     np.testing.assert_allclose(bank.numpy() / 255, images, atol=1e-6)
 
 
 def test_images_of_several_sizes_cannot_be_compared(head, images):
-    looks = [Look((images[0],)), Look((images[1][:, :5],))]
+    looks = [Inputs((images[0],)), Inputs((images[1][:, :5],))]
     with pytest.raises(FlawlineError, match="nearest_neighbour compares images place by place"):
         head.fit(looks, seed=0)
     with pytest.raises(FlawlineError, match="this one is 3 x 5 x 7"):

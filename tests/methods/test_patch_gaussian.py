@@ -4,8 +4,8 @@ import torch
 from sklearn.covariance import ledoit_wolf
 
 from flawline.checks import FlawlineError
-from flawline.methods import patch_views
-from flawline.methods.heads import Look
+from flawline.methods import patch_scorer
+from flawline.methods.one_class import Inputs
 from flawline.methods.patch_gaussian import (
     FLOOR,
     PatchGaussian,
@@ -21,7 +21,7 @@ from flawline.params import PatchGaussianParams
 def looks_of(count, *, depth=6, seed=0):
     rng = np.random.default_rng(seed)
     mixed = rng.normal(size=(count, 1, 2, 3, depth)) @ rng.normal(size=(depth, depth)) + 3
-    return [Look((np.zeros((1, 16, 24), np.float32),), one) for one in mixed.astype(np.float16)]
+    return [Inputs((np.zeros((1, 16, 24), np.float32),), one) for one in mixed.astype(np.float16)]
 
 
 @pytest.mark.parametrize("count", [2, 5, 40, 1000])
@@ -81,9 +81,9 @@ def test_more_features_than_there_are_are_told():
 @pytest.mark.parametrize("dimensions", [None, 4])
 @pytest.mark.parametrize("block", [1, 2**22])
 def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions, block):
-    monkeypatch.setattr(patch_views, "BLOCK", block)
+    monkeypatch.setattr(patch_scorer, "BLOCK", block)
     looks = looks_of(31)
-    head = PatchGaussian(PatchGaussianParams(dimensions=dimensions, reach=0), extractor=len)
+    head = PatchGaussian(PatchGaussianParams(dimensions=dimensions, search_radius=0), extractor=len)
     state = head.fit(looks[:30], seed=3)
     found = head.distances(state, looks[30].embedding)[0]
     chosen = choose(6, dimensions, seed=3).numpy()
@@ -98,7 +98,7 @@ def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions
 
 def test_within_reach_the_nearest_gaussian_counts():
     looks = looks_of(30)
-    near, alone = (PatchGaussian(PatchGaussianParams(dimensions=None, reach=reach), extractor=len) for reach in (1, 0))
+    near, alone = (PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=search_radius), extractor=len) for search_radius in (1, 0))
     state = near.fit(looks, seed=0)
     embedding = looks[0].embedding
     wanted = np.full((2, 3), np.inf)
@@ -116,7 +116,7 @@ def test_within_reach_the_nearest_gaussian_counts():
 
 
 def test_the_mean_variance_is_over_places_and_features(monkeypatch):
-    monkeypatch.setattr(patch_views, "BLOCK", 1)
+    monkeypatch.setattr(patch_scorer, "BLOCK", 1)
     embeddings = [look.embedding for look in looks_of(9)]
     values = np.stack(embeddings).astype(np.float64)[..., [1, 4]]
     found = mean_variance(embeddings, 0, torch.tensor([1, 4]))
@@ -127,7 +127,7 @@ def test_a_place_that_never_varied_is_held_to_a_share_of_the_usual_variance():
     looks = looks_of(20)
     for look in looks:
         look.embedding[0, 0, 0] = 1
-    head = PatchGaussian(PatchGaussianParams(dimensions=None, reach=0), extractor=len)
+    head = PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=0), extractor=len)
     state = head.fit(looks, seed=0)
     away = np.array(looks[0].embedding)
     away[0, 0, 0, 2] += 1

@@ -4,7 +4,7 @@ import torch
 
 from flawline.checks import FlawlineError
 from flawline.methods import patch_memory
-from flawline.methods.heads import Look
+from flawline.methods.one_class import Inputs
 from flawline.methods.patch_memory import (
     Memory,
     PatchMemory,
@@ -22,13 +22,13 @@ def memory_of(kept):
     return Memory(kept, torch.ones(depth), torch.zeros(depth), kept.square().sum(-1))
 
 
-def by_hand(seen, kept, reach):
+def by_hand(seen, kept, search_radius):
     """Return what `nearest_distances` must, place by place."""
     height, width = seen.shape[:2]
     found = np.empty((height, width))
     for y in range(height):
         for x in range(width):
-            near = kept[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+            near = kept[max(0, y - search_radius) : y + search_radius + 1, max(0, x - search_radius) : x + search_radius + 1]
             found[y, x] = np.linalg.norm(near.reshape(-1, near.shape[-1]) - seen[y, x], axis=1).min()
     return found
 
@@ -36,20 +36,20 @@ def by_hand(seen, kept, reach):
 def looks_of(count, *, views=1, depth=5, seed=0):
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(count, views, 3, 4, depth)).astype(np.float16)
-    return [Look((np.zeros((1, 24, 32), np.float32),) * views, embedding) for embedding in embeddings]
+    return [Inputs((np.zeros((1, 24, 32), np.float32),) * views, embedding) for embedding in embeddings]
 
 
-@pytest.mark.parametrize("reach", [0, 1, 2, 5])
+@pytest.mark.parametrize("search_radius", [0, 1, 2, 5])
 @pytest.mark.parametrize("cached", [1, 300, 2**18])
-def test_distances_are_those_of_a_search_place_by_place(monkeypatch, reach, cached):
+def test_distances_are_those_of_a_search_place_by_place(monkeypatch, search_radius, cached):
     monkeypatch.setattr(patch_memory, "CACHED", cached)
     rng = np.random.default_rng(0)
     seen, kept = rng.normal(size=(4, 5, 6)).astype(np.float32), rng.normal(size=(4, 5, 7, 6)).astype(np.float32)
-    found = nearest_distances(torch.from_numpy(seen), memory_of(torch.from_numpy(kept)), reach)
-    np.testing.assert_allclose(found, by_hand(seen, kept, reach), rtol=1e-4)
+    found = nearest_distances(torch.from_numpy(seen), memory_of(torch.from_numpy(kept)), search_radius)
+    np.testing.assert_allclose(found, by_hand(seen, kept, search_radius), rtol=1e-4)
 
 
-def test_what_is_normal_one_cell_away_is_normal_within_reach():
+def test_what_is_normal_one_cell_away_is_normal_within_search_radius():
     kept = torch.zeros(3, 3, 1, 2)
     kept[1, 1] = torch.tensor([3.0, 4.0])
     seen = torch.zeros(3, 3, 2)
@@ -107,7 +107,7 @@ def test_sixteen_bits_keep_float16_as_it_is():
 @pytest.mark.parametrize("bits", [8, 16])
 def test_the_head_finds_what_it_learned_and_nothing_else(bits):
     looks = looks_of(6)
-    head = PatchMemory(PatchMemoryParams(size=None, bits=bits, reach=1), extractor=len)
+    head = PatchMemory(PatchMemoryParams(size=None, bits=bits, search_radius=1), extractor=len)
     state = head.fit(looks[:5], seed=0)
     kept = np.stack([look.embedding[0] for look in looks[:5]], 2).astype(np.float32)
     step = 0.03 if bits == 8 else 2e-3
@@ -116,12 +116,12 @@ def test_the_head_finds_what_it_learned_and_nothing_else(bits):
     np.testing.assert_allclose(head.distances(state, looks[5].embedding)[0], wanted, atol=step)
 
 
-@pytest.mark.parametrize("reach", [0, 2])
-def test_the_head_looks_as_far_as_it_is_told(reach):
+@pytest.mark.parametrize("search_radius", [0, 2])
+def test_the_head_looks_as_far_as_it_is_told(search_radius):
     looks = looks_of(4)
-    head = PatchMemory(PatchMemoryParams(size=None, bits=16, reach=reach), extractor=len)
+    head = PatchMemory(PatchMemoryParams(size=None, bits=16, search_radius=search_radius), extractor=len)
     kept = np.stack([look.embedding[0] for look in looks[:3]], 2).astype(np.float32)
-    wanted = by_hand(looks[3].embedding[0].astype(np.float32), kept, reach)
+    wanted = by_hand(looks[3].embedding[0].astype(np.float32), kept, search_radius)
     found = head.distances(head.fit(looks[:3], seed=0), looks[3].embedding)[0]
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
@@ -133,7 +133,7 @@ def test_views_are_remembered_apart():
     assert state["codes"].shape == (2, 3, 4, 3, 5)
     one = PatchMemory(PatchMemoryParams(size=3), extractor=len)
     for view in range(2):
-        alone = [Look(look.views[:1], look.embedding[view : view + 1]) for look in looks]
+        alone = [Inputs(look.views[:1], look.embedding[view : view + 1]) for look in looks]
         expected = one.distances(one.fit(alone, seed=0), alone[0].embedding)
         torch.testing.assert_close(head.distances(state, looks[0].embedding)[view], expected[0])
 

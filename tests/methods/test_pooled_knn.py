@@ -4,7 +4,7 @@ import torch
 
 from flawline.checks import FlawlineError
 from flawline.methods.features import three_way_pool
-from flawline.methods.heads import NO_MAP, Look
+from flawline.methods.one_class import NO_MAP, Inputs
 from flawline.methods.pooled_knn import PooledKNN, check_k, feature_scale, mean_nearest
 from flawline.params import PooledKNNParams
 
@@ -24,7 +24,7 @@ def images():
 
 def seen(head, images):
     embeddings = head.embed((torch.from_numpy(np.array(images)),))
-    return [Look((image,), embedding) for image, embedding in zip(images, embeddings, strict=True)]
+    return [Inputs((image,), embedding) for image, embedding in zip(images, embeddings, strict=True)]
 
 
 def test_the_mean_distance_to_the_two_nearest_of_three():
@@ -87,7 +87,7 @@ def test_of_two_views_both_are_embedded_and_the_difference_is_the_map(images):
     first, second = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(images[::-1]))
     both = head.embed((first, second))
     np.testing.assert_array_equal(both, np.hstack([head.embed((first,)), head.embed((second,))]))
-    look = Look((images[0], images[8]), both[0])
+    look = Inputs((images[0], images[8]), both[0])
     found = head.score(head.fit([look], seed=0), look)
     np.testing.assert_array_equal(found.map, np.square(images[8]).mean(0).astype(np.float16))
 

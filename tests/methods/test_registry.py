@@ -6,7 +6,7 @@ import torch
 
 from flawline.checks import FlawlineError
 from flawline.methods import registry
-from flawline.methods.heads import IMAGE
+from flawline.methods.one_class import IMAGE
 from flawline.methods.registry import AUTOENCODERS, METHODS, ONE_CLASS, REDRAWERS, get_method
 from flawline.params import Parameters
 
@@ -92,14 +92,14 @@ def test_a_one_class_method_looks_at_images_or_at_what_a_redrawer_leaves():
 @pytest.mark.parametrize("name", ONE_CLASS)
 def test_a_head_is_made_of_its_own_parameters(name):
     method = ONE_CLASS[name]
-    head = method.head(method.head_params(), method.views)
+    head = method.head(method.scorer_params(), method.views)
     assert (head.by_map, head.embeds) == (method.by_map, method.embeds)
 
 
 def test_the_whole_parameters_have_the_heads_own_for_every_method():
     fields = Parameters.model_fields
     for name, method in ONE_CLASS.items():
-        assert fields[name].annotation.model_fields["head"].annotation is method.head_params
+        assert fields[name].annotation.model_fields["head"].annotation is method.scorer_params
 
 
 def test_an_unknown_method_is_refused_with_what_there_is():

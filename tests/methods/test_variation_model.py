@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import Look
+from flawline.methods.one_class import Inputs
 from flawline.methods.variation_model import VariationModel
-from flawline.params import PixelHeadParams
+from flawline.params import PixelScorerParams
 
 
 def looks_of(*values):
     """Return looks at grey images of 1 x 2 pixels."""
-    return [Look((np.array([[pair]], np.float32),)) for pair in values]
+    return [Inputs((np.array([[pair]], np.float32),)) for pair in values]
 
 
 @pytest.fixture
 def head():
-    return VariationModel(PixelHeadParams(smoothing=0))
+    return VariationModel(PixelScorerParams(smoothing=0))
 
 
 def test_distances_count_in_each_pixels_own_deviations(head):
@@ -32,13 +32,13 @@ def test_a_pixel_that_never_varied_is_held_to_one_grey_level(head):
 
 def test_mean_and_deviation_are_those_of_all_images(head):
     images = np.random.default_rng(0).random((40, 3, 5, 4), dtype=np.float32)
-    state = head.fit([Look((image,)) for image in images], seed=0)
+    state = head.fit([Inputs((image,)) for image in images], seed=0)
     np.testing.assert_allclose(state["mean"], images.mean(0), rtol=1e-5)
     np.testing.assert_allclose(state["deviation"], images.std(0), rtol=1e-5)
 
 
 def test_images_of_several_sizes_cannot_be_compared(head):
-    other = Look((np.zeros((1, 2, 2), np.float32),))
+    other = Inputs((np.zeros((1, 2, 2), np.float32),))
     with pytest.raises(FlawlineError, match="variation_model compares images place by place"):
         head.fit([*looks_of((0, 0)), other], seed=0)
     with pytest.raises(FlawlineError, match="learned images of 1 x 1 x 2"):

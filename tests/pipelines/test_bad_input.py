@@ -174,7 +174,7 @@ def test_disk_full_while_the_detector_is_saved_leaves_the_old_one_in_use(finishe
         full_disk()
 
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.storage.tensors.save_file", half_then_full)
+        patch.setattr("safetensors.torch.save_file", half_then_full)
         with pytest.raises(DatasetError) as raised:
             finished.run("evaluation")
     assert "the disk is full" in user_error(raised.value)

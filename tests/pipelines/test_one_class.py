@@ -11,13 +11,13 @@ from flawline.detector.detector import judge
 from flawline.intake.manifest import rows_of
 from flawline.methods.cpcae import fold_of
 from flawline.methods.cpcae import fold_weights as weights_of_fold
-from flawline.methods.heads import Scored
-from flawline.methods.redrawing import difference, load_redrawer
+from flawline.methods.one_class import Scored
+from flawline.methods.reconstruction import difference, load_redrawer
 from flawline.methods.registry import ONE_CLASS
-from flawline.params import ComputeParams, CPCAEModelParams, InspectionParams, PlacedPatchParams
+from flawline.params import ComputeParams, CPCAEModelParams, InspectionParams, GridPatchParams
 
 SCORED = ["validation", "calibration", "test"]
-PATCHES = PlacedPatchParams(side=64, size=32, stride=16, per_epoch=64)
+PATCHES = GridPatchParams(side=64, size=32, stride=16, per_epoch=64)
 MODEL = CPCAEModelParams(channels=(8, 16), latent_size=8)
 
 
@@ -111,9 +111,9 @@ def test_regions_cannot_be_left_out_where_an_image_is_judged_as_a_whole(compared
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"cpcae.head.k": 50}, r"head\.k = 50 neighbours are asked for, but there are 5 normal images"),
-        ({"cpcae.head.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
-        ({"cpcae.head.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
+        ({"cpcae.scorer.k": 50}, r"head\.k = 50 neighbours are asked for, but there are 5 normal images"),
+        ({"cpcae.scorer.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
+        ({"cpcae.scorer.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
         ({"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
         ({"cpcae.patches.stride": 33}, r"stride must not exceed size, or pixels stay uncovered"),
         ({"cpcae.patches.size": 128, "cpcae.patches.side": 128}, r"patches\.size = 128 is larger than the images"),
@@ -138,5 +138,5 @@ def test_images_of_mixed_size_are_refused_with_what_to_do(project, tmp_path, pho
 @pytest.mark.parametrize("method", ["deep_feature_knn", "mean_image"])
 def test_too_many_neighbours_are_told_before_images_are_embedded(project, method):
     with pytest.raises(FlawlineError, match=r"head\.k = 50 neighbours are asked for, but there are 5 normal images"):
-        project.run(method, **{f"{method}.head.k": 50})
+        project.run(method, **{f"{method}.scorer.k": 50})
     assert not list((project.path / "data").rglob("embeddings*"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flawline.report import Example, InspectionPage, MethodResult, Page
+from flawline.report import InspectionPage, JudgedImage, MethodResult, RunPage
 
 
 def limit(value, promise):
@@ -19,7 +19,7 @@ def region(y, x, height, width):
 def example():
     anomaly_map = np.zeros((40, 60), np.float16)
     anomaly_map[10:14, 20:26] = 0.9
-    return Example(
+    return JudgedImage(
         name="test/scratch/000.png",
         image=np.full((3, 40, 60), 120, np.uint8),
         anomaly_map=anomaly_map,
@@ -78,7 +78,7 @@ def method(example, scores, verdicts):
 
 @pytest.fixture
 def page(method):
-    return Page(
+    return RunPage(
         title="Report of a run",
         category="bottle",
         found=["cae finds 1 of 2 defective bottles.", "The other is a scratch."],
@@ -112,3 +112,17 @@ def inspection(example):
     return InspectionPage(
         "Inspection", "bottle", ["2 of 4 are rejected."], verdicts, [example], {"seed": 0}, {"date": "2026-01-02"}
     )
+
+
+@pytest.fixture
+def manifest():
+    """Two items: of the first a good part is learned from, of the second only tested on."""
+    rows = [
+        ("k1/0", "train", 0, "good", "k1", None),
+        ("k1/1", "test", 1, "dent", "k1", "m"),
+        ("k2/0", "test", 0, "good", "k2", None),
+        ("k2/1", "test", 1, "hole", "k2", None),
+        ("k3/0", "calibration", 0, "good", "k3", None),
+    ]
+    table = pd.DataFrame(rows, columns=["image", "split", "label", "defect", "group", "mask"])
+    return table.assign(height=[4, 4, 4, 6, 4], width=5, channels=1, depth=8)

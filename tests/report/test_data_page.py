@@ -10,7 +10,7 @@ from flawline.report import DataPage, Thumbnail, render_data_page
 from flawline.report.words import DASH
 
 HOSTILE = "<script>alert('1')</script>\"onerror=\"x" + "very-long-" * 20 + "$\\frac.png"
-TWINS = ["image", "duplicate", "kind", "likeness", "split", "duplicate_split", "label", "duplicate_label"]
+PAIRS = ["image", "duplicate", "kind", "likeness", "split", "duplicate_split", "label", "duplicate_label"]
 SHORTCUTS = ["question", "feature", "auroc", "direction", "first", "second", "p", "flagged"]
 SIZES = ["height", "width", "channels", "depth", "images"]
 
@@ -65,7 +65,7 @@ def page():
             Thumbnail("train good", "train/a.png", pixels(40, 60)),
             Thumbnail("test", "d.png", pixels(9, 9, 3)),
         ],
-        near_duplicates=pd.DataFrame(near_duplicates, columns=TWINS),
+        near_duplicates=pd.DataFrame(near_duplicates, columns=PAIRS),
         duplicate_thumbnails={
             name: pixels(48, 48) for name in ("train/a.png", "train/b.png", "train/c.png", "test/d.png")
         },
@@ -92,9 +92,9 @@ def test_page_has_every_section_once_and_links_lead_there(page):
         "found",
         "notes",
         "trust",
-        "images",
         "thumbnails",
         "near_duplicates",
+        "images",
         "shortcuts",
         "quarantine",
         "settings",
@@ -144,7 +144,7 @@ def test_names_are_escaped(page):
 def test_the_glance_counts_what_spoils_trust(page):
     words = words_of(page)
     assert "60 images 40 normal, 20 defective" in words
-    assert "1 near_duplicates in train and test of 3 pairs found alike" in words
+    assert "1 near-duplicates across train and test of 3 pairs found alike" in words
     assert "1 shortcut in 2 comparisons 1 in quarantine" in words
 
 
@@ -170,6 +170,8 @@ def test_thumbnails_are_grouped_shrunk_and_cut(page):
     assert html.count("<img") == 12 * 6
     assert html.count('width="128" height="64"') == 12 * 6  # at most 42 would have 192 pixels
     assert "and 2 more groups that are not shown." in Document(html).words
+    few = render_data_page(replace(page, more_groups=3))
+    assert "and 3 more groups that are not shown." in Document(few).words
 
 
 def test_a_pair_across_train_and_test_comes_first_and_is_said_plainly(page):
@@ -192,7 +194,7 @@ def test_a_pair_without_pictures_is_listed(page):
 def test_pairs_within_a_split_raise_no_alarm(page):
     html = render_data_page(replace(page, near_duplicates=page.near_duplicates.head(1)))
     assert "No pair lies on both sides of train and test." in Document(html).words
-    assert "chip mistake" not in html[html.index('id="near_duplicates"') : html.index('id="shortcuts"')]
+    assert "chip mistake" not in html[html.index('id="near_duplicates"') : html.index('id="images"')]
 
 
 def test_pairs_of_unknown_truth_contradict_nothing(page):

@@ -6,8 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flawline.figures import MARK
 from flawline.report import SampleReconstructions
-from flawline.report.pictures import black_and_white, heat_top, page_size, sample_columns, shrink, strips
+from flawline.report.pictures import (
+    black_and_white,
+    heat_top,
+    listed_size,
+    mark,
+    page_size,
+    sample_columns,
+    shrink,
+    shrink_pixels,
+    strips,
+)
+
+
+def at_page_size(judged):
+    return shrink(judged, page_size(judged.image.shape[1:]))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +35,7 @@ def test_page_size_shrinks_the_longest_side_and_never_enlarges(size, wanted):
 
 def test_shrink_scales_the_regions_with_the_image(example):
     large = replace(example, image=np.zeros((1, 960, 960), np.uint8), anomaly_map=np.zeros((960, 960)), mask=None)
-    small = shrink(large)
+    small = at_page_size(large)
     assert small.image.shape == (1, 480, 480)
     assert small.regions == [(5, 10, 2, 3)]
 
@@ -30,14 +45,14 @@ def test_shrink_keeps_a_single_hot_pixel_of_the_map_and_the_mask(example):
     anomaly_map[1000, 2000] = 7
     anomaly_map[0, 0] = np.nan
     large = replace(example, image=np.zeros((1, 3672, 5496), np.uint8), anomaly_map=anomaly_map, mask=anomaly_map == 7)
-    small = shrink(large)
+    small = at_page_size(large)
     assert np.argwhere(small.anomaly_map == 7).tolist() == [[87, 174]]
     assert small.mask.sum() == 1
     assert np.isfinite(small.anomaly_map).all()
 
 
 def test_shrink_enlarges_a_coarse_map_to_the_image(example):
-    small = shrink(replace(example, anomaly_map=np.array([[0, 1], [2, 3]], np.float32)))
+    small = at_page_size(replace(example, anomaly_map=np.array([[0, 1], [2, 3]], np.float32)))
     assert small.anomaly_map.shape == (40, 60)
     assert small.anomaly_map[0, 0] == 0
     assert small.anomaly_map[-1, -1] == 3
@@ -45,7 +60,7 @@ def test_shrink_enlarges_a_coarse_map_to_the_image(example):
 
 def test_shrink_shows_image_and_reconstruction_at_the_same_brightness(example):
     dim = np.full((1, 40, 60), 2047, np.uint16)  # half of 12 bits
-    small = shrink(replace(example, image=dim, reconstruction=dim.astype(np.float32) / 65535))
+    small = at_page_size(replace(example, image=dim, reconstruction=dim.astype(np.float32) / 65535))
     np.testing.assert_allclose(small.image, 2047 / 2047)
     np.testing.assert_allclose(small.reconstruction, small.image, rtol=1e-6)
 
@@ -140,3 +155,39 @@ def test_an_example_without_a_map_is_a_photograph_and_its_mask(example):
     assert [one.caption for one in unmarked.pictures] == ["photograph"]
     long = replace(whole, image=np.zeros((1, 20, 200), np.uint8), mask=None)
     assert strips([long], of=1)[0].wide
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((3672, 5496), (160, 240)), ((100, 200), (100, 200)), ((256, 4096), (50, 800)), ((900, 900), (240, 240))],
+)
+def test_listed_pictures_are_small_and_strips_longer(size, wanted):
+    assert listed_size(size) == wanted
+    assert shrink_pixels(np.zeros((*size, 3), np.uint8)).shape == (*wanted, 3)
+
+
+def test_shrunk_pixels_are_means_of_what_they_cover():
+    pixels = np.zeros((480, 480, 3), np.uint8)
+    pixels[:2, :2, 0] = [[100, 0], [0, 100]]
+    small = shrink_pixels(pixels)
+    assert small[0, 0].tolist() == [50, 0, 0]
+    assert small[1:].max() == 0
+
+
+def test_a_marked_picture_is_the_photograph_in_colour_with_a_sharp_box(example):
+    photograph = np.stack([np.full((480, 720), level, np.uint8) for level in (10, 200, 30)])
+    anomaly_map = np.zeros((480, 720), np.float16)
+    anomaly_map[90:120, 300:360] = 0.9
+    region = replace(example, image=photograph, anomaly_map=anomaly_map, mask=None).regions[0]
+    region.y, region.x, region.height, region.width = 90, 300, 30, 60
+    marked = mark(replace(example, image=photograph, anomaly_map=anomaly_map, mask=None, regions=[region]))
+    assert marked.shape == (160, 240, 3)
+    assert marked[0, 0].tolist() == [10, 200, 30]
+    assert marked[29, 110].tolist() == list(MARK)  # the box lies one pixel outside
+    assert marked[35, 110, 0] > 100  # the tint within
+    assert (marked != (10, 200, 30)).any(axis=2).sum() == 12 * 22
+
+
+def test_a_marked_picture_without_a_map_is_the_photograph(example):
+    whole = replace(example, anomaly_map=np.zeros((0, 0), np.float16), map_threshold=None, regions=[])
+    assert (mark(whole) == 120).all()

@@ -7,21 +7,21 @@ from flawline.report import tables
 from flawline.report.words import DASH, metric_named
 
 
-def test_count_verdicts_against_labels_found_by_image(verdicts, scores):
-    counted = tables.count_verdicts("cae", verdicts, scores)
+def test_verdicts_are_counted_against_labels_found_by_image(verdicts, scores):
+    counted = tables.verdict_counts("cae", verdicts, scores)
     assert counted.counts == {"pass": 2, "review": 0, "reject": 2, "not_judged": 0}
     assert (counted.overkill, counted.escapes, counted.good, counted.defective) == (1, 1, 2, 2)
     assert [(truth.name, truth.images) for truth in counted.truths] == [("good", 2), ("defective", 2)]
 
 
-def test_count_verdicts_without_labels_counts_no_mistake(verdicts):
-    counted = tables.count_verdicts("cae", verdicts)
+def test_verdicts_are_counted_without_labels_counts_no_mistake(verdicts):
+    counted = tables.verdict_counts("cae", verdicts)
     assert (counted.overkill, counted.escapes) == (None, None)
     assert [truth.name for truth in counted.truths] == ["of unknown truth"]
 
 
 def test_an_unknown_verdict_is_never_a_pass():
-    assert tables.count_verdicts("cae", pd.DataFrame({"image": ["a"], "verdict": ["passed"]})).counts["not_judged"] == 1
+    assert tables.verdict_counts("cae", pd.DataFrame({"image": ["a"], "verdict": ["passed"]})).counts["not_judged"] == 1
 
 
 def test_metric_groups_keep_oracle_figures_last_and_apart(method):

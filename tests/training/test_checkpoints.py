@@ -7,7 +7,6 @@ from safetensors.torch import save_file
 from torch import nn, tensor
 
 from flawline.storage.tensors import read_tensors, write_tensors
-from flawline.storage import tensors
 from flawline.training.checkpoints import (
     PARTS,
     FileCheckpoints,
@@ -102,7 +101,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(store, monkeypatch
         path.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(tensors, "save_file", failing)
+    monkeypatch.setattr("safetensors.torch.save_file", failing)
     with pytest.raises(type(error)):
         store.save("key", TrainingState(3, {}, {}, {}))
     assert store.load("key").epoch == 2

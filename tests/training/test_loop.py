@@ -36,12 +36,9 @@ def train(images, *, seed=0, make=None, objective=BY_ERROR, checkpoints=None, pr
     return fit(
         make or partial(CAE, MODEL, channels=channels, size=geometry.size),
         objective,
-        windows_of(images, [0, 1], geometry, seed=seed),
-        windows_of(images, [2], geometry, seed=seed),
+        Material(windows_of(images, [0, 1], geometry, seed=seed), windows_of(images, [2], geometry, seed=seed)),
         TrainParams(**({"epochs": 4, "batch_size": 8} | params)),
-        compute=ONE_THREAD,
-        checkpoints=checkpoints,
-        progress=progress,
+        tools=Tools(ONE_THREAD, checkpoints or NoCheckpoints(), progress=progress or Silent()),
     )
 
 
@@ -130,7 +127,7 @@ def test_validation_has_at_most_256_windows(photographs):
 def test_batches_are_the_images_pixels_in_0_to_1(photographs):
     windows = windows_of(photographs, [0, 2], GEOMETRY, seed=0)
     places = np.array([[0, 0, 0], [1, 8, 12], [0, 3, 4]])  # image 1 of these is photograph 2
-    first, second = windows.batches(places, 2)
+    first, second = (batch.x for batch in batches_of(windows, places, 2, {}))
     assert (first.shape, second.shape) == ((2, 1, 16, 16), (1, 1, 16, 16))
     np.testing.assert_allclose(first[1, 0].numpy(), photographs[2][0, 8:24, 12:28] / 255, rtol=1e-6)
     np.testing.assert_allclose(second[0, 0].numpy(), photographs[0][0, 3:19, 4:20] / 255, rtol=1e-6)
@@ -470,7 +467,7 @@ def test_phases_have_adams_of_their_own_and_each_ones_last_loss_is_its_in_the_hi
         return (model.other.level - 3).square().mean()
 
     phases = (Phase("train", reconstruction_loss, ("level",)), Phase("other", to_three, ("other",), times=2))
-    objective = Objective(phases, reconstruction_loss)
+    objective = one_stage(phases, reconstruction_loss)
     fitted = train(grey(255, 255, 255), make=TwoLevels, objective=objective, epochs=1, batch_size=20,
                    learning_rate=0.25)  # fmt: skip
     # Adam's first step is the learning rate, so level goes 0 -> 0.25 and other 0 -> 0.25 -> 0.5, a little less.
@@ -488,7 +485,7 @@ def test_what_a_phase_does_after_an_update_is_done_after_each():
         with torch.no_grad():
             model.level *= 0.5
 
-    objective = Objective((Phase("train", reconstruction_loss, times=2, after=halve),), reconstruction_loss)
+    objective = one_stage((Phase("train", reconstruction_loss, times=2, after=halve),), reconstruction_loss)
     fitted = train(grey(255, 255, 255), make=Drifting, objective=objective, epochs=1, batch_size=20, learning_rate=0.25)
     assert len(levels) == 2
     assert levels[0] == pytest.approx(0.25, rel=1e-4)
@@ -567,7 +564,7 @@ def test_a_later_phase_that_diverges_stops_the_run_too(photographs):
         return model(x).mean() * float("inf")
 
     first = Phase("train", reconstruction_loss)
-    objective = Objective((first, Phase("late", broken, after=lambda model: None)), reconstruction_loss)
+    objective = one_stage((first, Phase("late", broken, after=lambda model: None)), reconstruction_loss)
     with pytest.raises(FlawlineError, match=r"training diverged in epoch 1: .*the late loss is nan"):
         train(photographs, objective=objective, epochs=1)
 

@@ -98,14 +98,14 @@ def test_a_phase_is_described_by_all_that_shapes_it():
     ids=lambda other: next(iter(other)),
 )
 def test_no_two_phases_are_described_alike(other):
-    one, another = (Objective((phase,), mean_loss).describe() for phase in (PHASE, replace(PHASE, **other)))
+    one, another = (one_stage((phase,), mean_loss).describe() for phase in (PHASE, replace(PHASE, **other)))
     assert one != another
 
 
 def test_an_objective_is_described_by_its_phases_in_order_and_what_is_watched():
     first = Phase("train", mean_loss)
-    assert Objective((first, PHASE), Summing()).describe() == [first.describe(), PHASE.describe(), ["Summing"]]
-    assert Objective((PHASE, first), Summing()).describe() == [PHASE.describe(), first.describe(), ["Summing"]]
+    assert one_stage((first, PHASE), Summing()).describe() == [first.describe(), PHASE.describe(), ["Summing"]]
+    assert one_stage((PHASE, first), Summing()).describe() == [PHASE.describe(), first.describe(), ["Summing"]]
 
 
 def test_minimise_has_one_phase_that_moves_all_once_and_watches_its_loss():

@@ -5,10 +5,12 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
-from flawline.vision.alignment import Aligner, Alignment, find_reference, fit_aligner
+from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.fitting import find_reference, fit_aligner
 from flawline.vision.foreground import block_mean
 from flawline.vision.levels import grey_levels
-from flawline.vision.matching import IDENTITY, Matcher, Transform
+from flawline.vision.matching import Matcher
+from flawline.vision.transform import IDENTITY, Transform
 
 SIZE = (112, 120)
 CORNERS = np.array([[-30, -22], [-30, -6], [30, -6], [30, 24], [12, 24]], float)  # of the part, around the middle
@@ -47,7 +49,7 @@ def aligner_of(align="rigid", images=None, **changes):
 
 def displaced(found, wanted, size=SIZE):
     """The mean distance of the part's corners, pixels."""
-    places = [move.place(CORNERS + np.array(SIZE) // 2, SIZE, size) for move in (found, wanted)]
+    places = [move.to_image(CORNERS + np.array(SIZE) // 2, SIZE, size) for move in (found, wanted)]
     return np.linalg.norm(places[0] - places[1], axis=1).mean()
 
 
@@ -56,23 +58,23 @@ def test_transform_by_hand():
     middle = np.array([[5.0, 10.0]])
     right = middle + np.array([0, 4])
     turned = Transform(angle=90, shift_y=1, shift_x=2, scale=2)  # counter-clockwise: right becomes up
-    np.testing.assert_allclose(turned.place(middle, (10, 20), (10, 20)), [[6, 12]])
-    np.testing.assert_allclose(turned.place(right, (10, 20), (10, 20)), [[6 - 8, 12]], atol=1e-12)
-    np.testing.assert_allclose(IDENTITY.place(middle, (10, 20), (14, 26)), [[7, 13]])
+    np.testing.assert_allclose(turned.to_image(middle, (10, 20), (10, 20)), [[6, 12]])
+    np.testing.assert_allclose(turned.to_image(right, (10, 20), (10, 20)), [[6 - 8, 12]], atol=1e-12)
+    np.testing.assert_allclose(IDENTITY.to_image(middle, (10, 20), (14, 26)), [[7, 13]])
 
 
-def test_place_back_undoes_place():
+def test_to_reference_undoes_to_image():
     points = np.random.default_rng(0).uniform(0, 50, (7, 2))
     move = Transform(33, 4.5, -2, 1.3)
-    np.testing.assert_allclose(move.place_back(move.place(points, (40, 50), (61, 47)), (40, 50), (61, 47)), points)
+    np.testing.assert_allclose(move.to_reference(move.to_image(points, (40, 50), (61, 47)), (40, 50), (61, 47)), points)
 
 
 def test_enlarged_move_takes_the_blocks_where_the_small_one_takes_their_means():
     reference, image, factor = (91, 120), (101, 99), 3
     small = Transform(25, 1.5, -2, 1.1)
     blocks = np.random.default_rng(0).uniform(0, 25, (5, 2))
-    places = small.place(blocks, [side // factor for side in reference], [side // factor for side in image])
-    large = small.enlarged(factor, reference, image).place((blocks + 0.5) * factor - 0.5, reference, image)
+    places = small.to_image(blocks, [side // factor for side in reference], [side // factor for side in image])
+    large = small.enlarged(factor, reference, image).to_image((blocks + 0.5) * factor - 0.5, reference, image)
     np.testing.assert_allclose(large, (places + 0.5) * factor - 0.5)
 
 
@@ -119,7 +121,7 @@ def test_move_of_a_large_photograph_is_found_on_its_block_means():
     assert aligner.factor == 2
     size = (SIZE[0] * 5, SIZE[1] * 5)
     corners = 5 * CORNERS + np.array(size) // 2
-    off = found.place(corners, size, size) - wanted.enlarged(5, size, size).place(corners, size, size)
+    off = found.to_image(corners, size, size) - wanted.enlarged(5, size, size).to_image(corners, size, size)
     assert np.linalg.norm(off, axis=1).mean() < 5 * 0.25
 
 

@@ -2,8 +2,8 @@
 
 from flawline.datasets.detector import DetectorDataset
 from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
+from flawline.datasets.inspected import InspectedDataset
 from flawline.datasets.measurements import KnownMeasurementsDataset, MeasurementsDataset
-from flawline.datasets.pictures import PictureFolderDataset
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
 from flawline.datasets.registered import KnownRegistrationDataset
@@ -13,11 +13,11 @@ __all__ = [
     "CheckpointsDataset",
     "DetectorDataset",
     "FolderDataset",
+    "InspectedDataset",
     "KnownMeasurementsDataset",
     "KnownRegistrationDataset",
     "MachineDataset",
     "MeasurementsDataset",
-    "PictureFolderDataset",
     "ProgressDataset",
     "RaggedDataset",
     "RawFolderDataset",

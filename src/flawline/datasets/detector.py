@@ -1,24 +1,29 @@
 """The finished detector, versioned."""
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from flawline.detector.detector import Detector, load_detector, save_detector
+if TYPE_CHECKING:
+    from flawline.detector.file import Detector
 
 
-class DetectorDataset(AbstractVersionedDataset[Detector, Detector]):
+class DetectorDataset(AbstractVersionedDataset["Detector", "Detector"]):
     """A ``Detector`` in one safetensors file; every save is a version of its own."""
 
     def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
 
-    def load(self) -> Detector:
+    def load(self) -> "Detector":
+        from flawline.detector.file import load_detector
+
         return load_detector(Path(self._get_load_path()))
 
-    def save(self, data: Detector) -> None:
+    def save(self, data: "Detector") -> None:
+        from flawline.detector.file import save_detector
+
         save_detector(Path(self._get_save_path()), data)
 
     def _exists(self) -> bool:

@@ -4,15 +4,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import mlflow
 from kedro.io import AbstractDataset, DatasetError
-from mlflow.tracking import MlflowClient
 from tqdm import tqdm
 
-from flawline.training.checkpoints import FileCheckpoints
+if TYPE_CHECKING:
+    from flawline.training.checkpoints import FileCheckpoints
 
 Sink = Callable[[dict[str, float]], None]
 
@@ -33,14 +33,20 @@ class CheckpointsDataset(Handle):
     """Loads the store of a training's unfinished state."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._store = FileCheckpoints(Path(filepath))
+        self._path = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> FileCheckpoints:
+    def load(self) -> "FileCheckpoints":
         return self._store
 
+    @cached_property
+    def _store(self) -> "FileCheckpoints":
+        from flawline.training.checkpoints import FileCheckpoints
+
+        return FileCheckpoints(self._path)
+
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._store.path)}
+        return {"filepath": str(self._path)}
 
 
 class FolderDataset(Handle):
@@ -125,6 +131,9 @@ class RunDataset(Handle):
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
         run = mlflow.active_run()
         if run is None:
             return {}

@@ -2,35 +2,40 @@
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from kedro.io import AbstractDataset
 
 from flawline.datasets.handles import Handle
-from flawline.intake.measuring import COLUMNS, Measurements
 from flawline.storage.ragged import RaggedArray, write_ragged, writing_folder
+
+if TYPE_CHECKING:
+    from flawline.intake.measuring import Measurements
 
 TABLE, THUMBNAILS, KEY = "table.parquet", "thumbnails", "key.json"
 
 
-def read_measurements(folder: Path) -> Measurements:
+def read_measurements(folder: Path) -> "Measurements":
     """Read what ``MeasurementsDataset`` saved; thumbnails are mapped, not read."""
+    import pandas as pd
+
+    from flawline.intake.measuring import Measurements
+
     key = json.loads((folder / KEY).read_text())["key"]
     return Measurements(pd.read_parquet(folder / TABLE), RaggedArray(folder / THUMBNAILS), key)
 
 
-class MeasurementsDataset(AbstractDataset[Measurements, Measurements]):
+class MeasurementsDataset(AbstractDataset["Measurements", "Measurements"]):
     """One folder with the table, the memory-mapped thumbnails and what they were decoded with."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         self._filepath = PurePosixPath(filepath)
         self.metadata = metadata
 
-    def load(self) -> Measurements:
+    def load(self) -> "Measurements":
         return read_measurements(Path(self._filepath))
 
-    def save(self, data: Measurements) -> None:
+    def save(self, data: "Measurements") -> None:
         with writing_folder(Path(self._filepath)) as partial:
             data.table.to_parquet(partial / TABLE, index=False)
             write_ragged(partial / THUMBNAILS, data.thumbnails)
@@ -50,7 +55,9 @@ class KnownMeasurementsDataset(Handle):
         self._folder = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> Measurements | None:
+    def load(self) -> "Measurements | None":
+        from flawline.intake.measuring import COLUMNS
+
         try:
             known = read_measurements(self._folder)
         except (OSError, ValueError, KeyError, TypeError):  # missing, cut off, of another version: measure again

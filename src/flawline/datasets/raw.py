@@ -4,21 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from kedro.io import AbstractDataset
 from numpy.typing import NDArray
-from PIL import Image
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.intake.examples import ExampleImage
 from flawline.storage.ragged import writing_folder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    from flawline.intake.examples import ExampleImage
 
 MARKER = ".example.json"
 
 
-class RawFolderDataset(AbstractDataset[Iterable[ExampleImage], Path]):
+class RawFolderDataset(AbstractDataset["Iterable[ExampleImage]", Path]):
     """Loads the folder's path. Saving no images leaves it alone; saving example images draws them, layout 'mvtec'.
 
     Images are taken and written one by one: an iterator that draws them needs the memory of one.
@@ -33,7 +36,7 @@ class RawFolderDataset(AbstractDataset[Iterable[ExampleImage], Path]):
     def load(self) -> Path:
         return self._folder
 
-    def save(self, data: Iterable[ExampleImage]) -> None:
+    def save(self, data: "Iterable[ExampleImage]") -> None:
         images = iter(data)
         image = next(images, None)
         if image is None:
@@ -74,7 +77,9 @@ def _drawn(folder: Path) -> dict[str, str]:
     return {path: str(digest) for path, digest in drawn.items()} if isinstance(drawn, dict) else {}
 
 
-def _write(folder: Path, example: ExampleImage) -> None:
+def _write(folder: Path, example: "ExampleImage") -> None:
+    from PIL import Image
+
     path = folder / example.split / example.defect / f"{example.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     _to_picture(example.image).save(path)
@@ -84,7 +89,9 @@ def _write(folder: Path, example: ExampleImage) -> None:
         Image.fromarray(example.mask).save(mask)
 
 
-def _to_picture(image: NDArray[np.uint8]) -> Image.Image:
+def _to_picture(image: NDArray[np.uint8]) -> "Picture":
+    from PIL import Image
+
     check_shape("image", image, ("C", "H", "W"))
     if image.dtype != np.uint8 or len(image) not in (1, 3):
         raise FlawlineError(f"image must be uint8 with 1 or 3 channels, got {image.dtype} with {len(image)}")

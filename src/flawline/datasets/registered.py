@@ -1,19 +1,14 @@
 """What an earlier registration stored, so that the same images need not be decoded again."""
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any
 
 from flawline.checks import FlawlineError
 from flawline.datasets.handles import Handle
-from flawline.intake.registration import Registered
 from flawline.storage.ragged import RaggedArray
-from flawline.storage.tensors import read_tensors
 
-# What an earlier registration raises that is missing, cut off or of another version: then all is decoded again.
-BROKEN = (OSError, ValueError, KeyError, SafetensorError, FlawlineError)
+if TYPE_CHECKING:
+    from flawline.intake.registration import Registered
 
 
 class KnownRegistrationDataset(Handle):
@@ -23,12 +18,19 @@ class KnownRegistrationDataset(Handle):
         self._folder = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> Registered | None:
+    def load(self) -> "Registered | None":
+        import pandas as pd
+        from safetensors import SafetensorError
+
+        from flawline.intake.registration import Registered
+        from flawline.storage.tensors import read_tensors
+
         try:
             images, masks = RaggedArray(self._folder / "images"), RaggedArray(self._folder / "masks")
             texts = {"image": str, "reason": str}
             alignment = pd.read_csv(self._folder / "alignment.csv", dtype=texts, keep_default_na=False)
             aligner, _ = read_tensors(self._folder / "aligner.safetensors")
-        except BROKEN:
+        # missing, cut off or of another version: then all is decoded again
+        except (OSError, ValueError, KeyError, SafetensorError, FlawlineError):
             return None
         return Registered(images, masks, alignment, aligner)

@@ -7,13 +7,12 @@ parameters, the manifest and the inputs' own stamps say now."""
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, AbstractVersionedDataset, DataCatalog
@@ -22,13 +21,15 @@ from kedro.pipeline import Node, Pipeline
 
 from flawline import __version__
 from flawline.checks import FlawlineError
-from flawline.intake.examples import params_of
-from flawline.params import flatten, validate_parameters
+from flawline.methods.registry import METHODS
+from flawline.methods.tree import validate_parameters
+from flawline.params import flatten
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
 NO_MATTER = ("params:compute", "params:raw")
-CHECKED = "checked"  # a dataset of this name says that a check passed: what it read changes nothing that comes after
+# What a detector keeps of these an inspection can override, so another value does not make it stale.
+OVERRIDABLE = {"detector": "params:inspection"}
 SUFFIX = ".stamp.json"
 HASHED = 16 << 20  # larger files are told apart by their size
 
@@ -39,22 +40,11 @@ class StaleError(FlawlineError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a dataset is made from: parameters by name; the stage (a node's tag) and the method that make it."""
+    """What a dataset is made from: the node that makes it, and the parameters that any node before it reads."""
 
-    stage: str
+    node: Node
     params: dict[str, Any]
     on_manifest: bool
-    method: str | None = None  # None: the main job's, or none
-
-    @property
-    def alone(self) -> str:
-        """The options of ``kedro run`` that run the stage."""
-        return f"{self.line} --tags={self.stage}" if self.method else f" --pipelines={self.stage}"
-
-    @property
-    def line(self) -> str:
-        """The options of ``kedro run`` that run the whole line."""
-        return f" --pipelines={self.method}" if self.method else ""
 
 
 class LineageHook:
@@ -66,6 +56,7 @@ class LineageHook:
         self.run_id = ""
         self.values: dict[str, Any] = {}
         self.catalog: DataCatalog | None = None
+        self.lines: dict[str, Pipeline] = {}
         self.recipes: dict[str, Recipe] = {}
 
     @classmethod
@@ -74,8 +65,14 @@ class LineageHook:
         hook = cls()
         hook.after_context_created(context)
         hook.catalog = context.catalog
-        hook.recipes = find_recipes(all_nodes(pipeline), hook.values)
+        hook.learn({"": pipeline})
         return hook
+
+    def learn(self, running: Mapping[str, Pipeline]) -> None:
+        """Learn how everything is made that the pipelines ``running`` read or write."""
+        self.lines = {**running, **makers_of(running.values())}
+        nodes = {node.name: node for line in reversed(self.lines.values()) for node in line.nodes}
+        self.recipes = find_recipes(list(nodes.values()), self.values)
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -91,7 +88,7 @@ class LineageHook:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> Generator[None, Any, Any]:
         """Check before the other hooks, and learn which run they opened: MLflow tells it in this thread only."""
-        self.recipes = find_recipes(all_nodes(whole(run_params)), self.values)
+        self.learn(whole(run_params))
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
         if run_params.get("only_missing_outputs") and "verdicts" in pipeline.all_outputs():
@@ -122,27 +119,38 @@ class LineageHook:
         """Raise StaleError or FlawlineError unless the stored dataset ``name`` is there, whole and up to date.
 
         A version that the user pinned only has to be whole: it carries its own parameters."""
+        problem = self.problem(name, pinned=pinned)
+        if problem is None:
+            return
+        line, nodes = self.repair(name)
+        again = f"Make it with: kedro run{line} --nodes={','.join(nodes)}{self._which()}"
+        whole_line = f"or run the whole line again: kedro run{line}{self._which()}"
+        hint = self._pin_hint(name, self._dataset(name)) if problem.stale else ""
+        raise (StaleError if problem.there else FlawlineError)(f"{problem.said}.\n{again}\n{whole_line}{hint}")
+
+    def problem(self, name: str, *, pinned: bool = False) -> "Problem | None":
+        """Return what is wrong with the stored dataset ``name``; None if it is there, whole and up to date."""
         dataset, recipe = self._dataset(name), self.recipes[name]
         if not is_stamped(dataset):
-            return
-        again = f"Make it with: kedro run{recipe.alone}{self._which()}"
-        line = f"then the stages after it; or run the whole line again: kedro run{recipe.line}{self._which()}"
+            return None
         try:
             path = where(dataset)
         except VersionNotFoundError:
             path = None
         if path is None or not path.exists():
-            raise FlawlineError(f"{name} is not there yet. {again}")
+            return Problem(f"{name} is not there yet", there=False)
         stamp = read_stamp(path)
         if stamp is None or stamp["content"] != content_digest(path):
-            raise StaleError(f"{name} ({self._short(path)}) is not whole, or was changed by hand. {again}")
-        if not pinned:
-            changes = self.changes(recipe, stamp)
-            if changes:
-                raise StaleError(
-                    f"{name} is stale: since it was made, {'; '.join(changes)}.\n"
-                    f"{again}, {line}{self._pin_hint(name, dataset)}."
-                )
+            return Problem(f"{name} ({self._short(path)}) is not whole, or was changed by hand")
+        changes = [] if pinned else self.changes(recipe, stamp)
+        return Problem(f"{name} is stale: since it was made, {'; '.join(changes)}", stale=True) if changes else None
+
+    def repair(self, name: str) -> tuple[str, list[str]]:
+        """Return the option of ``kedro run`` that names the line which makes ``name``, and which of its nodes must run
+        until that is up to date."""
+        line = next(each for each, pipeline in self.lines.items() if name in pipeline.all_outputs())
+        nodes = self.unfinished(self.lines[line].to_outputs(name))
+        return "" if line in ("", "__default__") else f" --pipelines={line}", nodes
 
     def changes(self, recipe: Recipe, stamp: Mapping[str, Any]) -> list[str]:
         """Say what changed since a stamp was written: parameters by name, then the data."""
@@ -179,11 +187,7 @@ class LineageHook:
 
     def is_fresh(self, name: str) -> bool:
         """Return True if the stored dataset ``name`` is whole and up to date."""
-        try:
-            self.check(name)
-        except FlawlineError:
-            return False
-        return True
+        return self.problem(name) is None
 
     def unfinished(self, pipeline: Pipeline) -> list[str]:
         """Return the names of the nodes that must run until all that ``pipeline`` stores is up to date: those whose
@@ -227,30 +231,51 @@ class LineageHook:
 
 def current_run() -> str:
     """Return the id of the MLflow run that is going on, or an empty string."""
+    import mlflow
+
     run = mlflow.active_run()
     return run.info.run_id if run else ""
 
 
-def whole(run_params: Mapping[str, Any]) -> Pipeline:
+def whole(run_params: Mapping[str, Any]) -> dict[str, Pipeline]:
     """Return the pipelines of a run with all their nodes, of which it may run some only."""
     from flawline.pipeline_registry import register_pipelines
 
     known = register_pipelines()
-    return sum((known[name] for name in run_params.get("pipeline_names") or ["__default__"]), Pipeline([]))
+    return {name: known[name] for name in run_params.get("pipeline_names") or ["__default__"]}
 
 
-def all_nodes(pipeline: Pipeline) -> list[Node]:
-    """Return every node of every registered pipeline once; ``pipeline`` has its own ones, whose inputs may differ."""
+def makers_of(running: Iterable[Pipeline]) -> dict[str, Pipeline]:
+    """Return the registered pipelines that make what some others read: from a raw folder, each whole."""
     from flawline.pipeline_registry import register_pipelines
 
-    pipelines = [*register_pipelines().values(), pipeline]
-    return list({node.name: node for each in pipelines for node in each.nodes}.values())
+    known, lines = register_pipelines(), {}
+    needed = {name for pipeline in running for name in pipeline.inputs() if not name.startswith("params:")}
+    for prefix in sorted({name.partition(".")[0] for name in needed if "." in name}):
+        method = maker(prefix)
+        if method is not None:
+            lines[method] = known[method]
+    return {**lines, "__default__": known["__default__"], "defect_injection": known["defect_injection"]}
+
+
+def maker(name: str) -> str | None:
+    """Return the method in whose pipeline the namespace ``name`` stands: itself, or one that uses the reconstructor."""
+    if name in METHODS:
+        return name
+    return next((each for each, row in METHODS.items() if name in row.views), None)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a stored dataset: not there, not whole, or stale."""
+
+    said: str
+    there: bool = True
+    stale: bool = False
 
 
 def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Recipe]:
     """Return the recipe of every dataset that a node makes, from the nodes' inputs all the way up."""
-    from flawline.pipeline_registry import DEFAULT
-
     makers = {output: node for node in nodes for output in node.outputs}
     found: dict[str, Recipe] = {}
 
@@ -258,13 +283,12 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
         if name not in found:
             node = makers[name]
             params = read_by(node, values)
-            above = [recipe(each) for each in node.inputs if each in makers and each.split(".")[-1] != CHECKED]
+            above = [recipe(each) for each in node.inputs if each in makers]
             for each in above:
                 params |= each.params
             on_manifest = name != ROOT and any(each == ROOT or (each in makers and recipe(each).on_manifest)
                                                for each in node.inputs)  # fmt: skip
-            stage = next(iter(sorted(node.tags - {node.namespace})), node.name)
-            found[name] = Recipe(stage, params, on_manifest, None if node.namespace == DEFAULT else node.namespace)
+            found[name] = Recipe(node, params, on_manifest)
         return found[name]
 
     for name in makers:
@@ -274,9 +298,12 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every single parameter that a node reads; of the examples, only the category's own."""
+    from flawline.intake.examples import params_of
+
     own = {"params:examples": f"params:examples.{params_of(str(values.get('category')))}"}
+    kept = {OVERRIDABLE[name.rpartition(".")[2]] for name in node.outputs if name.rpartition(".")[2] in OVERRIDABLE}
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
-             if name.startswith("params:") and name not in NO_MATTER]  # fmt: skip
+             if name.startswith("params:") and name not in NO_MATTER and name not in kept]  # fmt: skip
     return {key: value for key, value in values.items()
             for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip
 

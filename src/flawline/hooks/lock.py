@@ -33,7 +33,11 @@ class LockHook:
                 f"another run is working on the category {self.category}. Wait until it has ended; runs of other "
                 f"categories can go on side by side."
             ) from None
-        return (yield)
+        try:
+            return (yield)
+        except BaseException:  # a refusal: no other hook hears of it
+            self.release()
+            raise
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogConfigResolver
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
-from flawline.intake.registration import check_space, common_channels
-from flawline.params import check_category, validate_parameters
+from flawline.intake.folders import check_folder
+from flawline.methods.tree import validate_parameters
+from flawline.params import BaseParameters, check_category
 
 
 class ParametersHook:
@@ -20,18 +23,67 @@ class ParametersHook:
         runtime = context._runtime_params or {}
         if "category" in runtime:
             check_category(runtime["category"])
-        validate_parameters(context.config_loader["parameters"])
+        parameters = validate_parameters(context.config_loader["parameters"])
         if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
             raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
         check_paths_agree(context.config_loader["parameters"], {**context.config_loader["globals"], **runtime})
         self.data = context.project_path / "data"
         check_writable(self.data)
+        if parameters.images is not None:
+            check_inspection(context, parameters)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
         if "images" in node.outputs:  # the one node that writes what raw photographs take in memory
+            from flawline.intake.registration import check_space, common_channels
+
             manifest, registration = inputs["manifest"], inputs["params:registration"]
             check_space(self.data, manifest, common_channels(manifest, registration.color))
+
+
+def check_inspection(context: KedroContext, parameters: BaseParameters) -> None:
+    """Raise FlawlineError unless there are new images, and the detector that the command line asks for.
+
+    Here, and not in the pipeline, since the pipeline needs seconds to be imported."""
+    from flawline.pipeline_registry import inspected_with
+
+    folder = context.project_path / str(parameters.images)
+    check_folder(folder, param="images")
+    if not any(names or links_in(parent, folders) for parent, folders, names in os.walk(folder)):
+        raise FlawlineError(f"{folder} holds nothing but empty folders; wanted photographs to judge")
+    for method in filter(None, map(inspected_with, asked_for())):
+        check_detector(detector_path(context, method), method, parameters)
+
+
+def links_in(parent: str, folders: list[str]) -> list[str]:
+    """Return the subfolders that are links: nothing of them is judged, and each is named in the verdicts."""
+    return [name for name in folders if Path(parent, name).is_symlink()]
+
+
+def asked_for() -> list[str]:
+    """Return the names of the pipelines that the command line asks for; none where the run was not started there."""
+    command = click.get_current_context(silent=True)
+    return (command.params.get("pipelines") or []) if command else []
+
+
+def detector_path(context: KedroContext, method: str) -> Path:
+    """Return where the catalog keeps the detectors of a method: a folder, with a version in each subfolder."""
+    entry = CatalogConfigResolver(context.config_loader["catalog"]).resolve_pattern(f"{method}.detector")
+    return context.project_path / entry["filepath"]
+
+
+def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:
+    """Raise FlawlineError if there is no detector below ``path``."""
+    if any(path.glob(f"*/{path.name}")):
+        return
+    others = sorted(each.parent.parent.parent.name for each in path.parent.parent.glob(f"*/{path.name}/*/{path.name}"))
+    have = f" {', '.join(dict.fromkeys(others))} has one: give METHOD=NAME." if others else ""
+    seed = f" SEED={parameters.seed}" if parameters.seed else ""
+    raise FlawlineError(
+        f"no detector at {path}. Make it with: make run RAW=FOLDER CATEGORY={parameters.category} METHOD={method}"
+        f"{seed} (or kedro run --pipelines={method} --params "
+        f"category={parameters.category},seed={parameters.seed},raw=FOLDER).{have}"
+    )
 
 
 def check_paths_agree(parameters: Mapping[str, Any], paths: Mapping[str, Any]) -> None:

@@ -58,7 +58,7 @@ class SummaryHook:
     def _end_inspection(self, catalog: DataCatalog) -> None:
         verdicts = catalog.load("verdicts")
         click.echo(f"verdicts: {self._short(where(catalog.get('verdicts')))}")
-        click.echo(f"pictures: {self._short(where(catalog.get('overlays')))}")
+        click.echo(f"pictures: {self._short(where(catalog.get('inspected')) / 'pictures')}")
         if (verdicts["verdict"] == "not_judged").any():
             raise NotAllJudged(NOT_ALL_JUDGED)
 

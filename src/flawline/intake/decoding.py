@@ -1,6 +1,5 @@
 """Read one image file without losing depth, or say in one line why it cannot be read."""
 
-import hashlib
 import io
 import struct
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from flawline.intake.codecs.base import (
 )
 from flawline.intake.codecs.png import decode_png, encode_png
 from flawline.intake.codecs.tiff import decode_tiff, own_pages
+from flawline.storage.digests import content_digest
 
 __all__ = [
     "FORMATS",
@@ -63,7 +63,7 @@ def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> 
     """Read and decode ``path``. Raise UnreadableImageError, with the reason, if that is not possible."""
     content = read_bytes(path)
     pixels = decode(content, max_pixels=max_pixels, page=page)
-    return Photograph(pixels, hashlib.sha256(content).hexdigest(), len(content))
+    return Photograph(pixels, content_digest(content), len(content))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """The manifest: a row an image with its split, and the quarantine: files that cannot be used, with the reason."""
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from flawline.intake.measuring import Measured, Measurements, decoder_key, measu
 from flawline.intake.near_duplicates import find_near_duplicates
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import SplitParams
+from flawline.storage.digests import content_digest
 
 COLUMNS = [
     "image", "page", "split", "label", "defect", "group", "mask", "layout",
@@ -105,8 +105,9 @@ def build_manifest(
     """Give every image a split; return (manifest, quarantine).
 
     Images of one group, identical and near-identical ones (``near_duplicates``) stay in one split; see
-    ``settle_identical`` for those that the data set's own splits separate. An image of another depth than most normal ones is quarantined, since
-    8 and 16 bit are not comparable. Raise FlawlineError if too little is left to learn from."""
+    ``settle_identical`` for those that the data set's own splits separate. An image of another depth than most normal
+    ones is quarantined, since 8 and 16 bit are not comparable. Raise FlawlineError if too little is left to learn
+    from."""
     rows, odd = _drop_odd_depths(rows)
     rows, contrary = settle_identical(rows, identical)
     quarantine = pd.concat([quarantine, odd, contrary], ignore_index=True).sort_values("path", ignore_index=True)
@@ -145,7 +146,7 @@ def look_at(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known:
         if file.unusable:
             raise UnreadableImageError(file.unusable)
         content = read_bytes(folder / file.path)
-        digest = hashlib.sha256(content).hexdigest()
+        digest = content_digest(content)
         pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
         mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
     except UnreadableImageError as error:

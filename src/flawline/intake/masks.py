@@ -3,7 +3,6 @@
 A manifest's column ``mask`` names its source: pictures, joined by ``//`` where they are several, or an annotation file
 (.xml as in Pascal VOC, .json as in COCO)."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.intake.annotations import Annotated, read_coco, read_voc
 from flawline.intake.decoding import UnreadableImageError, decode, is_lossy, read_bytes
+from flawline.storage.digests import Digest, content_digest
 
 APART = "//"  # between the pictures of one mask: no relative path holds it
 
@@ -29,16 +29,16 @@ class MaskSource:
 
     @property
     def sha256(self) -> str:
-        digest = hashlib.sha256()
+        digest = Digest()
         for content in self.pictures:
-            digest.update(hashlib.sha256(content).digest())
+            digest.add(bytes.fromhex(content_digest(content)))
         if self.marked is not None:
-            digest.update(json.dumps(asdict(self.marked)).encode())
+            digest.add(json.dumps(asdict(self.marked)))
         return digest.hexdigest()
 
     def key(self, size: tuple[int, int], page: int) -> str:
         """Return a digest of all that the mask of a ``page`` of an image of ``size`` depends on."""
-        return hashlib.sha256(f"{self.sha256} {page} {size[0]} {size[1]}".encode()).hexdigest()
+        return content_digest(f"{self.sha256} {page} {size[0]} {size[1]}")
 
     def pixels(self, size: tuple[int, int], *, max_pixels: int, page: int = 0) -> NDArray[np.bool_]:
         """Return the defective pixels (H, W) of an image of ``size`` (h, w), which is a ``page`` (from 1) of its file.

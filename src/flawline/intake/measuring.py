@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of
 from flawline.vision.levels import grey_levels
@@ -147,7 +147,7 @@ def fingerprint(thumbnail: NDArray[np.uint8]) -> str:
     """Return the perceptual hash of a thumbnail: which of its 16 x 16 lowest frequencies lie above their median.
 
     Source: Zauner 2010, Implementation and benchmarking of perceptual image hash functions, section 3.2.1; larger."""
-    low = dctn(thumbnail.astype(np.float32))[:LOW, :LOW]
+    low = scipy.fft.dctn(thumbnail.astype(np.float32))[:LOW, :LOW]
     return np.packbits(low > np.median(low)).tobytes().hex()
 
 

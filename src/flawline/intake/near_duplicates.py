@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 COLUMNS = ["image", "duplicate", "kind", "likeness"]
 FAR = 48  # bits of 256 in which two fingerprints may differ to be looked at
@@ -79,7 +79,7 @@ def near_fingerprints(fingerprints: Sequence[str]) -> Iterator[tuple[int, int]]:
 def fine_structure(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what is left of a thumbnail without its smooth part, as a vector of length 1, or 0 if it is even."""
     pixels = thumbnail.astype(np.float32)
-    fine = (pixels - gaussian_filter(pixels, COARSE)).ravel()
+    fine = (pixels - scipy.ndimage.gaussian_filter(pixels, COARSE)).ravel()
     fine -= fine.mean()
     length = np.linalg.norm(fine)
     return fine / length if length > np.sqrt(fine.size) / 4 else np.zeros_like(fine)  # less is rounding

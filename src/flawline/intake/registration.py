@@ -3,17 +3,15 @@
 The frame is the image's own; of a strip, the bare ends are cut off; of a rigid part that is aligned, it is a box in
 the reference's photograph."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from flawline.checks import FlawlineError, near_name
 from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
@@ -22,11 +20,16 @@ from flawline.intake.masks import read_mask_source
 from flawline.intake.measuring import decoder_key
 from flawline.intake.splits import UNUSED
 from flawline.params import RegistrationParams
+from flawline.storage.digests import Digest, content_digest
 from flawline.storage.ragged import Lazy, RaggedArray
-from flawline.vision.alignment import Aligner, Alignment, Track, fit_aligner, untracked
+from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.fitting import Track, fit_aligner, untracked
 from flawline.vision.levels import LUMA
-from flawline.vision.matching import Transform
 from flawline.vision.strips import material_span
+from flawline.vision.transform import Transform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOVE = ("angle", "shift_y", "shift_x", "scale")  # columns of the table ``alignment``: a Transform's
 FOUND = ("quality", "aligned", "reason", "gain", "offset", "outside")  # and an Alignment's
@@ -56,7 +59,7 @@ class Registered:
     images: RaggedArray
     masks: RaggedArray
     alignment: pd.DataFrame
-    aligner: dict[str, Tensor] = field(default_factory=dict)  # empty: nothing is aligned
+    aligner: "dict[str, Tensor]" = field(default_factory=dict)  # empty: nothing is aligned
 
     def is_made_from(self, key: str) -> bool:
         """Return True if images and masks carry this key and are what was written; reads them whole if they do."""
@@ -69,19 +72,17 @@ def registration_key(
     manifest: pd.DataFrame,
     alignment: pd.DataFrame,
     registration: RegistrationParams,
+    *,
     max_pixels: int,
-    aligner: Mapping[str, Tensor] | None = None,
+    aligner: "Mapping[str, Tensor] | None" = None,
 ) -> str:
     """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters,
     decoders; and where parts are aligned, the aligner and which images it was made from."""
-    digest = hashlib.sha256()
     rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
     made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
-    digest.update(f"{rows}{alignment.to_csv(index=False)}{made_by}".encode())
-    for name, tensor in sorted((aligner or {}).items()):
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
+    digest = Digest().add(f"{rows}{alignment.to_csv(index=False)}{made_by}").add_tensors(aligner or {})
     if registration.align != "none":
-        digest.update(_learned_from(manifest).to_csv(index=False).encode())
+        digest.add(_learned_from(manifest).to_csv(index=False))
     return digest.hexdigest()
 
 
@@ -271,7 +272,7 @@ def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDA
         content = read_bytes(path)
     except UnreadableImageError as error:
         raise _changed(path, str(error)) from None
-    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+    if content_digest(content) != row["sha256"]:
         raise _changed(path, "other content")
     return decode(content, max_pixels=max_pixels, page=row["page"] or None)
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from flawline.checks import FlawlineError
 from flawline.params import SplitParams
@@ -20,9 +19,9 @@ def assign_splits(rows: pd.DataFrame, splits: SplitParams, near_duplicates: pd.D
 
     Defective images are test, or with ``splits.defective`` = held_out those whose group no other split uses, the rest
     unused. Of the normal ones, shares given by ``splits`` (at least one group each) are held out group-wise, in an
-    order drawn from ``splits.seed``. Images of one ``group``, byte-identical ones and ``near_duplicates`` stay together;
-    where the data set gives only some of them a split, the others follow to the strictest. Raise FlawlineError where there
-    are too few images for that."""
+    order drawn from ``splits.seed``. Images of one ``group``, byte-identical ones and ``near_duplicates`` stay
+    together; where the data set gives only some of them a split, the others follow to the strictest. Raise
+    FlawlineError where there are too few images for that."""
     together = groups_of(rows, near_duplicates)
     split = _follow(rows, together).where(rows["label"] == 0, "test").astype(object)
     own = set(rows.loc[rows["label"] == 0, "split"].dropna())
@@ -67,8 +66,8 @@ def groups_of(rows: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -
     start = np.concatenate([images, images, place[pairs["image"]].to_numpy(int)])
     end = np.concatenate([count + item, count + len(items) + content, place[pairs["duplicate"]].to_numpy(int)])
     size = count + len(items) + len(contents)
-    links = coo_array((np.ones(len(start), bool), (start, end)), shape=(size, size))
-    _, component = connected_components(links, directed=False)
+    links = scipy.sparse.coo_array((np.ones(len(start), bool), (start, end)), shape=(size, size))
+    _, component = scipy.sparse.csgraph.connected_components(links, directed=False)
     return rows["sha256"].groupby(component[:count]).transform("min")
 
 

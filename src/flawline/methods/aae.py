@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flawline.methods.cae import CAE, SLOPE, reconstruction_loss
 from flawline.params import AAEModelParams
-from flawline.training.objective import Objective, Phase
+from flawline.training.objective import Batch, Objective, Phase, one_stage
 
 HIDDEN = 10  # lind1, Table 4
 
@@ -31,6 +31,11 @@ class AAE(CAE):
 def encode(model: nn.Module, x: Tensor) -> Tensor:
     """Return the codes (N, n_z) of patches (N, C, s, s)."""
     return model.encode(x)  # type: ignore[operator]
+
+
+def encode_batch(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the codes (N, n_z) of a batch."""
+    return encode(model, batch.x)
 
 
 def critic_loss(model: nn.Module, codes: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -60,10 +65,10 @@ def aae_objective(params: AAEModelParams) -> Objective:
 
     The encoder rests while the critic learns, so a batch is encoded once for all the critic's updates."""
     clip = partial(clip_critic, clip=params.clip)
-    return Objective(
+    return one_stage(
         phases=(
             Phase("train", reconstruction_loss, ("encoder", "compress", "expand", "decoder")),
-            Phase("critic", critic_loss, ("critic",), params.critic_steps, given=encode, after=clip),
+            Phase("critic", critic_loss, ("critic",), params.critic_steps, given=encode_batch, after=clip),
             Phase("generator", confusion_loss, ("encoder", "compress")),
         ),
         watched=reconstruction_loss,

@@ -43,27 +43,35 @@ class FeatureExtractor:
         self._network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
         self.widths, self.digest, self.side = widths, digest, side
         self._mean, self._std = (torch.tensor(values)[None, :, None, None] for values in (mean, std))
+        self.device = "cpu"
+
+    def to(self, device: str) -> "FeatureExtractor":
+        """Return this extractor, moved to ``device``."""
+        self._network.to(device)
+        self._mean, self._std, self.device = self._mean.to(device), self._std.to(device), device
+        return self
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
         check_shape("images", images, ("N", "C", "H", "W"))
         if images.shape[1] not in (1, 3):
             raise FlawlineError(f"images must have 1 or 3 channels, got {images.shape[1]}")
-        looked_at = images.float() if self.side is None else resized(images.float(), self.side)  # (n, C, H, W)
+        placed = images.to(self.device).float()
+        looked_at = placed if self.side is None else resized(placed, self.side)  # (n, C, H, W)
         scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
         return [layer.float() for layer in self._network(scaled.contiguous(memory_format=torch.channels_last))]
 
 
 @cache
-def load_extractor(params: FeatureParams) -> FeatureExtractor:
-    """Return the extractor of ``params``; its weights are read once.
+def load_extractor(params: FeatureParams, device: str = "cpu") -> FeatureExtractor:
+    """Return the extractor of ``params`` on ``device``; its weights are read once a device.
 
     Raise FlawlineError if there is no such network or layer, or its weights are not to be had, do not fit, or are in a
     format that can run code: random weights never take their place."""
     if params.backbone == LITE0:
-        return _lite0(params)
+        return _lite0(params).to(device)
     if params.backbone.startswith(TIMM):
-        return _timm(params)
+        return _timm(params).to(device)
     raise FlawlineError(
         f"no backbone '{params.backbone}'{near_name(params.backbone, [LITE0])}; wanted {LITE0}, or {TIMM}NAME for a "
         f"network of the package timm."

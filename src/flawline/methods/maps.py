@@ -1,6 +1,7 @@
-"""From a trained autoencoder to anomaly maps: cut into overlapping patches, redraw them, average what differs."""
+"""Anomaly maps: patches through a network, smoothing, and the image score."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,28 +13,11 @@ from flawline.checks import FlawlineError
 from flawline.params import ComputeParams, PatchParams
 from flawline.training.compute import pick_device
 from flawline.training.windows import to_unit
-from flawline.vision.patches import OverlapAverage, cut, reassemble
+from flawline.vision.patches import cut
 
 Residual = Callable[[Tensor, Tensor], Tensor]  # (patches, reconstructions) (n, C, s, s) -> (n, s, s)
 BATCH = 64
 LARGEST = float(np.finfo(np.float16).max)
-
-
-def anomaly_map(
-    model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams, smoothing: float, *, residual: Residual
-) -> NDArray[np.float16]:
-    """Return the anomaly map (H, W) of ``image`` (C, H, W): its `residual_map`, smoothed by ``smoothing`` pixels."""
-    return smooth(residual_map(model, image, positions, patches, residual=residual), smoothing)
-
-
-def residual_map(
-    model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams, *, residual: Residual
-) -> NDArray[np.float16]:
-    """Return the raw map (H, W) of ``image`` (C, H, W): residuals of the patches at ``positions`` (n, 2), the dense
-    grid, averaged where they overlap. Larger is more anomalous; stored as float16."""
-    pairs = ((as_numpy(residual(x, y)), at) for x, y, at in redrawn(model, image, positions, patches.size))
-    whole = reassemble(pairs, *image.shape[1:], size=patches.size, stride=patches.stride)  # (H, W)
-    return np.minimum(whole, LARGEST).astype(np.float16)
 
 
 def smooth(raw: NDArray, sigma: float) -> NDArray[np.float16]:
@@ -44,19 +28,8 @@ def smooth(raw: NDArray, sigma: float) -> NDArray[np.float16]:
     return smoothed.clip(-LARGEST, LARGEST).astype(np.float16)
 
 
-def reconstruction(model: nn.Module, image: NDArray, positions: NDArray, patches: PatchParams) -> NDArray[np.uint8]:
-    """Return ``image`` (C, H, W) as the autoencoder redraws it, patches averaged where they overlap, uint8."""
-    height, width = image.shape[1:]
-    planes = [OverlapAverage(height, width, size=patches.size, stride=patches.stride) for _ in image]
-    for _, y, at in redrawn(model, image, positions, patches.size):
-        for channel, plane in enumerate(planes):
-            plane.add(as_numpy(y[:, channel]), at)
-    whole = np.stack([plane.result() for plane in planes])  # (C, H, W)
-    return np.rint(whole.clip(0, 1) * 255).astype(np.uint8)
-
-
 @torch.no_grad()
-def redrawn(
+def reconstruct_patches(
     model: nn.Module, image: NDArray, positions: NDArray, size: int
 ) -> Iterator[tuple[Tensor, Tensor, NDArray[np.int64]]]:
     """Yield (patches, reconstructions (n, C, s, s), positions (n, 2)), a batch at a time."""
@@ -86,8 +59,8 @@ def image_score(anomaly: NDArray) -> float:
     return float(anomaly.max())
 
 
-def check_fits(shapes: list[tuple[int, ...]], patches: PatchParams) -> None:
-    """Raise FlawlineError if a patch is larger than one of the images (C, H, W)."""
+def check_patches_fit(shapes: Sequence[tuple[int, ...]], *, patches: PatchParams, **others: Any) -> None:
+    """Raise FlawlineError if a patch is larger than one of the images (C, H, W); ``others`` have no say in it."""
     small = [shape for shape in shapes if min(shape[-2:]) < patches.size]
     if small:
         height, width = small[0][-2:]

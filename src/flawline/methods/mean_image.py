@@ -1,6 +1,6 @@
 """The mean training image as the reconstruction: what an autoencoder of aligned parts has to beat."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import check_one_size
+from flawline.methods.one_class import check_one_size
+from flawline.methods.reconstruction import Reconstruction, absolute_residual
+from flawline.params import ComputeParams
 from flawline.vision.levels import unit
 
 
@@ -28,15 +30,26 @@ def fit_mean(images: Iterable[NDArray]) -> dict[str, Tensor]:
     return {"mean": torch.from_numpy((total / count).astype(np.float32))}
 
 
-class MeanImageRedrawer:
-    """Redraws every image as the mean of the normal ones."""
+class MeanImageReconstructor:
+    """Reconstructs every image as the mean of the normal ones."""
 
-    def __init__(self, weights: dict[str, Tensor]):
-        self._mean = weights["mean"].numpy()
+    def __init__(self, mean: NDArray[np.float32]):
+        self._mean = mean
 
-    def redraw(self, image: NDArray) -> NDArray[np.float32]:
-        """Return the mean image (C, H, W), whatever ``image`` shows. Raise FlawlineError unless it has its shape."""
+    def reconstruct(self, image: NDArray) -> Reconstruction:
+        """Return the mean image, whatever ``image`` (C, H, W) shows, and abs(x - mean). Raise FlawlineError unless it
+        has its shape."""
         if image.shape != self._mean.shape:
             check_one_size([self._mean.shape, image.shape], "mean_image")
             raise FlawlineError(f"image must have the mean image's {len(self._mean)} channels, got {len(image)}")
-        return self._mean
+        return Reconstruction(self._mean, absolute_residual(image, self._mean))
+
+
+def load_mean(weights: dict[str, Tensor], *, channels: int, compute: ComputeParams) -> MeanImageReconstructor:
+    """Return the reconstructor of `fit_mean`'s weights; there is nothing to place on a device."""
+    return MeanImageReconstructor(weights["mean"].numpy())
+
+
+def check_images(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise FlawlineError unless all images (C, H, W) have one size."""
+    check_one_size(shapes, "mean_image")

@@ -6,35 +6,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flawline.methods.heads import IMAGE, Look, NoEmbedding, Scored, State
-from flawline.methods.pixels import check_like_learned, difference_map, learned_shape
-from flawline.params import PixelHeadParams
+from flawline.methods.one_class import Inputs, OneClassScorer, Scored, State
+from flawline.methods.pixel_scorers import check_like_learned, learned_shape, residual_map
 
 
-class NearestNeighbour(NoEmbedding):
+class NearestNeighbour(OneClassScorer):
     """The score is the Euclidean distance to the most similar normal image; the map is the squared difference to it.
 
     Normal images are kept with 8 bits a value, whatever they had."""
 
     by_map = False
 
-    def __init__(self, params: PixelHeadParams, views: Sequence[str] = (IMAGE,)):
-        self._smoothing = params.smoothing
-
-    def fit(self, looks: Sequence[Look], *, seed: int) -> State:
+    def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Keep all images. Raise FlawlineError if there are none or several sizes."""
-        bank = torch.empty((len(looks), *learned_shape(looks, "nearest_neighbour")), dtype=torch.uint8)
-        for row, look in zip(bank, looks, strict=True):
-            row.copy_(torch.from_numpy(np.rint(look.views[0] * 255).astype(np.uint8)))
+        bank = torch.empty((len(inputs), *learned_shape(inputs, "nearest_neighbour")), dtype=torch.uint8)
+        for row, each in zip(bank, inputs, strict=True):
+            row.copy_(torch.from_numpy(np.rint(each.views[0] * 255).astype(np.uint8)))
         return {"bank": bank}  # (N, C, H, W)
 
-    def score(self, state: State, look: Look) -> Scored:
-        bank, image = state["bank"], look.views[0]
+    def score(self, state: State, inputs: Inputs) -> Scored:
+        bank, image = state["bank"].to(self.device), inputs.views[0]
         check_like_learned(image.shape, tuple(bank.shape[1:]), "nearest_neighbour")
-        nearest = bank[most_similar(torch.from_numpy(np.array(image)), bank)].numpy()
+        seen = torch.from_numpy(np.array(image)).to(self.device)
+        nearest = bank[most_similar(seen, bank)].cpu().numpy()
         difference = image - nearest / np.float32(255)  # (C, H, W)
         score = float(np.sqrt(np.square(difference, dtype=np.float64).sum()))
-        return Scored(score, difference_map(difference, self._smoothing))
+        return Scored(score, residual_map(difference, self.params.smoothing))
 
 
 def most_similar(image: Tensor, bank: Tensor) -> int:

@@ -1,16 +1,13 @@
 """Features of every place against one Gaussian a place, with full, shrunk covariance."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.checks import FlawlineError
-from flawline.methods.heads import IMAGE, State
-from flawline.methods.patch_views import Embeddings, PatchHead, check_places, given_back, neighbours, place_blocks
-from flawline.params import PatchGaussianParams
+from flawline.methods.one_class import State
+from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
 
 # Added to every variance, as a share of their mean over all places: a place that hardly varied in the images learned
 # from is held to a third of the usual deviation, or the largest distances would be those of its noise.
@@ -18,7 +15,7 @@ FLOOR = 0.1
 LEAST = 1e-6  # where nothing varies at all; what whitens stays within float16
 
 
-class PatchGaussian(PatchHead):
+class PatchGaussian(PatchScorer):
     """The distance of a place is Mahalanobis', from the normal mean of the place or a neighbour, whichever is nearer:
     parts do not lie alike to the pixel.
 
@@ -27,28 +24,23 @@ class PatchGaussian(PatchHead):
     name = "patch_gaussian"
     least = 2
 
-    def __init__(
-        self, params: PatchGaussianParams, views: Sequence[str] = (IMAGE,),
-        extractor: Callable[[Tensor], list[Tensor]] | None = None,
-    ):  # fmt: skip
-        super().__init__(params, views, extractor)
-        self._params = params
-
     def learn(self, embeddings: Embeddings, *, seed: int) -> State:
         """Return the chosen features (D,), and for each view the means (V, h, w, D) and what whitens (V, T, P)."""
-        chosen = choose(embeddings[0].shape[-1], self._params.dimensions, seed=seed)
+        chosen = choose(embeddings[0].shape[-1], self.params.dimensions, seed=seed)
         views = [learn_view(embeddings, view, chosen) for view in range(len(embeddings[0]))]
         means, whitenings = zip(*views, strict=True)
         return {"chosen": chosen, "mean": torch.stack(means), "whitening": torch.stack(whitenings)}
 
     def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
-        means, whitenings, reach = state["mean"], state["whitening"], self._params.reach
-        check_places(embedding, tuple(means.shape[1:3]), self.name)
-        seen = torch.from_numpy(embedding[..., state["chosen"].numpy()].astype(np.float32))  # (V, h, w, D)
+        means, whitenings = state["mean"].to(self.device), state["whitening"].to(self.device)
+        check_grid(embedding, tuple(means.shape[1:3]), self.name)
+        chosen = state["chosen"].cpu().numpy()
+        seen = torch.from_numpy(embedding[..., chosen].astype(np.float32)).to(self.device)  # (V, h, w, D)
+        search_radius = self.params.search_radius
         found = []
         for one, mean, whitening in zip(seen, means, whitenings, strict=True):
-            around = neighbours(one, reach) - mean.flatten(0, 1)[:, None]  # (P, K, D)
-            found.append(given_back(mahalanobis(around, whitening), one.shape[:2], reach))
+            around = neighbours(one, search_radius) - mean.flatten(0, 1)[:, None]  # (P, K, D)
+            found.append(given_back(mahalanobis(around, whitening), one.shape[:2], search_radius))
         return torch.stack(found)
 
 
@@ -58,8 +50,8 @@ def choose(count: int, wanted: int | None, *, seed: int) -> Tensor:
         return torch.arange(count)
     if wanted > count:
         raise FlawlineError(
-            f"head.dimensions = {wanted} features are asked for, but the layers taken have {count}. Set "
-            f"head.dimensions to {count} or less (null: all), or take more of head.features.layers."
+            f"scorer.dimensions = {wanted} features are asked for, but the layers taken have {count}. Set "
+            f"scorer.dimensions to {count} or less (null: all), or take more of scorer.features.layers."
         )
     return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(count, wanted, replace=False)))
 
@@ -68,7 +60,7 @@ def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tenso
     """Return the means (h, w, D) of a view at every place and what whitens it (T, P) float16, as `packed_whitening`."""
     floor = max(FLOOR * mean_variance(embeddings, view, chosen), LEAST)
     means, whitenings = [], []
-    for block in place_blocks(embeddings, view):
+    for block in position_blocks(embeddings, view):
         points = block[:, :, chosen]  # (places, N, D)
         mean = points.mean(dim=1, keepdim=True)
         covariance = shrunk_covariance(points - mean)
@@ -80,7 +72,7 @@ def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tenso
 
 def mean_variance(embeddings: Embeddings, view: int, chosen: Tensor) -> float:
     """Return the variance of the chosen features of a view, averaged over features and places."""
-    blocks = (block[:, :, chosen] for block in place_blocks(embeddings, view))
+    blocks = (block[:, :, chosen] for block in position_blocks(embeddings, view))
     total = sum(float(block.var(dim=1, correction=0).mean(dim=1).sum()) for block in blocks)
     return total / (embeddings[0].shape[1] * embeddings[0].shape[2])
 
@@ -115,7 +107,7 @@ def packed_whitening(covariance: Tensor) -> Tensor:
 def mahalanobis(centred: Tensor, whitening: Tensor) -> Tensor:
     """Return the lengths (P, K) of ``centred`` (P, K, D) after whitening by (T, P), as `packed_whitening` makes it."""
     differences = centred.permute(2, 1, 0).contiguous()  # (D, K, P)
-    squared = torch.zeros(differences.shape[1:])
+    squared = torch.zeros(differences.shape[1:], device=centred.device)
     rows = whitening.split(list(range(1, len(differences) + 1)))  # (row + 1, P) each
     for row in rows:
         squared += torch.linalg.vecdot(row.float()[:, None], differences[: len(row)], dim=0).square()

@@ -1,6 +1,5 @@
 """Features of every place against those of the same place and its neighbours in normal images."""
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.methods.heads import IMAGE, State
-from flawline.methods.patch_views import Embeddings, PatchHead, check_places, given_back, neighbours, place_blocks
-from flawline.params import PatchMemoryParams
+from flawline.methods.one_class import State
+from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
 
 CACHED = 2**18  # values of the memory searched at a time, 1 MiB: they stay in a core's cache
 
@@ -25,7 +23,7 @@ class Memory(NamedTuple):
     lengths: Tensor
 
 
-class PatchMemory(PatchHead):
+class PatchMemory(PatchScorer):
     """The distance of a place is that of its features to the nearest ones kept of the same place and its neighbours.
 
     After the patch memory of PatchCore (Roth et al. 2022), but knowing places, as suits parts that lie alike."""
@@ -33,28 +31,22 @@ class PatchMemory(PatchHead):
     name = "patch_memory"
     least = 1
 
-    def __init__(
-        self, params: PatchMemoryParams, views: Sequence[str] = (IMAGE,),
-        extractor: Callable[[Tensor], list[Tensor]] | None = None,
-    ):  # fmt: skip
-        super().__init__(params, views, extractor)
-        self._params = params
-
     def learn(self, embeddings: Embeddings, *, seed: int) -> State:
         """Return the kept features of each view, stacked; the seed has no part in it."""
         memories = [self._remember(embeddings, view) for view in range(len(embeddings[0]))]
         return {name: torch.stack([getattr(one, name) for one in memories]) for name in Memory._fields}
 
     def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
-        check_places(embedding, tuple(state["codes"].shape[1:3]), self.name)
-        seen = torch.from_numpy(np.array(embedding, np.float32))  # (V, h, w, D)
-        memories = (Memory(*parts) for parts in zip(*(state[name] for name in Memory._fields), strict=True))
-        return torch.stack([nearest_distances(one, memory, self._params.reach)
+        check_grid(embedding, tuple(state["codes"].shape[1:3]), self.name)
+        seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)  # (V, h, w, D)
+        stored = (state[name].to(self.device) for name in Memory._fields)
+        memories = (Memory(*parts) for parts in zip(*stored, strict=True))
+        return torch.stack([nearest_distances(one, memory, self.params.search_radius)
                             for one, memory in zip(seen, memories, strict=True)])  # fmt: skip
 
     def _remember(self, embeddings: Embeddings, view: int) -> Memory:
-        kept = torch.cat([coreset(block, self._params.size).half() for block in place_blocks(embeddings, view)])
-        codes, scale, offset = quantise(kept.unflatten(0, embeddings[0].shape[1:3]), self._params.bits)
+        kept = torch.cat([coreset(block, self.params.size).half() for block in position_blocks(embeddings, view)])
+        codes, scale, offset = quantise(kept.unflatten(0, embeddings[0].shape[1:3]), self.params.bits)
         lengths = torch.stack([(row.float() * scale).square().sum(dim=-1) for row in codes])  # a row: less memory
         return Memory(codes, scale, offset, lengths)
 
@@ -100,18 +92,18 @@ def quantise(values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
     return codes, scale, offset
 
 
-def nearest_distances(seen: Tensor, memory: Memory, reach: int) -> Tensor:
+def nearest_distances(seen: Tensor, memory: Memory, search_radius: int) -> Tensor:
     """Return the Euclidean distance (h, w) of what is ``seen`` (h, w, D) at a place to the nearest features kept of a
-    place at most ``reach`` rows and columns away.
+    place at most ``search_radius`` rows and columns away.
 
     The memory is read once: what is kept of a place meets what is seen at all its neighbours, in one matrix product."""
     shifted = seen - memory.offset
-    around = neighbours(shifted * memory.scale, reach)  # (P, K, D)
+    around = neighbours(shifted * memory.scale, search_radius)  # (P, K, D)
     codes, lengths = memory.codes.flatten(0, 1), memory.lengths.flatten(0, 1)  # (P, M, D), (P, M)
     step = max(1, CACHED // codes[0].numel())
     blocks = zip(around.split(step), codes.split(step), lengths.split(step), strict=True)
     least = torch.cat([_least(*block) for block in blocks])  # (P, K)
-    squared = shifted.square().sum(dim=2) + given_back(least, seen.shape[:2], reach)
+    squared = shifted.square().sum(dim=2) + given_back(least, seen.shape[:2], search_radius)
     return squared.clamp_min(0).sqrt()
 
 

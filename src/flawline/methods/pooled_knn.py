@@ -10,55 +10,58 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.features import load_extractor, max_pool, three_way_pool
-from flawline.methods.heads import IMAGE, NO_MAP, Look, Scored, State, check_learns, embedding_of
-from flawline.methods.pixels import difference_map
+from flawline.methods.one_class import IMAGE, NO_MAP, Inputs, OneClassScorer, Scored, State, check_learns, embedding_of
+from flawline.methods.pixel_scorers import residual_map
 from flawline.params import PooledKNNParams
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"three_way": three_way_pool, "max": max_pool}
 
 
-class PooledKNN:
-    """The mean distance to the k nearest normal embeddings. Its map is the squared difference; of an image alone it has
+class PooledKNN(OneClassScorer):
+    """The mean distance to the k nearest normal embeddings. Its map is the squared residual; of an image alone it has
     none.
 
     Source: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
     by_map = False
     embeds = True
+    one_size = False
 
     def __init__(
-        self, params: PooledKNNParams, views: Sequence[str] = (IMAGE,),
+        self, params: PooledKNNParams, views: Sequence[str] = (IMAGE,), *, device: str = "cpu",
         extractor: Callable[[Tensor], list[Tensor]] | None = None,
     ):  # fmt: skip
-        self._params, self._maps, self._given = params, views[-1] != IMAGE, extractor
+        super().__init__(params, views, device=device)
+        self._given = extractor
 
     @cached_property
     def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
-        return self._given or load_extractor(self._params.features)
+        return self._given or load_extractor(self.params.features, self.device)
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return what the last layer sees of each view (n, C, H, W), pooled, one behind the other: (n, D)."""
-        pool = POOLINGS[self._params.pooling]
+        pool = POOLINGS[self.params.pooling]
         return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
     def check(self, count: int) -> None:
         """Raise FlawlineError if ``count`` normal images are fewer than k."""
         check_learns(count, 1, "a nearest neighbour")
-        check_k(self._params.k, count)
+        check_k(self.params.k, count)
 
-    def fit(self, looks: Sequence[Look], *, seed: int) -> State:
+    def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
-        self.check(len(looks))
-        embeddings = torch.from_numpy(np.stack([embedding_of(look) for look in looks])).float()
-        mean, deviation = feature_scale(embeddings, self._params.deviation_floor)
+        self.check(len(inputs))
+        embeddings = torch.from_numpy(np.stack([embedding_of(each) for each in inputs])).float()
+        mean, deviation = feature_scale(embeddings, self.params.deviation_floor)
         return {"mean": mean, "deviation": deviation, "bank": (embeddings - mean) / deviation}
 
-    def score(self, state: State, look: Look) -> Scored:
-        embedding = torch.from_numpy(np.array(embedding_of(look), np.float32))
-        normalised = (embedding - state["mean"]) / state["deviation"]
-        score = mean_nearest(normalised, state["bank"], self._params.k)
-        return Scored(score, difference_map(look.views[-1], self._params.smoothing) if self._maps else NO_MAP)
+    def score(self, state: State, inputs: Inputs) -> Scored:
+        embedding = torch.from_numpy(np.array(embedding_of(inputs), np.float32)).to(self.device)
+        mean, deviation, bank = (state[name].to(self.device) for name in ("mean", "deviation", "bank"))
+        score = mean_nearest((embedding - mean) / deviation, bank, self.params.k)
+        has_map = self.views[-1] != IMAGE
+        return Scored(score, residual_map(inputs.views[-1], self.params.smoothing) if has_map else NO_MAP)
 
 
 def feature_scale(embeddings: Tensor, least: float) -> tuple[Tensor, Tensor]:
@@ -83,6 +86,6 @@ def check_k(k: int, count: int) -> None:
     """Raise FlawlineError if k neighbours are asked for among fewer images."""
     if k > count:
         raise FlawlineError(
-            f"head.k = {k} neighbours are asked for, but there are {count} normal images to learn from (train and "
-            f"validation). Set head.k to {count} or less, or add normal images."
+            f"scorer.k = {k} neighbours are asked for, but there are {count} normal images to learn from (train and "
+            f"validation). Set scorer.k to {count} or less, or add normal images."
         )

@@ -6,23 +6,14 @@ from importlib.resources import files
 import pandas as pd
 
 from flawline.intake.examples import EXAMPLES
-from flawline.methods.registry import SAEEDI, SCHNEIDER
+from flawline.methods.registry import PAPERS, SAEEDI
 
 NAMES = ["paper", "source", "category", "method"]
 MVTEC = "mvtec"  # the layout of the folders that the other published images lie in
-PUBLISHED_NOTE = (
-    "The figures of Schneider 2022 were measured on the author's own images, which are not public: ours are of the "
-    "same kind, not the same. Compare the order of the methods, not the last digit."
-)
-MVTEC_NOTE = (
-    "The figures of Saeedi & Giusti 2022 were measured on MVTec AD, which is public; a folder of that name may hold it "
-    "in another size, format or number of images, and then a small difference says nothing."
-)
 MEANS = {  # source -> what its own means are of
     f"{SAEEDI}, Table 4": "The printed column Mean is over all eight categories for the proposed method (cpcae), but "
     "over the first six alone for every other; here every mean is over all eight."
 }
-_NOTES = {SCHNEIDER: PUBLISHED_NOTE, SAEEDI: MVTEC_NOTE}
 
 
 def published_for(category: str, *, raw: str | None = None, layout: str | None = None) -> pd.DataFrame:
@@ -42,7 +33,8 @@ def published_for(category: str, *, raw: str | None = None, layout: str | None =
 
 def published_notes(rows: pd.DataFrame) -> list[str]:
     """Return what a reader must know of published ``rows``, a sentence a paper."""
-    return [note for paper, note in _NOTES.items() if rows["source"].str.startswith(f"{paper},").any()]
+    papers = [each for each in PAPERS.values() if rows["source"].str.startswith(f"{each.title},").any()]
+    return [each.note for each in papers if each.note]
 
 
 @cache

@@ -1,101 +1,278 @@
-"""Every method by its name: what it is called here is what it is called in conf, in the catalog and in the docs."""
+"""Every method, reconstructor and paper by its name, and what each is made of: a row each. Everything else asks here.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A name here is the name in conf, in the catalog and in the docs. A row may name its parts as "module:name", so that
+looking a name up imports none of them. A package of somebody else's adds rows with `register`, `register_reconstructor`
+and `register_paper` in a module that it names as entry point of the group "flawline.methods"."""
 
-from torch import nn
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
 
 from flawline.checks import FlawlineError, near_name
-from flawline.methods.aae import AAE, aae_objective
-from flawline.methods.ae_l2 import AEL2
-from flawline.methods.cae import CAE, cae_objective, squared_residual
-from flawline.methods.heads import IMAGE, Head
-from flawline.methods.maps import Residual
-from flawline.methods.nearest_neighbour import NearestNeighbour
-from flawline.methods.patch_gaussian import PatchGaussian
-from flawline.methods.patch_memory import PatchMemory
-from flawline.methods.pooled_knn import PooledKNN
-from flawline.methods.vae import VAE, vae_objective
-from flawline.methods.variation_model import VariationModel
 from flawline.params import (
-    AAEModelParams,
-    CAEModelParams,
+    AAEParams,
+    CAEParams,
+    CPCAEParams,
     Params,
-    PatchGaussianParams,
-    PatchMemoryParams,
-    PixelHeadParams,
-    PooledKNNParams,
-    VAEModelParams,
+    PatchGaussianMethodParams,
+    PatchMemoryMethodParams,
+    PixelMethodParams,
+    PooledKNNMethodParams,
+    VAEParams,
 )
-from flawline.training.objective import Objective
 
-SCHNEIDER, SAEEDI, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "flawline"
+Reference = Callable[..., Any] | str  # a part of a row, or where it is: "module:name"
+IMAGE = "image"  # the view that is the photograph itself
+SCORED = ("validation", "calibration", "test")  # the splits that no network learned from
+EVERY = ("train", *SCORED)
+DAMAGED = ("train", "validation")  # the splits whose images may be damaged for a training
+GROUP = "flawline.methods"  # entry points of other packages
+
+
+@cache
+def resolve(reference: Reference) -> Any:
+    """Return the part that ``reference`` is or names."""
+    if not isinstance(reference, str):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
-class Autoencoder:
-    """What makes an autoencoder whose map is its residual: parameters, network, how it learns, residual."""
+class Network:
+    """How a reconstructor's network is made and learns; its branch of the parameters has patches, model and train."""
 
-    name: str
-    paper: str
-    model_params: type[Params]
-    build: Callable[..., nn.Module]  # (model params, channels=..., size=...)
-    objective: Callable[..., Objective]  # (model params)
-    residual: Residual
-    by_map = True  # the image's score is the map's largest value
+    build: Reference  # (model params, channels=, size=) -> nn.Module
+    objective: Reference  # (model params) -> flawline.training.objective.Objective
+    windows: Reference = "flawline.training.windows:windows_of"  # (images, rows, patches, seed=) -> Windows
+    downsized: bool = False  # it learns from images downsized to patches.side
+    folds: bool = False  # with the parameter folds, training images are reconstructed by networks that did not see them
+    pseudo_defects: str | None = None  # split whose normal images are damaged for the objective: train or validation
 
 
 @dataclass(frozen=True)
-class OneClass:
-    """What makes a one-class method: what its head looks at, the image or how it differs from its reconstruction, and
-    the head."""
+class Reconstructor:
+    """What reconstructs images: how it learns to, and which parts of its parameters shape it once it has."""
 
     name: str
-    paper: str
-    head_params: type[Params]
-    head: Callable[..., Head]  # (head params, views)
-    views: tuple[str, ...] = (IMAGE,)  # "image", or the redrawer whose differences are looked at
+    params: type[Params]  # its branch of the tree
+    load: Reference  # (weights, channels=, compute=, and its parts; build= of one with a network) -> reconstructor
+    network: Network | None = None
+    fit: Reference | None = None  # (images) -> weights, of one without a network
+    check: Reference | None = None  # (shapes, and its parts): raises FlawlineError where the images do not suit
+    parts: tuple[str, ...] = ("patches", "model")  # of its branch, which a detector keeps
+    residuals_of: tuple[str, ...] = SCORED  # splits whose residual images are made
+    any_size: bool = False  # images may have any size that holds one of its patches
+    codes: bool = False  # it has latent codes to look at: ``codes(image)``
+    suitability: str | None = None  # field of its model with the code's length: it is told whether the material suits
+
+    def typed(self, **values: Any) -> dict[str, Any]:
+        """Return parts of its branch, given as they stand in conf, as the parameters that they are."""
+        return {name: part_of(self.params, name, value) for name, value in values.items()}
+
+    def ready(self, weights: dict[str, Any], parts: dict[str, Any], *, channels: int, compute: Any) -> Any:
+        """Return the trained reconstructor, where it is to run."""
+        build = {"build": resolve(self.network.build)} if self.network else {}
+        return resolve(self.load)(weights, channels=channels, compute=compute, **build, **parts)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method is made of: what its scorer sees of an image, and the scorer."""
+
+    name: str
+    paper: str  # the title of the paper that it is of
+    params: type[Params]  # its branch of the tree, with the field scorer
+    scorer: Reference  # a class of flawline.methods.one_class.OneClassScorer
+    views: tuple[str, ...] = (IMAGE,)  # "image", and the reconstructor whose residual images it sees
 
     @property
-    def redrawer(self) -> str | None:
-        """The method whose reconstructions the head looks at, or None."""
-        return next((view for view in self.views if view != IMAGE), None)
+    def reconstructor(self) -> Reconstructor | None:
+        """The reconstructor whose residual images the scorer sees, or None."""
+        return next((RECONSTRUCTORS[view] for view in self.views if view != IMAGE), None)
+
+    @property
+    def own_reconstructor(self) -> Reconstructor | None:
+        """The reconstructor of the method's own name: the two are one method, so its results tell of the training."""
+        found = self.reconstructor
+        return found if found and found.name == self.name else None
+
+    @property
+    def trains(self) -> bool:
+        """True if the method's own reconstructor is a network."""
+        return self.own_reconstructor is not None and self.own_reconstructor.network is not None
+
+    @property
+    def scorer_class(self) -> Any:
+        return resolve(self.scorer)
+
+    @property
+    def raw_maps(self) -> bool:
+        """True if the residual images are maps themselves, so that figures of them, unsmoothed, can be told too."""
+        return self.own_reconstructor is not None and self.scorer_class.sees_maps
+
+    @property
+    def has_patch_losses(self) -> bool:
+        """True if the residual map of every patch of the scoring grid can be told by itself."""
+        return self.raw_maps and self.own_reconstructor is not None and self.own_reconstructor.any_size
+
+    @property
+    def suitability(self) -> bool:
+        """True if it is told whether the material suits the method."""
+        return self.own_reconstructor is not None and self.own_reconstructor.suitability is not None
+
+    @property
+    def codes(self) -> bool:
+        """True if the method's own reconstructor has latent codes to look at."""
+        return self.own_reconstructor is not None and self.own_reconstructor.codes
 
     @property
     def by_map(self) -> bool:
-        return self.head.by_map  # type: ignore[attr-defined]  # a head's class
+        """True if the image score is the map's maximum, so that regions and their size can count."""
+        return self.scorer_class.by_map
 
-    @property
-    def embeds(self) -> bool:
-        return self.head.embeds  # type: ignore[attr-defined]
+    def typed(self, scorer: Any) -> Params:
+        """Return the scorer's parameters, given as they stand in conf."""
+        return part_of(self.params, "scorer", scorer)
+
+    def make_scorer(self, scorer: Any, *, device: str = "cpu") -> Any:
+        """Return the scorer of parameters given as they stand in conf, before it has learned anything."""
+        return self.scorer_class(self.typed(scorer), self.views, device=device)
 
 
-Method = Autoencoder | OneClass
-REDRAWERS = ("cpcae", "mean_image")  # methods that also redraw images, for themselves and for others
+@dataclass(frozen=True)
+class Paper:
+    """A paper, or a comparison: the methods that its pipeline runs, in the order of its tables."""
 
-_AUTOENCODERS = (
-    Autoencoder("cae", SCHNEIDER, CAEModelParams, CAE, cae_objective, squared_residual),
-    Autoencoder("vae", SCHNEIDER, VAEModelParams, VAE, vae_objective, squared_residual),
-    Autoencoder("aae", SCHNEIDER, AAEModelParams, AAE, aae_objective, squared_residual),
-)
-_ONE_CLASS = (
-    OneClass("cpcae", SAEEDI, PooledKNNParams, PooledKNN, ("cpcae",)),
-    OneClass("ae_l2", SAEEDI, PixelHeadParams, AEL2, ("cpcae",)),
-    OneClass("deep_feature_knn", SAEEDI, PooledKNNParams, PooledKNN),
-    OneClass("nearest_neighbour", SAEEDI, PixelHeadParams, NearestNeighbour),
-    OneClass("variation_model", SAEEDI, PixelHeadParams, VariationModel),
-    OneClass("cpcae_fused", OURS, PooledKNNParams, PooledKNN, (IMAGE, "cpcae")),
-    OneClass("mean_image", OURS, PooledKNNParams, PooledKNN, ("mean_image",)),
-    OneClass("patch_memory", OURS, PatchMemoryParams, PatchMemory),
-    OneClass("patch_memory_map", OURS, PatchMemoryParams, PatchMemory, ("cpcae",)),
-    OneClass("patch_memory_fused", OURS, PatchMemoryParams, PatchMemory, (IMAGE, "cpcae")),
-    OneClass("patch_gaussian", OURS, PatchGaussianParams, PatchGaussian),
-    OneClass("patch_gaussian_map", OURS, PatchGaussianParams, PatchGaussian, ("cpcae",)),
-    OneClass("patch_gaussian_fused", OURS, PatchGaussianParams, PatchGaussian, (IMAGE, "cpcae")),
-)
-AUTOENCODERS: dict[str, Autoencoder] = {method.name: method for method in _AUTOENCODERS}
-ONE_CLASS: dict[str, OneClass] = {method.name: method for method in _ONE_CLASS}
-METHODS: dict[str, Method] = {**AUTOENCODERS, **ONE_CLASS}
+    name: str  # of its pipeline
+    title: str
+    methods: tuple[str, ...]
+    note: str = ""  # what a reader must know of its published figures
+    alike: tuple[str, ...] = ()  # parts of the methods' branches that are to be the same for a comparison
+
+
+RECONSTRUCTORS: dict[str, Reconstructor] = {}
+METHODS: dict[str, Method] = {}
+PAPERS: dict[str, Paper] = {}
+
+
+def register_reconstructor(row: Reconstructor) -> None:
+    """Add a reconstructor. Raise FlawlineError if its row lacks something, or its name is taken."""
+    _check_name(row.name, RECONSTRUCTORS, METHODS, "reconstructor", params=row.params)
+    _check_fields("reconstructor", row.name, row.params, row.parts)
+    if (row.network is None) == (row.fit is None):
+        raise FlawlineError(
+            f"the reconstructor '{row.name}' needs either a network, which is trained, or fit, which makes its weights "
+            f"of images; got {'neither' if row.fit is None else 'both'}"
+        )
+    if row.network is not None:
+        _check_network(row, row.network)
+    if unknown := set(row.residuals_of) - set(EVERY):
+        raise FlawlineError(f"residuals_of of '{row.name}' must be of {', '.join(EVERY)}, got {', '.join(unknown)}")
+    RECONSTRUCTORS[row.name] = row
+
+
+def _check_network(row: Reconstructor, network: Network) -> None:
+    _check_fields("reconstructor", row.name, row.params, ("patches", "model", "train"))
+    if network.folds:
+        _check_fields("reconstructor", row.name, row.params, ("folds",))
+    if network.pseudo_defects not in (None, *DAMAGED):
+        raise FlawlineError(
+            f"pseudo_defects of '{row.name}' must be one of {', '.join(DAMAGED)}: thresholds and figures are made of "
+            f"the other splits, and a stop must not see these; got '{network.pseudo_defects}'"
+        )
+
+
+def register(row: Method) -> None:
+    """Add a method. Raise FlawlineError if its row lacks something, or its name is taken."""
+    _check_name(row.name, METHODS, RECONSTRUCTORS, "method", params=row.params)
+    _check_fields("method", row.name, row.params, ("scorer",))
+    missing = [view for view in row.views if view != IMAGE and view not in RECONSTRUCTORS]
+    if missing or not row.views:
+        hint = near_name(missing[0], RECONSTRUCTORS) if missing else ""
+        raise FlawlineError(
+            f"the method '{row.name}' needs views: '{IMAGE}' or a registered reconstructor "
+            f"({', '.join(RECONSTRUCTORS)}), got {', '.join(row.views) or 'none'}{hint}"
+        )
+    if len([view for view in row.views if view != IMAGE]) > 1:
+        raise FlawlineError(f"the method '{row.name}' may see one reconstructor's residual images, got {row.views}")
+    if not isinstance(row.scorer, str):
+        check_scorer(row)
+    METHODS[row.name] = row
+
+
+def check_scorer(row: Method) -> None:
+    """Raise FlawlineError unless the scorer of a row is one, and its reconstructor makes what it learns from."""
+    from flawline.methods.one_class import OneClassScorer
+
+    scorer = resolve(row.scorer)
+    if not (isinstance(scorer, type) and issubclass(scorer, OneClassScorer)):
+        raise FlawlineError(
+            f"the scorer of the method '{row.name}' must be a class of flawline.methods.one_class.OneClassScorer, got "
+            f"{getattr(scorer, '__name__', scorer)!r}"
+        )
+    seen = row.reconstructor
+    if scorer.learns and seen is not None and "train" not in seen.residuals_of:
+        raise FlawlineError(
+            f"the scorer of the method '{row.name}' learns from residual images of training images, which the "
+            f"reconstructor '{seen.name}' does not make: set its residuals_of to {EVERY}"
+        )
+
+
+def register_paper(row: Paper) -> None:
+    """Add a paper. Raise FlawlineError if it names a method that is not there, or its name is taken."""
+    if row.name in PAPERS or row.name in METHODS:
+        raise FlawlineError(f"there is a pipeline '{row.name}' already; give the paper another name")
+    if not row.methods:
+        raise FlawlineError(f"the paper '{row.name}' must name its methods, got none")
+    for name in row.methods:
+        if name not in METHODS:
+            raise FlawlineError(f"the paper '{row.name}' names the method '{name}', which is not there"
+                                f"{near_name(name, METHODS)}; there are: {', '.join(METHODS)}")  # fmt: skip
+    PAPERS[row.name] = row
+
+
+def add_to_paper(paper: str, *methods: str) -> None:
+    """Let a paper's pipeline run more methods, behind its own."""
+    row = PAPERS.pop(paper)
+    try:
+        register_paper(replace(row, methods=(*row.methods, *methods)))
+    except FlawlineError:
+        PAPERS[paper] = row
+        raise
+
+
+def _check_name(name: str, own: Iterable[str], others: dict[str, Any], what: str, *, params: type[Params]) -> None:
+    if not name.isidentifier():
+        raise FlawlineError(
+            f"a {what}'s name must be letters, digits and '_', not beginning with a digit; got '{name}'"
+        )
+    if name in own:
+        raise FlawlineError(f"there is a {what} '{name}' already; give this one another name")
+    other = others.get(name)
+    if other is not None and other.params is not params:
+        raise FlawlineError(
+            f"the method and the reconstructor '{name}' share a branch of the parameters, so they must name the same "
+            f"type; got {other.params.__name__} and {params.__name__}"
+        )
+
+
+def _check_fields(what: str, name: str, params: type[Params], fields: Iterable[str]) -> None:
+    missing = [each for each in fields if each not in params.model_fields]
+    if missing:
+        raise FlawlineError(
+            f"the parameters {params.__name__} of the {what} '{name}' lack {', '.join(missing)}; they have "
+            f"{', '.join(params.model_fields) or 'nothing'}"
+        )
+
+
+def part_of(params: type[Params], name: str, value: Any) -> Any:
+    """Return a part of a branch, given as it stands in conf, as the parameters that it is."""
+    kind = params.model_fields[name].annotation
+    return kind.model_validate(value) if hasattr(kind, "model_validate") else value  # type: ignore[union-attr]
 
 
 def get_method(name: str) -> Method:
@@ -103,3 +280,113 @@ def get_method(name: str) -> Method:
     if name not in METHODS:
         raise FlawlineError(f"no method '{name}'{near_name(name, METHODS)}; there are: {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def branches() -> dict[str, type[Params]]:
+    """Return the branches of the tree of parameters that methods and reconstructors have."""
+    rows: list[Reconstructor | Method] = [*RECONSTRUCTORS.values(), *METHODS.values()]
+    return {row.name: row.params for row in rows}
+
+
+def effort(name: str) -> tuple[bool, int]:
+    """Return how much a method is made of, to sort by: whether a network is trained for it, and its number of views."""
+    row = METHODS.get(name)
+    if row is None:
+        return False, 1
+    return row.reconstructor is not None and row.reconstructor.network is not None, len(row.views)
+
+
+# --- the rows --------------------------------------------------------------------------------------------------------
+SCHNEIDER, SAEEDI, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "flawline"
+_HOME = "flawline.methods"
+_PATCHES_FIT = f"{_HOME}.maps:check_patches_fit"
+
+for _name, _class, _params in (("cae", "CAE", CAEParams), ("vae", "VAE", VAEParams), ("aae", "AAE", AAEParams)):
+    register_reconstructor(
+        Reconstructor(
+            _name,
+            _params,
+            load=f"{_HOME}.cae:load_autoencoder",
+            network=Network(f"{_HOME}.{_name}:{_class}", f"{_HOME}.{_name}:{_name}_objective"),
+            check=_PATCHES_FIT,
+            any_size=True,
+            suitability="latent_size",
+        )
+    )
+    register(Method(_name, SCHNEIDER, _params, f"{_HOME}.residual_map:ResidualMap", (_name,)))
+
+register_reconstructor(
+    Reconstructor(
+        "cpcae",
+        CPCAEParams,
+        load=f"{_HOME}.cpcae:load_cpcae",
+        network=Network(
+            f"{_HOME}.cpcae:CPCAE",
+            f"{_HOME}.cpcae:cpcae_objective",
+            windows=f"{_HOME}.grid_positions:grid_windows",
+            downsized=True,
+            folds=True,
+        ),
+        check=f"{_HOME}.cpcae:check_images",
+        residuals_of=EVERY,
+        codes=True,
+    )
+)
+register_reconstructor(
+    Reconstructor(
+        "mean_image",
+        PooledKNNMethodParams,
+        load=f"{_HOME}.mean_image:load_mean",
+        fit=f"{_HOME}.mean_image:fit_mean",
+        check=f"{_HOME}.mean_image:check_images",
+        parts=(),
+        residuals_of=EVERY,
+    )
+)
+_POOLED = f"{_HOME}.pooled_knn:PooledKNN"
+_MEMORY = f"{_HOME}.patch_memory:PatchMemory"
+_GAUSSIAN = f"{_HOME}.patch_gaussian:PatchGaussian"
+for _row in (
+    Method("cpcae", SAEEDI, CPCAEParams, _POOLED, ("cpcae",)),
+    Method("ae_l2", SAEEDI, PixelMethodParams, f"{_HOME}.ae_l2:AEL2", ("cpcae",)),
+    Method("deep_feature_knn", SAEEDI, PooledKNNMethodParams, _POOLED),
+    Method("nearest_neighbour", SAEEDI, PixelMethodParams, f"{_HOME}.nearest_neighbour:NearestNeighbour"),
+    Method("variation_model", SAEEDI, PixelMethodParams, f"{_HOME}.variation_model:VariationModel"),
+    Method("cpcae_fused", OURS, PooledKNNMethodParams, _POOLED, (IMAGE, "cpcae")),
+    Method("mean_image", OURS, PooledKNNMethodParams, _POOLED, ("mean_image",)),
+    Method("patch_memory", OURS, PatchMemoryMethodParams, _MEMORY),
+    Method("patch_memory_map", OURS, PatchMemoryMethodParams, _MEMORY, ("cpcae",)),
+    Method("patch_memory_fused", OURS, PatchMemoryMethodParams, _MEMORY, (IMAGE, "cpcae")),
+    Method("patch_gaussian", OURS, PatchGaussianMethodParams, _GAUSSIAN),
+    Method("patch_gaussian_map", OURS, PatchGaussianMethodParams, _GAUSSIAN, ("cpcae",)),
+    Method("patch_gaussian_fused", OURS, PatchGaussianMethodParams, _GAUSSIAN, (IMAGE, "cpcae")),
+):
+    register(_row)
+
+DEFAULT = "patch_memory"  # what a user gets who names no method
+register_paper(
+    Paper(
+        "schneider2022",
+        SCHNEIDER,
+        ("cae", "vae", "aae"),
+        note="The figures of Schneider 2022 were measured on the author's own images, which are not public: ours are "
+        "of the same kind, not the same. Compare the order of the methods, not the last digit.",
+        alike=("patches", "train", "scorer", "model.encoder", "model.latent_size", "model.hidden_size"),  # section 3
+    )
+)
+register_paper(
+    Paper(
+        "saeedi2022",
+        SAEEDI,
+        (
+            "cpcae", "ae_l2", "deep_feature_knn", "nearest_neighbour", "variation_model",
+            "cpcae_fused", "mean_image", "patch_memory", "patch_memory_map", "patch_memory_fused",
+            "patch_gaussian", "patch_gaussian_map", "patch_gaussian_fused",
+        ),
+        note="The figures of Saeedi & Giusti 2022 were measured on MVTec AD, which is public; a folder of that name "
+        "may hold it in another size, format or number of images, and then a small difference says nothing.",
+    )
+)  # fmt: skip
+
+for _point in entry_points(group=GROUP):
+    _point.load()

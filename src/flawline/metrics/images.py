@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from flawline.checks import FlawlineError
 
@@ -64,6 +63,8 @@ def mistakes(flagged: NDArray[np.bool_], defective: NDArray[np.bool_]) -> dict[s
 
 def ranking(score: NDArray[np.float64], defective: NDArray[np.bool_]) -> dict[str, float]:
     """Return the area under the ROC curve and the average precision of scores (N,), both classes present."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # takes a second to import
+
     return {
         "image_auroc": float(roc_auc_score(defective, score)),
         "image_ap": float(average_precision_score(defective, score)),
@@ -85,6 +86,8 @@ def image_curves(scores: ArrayLike, labels: ArrayLike) -> dict[str, pd.DataFrame
     """Return ``roc`` (fpr, tpr, threshold) and ``pr`` (recall, precision, threshold), empty if a class is missing.
 
     A row holds what flagging the scores larger than its threshold gives; -inf flags every image."""
+    from sklearn.metrics import precision_recall_curve, roc_curve  # takes a second to import
+
     score, defective = checked(scores, labels)
     if defective.all() or not defective.any():
         return {}

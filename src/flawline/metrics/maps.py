@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from skimage.measure import label
 
 from flawline.checks import FlawlineError, check_range, check_shape
+from flawline.metrics.regions import EIGHT
 
 LEVELS = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)  # every finite value, rising
 THRESHOLDS = np.append(LEVELS[::-1], -LEVELS[1])  # the j-th flags the j highest levels, the last one all
@@ -43,7 +44,7 @@ class MapCounts:
             for rows in row_blocks(anomaly_map):
                 self.normal += count(levels_of(anomaly_map[rows]))
             return
-        labels, regions = label(mask, connectivity=2, return_num=True)  # (H, W), 0 outside the mask
+        labels, regions = scipy.ndimage.label(mask, EIGHT)  # (H, W), 0 outside the mask
         sizes = np.zeros(regions + 1, np.int64)
         for rows in row_blocks(mask):
             sizes += np.bincount(labels[rows].ravel(), minlength=regions + 1)

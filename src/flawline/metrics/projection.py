@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from flawline.checks import FlawlineError, check_shape
 
@@ -17,6 +15,9 @@ def tsne(vectors: NDArray, seed: int) -> NDArray[np.float64]:
 
     The perplexity is 30, of few vectors a third of the others' number. Raises FlawlineError for fewer than
     LEAST_POINTS. Source: van der Maaten & Hinton 2008, by way of Saeedi & Giusti 2022, Fig. 6."""
+    from sklearn.decomposition import PCA  # takes a second to import
+    from sklearn.manifold import TSNE
+
     check_shape("vectors", vectors, ("n", "d"))
     if len(vectors) < LEAST_POINTS:
         raise FlawlineError(f"t-SNE wants at least {LEAST_POINTS} vectors, got {len(vectors)}")

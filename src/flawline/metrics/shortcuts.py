@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 SEPARATES = 0.9  # AUROC from which one figure is said to tell the answer
 SURE = 0.01  # largest probability of that by chance, over all the questions asked together
@@ -55,7 +55,7 @@ def find_shortcuts(images: pd.DataFrame) -> pd.DataFrame:
 
 def compare(first: pd.Series, second: pd.Series, sentence: str, words: Sequence[str]) -> dict[str, object]:
     """Return how well one figure tells the two groups apart, whichever way round."""
-    statistic, p = stats.mannwhitneyu(second, first)
+    statistic, p = scipy.stats.mannwhitneyu(second, first)
     auroc = float(statistic) / (len(first) * len(second))
     higher = auroc >= 0.5
     return {

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from flawline.checks import FlawlineError
 from flawline.params import SuitabilityParams
@@ -71,6 +70,8 @@ def patch_mean_error(patches: NDArray) -> float:
 def linear_error(patches: NDArray, held_out: NDArray, *, code_length: int) -> float:
     """Return the mean squared error on ``held_out`` (M, C, s, s) of the best linear autoencoder of ``patches``
     (N, C, s, s): the first ``code_length`` principal components, at most N - 1."""
+    from sklearn.decomposition import PCA  # takes a second to import
+
     flat, other = (np.asarray(p, np.float32).reshape(len(p), -1) for p in (patches, held_out))  # (N, C s s)
     if not np.ptp(flat):  # nothing varies, and there are no components
         return float(np.square(other - flat[0]).mean())

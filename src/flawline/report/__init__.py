@@ -4,11 +4,11 @@ from flawline.report.contents import (
     AlignmentShown,
     CategoryShown,
     DataPage,
-    Example,
     InspectionPage,
+    JudgedImage,
     MethodResult,
-    Page,
     PublishedTable,
+    RunPage,
     SampleReconstructions,
     StudyPage,
     Suitability,
@@ -16,18 +16,19 @@ from flawline.report.contents import (
     Thumbnail,
 )
 from flawline.report.data_page import render_data_page
-from flawline.report.page import render_inspection, render_page
+from flawline.report.inspection_page import render_inspection
+from flawline.report.run_page import render_run
 from flawline.report.study_page import render_study
 
 __all__ = [
     "AlignmentShown",
     "CategoryShown",
     "DataPage",
-    "Example",
     "InspectionPage",
+    "JudgedImage",
     "MethodResult",
-    "Page",
     "PublishedTable",
+    "RunPage",
     "SampleReconstructions",
     "StudyPage",
     "Suitability",
@@ -35,6 +36,6 @@ __all__ = [
     "Thumbnail",
     "render_data_page",
     "render_inspection",
-    "render_page",
+    "render_run",
     "render_study",
 ]

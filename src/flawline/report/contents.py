@@ -22,7 +22,7 @@ class Threshold(Protocol):
 
 
 @dataclass(frozen=True)
-class Example:
+class JudgedImage:
     """One image to show, with what the detector made of it."""
 
     name: str
@@ -40,10 +40,11 @@ class Example:
 
 @dataclass(frozen=True)
 class SampleReconstructions:
-    """Normal patches that the network never learned from, as redrawn while it learns (Schneider 2022, Fig. 8)."""
+    """Normal patches that the network never learned from, and what it makes of them while it learns (Schneider 2022,
+    Fig. 8)."""
 
     patches: NDArray  # (n, C, s, s) float in [0, 1]
-    redrawn: Mapping[int, NDArray]  # epochs done (0: untrained) -> (n, C, s, s), in rising order
+    reconstructions: Mapping[int, NDArray]  # epochs done (0: untrained) -> (n, C, s, s), in rising order
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class MethodResult:
     scores: pd.DataFrame  # image, split, label, defect, score
     absent: Mapping[str, str] = field(default_factory=dict)  # metric -> why it is absent
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # roc, pr, pixel_roc, pixel_pr, pro
-    history: pd.DataFrame | None = None  # epoch, train_loss, validation_loss
+    history: pd.DataFrame | None = None  # epoch, then the series of the training: losses and whatever else it has
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     verdicts: pd.DataFrame | None = None  # image, verdict, score, reason; a row an image
-    worst: Sequence[Example] = ()
-    best: Sequence[Example] = ()
+    worst: Sequence[JudgedImage] = ()
+    best: Sequence[JudgedImage] = ()
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sample_reconstructions: SampleReconstructions | None = None
     suitability: Suitability | None = None
@@ -87,7 +88,7 @@ class AlignmentShown:
 
 
 @dataclass(frozen=True)
-class Page:
+class RunPage:
     """The report of one run over one category."""
 
     title: str
@@ -155,13 +156,17 @@ class InspectionPage:
     title: str
     category: str
     found: Sequence[str]
-    verdicts: (
-        pd.DataFrame
-    )  # image, sha256, score, threshold, verdict, reason, y, x, height, width, area; a row an image
-    examples: Sequence[Example]
+    verdicts: pd.DataFrame  # image, score, threshold, verdict, reason, y, x, height, width; a row an image
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
+    examples: Sequence[JudgedImage] = ()  # a few to show at length
     notes: Sequence[str] = ()
+    pictures: Mapping[str, NDArray] = field(default_factory=dict)
+    """Image name -> (H, W, 3) uint8, the photograph with what was found marked, of the rejected and reviewed images.
+
+    The page shows the first of `listed_images`, each small (`shrink_pixels`), and asks for each once: a mapping that
+    draws on demand need not hold them all."""
+    pictures_at: str = "the folder images beside the folder of this report"  # where the pictures of all images lie
 
 
 @dataclass(frozen=True)
@@ -187,12 +192,12 @@ class DataPage:
     defects: pd.DataFrame  # defect, images, with_mask
     sizes: pd.DataFrame  # height, width, channels, depth, images; a row a distinct combination, the commonest first
     thumbnails: Sequence[Thumbnail]
-    near_duplicates: (
-        pd.DataFrame
-    )  # image, duplicate, kind (identical or near), likeness (1 same), split, duplicate_split, label, duplicate_label
-    duplicate_thumbnails: Mapping[str, NDArray]  # image -> (H, W) uint8, of the first pairs
+    near_duplicates: pd.DataFrame
+    """image, duplicate, kind (identical or near), likeness (1 same), split, duplicate_split, label, duplicate_label"""
+    duplicate_thumbnails: Mapping[str, NDArray]  # image -> (H, W) or (H, W, 3) uint8, of the first pairs
     features: pd.DataFrame  # image, split, label, then numbers; a row an image
     shortcuts: pd.DataFrame  # question, feature, auroc, direction, first, second, p, flagged; by falling auroc
     quarantine: pd.DataFrame  # path, reason
     settings: Mapping[str, Any]  # flat name -> value
     ids: Mapping[str, str]  # runs, digests, versions, date
+    more_groups: int = 0  # groups of which no thumbnail is given

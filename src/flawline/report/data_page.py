@@ -13,7 +13,7 @@ from flawline.intake.near_duplicates import contradicting, leaking
 from flawline.metrics.shortcuts import flagged
 from flawline.report import tables, words
 from flawline.report.contents import DataPage, Thumbnail
-from flawline.report.page import chart, fill
+from flawline.report.html import chart, fill
 from flawline.report.pictures import STRIP, Picture, page_size
 from flawline.report.words import counted
 
@@ -24,7 +24,7 @@ SHOWN_THUMBNAILS = 6  # a group
 THUMBNAIL = 0.4  # of the size of a strip's picture
 MANY = 42  # beyond so many thumbnails they shrink by a third, or the page of a grainy cloth grows past two megabytes
 SHOWN_PAIRS = 8  # with their pictures
-SHOWN_TWINS = 20  # without
+SHOWN_LISTED = 20  # without
 SHOWN_SHORTCUTS = 10  # a question
 SHOWN_CHARTS = 4
 SHOWN_REASONS = 20
@@ -54,7 +54,7 @@ def render_data_page(page: DataPage) -> str:
     pictured, listed = _near_duplicates(page.near_duplicates, page.duplicate_thumbnails)
     questions = _questions(page.shortcuts)
     return fill(
-        "ingestion.html",
+        "data.html",
         page=page,
         tiles=_tiles(page),
         counts=tables.split_counts(page.counts).to_dict("split") if len(page.counts) else None,
@@ -64,7 +64,7 @@ def render_data_page(page: DataPage) -> str:
         more_sizes=_beyond(page.sizes, SHOWN_SIZES),
         sizes_say=_describe_sizes(page.sizes),
         groups=_groups(page.thumbnails),
-        more_groups=max(0, len({one.group for one in page.thumbnails}) - SHOWN_GROUPS),
+        more_groups=page.more_groups + max(0, len({one.group for one in page.thumbnails}) - SHOWN_GROUPS),
         near_duplicates_say=_describe_near_duplicates(page.near_duplicates),
         pictured=pictured,
         listed=listed,
@@ -97,7 +97,7 @@ def _tiles(page: DataPage) -> list[tuple[bool, int, str, str]]:
         (
             leaks > 0,
             leaks,
-            "near_duplicates in train and test",
+            "near-duplicates across train and test",
             f"of {counted(len(page.near_duplicates), 'pair', 'pairs')} found alike",
         ),
         (flagged > 0, flagged, "shortcut" if flagged == 1 else "shortcuts", f"in {compared}"),
@@ -138,10 +138,15 @@ def _groups(thumbnails: Sequence[Thumbnail]) -> list[tuple[str, list[tuple[str, 
     return [(g, [(one.name, _picture(one.pixels, g, share=share)) for one in inside]) for g, inside in shown.items()]
 
 
+def small_size(size: Sequence[int]) -> tuple[int, int]:
+    """Return the (height, width) at which a photograph of ``size`` stands on the page where there are few."""
+    return page_size(size, share=THUMBNAIL)
+
+
 def _picture(pixels: NDArray, caption: str, *, share: float = THUMBNAIL) -> Picture:
     """Put a photograph (H, W) or (H, W, 3) uint8 into an address, shrunk to ``share`` of a strip's picture."""
     channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)  # (C, H, W)
-    height, width = page_size((channels.shape[1], channels.shape[2]), share=share)
+    height, width = page_size(channels.shape[1:], share=share)
     small = Image.fromarray(to_rgb8(channels)).resize((width, height), Image.Resampling.BOX)
     return Picture(caption, data_uri(jpeg(np.asarray(small), quality=75)), height, width)
 
@@ -155,7 +160,8 @@ def _describe_near_duplicates(near_duplicates: pd.DataFrame) -> list[tuple[str, 
         int(told.sum())
         for told in (near_duplicates["kind"] == "identical", leaks, other & ~leaks, contradicting(near_duplicates))
     )
-    kinds = f"{counted(identical, 'pair is', 'pairs are')} identical, {words.number(len(near_duplicates) - identical)} nearly so"
+    nearly = words.number(len(near_duplicates) - identical)
+    kinds = f"{counted(identical, 'pair is', 'pairs are')} identical, {nearly} nearly so"
     lie = (counted(crossing, "pair lies", "pairs lie"), counted(apart, "pair lies", "pairs lie"))
     said = [
         ("", f"{kinds}. A likeness of 1 is the same image."),
@@ -172,16 +178,20 @@ def _near_duplicates(
     near_duplicates: pd.DataFrame, thumbnails: Mapping[str, NDArray]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the first pairs that have pictures and the first that are only listed, the worrying ones first."""
+    ranked = most_worrying(near_duplicates)
+    seen = (ranked["image"].isin(thumbnails) & ranked["duplicate"].isin(thumbnails)).astype(bool)
+    pictured = ranked[seen].head(SHOWN_PAIRS)
+    listed = ranked.drop(index=pictured.index).head(SHOWN_LISTED)
+    return [_pair(row, thumbnails) for row in _records(pictured)], [_pair(row, {}) for row in _records(listed)]
+
+
+def most_worrying(near_duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs with what is wrong with them (leaks, contrary, apart), the most worrying first."""
     leaks, contrary = leaking(near_duplicates), contradicting(near_duplicates)
     apart = (near_duplicates["split"] != near_duplicates["duplicate_split"]).astype(int)
     ranked = near_duplicates.assign(leaks=leaks, apart=apart, contrary=contrary)
-    ranked = ranked.sort_values(
-        ["leaks", "contrary", "apart", "likeness"], ascending=False, kind="stable", ignore_index=True
-    )
-    seen = (ranked["image"].isin(thumbnails) & ranked["duplicate"].isin(thumbnails)).astype(bool)
-    pictured = ranked[seen].head(SHOWN_PAIRS)
-    listed = ranked.drop(index=pictured.index).head(SHOWN_TWINS)
-    return [_pair(row, thumbnails) for row in _records(pictured)], [_pair(row, {}) for row in _records(listed)]
+    order = ["leaks", "contrary", "apart", "likeness"]
+    return ranked.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""Image strips: one example as photograph | reconstruction | anomaly map | verdict, small enough for a page; patches
-as a network redraws them."""
+"""Pictures small enough for a page: of a judged image photograph | reconstruction | anomaly map | verdict; of an
+inspected one what was found; of patches what a network makes of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
-from flawline.report.contents import Example, SampleReconstructions
+from flawline.report.contents import JudgedImage, SampleReconstructions
 from flawline.report.words import after, mistake
 
 LONGEST = 480  # pixels of a picture's longest side
@@ -18,9 +18,15 @@ LONGEST_STRIP = 1600  # of an image more than STRIP times as long as high, whose
 STRIP = 3
 MANY = (24, 72)  # beyond so many examples the pictures shrink, or the page grows past a few megabytes
 SHRUNK = (1.0, 2 / 3, 1 / 2)
-SKETCH = 128  # pixels of a sketched patch's longest side; the page enlarges smaller ones, every pixel a square
-SKETCHED = 3  # patches
+LISTED = 200  # pictures of an inspection's list: with more the page grows past 5 MB
+SMALL = 240  # pixels of a listed picture's longest side
+SMALL_STRIP = 800  # of one more than STRIP times as long as high
+PATCH = 128  # pixels of a patch's longest side; the page enlarges smaller ones, every pixel a square
+PATCHES = 3  # of a method's sample reconstructions
 COLUMNS = 7  # the patch itself, then what was made of it: the first, the last, and even steps between
+
+
+Size = Sequence[int]  # (height, width)
 
 
 class Box(NamedTuple):
@@ -46,21 +52,21 @@ class Picture:
 class Strip:
     """An example with its pictures."""
 
-    example: Example
+    example: JudgedImage
     pictures: Sequence[Picture]
     wide: bool
     mistake: str  # escape, overkill, or empty
 
 
-def strips(examples: Sequence[Example], *, of: int) -> list[Strip]:
+def strips(examples: Sequence[JudgedImage], *, of: int) -> list[Strip]:
     """Return the strips of ``examples``, one colour scale for all, on a page that shows ``of`` examples in all."""
     share = SHRUNK[sum(of > many for many in MANY)]
-    small = [shrink(example, share=share) for example in examples]
+    small = [shrink(example, page_size(example.image.shape[1:], share=share)) for example in examples]
     top = heat_top(small)
     return [_strip(example, top) for example in small]
 
 
-def heat_top(examples: Sequence[Example]) -> float:
+def heat_top(examples: Sequence[JudgedImage]) -> float:
     """Return the map value shown brightest: twice the threshold, which is then mid-scale, else the highest value."""
     limits = [e.map_threshold for e in examples if e.map_threshold is not None and 0 < e.map_threshold < np.inf]
     if limits:
@@ -69,18 +75,26 @@ def heat_top(examples: Sequence[Example]) -> float:
     return max([value for value in highest if value > 0], default=1.0)
 
 
-def page_size(size: tuple[int, int], *, share: float = 1.0) -> tuple[int, int]:
+def page_size(size: Size, *, share: float = 1.0) -> tuple[int, int]:
     """Return the (height, width) at which an image of ``size`` stands on the page: never more than its own."""
-    longest, shortest = max(size), min(size)
-    limit = share * (LONGEST_STRIP if longest > STRIP * shortest else LONGEST)
-    scale = min(1.0, limit / longest)
+    return _within(size, share * LONGEST, share * LONGEST_STRIP)
+
+
+def listed_size(size: Size) -> tuple[int, int]:
+    """Return the (height, width) at which an image of ``size`` stands in the list of an inspection."""
+    return _within(size, SMALL, SMALL_STRIP)
+
+
+def _within(size: Size, longest: float, longest_strip: float) -> tuple[int, int]:
+    """Return ``size`` scaled down until its longest side fits; that of a strip may be longer."""
+    limit = longest_strip if max(size) > STRIP * min(size) else longest
+    scale = min(1.0, limit / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def shrink(example: Example, *, share: float = 1.0) -> Example:
-    """Return the example at the page's size, its regions scaled with it, its pictures float in [0, 1], white at 1."""
-    full = (example.image.shape[1], example.image.shape[2])
-    size = page_size(full, share=share)
+def shrink(example: JudgedImage, size: tuple[int, int]) -> JudgedImage:
+    """Return the example at ``size``, its regions scaled with it, its pictures float in [0, 1], white at 1."""
+    full = example.image.shape[1:]
     white = white_level(example.image)
     recon = example.reconstruction
     small_map = example.anomaly_map.astype(np.float32)
@@ -120,20 +134,20 @@ def shrink_peaks(values: NDArray, size: tuple[int, int]) -> NDArray:
     return values  # size
 
 
-def _strip(example: Example, top: float) -> Strip:
+def _strip(example: JudgedImage, top: float) -> Strip:
     """Make the pictures of an example already at the page's size."""
     height, width = example.image.shape[1:]
     pictures = _whole(example) if not example.anomaly_map.size else _pictures(example, top)
     return Strip(example, pictures, wide=width > STRIP * height, mistake=mistake(example.label, example.verdict))
 
 
-def _whole(example: Example) -> list[Picture]:
+def _whole(example: JudgedImage) -> list[Picture]:
     """Return the pictures of an example without a map: the photograph, and the mask where there is one."""
     photograph = picture("photograph", to_rgb8(example.image))
     return [photograph, *([] if example.mask is None else [black_and_white("marked by hand", example.mask)])]
 
 
-def _pictures(example: Example, top: float) -> list[Picture]:
+def _pictures(example: JudgedImage, top: float) -> list[Picture]:
     """Return the pictures of an example with a map."""
     limit = np.inf if example.map_threshold is None else example.map_threshold
     seen = overlay(example.image, example.anomaly_map, limit, example.regions, mask=example.mask)
@@ -143,6 +157,24 @@ def _pictures(example: Example, top: float) -> list[Picture]:
     pictures.append(picture("anomaly map", heat(example.anomaly_map, top=top)))
     pictures.append(picture("verdict", seen))
     return pictures
+
+
+def mark(judged: JudgedImage) -> NDArray[np.uint8]:
+    """Return a judged image as the list of an inspection shows it, (H, W, 3): the photograph, small, with what was
+    found tinted and boxed; the lines are drawn at that size, so they stay sharp."""
+    small = shrink(judged, listed_size(judged.image.shape[1:]))
+    limit = np.inf if small.map_threshold is None else small.map_threshold
+    seen = small.anomaly_map if small.anomaly_map.size else np.zeros(small.image.shape[1:], np.float32)
+    return overlay(small.image, seen, limit, small.regions)
+
+
+def shrink_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average a picture (H, W, 3) down to the size that the list of an inspection has; a smaller one stays."""
+    height, width = listed_size(pixels.shape[:2])
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    small = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small)  # (height, width, 3)
 
 
 def picture(caption: str, pixels: NDArray[np.uint8]) -> Picture:
@@ -156,7 +188,7 @@ def black_and_white(caption: str, marked: NDArray) -> Picture:
 
 
 def sample_columns(
-    sample_reconstructions: SampleReconstructions, *, patches: int = SKETCHED, longest: int = SKETCH
+    sample_reconstructions: SampleReconstructions, *, patches: int = PATCHES, longest: int = PATCH
 ) -> list[list[Picture]]:
     """Return a column of pictures for the first ``patches`` as they are, then one for each of some numbers of epochs.
 
@@ -164,17 +196,19 @@ def sample_columns(
     images in 16 bits. None is larger than ``longest`` pixels; without a patch there is no column."""
     brightest = float(np.max(sample_reconstructions.patches, initial=0))
     white = brightest if 0 < brightest < 1 / 8 else 1.0
-    epochs = sorted(sample_reconstructions.redrawn)
+    epochs = sorted(sample_reconstructions.reconstructions)
     ranks = np.linspace(0, len(epochs) - 1, min(len(epochs), COLUMNS - 1)).round().astype(int)
     drawn = [
         ("input", sample_reconstructions.patches),
-        *((after(epochs[rank]), sample_reconstructions.redrawn[epochs[rank]]) for rank in ranks),
+        *((after(epochs[rank]), sample_reconstructions.reconstructions[epochs[rank]]) for rank in ranks),
     ]
-    columns = [[_sketch(caption, patch, longest, white) for patch in column[:patches]] for caption, column in drawn]
+    columns = [
+        [_patch_picture(caption, patch, longest, white) for patch in column[:patches]] for caption, column in drawn
+    ]
     return [column for column in columns if column]
 
 
-def _sketch(caption: str, patch: NDArray, longest: int, white: float) -> Picture:
+def _patch_picture(caption: str, patch: NDArray, longest: int, white: float) -> Picture:
     """Make the picture of a patch (C, s, s) of floats, averaged down to ``longest`` pixels where it is larger."""
     share = min(1.0, longest / max(patch.shape[1:]))
     size = (max(1, round(patch.shape[1] * share)), max(1, round(patch.shape[2] * share)))

@@ -12,7 +12,7 @@ from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
 from flawline.metrics.choice import tried
 from flawline.report import tables, words
 from flawline.report.contents import CategoryShown, PublishedTable, StudyPage, Suitability
-from flawline.report.page import chart, fill
+from flawline.report.html import chart, fill
 from flawline.report.pictures import (
     STRIP,
     Picture,
@@ -44,8 +44,8 @@ CHOSEN = "image_auroc"  # what methods are chosen by
 SHARES = (0.75, 0.5, 0.375, 0.25, 0.18)  # of the size of a strip's picture
 LONGEST = 1_300_000  # characters of all photographs and maps: beyond it they shrink, or the page grows past 3 MB
 CHART = (3.7, 2.8)  # inches: three in a row
-SKETCH = 64  # pixels of a patch's longest side
-MANY = 9  # beyond so many methods in all categories one patch is sketched instead of two
+PATCH = 64  # pixels of a patch's longest side
+MANY = 9  # beyond so many methods in all categories one patch is shown instead of two
 
 Stacks = list[tuple[str, list[Picture]]]  # a name and the pictures that belong to it
 
@@ -148,7 +148,7 @@ def _group(
     first = _spread_of(methods[0][1], "train_seconds").mean if methods else float("nan")
     means = np.array([[_spread_of(rows, c.name).mean for c in columns] for _, rows in methods], float)
     means = means.reshape(len(methods), len(columns))
-    best = [tables.best_of(means[:, i], column.better) for i, column in enumerate(columns)]
+    best = [tables.best_value(means[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
         (name, [Cell(_text(c, rows, first), m == b) for c, m, b in zip(columns, row, best, strict=True)])
         for (name, rows), row in zip(methods, means, strict=True)
@@ -285,7 +285,7 @@ def _across(metric: Metric, categories: Sequence[str], ours: pd.DataFrame, publi
     columns = [Metric(name, name, "", metric.group, metric.better) for name in (*categories, "mean")]
     tabled = [_means_across(metric.name, categories, rows).dropna(how="all") for rows in (ours, published)]
     measured, printed = (table.assign(mean=table.mean(axis=1, skipna=False)) for table in tabled)
-    best = [tables.best_of(measured[column.name].to_numpy(float), column.better) for column in columns]
+    best = [tables.best_value(measured[column.name].to_numpy(float), column.better) for column in columns]
     return MetricGroup(
         metric.label,
         columns,
@@ -328,7 +328,7 @@ def _evidence(shown: CategoryShown | None, patches: int) -> dict[str, Any]:
         "sample_reconstructions": [
             (method, columns)
             for method, sample_reconstructions in shown.sample_reconstructions.items()
-            if (columns := sample_columns(sample_reconstructions, patches=patches, longest=SKETCH))
+            if (columns := sample_columns(sample_reconstructions, patches=patches, longest=PATCH))
         ],
     }
 

@@ -23,7 +23,7 @@ from flawline.report.words import (
 )
 
 SHOWN_FILES = 20
-SHOWN_VERDICTS = 100
+SHOWN_VERDICTS = 100  # in a table of images
 SHOWN_REASONS = 5
 
 
@@ -50,7 +50,7 @@ class VerdictCounts:
     defective: int
 
 
-def count_verdicts(
+def verdict_counts(
     method: str, verdicts: pd.DataFrame | None, scores: pd.DataFrame | None = None
 ) -> VerdictCounts | None:
     """Count the verdicts, a row an image; labels are a column, else found in ``scores``. None without a row."""
@@ -131,7 +131,7 @@ def _metric_group(
     values = np.array([[m.metrics.get(c.name, np.nan) for c in columns] for m in methods], float).reshape(
         -1, len(columns)
     )
-    best = [best_of(values[:, i], column.better) for i, column in enumerate(columns)]
+    best = [best_value(values[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
         (method.method, [Cell(shown(c, v), v == b) for c, v, b in zip(columns, row, best, strict=True)])
         for method, row in zip(methods, values, strict=True)
@@ -160,7 +160,7 @@ def published_names(published: pd.DataFrame | None) -> list[tuple[str, dict[str,
     return named
 
 
-def best_of(values: np.ndarray, better: int) -> float:
+def best_value(values: np.ndarray, better: int) -> float:
     """Return the best of a column; not-a-number where none stands out or no direction is known."""
     finite = values[np.isfinite(values)]
     if not better or len(np.unique(finite)) < 2:
@@ -253,9 +253,13 @@ def _setting(value: Any) -> str:
     return str(value)
 
 
-def pressing_first(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return the verdicts a person must act on (all but pass), rejects first, then by falling score."""
-    order = {"reject": 0, "review": 1}
-    pressing = verdicts[verdicts["verdict"] != "pass"]
-    rank = pressing["verdict"].map(lambda verdict: order.get(verdict, 2))
-    return pressing.assign(_rank=rank).sort_values(["_rank", "score"], ascending=[True, False]).drop(columns="_rank")
+def by_urgency(verdicts: pd.DataFrame) -> tuple[list[int], list[int], list[int]]:
+    """Return the places of the images that a person must look at, of those that were not judged, and of the passed.
+
+    Rejected images come before those to review, and the highest score comes first. A word that is no known verdict
+    counts as not judged."""
+    verdict, score = verdicts["verdict"].reset_index(drop=True), verdicts["score"].reset_index(drop=True)
+    falling = score.sort_values(ascending=False, kind="stable").index
+    reject, review, passed = ([int(i) for i in falling if verdict[i] == name] for name in ("reject", "review", "pass"))
+    known = {*reject, *review, *passed}
+    return [*reject, *review], [i for i in range(len(verdict)) if i not in known], passed

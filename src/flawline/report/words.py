@@ -31,7 +31,8 @@ PROJECTED = (
     "Every test image as a point, many numbers drawn in two (t-SNE): neighbours were alike, while axes and distances "
     "between far groups mean nothing. Where defective points lie apart from normal ones, the two can be told apart."
 )
-SKETCHES = "Normal patches that the network never learned from, as it redraws them while it learns."
+SAMPLES_TITLE = "Sample reconstructions"
+SAMPLES = "Normal patches that the network never learned from, and what it makes of them while it learns."
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Arrays of different sizes in one memory-mapped file: what the pipeline passes on instead of pictures in memory."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
+from flawline.storage.digests import Digest, arrays_digest
 
 DATA, INDEX = "data.bin", "index.json"
 AGAIN = "Delete the folder and run the stage that writes it again."
@@ -22,7 +22,7 @@ AGAIN = "Delete the folder and run the stage that writes it again."
 class Lazy(Sequence):
     """A sequence whose items are made when they are asked for, and never kept."""
 
-    def __init__(self, length: int, make: Callable[[int], NDArray]):
+    def __init__(self, length: int, make: Callable[[int], Any]):
         self._length, self._make = length, make
 
     def __len__(self) -> int:
@@ -45,10 +45,19 @@ class Keyed:
         return iter(self.items)
 
 
+@dataclass(frozen=True)
+class Noted:
+    """An array on its way to a store, with a ``note`` on it, as JSON has it: floats come back to the last bit."""
+
+    array: NDArray
+    note: dict[str, Any]
+
+
 class RaggedArray(Sequence):
     """Read-only arrays of different shapes and types, mapped from a folder that ``write_ragged`` made.
 
-    ``digest`` is the SHA-256 of all content, ``shapes`` the arrays' shapes, ``key`` what was said of their making."""
+    ``digest`` is the SHA-256 of all content, ``shapes`` the arrays' shapes, ``key`` what was said of their making,
+    ``notes`` what was noted on each."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -62,6 +71,7 @@ class RaggedArray(Sequence):
         self.digest: str = index["digest"]
         self.key: str = index.get("key", "")
         self.shapes: list[tuple[int, ...]] = [tuple(item["shape"]) for item in index["items"]]
+        self.notes: list[dict[str, Any]] = [item.get("note", {}) for item in index["items"]]
         self._items = index["items"]
         self._data = np.memmap(data, np.uint8, "r") if size else np.frombuffer(b"", np.uint8)
 
@@ -82,16 +92,13 @@ class RaggedArray(Sequence):
 
     def is_intact(self) -> bool:
         """Read everything once and return True if it is what was written."""
-        digest = hashlib.sha256()
-        for array in self:
-            _digest_item(digest, array)
-        return digest.hexdigest() == self.digest
+        return arrays_digest(self) == self.digest
 
     def __deepcopy__(self, memo: dict) -> "RaggedArray":
         return self  # read-only: a copy would only read the whole file into memory
 
 
-def write_ragged(folder: Path, arrays: Iterable[NDArray]) -> None:
+def write_ragged(folder: Path, arrays: Iterable[NDArray | Noted]) -> None:
     """Write ``arrays`` one by one to ``folder``; whole or not at all."""
     with writing_folder(folder) as partial:
         _write_items(partial, arrays, getattr(arrays, "key", ""))
@@ -134,16 +141,17 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_items(folder: Path, arrays: Iterable[NDArray], key: str) -> None:
-    items, offset, digest = [], 0, hashlib.sha256()
+def _write_items(folder: Path, arrays: Iterable[NDArray | Noted], key: str) -> None:
+    items, offset, digest = [], 0, Digest()
     with (folder / DATA).open("wb") as file:
-        for array in arrays:
+        for each in arrays:
+            array, note = (each.array, {"note": each.note}) if isinstance(each, Noted) else (each, {})
             content = np.ascontiguousarray(array)
-            _digest_item(digest, content)
+            digest.add_array(content)
             padding = -offset % content.dtype.itemsize  # a mapped view must be aligned
             file.write(b"\0" * padding)
             file.write(content.data)
-            items.append({"offset": offset + padding, "shape": array.shape, "dtype": content.dtype.str})
+            items.append({"offset": offset + padding, "shape": array.shape, "dtype": content.dtype.str, **note})
             offset += padding + content.nbytes
         file.flush()
         os.fsync(file.fileno())
@@ -151,8 +159,3 @@ def _write_items(folder: Path, arrays: Iterable[NDArray], key: str) -> None:
         json.dump({"digest": digest.hexdigest(), "size": offset, "key": key, "items": items}, file)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _digest_item(digest: Any, array: NDArray) -> None:
-    digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.data)

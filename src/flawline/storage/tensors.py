@@ -1,20 +1,25 @@
 """Named tensors in one safetensors file: whole or not at all, no pickle."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+
+from flawline.storage.digests import tensors_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["packed", "part", "read_tensors", "tensors_digest", "write_tensors"]
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able ``meta``, with a digest of both, to one safetensors file: to PATH.partial first, then
     renamed."""
+    from safetensors.torch import save_file  # imports torch, which takes seconds
+
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -28,7 +33,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
         raise
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Read what ``write_tensors`` wrote. Raise FileNotFoundError or SafetensorError if there is no whole file."""
     with safe_open(path, framework="pt") as file:
         digest, _, text = (file.metadata() or {}).get("flawline", "").partition(" ")
@@ -38,21 +43,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(text)
 
 
-def tensors_digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
-    """Return the SHA-256 of a text and of named tensors: their names, types, shapes and values."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        digest.update(f"{name}{tensors[name].dtype}{tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def packed(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def packed(groups: "Mapping[str, Mapping[str, Tensor]]") -> "dict[str, Tensor]":
     """Return several groups of tensors as one, "GROUP/NAME": what ``part`` takes apart."""
     return {f"{group}/{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
 
 
-def part(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+def part(tensors: "Mapping[str, Tensor]", group: str) -> "dict[str, Tensor]":
     """Return the tensors of one group of ``packed``."""
     mark = f"{group}/"
     return {name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)}

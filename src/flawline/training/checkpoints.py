@@ -21,14 +21,14 @@ class TrainingState:
     epoch: int
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]  # "PHASE.PARAMETER.NAME", numbers and the name of a tensor that Adam keeps
-    best: dict[str, Tensor]  # the weights with the lowest validation loss so far
+    best: dict[str, Tensor]  # the weights of the best epoch of the stage so far
     history: list[dict[str, float]] = field(default_factory=list)
-    sample_reconstructions: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # patches, and how they were redrawn after some epochs
+    sample_reconstructions: dict[str, Tensor] = field(default_factory=dict)  # patches, and how they came out over time
+    own: dict[str, Tensor] = field(default_factory=dict)  # the objective's own tensors
+    stage: int = 0  # the stage that is going on
 
 
-PARTS = ("model", "optimizer", "best", "sample_reconstructions")
+PARTS = ("model", "optimizer", "best", "sample_reconstructions", "own")
 
 
 class CheckpointStore(Protocol):
@@ -75,12 +75,13 @@ class FileCheckpoints:
             tensors, meta = read_tensors(self.path)
             if meta.get("key") == key:
                 parts = {name: part(tensors, name) for name in PARTS}
-                return TrainingState(meta["epoch"], history=meta["history"], **parts)
+                return TrainingState(meta["epoch"], history=meta["history"], stage=meta.get("stage", 0), **parts)
         return None
 
     def save(self, key: str, state: TrainingState) -> None:
         tensors = packed({name: getattr(state, name) for name in PARTS})
-        write_tensors(self.path, tensors, {"key": key, "epoch": state.epoch, "history": state.history})
+        meta = {"key": key, "epoch": state.epoch, "stage": state.stage, "history": state.history}
+        write_tensors(self.path, tensors, meta)
 
     def clear(self) -> None:
         for path in (self.path, *self.path.parent.glob(f"{escape(self.path.name)}.part_*")):

@@ -1,16 +1,16 @@
-"""The one training procedure: Adam on random windows, seeded, resumable, stopped early on held-out windows."""
+"""The one training procedure: Adam on windows, seeded, resumable, stage after stage as the objective says."""
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError
@@ -23,95 +23,209 @@ from flawline.training.checkpoints import (
     unpack_optimizers,
 )
 from flawline.training.compute import Forgetful, Machine, keep_memory, pick_device, pick_threads, using_threads
-from flawline.training.objective import Objective
+from flawline.training.objective import (
+    VALIDATION_LOSS,
+    Batch,
+    Material,
+    Objective,
+    Stage,
+    Tensors,
+    check_objective,
+    check_own,
+    give,
+)
 from flawline.training.progress import Progress, Silent
 from flawline.training.windows import Windows
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 Optimizers = Sequence[torch.optim.Optimizer]  # one a phase
+Record = dict[str, float]
 NOISE_STREAM = 2  # keeps the random numbers of different uses apart
-SKETCHED = 3  # validation patches whose reconstructions are kept as training goes on
+SAMPLES = 3  # validation patches whose reconstructions are kept as training goes on
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a training works with: the machine, a store of checkpoints, and who is told of its progress."""
+
+    compute: ComputeParams = field(default_factory=ComputeParams)
+    checkpoints: CheckpointStore = field(default_factory=NoCheckpoints)
+    machine: Machine = field(default_factory=Forgetful)
+    progress: Progress = field(default_factory=Silent)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model's weights, those of its best epoch, and a row for every epoch."""
+    """A trained model's weights, those of the last stage's best epoch, and a row for every epoch."""
 
     weights: dict[str, Tensor]
     history: pd.DataFrame
     threads: int
     resumed_from: int  # epochs already done when training started: 0 unless it was resumed
-    sample_reconstructions: dict[
-        str, Tensor
-    ]  # "patches" and "epoch_00000" (untrained), 1, 2, 4, ... and the last, each (n, C, s, s)
+    # "patches" and "epoch_00000" (untrained), 1, 2, 4, ... and the last, each (n, C, s, s)
+    sample_reconstructions: dict[str, Tensor]
+    own: dict[str, Tensor] = field(default_factory=dict)  # the objective's own tensors at the end
 
 
 def fit(
     make_model: Callable[[], nn.Module],
     objective: Objective,
-    train: Windows,
-    validation: Windows,
+    material: Material,
     params: TrainParams,
     *,
-    compute: ComputeParams | None = None,
-    checkpoints: CheckpointStore | None = None,
-    machine: Machine | None = None,
-    progress: Progress | None = None,
+    tools: Tools | None = None,
 ) -> Fitted:
-    """Train ``make_model()`` on random windows and return the weights with the lowest validation loss.
+    """Train ``make_model()`` as ``objective`` says and return the weights of the best epoch.
 
-    A row of the history has epoch, train_loss (of the first phase), a loss of every other phase, validation_loss, and
-    the seconds that the epoch's updates took. The same seed, parameters and number of threads give the same weights to
-    the bit, also if the run was killed and taken up again from ``checkpoints``. Raise FlawlineError if the loss stops
-    being a number."""
+    A row of the history has epoch, the stage's number where there are several, a loss of every phase, validation_loss,
+    the stage's own series, and the seconds that the epoch's updates took. The same seed, parameters and number of
+    threads give the same weights to the bit, also if the run was killed and taken up again from its checkpoints. Raise
+    FlawlineError if the objective cannot end as it says, before anything is trained, or if a loss stops being a
+    number."""
+    check_objective(objective, params.epochs)
     keep_memory()
-    compute, checkpoints, progress = compute or ComputeParams(), checkpoints or NoCheckpoints(), progress or Silent()
-    fabric = Fabric(accelerator=pick_device(compute), devices=1, precision=params.precision)
-    make = partial(_seeded_model, make_model, train.seed)
-    probe = _probe(fabric, make, objective, train, params)
-    threads = pick_threads(compute, probe, machine or Forgetful(), _machine_key(train, params))
+    tools = tools or Tools()
+    fabric = _fabric(tools.compute, params)
+    make = partial(_seeded_model, make_model, material.train.seed)
+    training = Training(fabric, make, objective, material, params)
+    threads = pick_threads(tools.compute, training.probe(), tools.machine, _machine_key(make, training))
     with using_threads(threads):
-        return _fit(fabric, make, objective, train, validation, params, threads, checkpoints, progress)
+        return _fit(training, threads, tools)
 
 
-def _fit(
-    fabric: Fabric,
-    make: Callable[[], nn.Module],
-    objective: Objective,
-    train: Windows,
-    validation: Windows,
-    params: TrainParams,
-    threads: int,
-    checkpoints: CheckpointStore,
-    progress: Progress,
-) -> Fitted:
-    model, optimizers = _setup(fabric, make, objective, params)
-    key = run_key(model, objective, train, validation, params, threads)
-    held_out = list(validation.batches(validation.fixed(), params.batch_size))
-    state = checkpoints.load(key)
-    if state is None or past_end(state.history, params):
-        state = _start(model, held_out)
-    _restore(state, model, optimizers)
+@dataclass(frozen=True)
+class Training:
+    """All that one training consists of."""
+
+    fabric: "Fabric"
+    make: Callable[[], nn.Module]
+    objective: Objective
+    material: Material
+    params: TrainParams
+
+    def epochs(self, stage: Stage) -> int:
+        """Return the most epochs of a stage."""
+        return stage.epochs or self.params.epochs
+
+    def has_ended(self, stage: Stage, records: Sequence[Record]) -> bool:
+        """Return True if a stage with these epochs behind it goes no further."""
+        return len(records) >= self.epochs(stage) or should_stop(stage, records, self.params.patience)
+
+    def place(self, model: nn.Module, stage: Stage) -> tuple[nn.Module, Optimizers]:
+        """Return the model and an Adam for each phase of a stage, where they are to run."""
+        adams = [torch.optim.Adam(phase.parameters(model), lr=self.params.learning_rate) for phase in stage.phases]
+        placed, *optimizers = self.fabric.setup(model, *adams)
+        return placed, optimizers
+
+    def probe(self) -> Callable[[], object]:
+        """Return a training step on a model of its own, to be timed."""
+        parts: list = []
+        stage, train = self.objective.stages[0], self.material.train
+
+        def step() -> None:
+            if not parts:
+                windows = train.epoch(0)[: self.params.batch_size]
+                model, optimizers = self.place(self.make(), stage)
+                own = stage.start(model, self.material, {}) if stage.start else {}
+                parts.extend([model, optimizers, Batch(train.cut(windows), windows, own), noise(train.seed, 0)])
+            model, optimizers, batch, generator = parts
+            _step(self.fabric, model, optimizers, stage, batch, generator)
+
+        return step
+
+
+def _fabric(compute: ComputeParams, params: TrainParams) -> "Fabric":
+    """Return what places models and data, in the precision asked for: on one device, or under torchrun on several."""
+    from lightning_fabric import Fabric  # a second to import, so only where something is trained
+
+    return Fabric(accelerator=pick_device(compute), devices=1, precision=params.precision)
+
+
+def _fit(training: Training, threads: int, tools: Tools) -> Fitted:
+    model = training.make()
+    key = run_key(model, training, threads)
+    state = tools.checkpoints.load(key)
+    if state is None or past_end(state.history, training):
+        state = _start(training, model)
     resumed_from = state.epoch
     for record in state.history:  # so that whoever listens has the whole history
-        progress.epoch(record)
-    while state.epoch < params.epochs and not should_stop(state.history, params.patience):
-        batches = _tracked(train, state.epoch, params, progress)
-        losses = _train_epoch(fabric, model, optimizers, objective, batches, noise(train.seed, state.epoch))
-        record = {"epoch": state.epoch + 1, **losses, "validation_loss": _mean(model, objective, held_out)}
-        _check_finite(record, params)
-        state = _advance(state, record, model, optimizers)
-        checkpoints.save(key, state)
-        progress.epoch(record)
-    sample_reconstructions = _sketched(state.sample_reconstructions, state.epoch, model)
-    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, sample_reconstructions)
+        tools.progress.epoch(record)
+    for number in range(state.stage, len(training.objective.stages)):
+        model, state = _run_stage(training, number, model, state, key=key, tools=tools)
+    samples = _sampled(state.sample_reconstructions, state.epoch, model, training.objective)
+    shown = {name: training.material.train.shown(samples[name]) for name in samples if name == "patches"}
+    samples = {**samples, **shown}
+    return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, samples, state.own)
 
 
-def _tracked(train: Windows, epoch: int, params: TrainParams, progress: Progress) -> Iterator[Tensor]:
-    windows = train.epoch(epoch)
-    total = -(-len(windows) // params.batch_size)
-    return progress.track(
-        train.batches(windows, params.batch_size), total=total, label=f"epoch {epoch + 1}/{params.epochs}"
-    )
+def _run_stage(
+    training: Training, number: int, model: nn.Module, state: TrainingState, *, key: str, tools: Tools
+) -> tuple[nn.Module, TrainingState]:
+    """Go through what is left of a stage; return the model and the state at its end."""
+    stage, material = training.objective.stages[number], training.material
+    goes_on = state.stage == number and bool(records_of(state.history, number))
+    model, optimizers = _enter(training, stage, model, state, goes_on=goes_on)
+    if not goes_on:
+        own = stage.start(model, material, state.own) if stage.start else {}
+        check_own(stage, own, "what start returns")
+        state = replace(state, stage=number, own=own, best={})
+    check_own(stage, state.own, "the checkpoint")
+    while not training.has_ended(stage, records_of(state.history, number)):
+        record, state = _run_epoch(training, number, model, optimizers, state=state, progress=tools.progress)
+        tools.checkpoints.save(key, state)
+        tools.progress.epoch(record)
+    return model, state
+
+
+def _enter(
+    training: Training, stage: Stage, model: nn.Module, state: TrainingState, *, goes_on: bool
+) -> tuple[nn.Module, Optimizers]:
+    """Return the model and a stage's optimizers, as its last epoch left them, or as the stage before ended."""
+    bare = getattr(model, "module", model)
+    if not goes_on and state.best:  # what the stage before chose
+        bare.load_state_dict(state.best)
+    placed, optimizers = training.place(bare, stage)
+    if goes_on:
+        placed.load_state_dict(state.model)
+        unpack_optimizers(optimizers, state.optimizer)
+    return placed, optimizers
+
+
+def _run_epoch(
+    training: Training, number: int, model: nn.Module, optimizers: Optimizers, *, state: TrainingState,
+    progress: Progress,
+) -> tuple[Record, TrainingState]:  # fmt: skip
+    """Train one epoch and measure it; return its record and the state after it."""
+    stage, material = training.objective.stages[number], training.material
+    batches = _tracked(training, stage, state, progress)
+    generator = noise(material.train.seed, state.epoch)
+    losses = _train_epoch(training.fabric, model, optimizers, stage, batches=batches, generator=generator)
+    watched = _watch(model, stage, material.validation, training.params.batch_size, own=state.own)
+    which = {"stage": number} if len(training.objective.stages) > 1 else {}
+    record: Record = {"epoch": state.epoch + 1, **which, **losses, VALIDATION_LOSS: watched}
+    own, measured = stage.after_epoch(model, material, state.own) if stage.after_epoch else (state.own, {})
+    check_own(stage, own, "what after_epoch returns")
+    record |= measured
+    _check_finite(record, training.params)
+    return record, _advance(training, state, record, model, optimizers=optimizers, own=own)
+
+
+def _tracked(training: Training, stage: Stage, state: TrainingState, progress: Progress) -> Iterator[Batch]:
+    train, size = training.material.train, training.params.batch_size
+    windows = train.epoch(state.epoch)
+    done = len(records_of(state.history, state.stage))
+    batches = batches_of(train, windows, size, state.own)
+    label = f"epoch {done + 1}/{training.epochs(stage)}"
+    return progress.track(batches, total=-(-len(windows) // size), label=label)
+
+
+def batches_of(windows: Windows, which: np.ndarray, size: int, own: Tensors) -> Iterator[Batch]:
+    """Yield the batches of the windows ``which`` (n, 3)."""
+    for start in range(0, len(which), size):
+        some = which[start : start + size]
+        yield Batch(windows.cut(some), some, own)
 
 
 def noise(seed: int, epoch: int) -> torch.Generator:
@@ -120,32 +234,47 @@ def noise(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state))
 
 
-def should_stop(history: Sequence[dict[str, float]], patience: int | None) -> bool:
+def records_of(history: Sequence[Record], stage: int) -> list[Record]:
+    """Return the records of one stage."""
+    return [record for record in history if record.get("stage", 0) == stage]
+
+
+def should_stop(stage: Stage, records: Sequence[Record], patience: int | None) -> bool:
+    """Return True if a stage's stop, or without one ``patience``, ends it after these records."""
+    if stage.stop is None:
+        return has_no_patience_left(records, patience)
+    return bool(records) and stage.stop.ended([record[stage.stop.series] for record in records])
+
+
+def has_no_patience_left(records: Sequence[Record], patience: int | None) -> bool:
     """Return True when the last ``patience`` epochs brought no lower validation loss than the best before them."""
-    if patience is None or len(history) <= patience:
+    if patience is None or len(records) <= patience:
         return False
-    losses = [record["validation_loss"] for record in history]
+    losses = [record[VALIDATION_LOSS] for record in records]
     return min(losses[-patience:]) >= min(losses[:-patience])
 
 
-def past_end(history: Sequence[dict[str, float]], params: TrainParams) -> bool:
-    """Return True if a run with ``params`` would have ended before the last epoch of ``history``."""
-    before = range(len(history))
-    return len(history) > params.epochs or any(should_stop(history[:n], params.patience) for n in before)
+def past_end(history: Sequence[Record], training: Training) -> bool:
+    """Return True if this training would have ended one of its stages before the last epoch that ``history`` has."""
+    for number, stage in enumerate(training.objective.stages):
+        records = records_of(history, number)
+        if any(training.has_ended(stage, records[:n]) for n in range(len(records))):
+            return True
+    return False
 
 
-def run_key(
-    model: nn.Module, objective: Objective, train: Windows, validation: Windows, params: TrainParams, threads: int
-) -> str:
+def run_key(model: nn.Module, training: Training, threads: int) -> str:
     """Return a digest of all that shapes a training: model, objective, data, geometry, seed, parameters, threads.
 
-    ``epochs`` and ``patience`` are left out: a longer run goes on from a shorter one."""
+    ``epochs`` and what ends a stage are left out: a longer run goes on from a shorter one."""
+    material, params = training.material, training.params
+    pseudo = [] if material.pseudo is None else [_data_digest(material.pseudo.windows)]
     settings = {
-        "model": [repr(model), objective.describe()],
-        "data": [_data_digest(train), _data_digest(validation)],
-        "patches": train.patches.model_dump(mode="json"),
+        "model": [repr(model), training.objective.describe()],
+        "data": [_data_digest(material.train), _data_digest(material.validation), *pseudo],
+        "patches": material.train.patches.model_dump(mode="json"),
         "train": params.model_dump(mode="json", exclude={"epochs", "patience"}),
-        "seed": train.seed,
+        "seed": material.train.seed,
         "threads": threads,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -165,77 +294,52 @@ def _seeded_model(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
         return make_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
 
-def _setup(
-    fabric: Fabric, make: Callable[[], nn.Module], objective: Objective, params: TrainParams
-) -> tuple[nn.Module, Optimizers]:
-    """Return the model and an Adam for each phase, where they are to run."""
-    model = make()
-    adams = [torch.optim.Adam(phase.parameters(model), lr=params.learning_rate) for phase in objective.phases]
-    placed, *optimizers = fabric.setup(model, *adams)
-    return placed, optimizers
+def _start(training: Training, model: nn.Module) -> TrainingState:
+    validation = training.material.validation
+    patches = {"patches": validation.cut(validation.fixed()[:SAMPLES])} if training.objective.reconstructs else {}
+    samples = _sampled(patches, 0, model.to(training.fabric.device), training.objective)
+    return TrainingState(epoch=0, model={}, optimizer={}, best={}, sample_reconstructions=samples)
 
 
-def _start(model: nn.Module, held_out: Sequence[Tensor]) -> TrainingState:
-    patches = held_out[0][:SKETCHED]
-    return TrainingState(
-        epoch=0, model={}, optimizer={}, best={}, sample_reconstructions=_sketched({"patches": patches}, 0, model)
-    )
-
-
-def _restore(state: TrainingState, model: nn.Module, optimizers: Optimizers) -> None:
-    if state.epoch:
-        model.load_state_dict(state.model)
-        unpack_optimizers(optimizers, state.optimizer)
-
-
-def _advance(state: TrainingState, record: dict[str, float], model: nn.Module, optimizers: Optimizers) -> TrainingState:
+def _advance(
+    training: Training, state: TrainingState, record: Record, model: nn.Module, *, optimizers: Optimizers, own: Tensors
+) -> TrainingState:
+    """Return the state after an epoch."""
+    stage, epoch = training.objective.stages[state.stage], state.epoch + 1
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    lowest = min((r["validation_loss"] for r in state.history), default=float("inf"))
-    best = weights if record["validation_loss"] < lowest else state.best
-    epoch = state.epoch + 1
-    is_power_of_two = epoch & (epoch - 1) == 0
-    sample_reconstructions = (
-        _sketched(state.sample_reconstructions, epoch, model) if is_power_of_two else state.sample_reconstructions
-    )
-    return TrainingState(
-        epoch, weights, pack_optimizers(optimizers), best, [*state.history, record], sample_reconstructions
-    )
+    before = [each[stage.best.series] for each in records_of(state.history, state.stage)]
+    best = weights if stage.best.is_better(record[stage.best.series], before) else state.best
+    samples, is_power_of_two = state.sample_reconstructions, epoch & (epoch - 1) == 0
+    if is_power_of_two:
+        samples = _sampled(samples, epoch, model, training.objective)
+    history = [*state.history, record]
+    return TrainingState(epoch, weights, pack_optimizers(optimizers), best, history, samples, own, state.stage)
 
 
 def _train_epoch(
-    fabric: Fabric,
-    model: nn.Module,
-    optimizers: Optimizers,
-    objective: Objective,
-    batches: Iterator[Tensor],
+    fabric: "Fabric", model: nn.Module, optimizers: Optimizers, stage: Stage, *, batches: Iterator[Batch],
     generator: torch.Generator,
-) -> dict[str, float]:
+) -> Record:  # fmt: skip
     """Return the mean loss of each phase, as NAME_loss, and the seconds that it all took."""
     model.train()
-    totals = torch.zeros(len(objective.phases), dtype=torch.float64)
+    totals = torch.zeros(len(stage.phases), dtype=torch.float64)
     count = 0
     start = time.perf_counter()
     for batch in batches:
-        values = _step(fabric, model, optimizers, objective, batch, generator)
-        totals += torch.stack([value.detach() for value in values]).double().cpu() * len(batch)
-        count += len(batch)
-    losses = {f"{phase.name}_loss": float(total / count)
-              for phase, total in zip(objective.phases, totals, strict=True)}  # fmt: skip
+        values = _step(fabric, model, optimizers, stage, batch, generator)
+        totals += torch.stack([value.detach() for value in values]).double().cpu() * len(batch.x)
+        count += len(batch.x)
+    losses = {f"{phase.name}_loss": float(total / count) for phase, total in zip(stage.phases, totals, strict=True)}
     return {**losses, "seconds": time.perf_counter() - start}
 
 
 def _step(
-    fabric: Fabric,
-    model: nn.Module,
-    optimizers: Optimizers,
-    objective: Objective,
-    batch: Tensor,
-    generator: torch.Generator,
+    fabric: "Fabric", model: nn.Module, optimizers: Optimizers, stage: Stage, batch: Batch, generator: torch.Generator
 ) -> list[Tensor]:
     """Run every phase on a batch; return each one's last loss."""
-    placed = fabric.to_device(batch)
+    placed = _on(batch, fabric.to_device)
     values = []
-    for phase, optimizer in zip(objective.phases, optimizers, strict=True):
+    for phase, optimizer in zip(stage.phases, optimizers, strict=True):
         with fabric.autocast():
             given = phase.prepare(model, placed)
         for _ in range(phase.times):
@@ -250,26 +354,38 @@ def _step(
     return values
 
 
+def _on(batch: Batch, move: Callable[[Tensor], Tensor]) -> Batch:
+    """Return a batch with its tensors moved."""
+    return replace(batch, x=move(batch.x), own={name: move(value) for name, value in batch.own.items()})
+
+
 @torch.no_grad()
-def _mean(model: nn.Module, objective: Objective, batches: Sequence[Tensor]) -> float:
+def _watch(model: nn.Module, stage: Stage, validation: Windows, size: int, *, own: Tensors) -> float:
+    """Return the watched loss on the validation windows that stay the same."""
     model.eval()
     device = next(model.parameters()).device
-    sums = [float(objective.watched(model, batch.to(device), None)) * len(batch) for batch in batches]
-    return sum(sums) / sum(len(batch) for batch in batches)
+    total, count = 0.0, 0
+    for batch in batches_of(validation, validation.fixed(), size, own):
+        placed = _on(batch, lambda tensor: tensor.to(device))
+        total += float(stage.watched(model, give(stage.given, model, placed), None)) * len(batch.x)
+        count += len(batch.x)
+    return total / count
 
 
-def _sketched(sample_reconstructions: dict[str, Tensor], epoch: int, model: nn.Module) -> dict[str, Tensor]:
-    """Return the sample_reconstructions with those after ``epoch`` added."""
-    return {**sample_reconstructions, f"epoch_{epoch:05d}": _redraw(model, sample_reconstructions["patches"])}
+def _sampled(samples: dict[str, Tensor], epoch: int, model: nn.Module, objective: Objective) -> dict[str, Tensor]:
+    """Return the sample reconstructions with those after ``epoch`` added, if the network reconstructs anything."""
+    if not objective.reconstructs:
+        return samples
+    return {**samples, f"epoch_{epoch:05d}": _reconstruct(model, samples["patches"])}
 
 
 @torch.no_grad()
-def _redraw(model: nn.Module, patches: Tensor) -> Tensor:
+def _reconstruct(model: nn.Module, patches: Tensor) -> Tensor:
     model.eval()
     return model(patches.to(next(model.parameters()).device)).float().cpu()  # (n, C, s, s)
 
 
-def _check_finite(record: dict[str, float], params: TrainParams) -> None:
+def _check_finite(record: Record, params: TrainParams) -> None:
     broken = [f"{name.replace('_', ' ')} is {value}" for name, value in record.items() if not np.isfinite(value)]
     if broken:
         raise FlawlineError(
@@ -278,22 +394,9 @@ def _check_finite(record: dict[str, float], params: TrainParams) -> None:
         )
 
 
-def _probe(
-    fabric: Fabric, make: Callable[[], nn.Module], objective: Objective, train: Windows, params: TrainParams
-) -> Callable[[], object]:
-    """Return a training step on a model of its own, to be timed."""
-    parts: list = []
-
-    def step() -> None:
-        if not parts:
-            batch = next(train.batches(train.epoch(0), params.batch_size))
-            parts.extend([*_setup(fabric, make, objective, params), batch, noise(train.seed, 0)])
-        model, optimizers, batch, generator = parts
-        _step(fabric, model, optimizers, objective, batch, generator)
-
-    return step
-
-
-def _machine_key(train: Windows, params: TrainParams) -> str:
-    channels = train.shapes[0][0]
-    return f"training {channels}x{train.patches.size} batch {params.batch_size} {params.precision}"
+def _machine_key(make: Callable[[], nn.Module], training: Training) -> str:
+    """Return under what the measured number of threads is kept: the model and the size of its batches."""
+    model, train, params = make(), training.material.train, training.params
+    channels, weights = train.shapes[0][0], sum(parameter.numel() for parameter in model.parameters())
+    kind = f"{type(model).__name__} of {weights} weights"
+    return f"training {kind} {channels}x{train.patches.size} batch {params.batch_size} {params.precision}"

@@ -1,6 +1,6 @@
 """The patches that are learned from: random windows of images, the same for the same seed, and those held out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +45,22 @@ class Windows:
         """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
         return to_unit(cut_windows(self.images, windows, self.patches.size))
 
-    def batches(self, windows: NDArray, batch_size: int) -> Iterator[Tensor]:
-        """Yield the windows' patches as float32 (n, C, s, s) in [0, 1]."""
-        for start in range(0, len(windows), batch_size):
-            yield self.cut(windows[start : start + batch_size])
+    def shown(self, patches: Tensor) -> Tensor:
+        """Return what a person is shown of patches (n, C, s, s) as ``cut`` makes them: their channels."""
+        return patches
+
+
+@dataclass(frozen=True)
+class PseudoWindows:
+    """Windows of pseudo-defective images, and which of their pixels are defective."""
+
+    windows: Windows
+    masks: Sequence[NDArray]  # (H, W) bool, an image each
+
+    def shares(self, windows: NDArray) -> NDArray[np.float64]:
+        """Return the share (n,) of defective pixels in each of ``windows`` (n, 3)."""
+        size = self.windows.patches.size
+        return np.array([self.masks[i][y : y + size, x : x + size].mean() for i, y, x, *_ in windows])
 
 
 def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchParams, *, seed: int) -> Windows:

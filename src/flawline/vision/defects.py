@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, overload
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
 
 from flawline.checks import FlawlineError, check_range, check_shape, near_name
 from flawline.params import DefectInjectionParams, ElasticParams, GaussianParams, LineParams, PoissonParams
@@ -42,10 +42,11 @@ class Elastic:
         self, image: NDArray[np.float32], region: NDArray[np.bool_], generator: np.random.Generator
     ) -> Damaged:
         _check_inputs(image, region)
-        inside = region[find_objects(region.astype(np.uint8))[0]]  # (h, w): a field for the whole image is wasted
+        (box,) = scipy.ndimage.find_objects(region.astype(np.uint8))
+        inside = region[box]  # (h, w): a field for the whole image would be wasted
         shifts = displacement_field(inside, generator, self.params)[:, inside]  # (2, n)
         points = np.stack(np.nonzero(region)) + shifts  # (2, n)
-        values = [map_coordinates(channel, points, order=1, mode="reflect") for channel in image]
+        values = [scipy.ndimage.map_coordinates(channel, points, order=1, mode="reflect") for channel in image]
         return _replace_pixels(image, region, np.stack(values)), region.copy()
 
 
@@ -114,7 +115,7 @@ def displacement_field(
     margin = int(np.ceil(4 * params.smoothness))  # the filter's reach: the rim gets no other statistics
     height, width = region.shape
     noise = generator.uniform(-1, 1, (2, height + 2 * margin, width + 2 * margin))
-    field = gaussian_filter(noise, params.smoothness, axes=(1, 2))
+    field = scipy.ndimage.gaussian_filter(noise, params.smoothness, axes=(1, 2))
     field = field[:, margin : margin + height, margin : margin + width]  # (2, H, W)
     return field * (params.amplitude / np.hypot(*field)[region].max())
 

@@ -1,15 +1,9 @@
 """Where the part lies in a photograph, and where the background."""
 
 import numpy as np
+import scipy
+import skimage
 from numpy.typing import NDArray
-from scipy.ndimage import (
-    binary_dilation,
-    binary_erosion,
-    gaussian_filter,
-    gaussian_gradient_magnitude,
-    label,
-)
-from skimage.filters import threshold_otsu
 
 SIDE = 256  # pixels of the longer side on which the part is sought, roughly
 RING = 0.03  # share of the shorter side: the border from which the background is told
@@ -35,8 +29,8 @@ def find_foreground(grey: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     small = block_mean(grey, factor)
     ring = _ring(small.shape)
     background, spread = _background(small, ring)
-    distance = gaussian_filter(np.abs(small - background), 1.0)
-    threshold = float(threshold_otsu(distance))
+    distance = scipy.ndimage.gaussian_filter(np.abs(small - background), 1.0)
+    threshold = float(skimage.filters.threshold_otsu(distance))
     if threshold < max(CERTAIN * spread, LEAST_LEVELS):
         return None
     part = _steepest(distance, threshold)
@@ -48,7 +42,7 @@ def find_foreground(grey: NDArray[np.float32]) -> NDArray[np.bool_] | None:
 def neighbourhood(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels (H, W) of a part and those around it, so that its outline is seen too."""
     steps = max(2, round(REACH * min(part.shape)))
-    return binary_dilation(part, iterations=steps)
+    return scipy.ndimage.binary_dilation(part, iterations=steps)
 
 
 def drawn(grey: NDArray[np.float32], part: NDArray[np.bool_], blur: float) -> NDArray[np.float32]:
@@ -57,23 +51,23 @@ def drawn(grey: NDArray[np.float32], part: NDArray[np.bool_], blur: float) -> ND
     The texture is what differs from the part's own levels within ``blur`` pixels; so neither the light, nor a shadow
     beside the part, nor the background is in it."""
     inside = part.astype(np.float32)
-    around = gaussian_filter(grey * inside, blur) / (gaussian_filter(inside, blur) + 1e-3)
+    around = scipy.ndimage.gaussian_filter(grey * inside, blur) / (scipy.ndimage.gaussian_filter(inside, blur) + 1e-3)
     texture = grey - around
     spread = 2.5 * float(texture[part].std()) + 1e-3
     shade = np.clip((texture - texture[part].mean()) / spread, -1, 1)
-    return (INK * gaussian_filter(inside, 1.0) * (1 + TEXTURE * shade)).astype(np.float32)
+    return (INK * scipy.ndimage.gaussian_filter(inside, 1.0) * (1 + TEXTURE * shade)).astype(np.float32)
 
 
 def block_mean(grey: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Return the means of blocks of ``factor`` x ``factor`` pixels (H // factor, W // factor)."""
     if factor == 1:
         return grey
-    height, width = (side // factor for side in grey.shape)
-    blocks = grey[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)  # (H // factor, W // factor)
+    height, width = (side // factor * factor for side in grey.shape)
+    return skimage.measure.block_reduce(grey[:height, :width], factor, np.mean)  # (H // factor, W // factor)
 
 
 def _ring(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the pixels of an image of ``shape`` (H, W) along its border."""
     wide = max(2, round(RING * min(shape)))
     ring = np.ones(shape, bool)
     ring[wide:-wide, wide:-wide] = False
@@ -96,41 +90,35 @@ def _background(grey: NDArray[np.float32], ring: NDArray[np.bool_]) -> tuple[NDA
 
 
 def _robust_deviation(rest: NDArray) -> float:
+    """Return the standard deviation of normal values with the median of ``rest``'s distances from 0."""
     return 1.4826 * float(np.median(np.abs(rest)))
 
 
 def _steepest(distance: NDArray, otsu: float) -> NDArray[np.bool_]:
     """Return the part whose outline is steepest, among those at thresholds near Otsu's that keep most of its part."""
-    slope = gaussian_gradient_magnitude(distance, 0.7)
-    parts = [_without_dust(_filled(distance > otsu * factor)) for factor in NEAR_OTSU]
+    slope = scipy.ndimage.gaussian_gradient_magnitude(distance, 0.7)
+    parts = [_without_dust(scipy.ndimage.binary_fill_holes(distance > otsu * factor)) for factor in NEAR_OTSU]
     whole = parts[NEAR_OTSU.index(1.0)].sum()
     return max((part for part in parts if part.sum() >= MOST * whole), key=lambda part: _on_outline(slope, part))
 
 
 def _on_outline(slope: NDArray, part: NDArray[np.bool_]) -> float:
-    outline = part & ~binary_erosion(part, border_value=1)
+    """Return the mean of ``slope`` (H, W) over the pixels of the part that touch what is outside it."""
+    outline = part & ~scipy.ndimage.binary_erosion(part, border_value=1)
     return float(slope[outline].mean()) if outline.any() else 0.0
 
 
-def _filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the part with all that it encloses."""
-    pieces, count = label(~part)
-    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    open_ = np.zeros(count + 1, bool)
-    open_[border] = True
-    open_[0] = False  # the part itself
-    return ~open_[pieces]
-
-
 def _without_dust(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    pieces, count = label(part)
+    """Return the part (H, W) without its pieces smaller than DUST of the largest one."""
+    pieces, count = scipy.ndimage.label(part)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
     return (sizes >= max(1, DUST * sizes.max()))[pieces]
 
 
 def _blown_up(part: NDArray[np.bool_], factor: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the part of an image of ``shape`` (H, W), of which ``part`` has one pixel for ``factor`` each way."""
     if factor == 1:
         return part
-    large = np.kron(part, np.ones((factor, factor), bool))
+    large = part.repeat(factor, axis=0).repeat(factor, axis=1)
     return np.pad(large, [(0, whole - there) for whole, there in zip(shape, large.shape, strict=True)], mode="edge")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d
 
 from flawline.intake.examples.base import ExampleImage, Picture, draw_images, to_8_bit
 from flawline.params import RibletParams
@@ -43,7 +43,7 @@ def _draw_albedo(params: RibletParams, generator: np.random.Generator, defective
 
 def _draw_normals(params: RibletParams, generator: np.random.Generator, defective: bool) -> Picture:
     heights, crushed = draw_foil(params, generator, defective)
-    return normals_image(heights), None if crushed is None else binary_dilation(crushed)
+    return normals_image(heights), None if crushed is None else scipy.ndimage.binary_dilation(crushed)
 
 
 # --- the foil --------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def draw_wave(width: int, params: RibletParams, generator: np.random.Generator) 
 def add_roughness(heights: Heights, params: RibletParams, generator: np.random.Generator) -> None:
     """Add smoothed normal noise to ``heights`` in place; its standard deviation is ``roughness`` after smoothing."""
     noise = generator.standard_normal(heights.shape, np.float32)
-    gaussian_filter(noise, params.grain, output=noise, mode="wrap")
+    scipy.ndimage.gaussian_filter(noise, params.grain, output=noise, mode="wrap")
     noise *= params.roughness / _deviation_after_smoothing(params.grain)
     heights += noise
 
@@ -96,7 +96,7 @@ def _deviation_after_smoothing(sigma: float) -> float:
     """Return the standard deviation of unit white noise (H, W) after ``gaussian_filter`` with ``sigma``."""
     impulse = np.zeros(2 * int(4 * sigma + 0.5) + 1)
     impulse[len(impulse) // 2] = 1
-    return float((gaussian_filter1d(impulse, sigma, mode="constant") ** 2).sum())
+    return float((scipy.ndimage.gaussian_filter1d(impulse, sigma, mode="constant") ** 2).sum())
 
 
 def crush_stripes(heights: Heights, params: RibletParams, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flawline.checks import FlawlineError
+from flawline.intake.folders import check_folder, files_in
 from flawline.intake.layouts.aitex import AITEX
 from flawline.intake.layouts.base import (
     Layout,
     RawFile,
-    check_folder,
-    files_in,
     is_good,
     odd_entry,
     relative,

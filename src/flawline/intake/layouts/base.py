@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES
+from flawline.intake.folders import files_in, refuse
 from flawline.params import IngestionParams
 
 SPLIT_FOLDERS = {  # what data sets call their splits, in any case
@@ -42,14 +41,6 @@ class Layout:
     complete: bool = False  # its list already names every picture of the folder
 
 
-def files_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
-    """Yield the files of ``folder``, sorted; hidden ones and what lies in hidden or linked subfolders left out."""
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
-        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        yield from (path for path in paths if path.is_file())
-
-
 def pictures_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
     """Yield the files of ``folder`` that are named like images."""
     return (path for path in files_in(folder, deep=deep) if path.suffix.lower() in SUFFIXES)
@@ -58,7 +49,7 @@ def pictures_in(folder: Path, *, deep: bool = False) -> Iterator[Path]:
 def stray_files(folder: Path, known: Container[str]) -> Iterator[Path]:
     """Yield what is named like an image and not ``known`` (paths below ``folder``), and links to folders of which
     nothing is known; hidden ones left out."""
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
@@ -80,7 +71,7 @@ def folders_in(folder: Path) -> list[str]:
     """Return the names of the subfolders of ``folder``, sorted, hidden ones left out."""
     if not folder.is_dir():
         return []
-    _, folders, _ = next(os.walk(folder, onerror=_refuse))
+    _, folders, _ = next(os.walk(folder, onerror=refuse))
     return sorted(name for name in folders if not name.startswith("."))
 
 
@@ -96,24 +87,3 @@ def is_good(name: str, good: Sequence[str]) -> bool:
 
 def relative(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def check_folder(folder: Path, *, param: str = "raw") -> None:
-    """Raise FlawlineError unless ``folder``, given as ``param``, is a directory that can be listed and is not empty."""
-    if not folder.exists():
-        raise FlawlineError(
-            f"no folder {folder}. Wanted a folder of photographs; give it as --params {param}=FOLDER,category=NAME "
-            f"(or make {'run' if param == 'raw' else 'inspect'} {param.upper()}=FOLDER CATEGORY=NAME)."
-        )
-    if not folder.is_dir():
-        raise FlawlineError(f"{folder} is a file; wanted a folder of photographs")
-    _, folders, names = next(os.walk(folder, onerror=_refuse))
-    if not folders and not names:
-        raise FlawlineError(f"{folder} is empty; wanted a folder of photographs")
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise FlawlineError(
-        f"cannot list {error.filename}: {error.strerror}. Wanted a folder of photographs that can be read; check "
-        f"its permissions, or move it out of the raw folder."
-    ) from None

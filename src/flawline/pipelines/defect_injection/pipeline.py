@@ -2,14 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipelines.defect_injection.nodes import inject_defects
+from flawline.pipelines.defect_injection.nodes import make_inject_defects
 
 
 def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                inject_defects,
+                make_inject_defects("calibration"),
                 name="inject_defects",
                 inputs={
                     "images": "images",

@@ -1,122 +1,95 @@
-"""embedding: images and what a method learned to its ``maps`` and ``scores``; of an autoencoder also ``residuals``,
-``patch_losses`` and ``suitability``, of a one-class method ``embeddings`` and the ``one_class`` model."""
+"""embedding: images and what a method learned to its ``maps`` and ``scores``; on the way the reconstructor's
+``residuals``, its ``codes`` and ``suitability``, the scorer's ``embeddings`` and ``one_class`` model."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Autoencoder, Method, OneClass
-from flawline.pipelines.embedding import one_class
-from flawline.pipelines.embedding.nodes import make_judge, make_map, score_images, score_patches, smooth_maps
+from flawline.methods.registry import Method, Reconstructor
+from flawline.pipelines.embedding import nodes, reconstructing
+
+SHARED = {"images", "masks", "usable_manifest", "progress"}
+PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
 
 
 def create_pipeline(spec: Method) -> Pipeline:
-    return _of_autoencoder(spec) if isinstance(spec, Autoencoder) else _of_one_class(spec)
+    """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
+    row = spec.reconstructor
+    own = [*_embed(spec), *_fit(spec), _score(spec), _tabulate(spec), *_patches(spec)]
+    scorer = _spaced(own, spec.name, seen=row.name if row else None)
+    return scorer if row is None else _spaced(_reconstruct(row), row.name) + scorer
 
 
-def _of_one_class(spec: OneClass) -> Pipeline:
-    seen = {"images": "images"}
-    seen |= {"differences": "differences"} if spec.redrawer else {}
-    look = seen | ({"embeddings": "embeddings"} if spec.embeds else {})
-    shared = {"head": "params:head", "compute": "params:compute"}
-    embed = Node(
-        one_class.make_embed(spec),
-        name="embed",
-        inputs={**seen, **shared, "manifest": "usable_manifest", "progress": "progress"},
-        outputs="embeddings",
-    )
-    fit = Node(
-        one_class.make_fit(spec),
-        name="fit_one_class",
-        inputs={**look, **shared, "manifest": "usable_manifest", "seed": "params:seed"},
-        outputs="one_class",
-    )
-    draw = Node(
-        one_class.make_map(spec),
-        name="map_images",
-        inputs={**look, **shared, "manifest": "usable_manifest", "one_class": "one_class", "progress": "progress"},
-        outputs="maps",
-    )
-    by_map = Node(
-        score_images, name="score_images", inputs={"maps": "maps", "manifest": "usable_manifest"}, outputs="scores"
-    )
-    whole = Node(
-        one_class.make_score(spec),
-        name="score_images",
-        inputs={**look, **shared, "manifest": "usable_manifest", "one_class": "one_class", "maps": "maps"},
-        outputs="scores",
-    )
-    inputs = {"images": "images", "usable_manifest": "usable_manifest", "progress": "progress"}
-    if spec.redrawer:
-        inputs["differences"] = f"{spec.redrawer}.differences"
-    return Pipeline(
-        [*([embed] if spec.embeds else []), fit, draw, by_map if spec.by_map else whole],
-        namespace=spec.name,
-        inputs=inputs,
-        parameters={"params:compute", "params:seed"},
-        tags="embedding",
-    )
+def _spaced(made: list[Node], name: str, *, seen: str | None = None) -> Pipeline:
+    """Return the nodes in the namespace ``name``; residual images are those of ``seen``."""
+    used = {each for node in made for each in node.inputs}
+    inputs = {each: each for each in SHARED & used}
+    if seen not in (None, name) and "residuals" in used:
+        inputs["residuals"] = f"{seen}.residuals"
+    return Pipeline(made, namespace=name, inputs=inputs, parameters=PARAMETERS & used, tags=["embedding", name])
 
 
-def _of_autoencoder(spec: Autoencoder) -> Pipeline:
-    return Pipeline(
-        [
-            Node(
-                make_map(spec),
-                name="map_images",
-                inputs={
-                    "images": "images",
-                    "manifest": "usable_manifest",
-                    "patch_index": "patch_index",
-                    "weights": "weights",
-                    "patches": "params:patches",
-                    "model": "params:model",
-                    "compute": "params:compute",
-                    "progress": "progress",
-                },
-                outputs="residuals",
-            ),
-            Node(
-                smooth_maps,
-                name="smooth_maps",
-                inputs={"residuals": "residuals", "map": "params:map"},
-                outputs="maps",
-            ),
-            Node(
-                score_images,
-                name="score_images",
-                inputs={"maps": "maps", "manifest": "usable_manifest"},
-                outputs="scores",
-            ),
-            Node(
-                score_patches,
-                name="score_patches",
-                inputs={
-                    "residuals": "residuals",
-                    "masks": "masks",
-                    "manifest": "usable_manifest",
-                    "patch_index": "patch_index",
-                    "patches": "params:patches",
-                },
-                outputs="patch_losses",
-            ),
-            Node(
-                make_judge(spec),
-                name="judge_suitability",
-                inputs={
-                    "images": "images",
-                    "manifest": "usable_manifest",
-                    "weights": "weights",
-                    "expected_suitability": "expected_suitability",
-                    "patches": "params:patches",
-                    "model": "params:model",
-                    "seed": "params:seed",
-                    "suitability": "params:suitability",
-                    "compute": "params:compute",
-                },
-                outputs="suitability",
-            ),
-        ],
-        namespace=spec.name,
-        inputs={"images", "masks", "usable_manifest", "progress"},
-        parameters={"params:compute", "params:seed", "params:suitability"},
-        tags="embedding",
-    )
+def _reconstruct(row: Reconstructor) -> list[Node]:
+    trained = {
+        "weights": "weights",
+        **{part: f"params:{part}" for part in row.parts},
+        "compute": "params:compute",
+        "images": "images",
+        "manifest": "usable_manifest",
+    }
+    tracked = trained | {"progress": "progress"}
+    has_folds = row.network is not None and row.network.folds
+    folds = {"fold_networks": "fold_weights", "folds": "params:folds", "seed": "params:seed"} if has_folds else {}
+    made = [Node(reconstructing.make_reconstruct(row), name="reconstruct", inputs=tracked | folds, outputs="residuals")]
+    if row.codes:
+        made.append(Node(reconstructing.make_encode(row), name="encode", inputs=tracked, outputs="codes"))
+    if row.suitability:
+        more = {
+            "expected_suitability": "expected_suitability",
+            "seed": "params:seed",
+            "suitability": "params:suitability",
+        }
+        node = reconstructing.make_judge_suitability(row)
+        made.append(Node(node, name="judge_suitability", inputs=trained | more, outputs="suitability"))
+    return made
+
+
+def _inputs(spec: Method, *names: str) -> dict[str, str]:
+    """Return what every node of a scorer reads, and of ``names`` what the method has."""
+    has = {
+        "residuals": spec.reconstructor is not None,
+        "embeddings": spec.scorer_class.embeds,
+        "one_class": spec.scorer_class.learns,
+    }
+    shared = {"images": "images", "manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
+    return shared | {name: name for name in names if has.get(name, True)}
+
+
+def _embed(spec: Method) -> list[Node]:
+    if not spec.scorer_class.embeds:
+        return []
+    inputs = _inputs(spec, "progress", "residuals")
+    return [Node(nodes.make_embed(spec), name="embed", inputs=inputs, outputs="embeddings")]
+
+
+def _fit(spec: Method) -> list[Node]:
+    if not spec.scorer_class.learns:
+        return []
+    inputs = _inputs(spec, "residuals", "embeddings") | {"seed": "params:seed"}
+    return [Node(nodes.make_fit(spec), name="fit_one_class", inputs=inputs, outputs="one_class")]
+
+
+def _score(spec: Method) -> Node:
+    inputs = _inputs(spec, "progress", "residuals", "embeddings", "one_class")
+    return Node(nodes.make_score(spec), name="score_images", inputs=inputs, outputs="maps")
+
+
+def _tabulate(spec: Method) -> Node:
+    inputs = {"maps": "maps", "manifest": "usable_manifest"}
+    return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
+
+
+def _patches(spec: Method) -> list[Node]:
+    if not spec.has_patch_losses:
+        return []
+    own = {name: name for name in ("residuals", "masks", "patch_index")}
+    inputs = own | {"manifest": "usable_manifest", "patches": "params:patches"}
+    return [Node(nodes.make_score_patches(spec), name="score_patches", inputs=inputs, outputs="patch_losses")]

@@ -1,34 +1,28 @@
 """Scores and maps to thresholds, metrics, verdicts and the finished detector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.detector.detector import Detector, Judgement, Thresholds, calibrate, judge, verdict_row
+from flawline.detector.file import Detector
+from flawline.detector.judging import Judgement, judge, verdict_row
+from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.intake.manifest import rows_of
 from flawline.intake.registration import cuts_ends
-from flawline.methods.cpcae import dead_share
 from flawline.methods.features import network_digest
-from flawline.methods.heads import Scored
-from flawline.methods.registry import Autoencoder, Method, OneClass
+from flawline.methods.maps import image_score
+from flawline.methods.one_class import Scored
+from flawline.methods.reconstruction import dead_share
+from flawline.methods.registry import SCORED, Method
 from flawline.metrics.images import image_curves, image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
-from flawline.params import (
-    CPCAEModelParams,
-    EvaluationParams,
-    InspectionParams,
-    MapParams,
-    Params,
-    PatchParams,
-    PlacedPatchParams,
-    RegistrationParams,
-)
-from flawline.pipelines.embedding.nodes import SCORED, score_images
-from flawline.pipelines.hinting import hinted
+from flawline.params import EvaluationParams, InspectionParams, RegistrationParams
+from flawline.pipelines.embedding.nodes import scores_of
 from flawline.storage.ragged import RaggedArray
 from flawline.storage.tensors import packed
 
@@ -38,75 +32,62 @@ TOLD_OF_RAW_MAPS = (  # metrics
 
 
 def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> dict[str, Any]:
-    """Return the thresholds from the scores of the calibration images, and from their maps' peaks where these are told
+    """Return the thresholds from the scores of the calibration images, and from their maps' maxima where these are told
     apart."""
     held_out = scores[scores["split"] == "calibration"]
     return calibrate(
         held_out["score"].tolist(), target_overkill=evaluation.target_overkill,
-        review_overkill=evaluation.review_overkill, peaks=held_out["peak"].tolist() if "peak" in held_out else (),
+        review_overkill=evaluation.review_overkill, map_maxima=_map_maxima(held_out),
     ).to_dict()  # fmt: skip
 
 
-def evaluate(
-    scores: pd.DataFrame,
-    maps: RaggedArray,
-    masks: RaggedArray,
-    manifest: pd.DataFrame,
-    thresholds: dict[str, Any],
-    evaluation: EvaluationParams,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return (metrics, curves) of the test images: metrics as {"values", "absent"} with the reason of each absence,
-    curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022."""
-    values, absent, counts = measure(scores, maps, masks, manifest, thresholds, evaluation)
-    tests = scores[scores["split"] == "test"]
-    curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | counts.curves()
-    return {"values": values, "absent": absent}, long_form(curves)
+def make_evaluate(spec: Method) -> Callable:
+    """Return the node that measures a method."""
+
+    def evaluate(
+        scores: pd.DataFrame, maps: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, *,
+        thresholds: dict[str, Any], evaluation: EvaluationParams, history: pd.DataFrame | None = None,
+        codes: RaggedArray | None = None, residuals: RaggedArray | None = None,
+    ) -> tuple[dict[str, Any], pd.DataFrame]:  # fmt: skip
+        """Return (metrics, curves) of the test images: metrics as {"values", "absent"} with the reason of each absence,
+        curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022. Of a
+        reconstructor of the method's own: the seconds of its training, the share of its codes that no image uses,
+        and metrics named raw_..., which are those of its residual maps at a threshold calibrated on these."""
+        values, absent, counts = measure(scores, maps, masks, manifest, thresholds, evaluation)
+        if residuals is not None:
+            raw, raw_absent = measure_raw(residuals, masks, manifest, evaluation)
+            values, absent = values | raw, absent | raw_absent
+        values |= told_of_training(history, codes)
+        tests = scores[scores["split"] == "test"]
+        curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | counts.curves()
+        return {"values": values, "absent": absent}, long_form(curves)
+
+    return evaluate
 
 
-def evaluate_autoencoder(
-    scores: pd.DataFrame,
-    maps: RaggedArray,
-    residuals: RaggedArray,
-    masks: RaggedArray,
-    manifest: pd.DataFrame,
-    history: pd.DataFrame,
-    thresholds: dict[str, Any],
-    evaluation: EvaluationParams,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return `evaluate`'s (metrics, curves), with the seconds of training and with metrics named raw_..., which are
-    those of the raw maps at a threshold calibrated on these."""
-    metrics, curves = evaluate(scores, maps, masks, manifest, thresholds, evaluation)
-    values, absent = metrics["values"], metrics["absent"]
-    raw_scores = score_images(residuals, manifest)
-    raw_thresholds = calibrate_thresholds(raw_scores, evaluation)
-    raw, raw_absent, _ = measure(raw_scores, residuals, masks, manifest, raw_thresholds, evaluation)
-    values |= {f"raw_{name}": raw[name] for name in TOLD_OF_RAW_MAPS if name in raw}
-    absent |= {f"raw_{name}": raw_absent[name] for name in TOLD_OF_RAW_MAPS if name in raw_absent}
-    values["train_seconds"] = float(history["seconds"].sum())
-    return metrics, curves
+def measure_raw(
+    residuals: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, evaluation: EvaluationParams
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return (values, absent), named raw_..., of the residual maps themselves at a threshold calibrated on them."""
+    rows = rows_of(manifest, SCORED)
+    maps = [residuals[row] for row in rows]
+    scores = scores_of(manifest.iloc[rows], score=[image_score(one) for one in maps])
+    thresholds = calibrate_thresholds(scores, evaluation)
+    found, missing, _ = measure(scores, maps, masks, manifest, thresholds, evaluation)
+    return ({f"raw_{name}": each[name] for name in TOLD_OF_RAW_MAPS if name in each} for each in (found, missing))  # type: ignore[return-value]
 
 
-def evaluate_redrawer(
-    scores: pd.DataFrame,
-    maps: RaggedArray,
-    masks: RaggedArray,
-    manifest: pd.DataFrame,
-    history: pd.DataFrame,
-    codes: RaggedArray,
-    thresholds: dict[str, Any],
-    evaluation: EvaluationParams,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return `evaluate`'s (metrics, curves), with the seconds of training and the share of the latent code that no
-    image makes use of."""
-    metrics, curves = evaluate(scores, maps, masks, manifest, thresholds, evaluation)
-    all_codes = torch.from_numpy(np.concatenate(list(codes)))  # (images * places, d)
-    metrics["values"] |= {"train_seconds": float(history["seconds"].sum()), "dead_latents": dead_share(all_codes)}
-    return metrics, curves
+def told_of_training(history: pd.DataFrame | None, codes: RaggedArray | None) -> dict[str, float]:
+    """Return what of a training belongs to the metrics: its seconds, and the share of latent units that are dead."""
+    told = {} if history is None else {"train_seconds": float(history["seconds"].sum())}
+    if codes is not None:
+        told["dead_latents"] = dead_share(torch.from_numpy(np.concatenate(list(codes))))  # of (images * positions, d)
+    return told
 
 
 def measure(
     scores: pd.DataFrame,
-    maps: RaggedArray,
+    maps: Sequence[NDArray],
     masks: RaggedArray,
     manifest: pd.DataFrame,
     thresholds: dict[str, Any],
@@ -126,7 +107,7 @@ def measure(
 
 
 def count_pixels(
-    tests: pd.DataFrame, maps: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame
+    tests: pd.DataFrame, maps: Sequence[NDArray], masks: RaggedArray, manifest: pd.DataFrame
 ) -> tuple[MapCounts, MapCounts]:
     """Count the pixels of all test images whose masks are known, and of the defective ones among them."""
     everything, defective = MapCounts(), MapCounts()
@@ -177,56 +158,40 @@ def make_judge_tests(spec: Method) -> Callable:
     return judge_tests
 
 
-def make_finish(spec: Autoencoder) -> Callable:
-    """Return the node that packs an autoencoder's detector, ``model`` hinted with that method's own parameters."""
+def make_finish(spec: Method) -> Callable:
+    """Return the node that packs a method's detector."""
 
     def finish_detector(
-        weights: dict[str, Tensor], aligner: dict[str, Tensor], images: RaggedArray, manifest: pd.DataFrame,
-        scores: pd.DataFrame, thresholds: dict[str, Any], category: str, seed: int, patches: PatchParams, model: Params,
-        map: MapParams, evaluation: EvaluationParams, registration: RegistrationParams,
+        images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
+        aligner: dict[str, Tensor], category: str, seed: int, scorer: Any, evaluation: EvaluationParams,
+        registration: RegistrationParams, inspection: InspectionParams,
+        one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
-        """Return the portable detector."""
-        params = {"patches": patches, "model": model, "map": map}
+        """Return the portable detector, with the reconstructor of the method if it has one."""
+        groups = {"one_class": one_class or {}, "reconstructor": weights or {}, "aligner": aligner}
+        params = kept_params(spec, scorer, parts)
+        network = {"network": network_digest(params["scorer"]["features"])} if spec.scorer_class.embeds else {}
         return Detector(
             method=spec.name,
-            params={name: value.model_dump(mode="json") for name, value in params.items()},
-            weights=packed({"network": weights, "aligner": aligner}),
-            **learned_from(images, manifest, registration),
-            **calibrated(scores, thresholds, evaluation),
             category=category,
-            about={"seed": str(seed), "images": images.digest},
-        )
-
-    return hinted(finish_detector, model=spec.model_params)
-
-
-def make_finish_one_class(spec: OneClass) -> Callable:
-    """Return the node that packs a one-class method's detector, ``head`` hinted with that method's own parameters."""
-
-    def finish_detector(
-        one_class: dict[str, Tensor], aligner: dict[str, Tensor], images: RaggedArray, manifest: pd.DataFrame,
-        scores: pd.DataFrame, thresholds: dict[str, Any], category: str, seed: int, head: Params,
-        evaluation: EvaluationParams, registration: RegistrationParams,
-        redrawer_weights: dict[str, Tensor] | None = None, patches: PlacedPatchParams | None = None,
-        model: CPCAEModelParams | None = None,
-    ) -> Detector:  # fmt: skip
-        """Return the portable detector, with what redraws its images if it looks at that."""
-        redrawer = {"patches": patches, "model": model}
-        params: dict[str, Any] = {"head": head.model_dump(mode="json")}
-        network = {"network": network_digest(params["head"]["features"])} if spec.embeds else {}
-        if redrawer_weights is not None:
-            params["redrawer"] = {name: value.model_dump(mode="json") for name, value in redrawer.items() if value}
-        return Detector(
-            method=spec.name,
             params=params,
-            weights=packed({"one_class": one_class, "redrawer": redrawer_weights or {}, "aligner": aligner}),
+            weights=packed(groups),
+            inspection=inspection,
+            about={"seed": str(seed), "images": images.digest} | network,
             **learned_from(images, manifest, registration),
             **calibrated(scores, thresholds, evaluation),
-            category=category,
-            about={"seed": str(seed), "images": images.digest} | network,
         )
 
-    return hinted(finish_detector, head=spec.head_params)
+    return finish_detector
+
+
+def kept_params(spec: Method, scorer: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a detector keeps of a method's parameters, as JSON: the scorer's, and its reconstructor's parts."""
+    kept: dict[str, Any] = {"scorer": spec.typed(scorer).model_dump(mode="json")}
+    if spec.reconstructor is not None:
+        typed = spec.reconstructor.typed(**parts)
+        kept["reconstructor"] = {name: value.model_dump(mode="json") for name, value in typed.items()}
+    return kept
 
 
 def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams) -> dict[str, Any]:
@@ -251,5 +216,10 @@ def calibrated(scores: pd.DataFrame, thresholds: dict[str, Any], evaluation: Eva
         "thresholds": Thresholds.from_dict(thresholds),
         "review_overkill": evaluation.review_overkill,
         "calibration_scores": tuple(held_out["score"]),
-        "calibration_map_maxima": tuple(held_out["peak"]) if "peak" in held_out else (),
+        "calibration_map_maxima": tuple(_map_maxima(held_out)),
     }
+
+
+def _map_maxima(scores: pd.DataFrame) -> list[float]:
+    """Return the maps' maxima where these are not the scores, else none."""
+    return scores["map_maximum"].tolist() if "map_maximum" in scores else []

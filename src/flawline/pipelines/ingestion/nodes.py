@@ -13,8 +13,9 @@ from flawline.intake.manifest import build_manifest, near_duplicates_of, read_ra
 from flawline.intake.measuring import Measurements
 from flawline.metrics.shortcuts import features_of, find_shortcuts
 from flawline.params import ExamplesParams, IngestionParams
-from flawline.pipelines.ingestion.page import data_page, found_in
 from flawline.report import render_data_page
+from flawline.report.data_contents import gather_data_page
+from flawline.report.data_sentences import data_summary
 from flawline.training.compute import keep_memory
 from flawline.training.progress import Progress
 
@@ -65,8 +66,8 @@ def report_on_data(
     run: Mapping[str, str],
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
-    page = data_page(
-        manifest, quarantine, measurements, near_duplicates, shortcuts,
-        folder=str(raw_folder), category=category, ingestion=ingestion, run=run,
+    page = gather_data_page(
+        manifest, quarantine, measurements, near_duplicates,
+        shortcuts=shortcuts, folder=raw_folder, category=category, ingestion=ingestion, run=run,
     )  # fmt: skip
-    return render_data_page(page), "\n".join([f"category {category}", *found_in(page)]) + "\n"
+    return render_data_page(page), data_summary(page)

@@ -1,259 +1,78 @@
-"""Tomorrow's images judged by a finished detector. A file that cannot be judged is never a pass."""
+"""New images to verdicts: each file is decoded once and judged once."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from flawline import __version__
 from flawline.checks import FlawlineError
-from flawline.detector.detector import Detector, Judgement, Thresholds, judge, regions_above, verdict_row
-from flawline.figures import overlay
-from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes, read_photograph
+from flawline.detector.file import Detector
+from flawline.detector.inspecting import Inspected, Inspection, inspect_file, inspect_odd
+from flawline.detector.judging import Judge
 from flawline.intake.layouts import check_folder, files_in
 from flawline.intake.layouts.base import odd_entry, stray_files
-from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, locate, page_name
-from flawline.intake.registration import alignment_of, alignment_row
-from flawline.methods.heads import NO_MAP, Scored
-from flawline.methods.maps import image_score
-from flawline.metrics.regions import Region
-from flawline.params import InspectionParams, ReportingParams, flatten
-from flawline.pipelines.reporting.nodes import count_verdicts, split_ends
-from flawline.report import Example, InspectionPage, render_inspection
-from flawline.storage.ragged import Lazy, RaggedArray
-from flawline.training.compute import keep_memory
+from flawline.intake.manifest import in_table
+from flawline.params import ComputeParams, InspectionParams
+from flawline.report import render_inspection
+from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
+from flawline.training.compute import as_asked, keep_memory
 from flawline.training.progress import Progress
 
 # Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
 TEXTS = frozenset({".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md", ".log", ".ini", ".db", ".html", ".pdf"})
 
 
-def list_new_images(new_images: Path | None, detector: Detector, inspection: InspectionParams) -> pd.DataFrame:
-    """Return a row a file (image, sha256, reason): the reason why it cannot be judged, empty if it can."""
+def list_new_images(new_images: Path | None) -> pd.DataFrame:
+    """Return a row a file of the folder (file, reason): the reason why it cannot be read at all, else empty."""
     if new_images is None:
         raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
     check_folder(new_images, param="images")
     paths = list(files_in(new_images, deep=True))
-    pictures = [path for path in paths if path.suffix.lower() not in TEXTS]
-    rows = [row for path in pictures for row in _list_pages(new_images, path, detector, inspection)]
-    rows += _list_odd(new_images, {row["image"] for row in rows})
+    files = [path.relative_to(new_images).as_posix() for path in paths if path.suffix.lower() not in TEXTS]
+    odd = [(path.relative_to(new_images).as_posix(), odd_entry(path)) for path in stray_files(new_images, set(files))]
+    rows = [(name, "") for name in files] + [(name, reason) for name, reason in odd if reason]
     if not rows:
         raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
-    table = pd.DataFrame(rows)
-    return table.assign(reason=table["reason"].mask(table["image"].duplicated(keep=False), SAME_NAME))
+    return pd.DataFrame(rows, columns=["file", "reason"])
 
 
-def map_new_images(
-    new_images: Path,
-    inspection_list: pd.DataFrame,
-    detector: Detector,
-    inspection: InspectionParams,
-    progress: Progress,
-) -> Iterator[NDArray]:
-    """Return the anomaly map (H, W) of every image, empty (0, 0) for those that cannot be judged."""
+def inspect_images(
+    new_images: Path, inspection_list: pd.DataFrame, detector: Detector, *, inspection: InspectionParams,
+    compute: ComputeParams, progress: Progress,
+) -> Iterator[Inspected]:  # fmt: skip
+    """Yield every image of the folder with its verdict, its map and its picture, made when it is saved."""
     keep_memory()
-    rows = inspection_list.to_dict("records")
+    judge, files = Judge(detector, inspection, compute=compute), inspection_list.to_dict("records")
 
-    def make(k: int) -> NDArray:
-        if rows[k]["reason"]:
-            return NO_MAP
-        return detector.score(_read_again(new_images, rows[k], detector, inspection)).map
+    def made() -> Iterator[Inspected]:
+        for row in progress.track(files, total=len(files), label="judging"):
+            with as_asked(compute):
+                yield from _inspect(new_images, row, judge)
 
-    return progress.track(Lazy(len(rows), make), total=len(rows), label="judging")
-
-
-def score_new_images(
-    new_images: Path,
-    inspection_list: pd.DataFrame,
-    inspection_maps: RaggedArray,
-    detector: Detector,
-    inspection: InspectionParams,
-) -> list[float | None]:
-    """Return the score of every image, None for those that cannot be judged. Where it is not the map's largest value,
-    the image is looked at again."""
-
-    def score(row: Mapping[str, Any], anomaly: NDArray) -> float | None:
-        if row["reason"]:
-            return None
-        if detector.by_map:
-            return image_score(anomaly)
-        return detector.score(_read_again(new_images, row, detector, inspection)).score
-
-    rows = inspection_list.to_dict("records")
-    return [score(row, anomaly) for row, anomaly in zip(rows, inspection_maps, strict=True)]
+    return made()
 
 
-def judge_new_images(
-    inspection_list: pd.DataFrame, inspection_maps: RaggedArray, inspection_scores: list[float | None],
-    detector: Detector, inspection: InspectionParams,
-) -> pd.DataFrame:  # fmt: skip
+def _inspect(folder: Path, row: Mapping[str, str], judge: Judge) -> Iterator[Inspected]:
+    """Yield the images of one file, or what is said of one that cannot be read at all."""
+    if row["reason"]:
+        return iter([inspect_odd(in_table(row["file"]), row["reason"], judge)])
+    return inspect_file(folder, row["file"], judge)
+
+
+def tabulate_verdicts(inspected: Inspection) -> pd.DataFrame:
     """Return the verdicts: a row an image (image, sha256, score, threshold, verdict, reason, box and area of its
     largest region)."""
-    thresholds = detector.at_overkill(inspection.target_overkill).thresholds
-    rows = []
-    for row, anomaly, score in zip(inspection_list.to_dict("records"), inspection_maps, inspection_scores, strict=True):
-        said = _judge(row["reason"], score, anomaly, thresholds, inspection, by_map=detector.by_map)
-        rows.append(verdict_row(row["image"], row["sha256"], said, inspection))
-    return pd.DataFrame(rows)
-
-
-def _judge(
-    reason: str, score: float | None, anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams, *,
-    by_map: bool,
-) -> Judgement:  # fmt: skip
-    if reason or score is None:
-        return Judgement("not_judged", reason)
-    return judge(Scored(score, anomaly), thresholds, inspection, by_map=by_map)
-
-
-def draw_overlays(
-    new_images: Path,
-    inspection_list: pd.DataFrame,
-    inspection_maps: RaggedArray,
-    verdicts: pd.DataFrame,
-    detector: Detector,
-    inspection: InspectionParams,
-) -> dict[str, Callable[[], NDArray]]:
-    """Return a picture of every judged image with its regions marked, drawn when it is saved."""
-    names, judged = set(verdicts["image"]), detector.at_overkill(inspection.target_overkill)
-    listed = inspection_list.to_dict("records")
-    return {
-        picture_name(row["image"], names): partial(
-            _draw, new_images, listed[k] | row, inspection_maps[k], judged, inspection
-        )
-        for k, row in enumerate(verdicts.to_dict("records"))
-        if row["verdict"] != "not_judged"
-    }
+    return inspected.verdicts()
 
 
 def inspection_page(
-    new_images: Path,
-    inspection_list: pd.DataFrame,
-    inspection_maps: RaggedArray,
-    verdicts: pd.DataFrame,
-    detector: Detector,
-    run: Mapping[str, str],
+    new_images: Path, inspected: Inspection, detector: Detector, *, run: Mapping[str, str],
     inspection: InspectionParams,
-    reporting: ReportingParams,
-) -> tuple[str, str]:
+) -> tuple[str, str]:  # fmt: skip
     """Return (the page as HTML, what was found as a few lines of text)."""
-    judged = detector.at_overkill(inspection.target_overkill)
-    found = inspection_found(verdicts, judged)
-    page = InspectionPage(
-        title=f"{detector.category}: {len(verdicts)} images judged",
-        category=detector.category,
-        found=found,
-        verdicts=verdicts,
-        examples=_examples(new_images, inspection_list, inspection_maps, verdicts, judged, inspection, reporting),
-        settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
-        ids={"folder": str(new_images), "method": detector.method, "flawline": __version__, **run, **detector.about},
-    )
-    return render_inspection(page), "\n".join([f"category {detector.category}", *found]) + "\n"
-
-
-def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
-    """Return what the inspection found, in sentences."""
-    lines = [f"{len(verdicts)} images: {count_verdicts(verdicts)}."]
-    unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(5).to_dict("records")
-    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
-    return [*lines, detector.thresholds.reject.promise]
-
-
-def picture_name(image: str, images: set[str]) -> str:
-    """Return a picture's name without .png: the image's own, which ends in .png already or gets it added."""
-    bare = image.removesuffix(".png")
-    return image if bare in images else bare
-
-
-def _list_odd(folder: Path, known: Container[str]) -> list[dict[str, Any]]:
-    """Return a row for each broken link, device or linked folder that is named like an image."""
-    odd = ((path, odd_entry(path)) for path in stray_files(folder, known))
-    return [{"image": in_table(path.relative_to(folder).as_posix()), "sha256": "", "reason": reason}
-            for path, reason in odd if reason]  # fmt: skip
-
-
-def _list_pages(folder: Path, path: Path, detector: Detector, inspection: InspectionParams) -> list[dict[str, Any]]:
-    """Return a row for each page of a file."""
-    name, table_name = path.relative_to(folder).as_posix(), in_table(path.relative_to(folder).as_posix())
-    if name != table_name:
-        return [{"image": table_name, "sha256": "", "reason": NAMELESS}]
-    try:
-        pages = count_pages(read_bytes(path))
-    except UnreadableImageError as error:
-        return [{"image": name, "sha256": "", "reason": str(error)}]
-    numbers = [0] if pages == 1 else range(1, pages + 1)
-    return [_list_one(path, page_name(name, page), page, detector, inspection) for page in numbers]
-
-
-def _list_one(path: Path, name: str, page: int, detector: Detector, inspection: InspectionParams) -> dict[str, Any]:
-    try:
-        photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page or None)
-    except UnreadableImageError as error:
-        return {"image": name, "sha256": "", "reason": str(error)}
-    reason = detector.misfit(photo.pixels) or ""
-    row = {"image": name, "sha256": photo.sha256, "reason": reason}
-    alignment = None if reason else detector.align(photo.pixels)
-    if alignment is None:
-        return row
-    return row | alignment_row(alignment)
-
-
-def _read_again(folder: Path, row: Mapping[str, Any], detector: Detector, inspection: InspectionParams) -> NDArray:
-    """Return the photograph of a row of the list, (C, H, W) in the frame in which it is judged."""
-    path, page = locate(folder, row["image"])
-    photo = read_photograph(path, max_pixels=inspection.max_pixels, page=page)
-    if photo.sha256 != row["sha256"]:
-        raise FlawlineError(f"{folder / row['image']} changed while it was being judged. Run the inspection again.")
-    alignment = None if detector.aligner is None else alignment_of(row)
-    return detector.frame(photo.pixels, alignment)
-
-
-def _map_limit(row: Mapping[str, Any], detector: Detector) -> float:
-    """Return the limit on the map's values from which a pixel is marked."""
-    return row["threshold"] if detector.by_map else detector.thresholds.on_map.value
-
-
-def _regions(anomaly: NDArray, row: Mapping[str, Any], limit: float, inspection: InspectionParams) -> list[Region]:
-    return [] if row["verdict"] == "pass" or not anomaly.size else regions_above(anomaly, limit, inspection)
-
-
-def _draw(
-    folder: Path, row: Mapping[str, Any], anomaly: NDArray, detector: Detector, inspection: InspectionParams
-) -> NDArray:
-    image, limit = _read_again(folder, row, detector, inspection), _map_limit(row, detector)
-    shown = anomaly if anomaly.size else np.zeros(image.shape[1:], np.float16)
-    return overlay(image, shown, limit, _regions(anomaly, row, limit, inspection))
-
-
-def _examples(
-    folder: Path,
-    listed: pd.DataFrame,
-    maps: RaggedArray,
-    verdicts: pd.DataFrame,
-    detector: Detector,
-    inspection: InspectionParams,
-    reporting: ReportingParams,
-) -> list[Example]:
-    ordered = verdicts[verdicts["verdict"] != "not_judged"].sort_values("score", ascending=False)
-    worst, best = split_ends(ordered.index.tolist(), reporting.examples)
-    examples = []
-    for k in worst + best:
-        row = listed.loc[k].to_dict() | verdicts.loc[k].to_dict()
-        image, limit = _read_again(folder, row, detector, inspection), _map_limit(row, detector)
-        examples.append(
-            Example(
-                name=row["image"],
-                image=image,
-                anomaly_map=maps[k],
-                score=row["score"],
-                verdict=row["verdict"],
-                reconstruction=detector.redraw(image),
-                regions=_regions(maps[k], row, limit, inspection),
-                map_threshold=limit if maps[k].size else None,
-            )
-        )
-    return examples
+    judge, verdicts = Judge(detector, inspection), inspected.verdicts()
+    page = gather_inspection_page(
+        verdicts, judge.detector, inspection=judge.inspection, folder=str(new_images), run=run,
+        pictures=pictures_of(verdicts, inspected.pictures),
+    )  # fmt: skip
+    return render_inspection(page), inspection_summary(page)

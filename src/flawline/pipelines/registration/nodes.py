@@ -35,7 +35,7 @@ def register(
     check_folder(raw_folder)
     limit, known = ingestion.max_pixels, known_registration
     if known is not None:
-        key = registration_key(manifest, known.alignment, registration, limit, known.aligner)
+        key = registration_key(manifest, known.alignment, registration, max_pixels=limit, aligner=known.aligner)
         if known.is_made_from(key):
             return known.images, known.masks, known.alignment, known.aligner
     aligner, found = fit_registration(manifest, raw_folder, registration, max_pixels=limit, track=progress.track)
@@ -48,6 +48,6 @@ def register(
     )
     masks = registered_masks(manifest, raw_folder, alignment, max_pixels=limit, aligner=aligner)
     tensors = aligner.to_tensors() if aligner else {}
-    key = registration_key(manifest, alignment, registration, limit, tensors)
+    key = registration_key(manifest, alignment, registration, max_pixels=limit, aligner=tensors)
     tracked = progress.track(images, total=len(images), label="registering")
     return Keyed(tracked, key), Keyed(masks, key), alignment, tensors

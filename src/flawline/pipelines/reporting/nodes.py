@@ -1,30 +1,31 @@
 """What was found, in one page and a few lines."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from platform import platform
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from flawline import __version__
-from flawline.detector.detector import VERDICTS, Detector, judge
-from flawline.intake.manifest import count_images, rows_of
-from flawline.intake.registration import usable
-from flawline.methods.heads import Scored
-from flawline.methods.published import published_for, published_notes
-from flawline.metrics.projection import LEAST_POINTS, tsne
-from flawline.metrics.shortcuts import brief
-from flawline.metrics.shortcuts import sentences as shortcut_sentences
-from flawline.params import InspectionParams, ReportingParams, flatten
-from flawline.pipelines.embedding.nodes import SCORED
-from flawline.report import AlignmentShown, Example, MethodResult, Page, SampleReconstructions, Suitability, render_page
+from flawline.detector.file import Detector
+from flawline.intake.manifest import rows_of
+from flawline.methods.registry import SCORED
+from flawline.params import InspectionParams, ReportingParams
+from flawline.report import MethodResult, render_run
+from flawline.report.run_contents import (
+    comparison_table,
+    gather_run_page,
+    judged_images,
+    method_result,
+    project,
+    show_alignment,
+    with_training,
+    worst_and_best,
+)
+from flawline.report.run_sentences import run_summary
 from flawline.storage.ragged import RaggedArray
 from flawline.training.compute import keep_memory
-from flawline.vision.alignment import Aligner
+
+Tensors = Mapping[str, Any]  # name -> torch.Tensor; torch takes long to import, and a hint alone does not need it
 
 
 def gather_result(
@@ -42,152 +43,42 @@ def gather_result(
 ) -> MethodResult:
     """Return all that one method made of the category, with its worst and best test images drawn."""
     keep_memory()
-    tests = scores[scores["split"] == "test"].sort_values("score", ascending=False)
-    rows = rows_of(manifest, SCORED)
-
-    def example(k: int) -> Example:
-        return _example(scores.loc[k], images[rows[k]], masks[rows[k]], maps[k], detector, inspection)
-
-    worst, best = split_ends(tests.index.tolist(), reporting.examples)
-    thresholds = {"reject": detector.thresholds.reject, "review": detector.thresholds.review}
-    if detector.thresholds.pixel is not None:
-        thresholds["pixel"] = detector.thresholds.pixel
-    return MethodResult(
-        method=detector.method,
-        metrics=metrics["values"],
-        absent=metrics["absent"],
-        scores=scores,
-        curves={name: wide_form(name, table) for name, table in curves.groupby("curve")},
-        thresholds=thresholds,
-        verdicts=verdicts,
-        worst=[example(k) for k in worst],
-        best=[example(k) for k in best],
+    kept = rows_of(manifest, SCORED)
+    show = partial(judged_images, scores=scores, images=images, masks=masks, maps=maps, kept=kept, detector=detector,
+                   inspection=inspection)  # fmt: skip
+    worst, best = map(show, worst_and_best(scores, reporting.examples))
+    return method_result(
+        detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best
     )
 
 
-def add_training(
-    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], patch_losses: pd.DataFrame,
-    suitability: dict[str, Any],
-) -> MethodResult:  # fmt: skip
-    """Return an autoencoder's result with how it learned, what it makes of patches, and whether the material suits."""
-    return replace(
-        result,
-        history=history,
-        patch_losses=patch_losses[["mask_share", "loss"]],
-        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
-        suitability=read_suitability(suitability),
-    )
-
-
-def add_redrawing(
-    result: MethodResult, history: pd.DataFrame, sample_reconstructions: dict[str, Tensor], projections: pd.DataFrame
-) -> MethodResult:
-    """Return the result of a method that redraws images and embeds the differences, with how it learned to, and what
-    the two spaces look like in two dimensions."""
-    spaces = {name: table.reset_index(drop=True) for name, table in projections.groupby("space", sort=False)}
-    return replace(
-        result,
-        history=history,
-        sample_reconstructions=read_sample_reconstructions(sample_reconstructions),
-        projections=spaces,
-    )
+def add_training(result: MethodResult, **learned: Any) -> MethodResult:
+    """Return a method's result with what its reconstructor adds: how it learned, what it makes of patches, whether the
+    material suits it, and what its spaces look like in two dimensions."""
+    return with_training(result, **learned)
 
 
 def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return the test images in two dimensions (t-SNE), as Saeedi & Giusti 2022, Fig. 6 has them: a row an image and
-    space with space, x, y, label. ``codes`` are of the scored images, ``embeddings`` of all."""
+    """Return the test images in two dimensions, from two spaces: a row an image and space with space, x, y, label.
+    ``codes`` are of the scored images, ``embeddings`` of all."""
     tests = rows_of(manifest, ["test"])
-    labels = manifest["label"].iloc[tests].to_numpy()
     kept = {row: k for k, row in enumerate(rows_of(manifest, SCORED))}
     spaces = {
         "autoencoder's latent codes": [codes[kept[row]] for row in tests],
         "network's view of the anomaly map": [embeddings[row] for row in tests],
     }
-    tables = [pd.DataFrame(columns=["space", "x", "y", "label"])]
-    for name, vectors in spaces.items():
-        places = tsne(np.stack([np.ravel(v) for v in vectors]), seed) if len(vectors) >= LEAST_POINTS else None
-        if places is not None:
-            tables.append(pd.DataFrame({"space": name, "x": places[:, 0], "y": places[:, 1], "label": labels}))
-    return pd.concat(tables, ignore_index=True)
-
-
-def read_sample_reconstructions(tensors: dict[str, Tensor]) -> SampleReconstructions:
-    """Return what training kept of its reconstructions, by the epochs done."""
-    redrawn = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in sorted(tensors) if name != "patches"}
-    return SampleReconstructions(tensors["patches"].numpy(), redrawn)
-
-
-def read_suitability(judged: dict[str, Any]) -> Suitability:
-    """Return the verdicts on the material, before and after training."""
-    before = judged["before"]
-    return Suitability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
-
-
-def split_ends(ordered: Sequence[int], count: int) -> tuple[list[int], list[int]]:
-    """Return the first ``count`` and the last ``count``, reversed; no item is in both."""
-    worst = list(ordered[:count])
-    return worst, list(ordered[len(worst) :][-count:][::-1])
-
-
-AXES = {
-    "roc": ("fpr", "tpr"),
-    "pixel_roc": ("fpr", "tpr"),
-    "pr": ("recall", "precision"),
-    "pixel_pr": ("recall", "precision"),
-    "pro": ("fpr", "pro"),
-}
-
-
-def wide_form(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return one curve of the long table (curve, x, y) under its own axes' names."""
-    return table[["x", "y"]].set_axis(list(AXES[name]), axis=1).reset_index(drop=True)
-
-
-def _example(
-    row: pd.Series, image: Any, mask: Any, anomaly: Any, detector: Detector, inspection: InspectionParams
-) -> Example:
-    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, by_map=detector.by_map)
-    return Example(
-        name=row["image"],
-        image=image,
-        anomaly_map=anomaly,
-        score=row["score"],
-        verdict=judgement.verdict,
-        reconstruction=detector.redraw(image),
-        mask=mask if mask.size else None,
-        label=int(row["label"]),
-        defect=row["defect"],
-        regions=judgement.regions,
-        map_threshold=judgement.map_threshold,
-    )
+    return project(spaces, manifest["label"].iloc[tests].to_numpy(), seed)
 
 
 def make_compare(names: Sequence[str], suited: Sequence[str]) -> Callable:
     """Return the node that puts the metrics of the methods ``names`` in one table, beside those of ``suited`` whether
-    the material suits them, and beside all what makes them doubtful: a shortcut in the data."""
+    the material suits them."""
 
     def compare(shortcuts: pd.DataFrame, *found: dict[str, Any]) -> pd.DataFrame:
-        metrics = found[: len(names)]
-        judged = dict(zip(suited, found[len(names) :], strict=True))
-        rows = [
-            {"method": name, **one["values"], **(suitability_row(judged[name]) if name in judged else {})}
-            for name, one in zip(names, metrics, strict=True)
-        ]
-        return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
+        metrics = dict(zip(names, found[: len(names)], strict=True))
+        return comparison_table(metrics, dict(zip(suited, found[len(names) :], strict=True)), shortcuts)
 
     return compare
-
-
-def suitability_row(judged: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of `compare` on the material: the verdicts before and after, and the figures behind them."""
-    before = judged["before"]
-    return {
-        "before": before["verdict"],
-        "suitability": judged["verdict"],
-        "regularity": before["regularity"],
-        "linear": before["linear"],
-        "explained": judged["explained"],
-    }
 
 
 def make_report(
@@ -196,7 +87,7 @@ def make_report(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     alignment: pd.DataFrame,
-    aligner: dict[str, Tensor],
+    aligner: Tensors,
     shortcuts: pd.DataFrame,
     comparison: pd.DataFrame,
     run: Mapping[str, str],
@@ -204,126 +95,8 @@ def make_report(
     *results: MethodResult,
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text)."""
-    found = found_by_all(results)
-    layout = manifest["layout"].iloc[0] if len(manifest) else None
-    published = published_for(category, raw=parameters.get("raw"), layout=layout)
-    published = published[published["method"].isin([result.method for result in results])]
-    aligned = show_alignment(manifest, alignment, aligner)
-    page = Page(
-        title=f"{category}: what flawline found",
-        category=category,
-        found=found,
-        methods=results,
-        counts=count_images(manifest),
-        quarantine=quarantine,
-        settings=flatten(parameters),
-        ids={
-            "category": category,
-            "seed": str(seed),
-            **run,
-            "flawline": __version__,
-            "machine": platform(),
-            "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        },
-        notes=[
-            *shortcut_sentences(shortcuts),
-            *cautions(manifest, quarantine, aligned, results),
-            *published_notes(published),
-        ],
-        published=published,
-        alignment=aligned,
-    )
-    told = [*found, *shortcut_sentences(shortcuts), *lost(aligned)]
-    return render_page(page), summary(category, told, comparison, quarantine)
-
-
-def show_alignment(
-    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: dict[str, Tensor]
-) -> AlignmentShown | None:
-    """Return how the photographs lie against the reference, None where there is none."""
-    if not aligner:
-        return None
-    table = alignment.assign(split=manifest["split"].to_numpy())
-    return AlignmentShown(
-        Aligner.from_tensors(aligner).orientation(),
-        len(table),
-        table.loc[~usable(table), ["image", "split", "reason"]],
-        table.loc[table["outside"] > 0, ["image", "split", "outside"]],
-    )
-
-
-def lost(aligned: AlignmentShown | None) -> list[str]:
-    """Return how many photographs could not be aligned, if any."""
-    count = 0 if aligned is None else len(aligned.misaligned)
-    photographs = "1 photograph" if count == 1 else f"{count} photographs"
-    return [f"{photographs} could not be aligned: neither learned from nor judged."] if count else []
-
-
-def found_by(result: MethodResult) -> list[str]:
-    """Return what a method found, in sentences."""
-    promise = result.thresholds["reject"].promise
-    if result.verdicts is None or result.verdicts.empty:
-        return [f"{result.method} had no test image to judge.", promise]
-    judged = f"{result.method} judged {len(result.verdicts)} test images: {count_verdicts(result.verdicts)}."
-    return [judged, *caught(result.verdicts), promise, *suits(result)]
-
-
-def found_by_all(results: Sequence[MethodResult]) -> list[str]:
-    """Return what several methods found: a sentence each, and what holds for all of them once."""
-    if len(results) == 1:
-        return found_by(results[0])
-    judged = {r.method: r.verdicts for r in results if r.verdicts is not None and not r.verdicts.empty}
-    told = [f"{method}: {' '.join(caught(verdicts))}" for method, verdicts in judged.items()]
-    count = f"{max(map(len, judged.values()))} test images" if judged else "no test image"
-    promises = dict.fromkeys(r.thresholds["reject"].promise for r in results)
-    headline = f"{len(results)} methods judged {count}."
-    return [headline, *told, *promises, *(sentence for r in results for sentence in suits(r))]
-
-
-def caught(verdicts: pd.DataFrame) -> list[str]:
-    """Return how many defective parts were caught and how many good ones rejected, of those that were tested."""
-    good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
-    lines = [f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught."] * bool(len(defective))
-    return lines + [f"{(good == 'reject').sum()} of {len(good)} good parts were rejected."] * bool(len(good))
-
-
-def suits(result: MethodResult) -> list[str]:
-    """Return whether the material suits the method, where that was judged and it does not wholly."""
-    judged = result.suitability
-    if judged is None or judged.verdict == "suited":
-        return []
-    return [f"By what {result.method} learned, this material is {judged.verdict} for it: {judged.reason}"]
-
-
-def count_verdicts(verdicts: pd.DataFrame) -> str:
-    """Return how many images got each verdict, in words."""
-    counts = verdicts["verdict"].value_counts()
-    return ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
-
-
-def cautions(
-    manifest: pd.DataFrame, quarantine: pd.DataFrame, aligned: AlignmentShown | None, results: Sequence[MethodResult]
-) -> list[str]:
-    """Return what a reader must know before trusting the figures."""
-    notes = [f"{sentence} They are listed with the reason under Data." for sentence in lost(aligned)]
-    if len(quarantine):
-        notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
-    if not (manifest["label"] == 1).any():
-        notes.append("There is no defective image, so nothing here says which defects the detector would miss.")
-    if any(not result.thresholds["reject"].kept for result in results):
-        notes.append("Too few calibration images for the wanted overkill rate: the threshold's promise is weaker.")
-    return notes
-
-
-SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")
-
-
-def summary(category: str, found: Sequence[str], comparison: pd.DataFrame, quarantine: pd.DataFrame) -> str:
-    """Return the text that ends a run: a table a method and the sentences of the page."""
-    table = comparison.set_index("method").reindex(columns=list(SHOWN)).T.map(_number)
-    unused = [f"{len(quarantine)} file{'s' * (len(quarantine) > 1)} in quarantine."] if len(quarantine) else []
-    return "\n".join([f"category {category}", table.to_string(), "", *found, *unused]) + "\n"
-
-
-def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.4f}"
+    page = gather_run_page(
+        results, category=category, seed=seed, manifest=manifest, quarantine=quarantine,
+        aligned=show_alignment(manifest, alignment, aligner), shortcuts=shortcuts, parameters=parameters, run=run,
+    )  # fmt: skip
+    return render_run(page), run_summary(page, shortcuts, comparison)

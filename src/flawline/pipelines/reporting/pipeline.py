@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Autoencoder, Method
+from flawline.methods.registry import Method
 from flawline.pipelines.reporting.nodes import (
-    add_redrawing,
     add_training,
     gather_result,
     make_compare,
@@ -17,7 +16,7 @@ from flawline.pipelines.reporting.nodes import (
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:
     names = [spec.name for spec in specs]
-    suited = [spec.name for spec in specs if isinstance(spec, Autoencoder)]
+    suited = [spec.name for spec in specs if spec.suitability]
     together = [
         Node(
             make_compare(names, suited),
@@ -72,30 +71,28 @@ def _gather(spec: Method) -> Pipeline:
         ],
         namespace=spec.name,
         inputs={*shared, "usable_manifest"},
-        parameters={"params:inspection", "params:reporting", *(["params:seed"] if spec.name == "cpcae" else [])},
+        parameters={"params:inspection", "params:reporting", *(["params:seed"] if spec.codes else [])},
     )
 
 
 def _added(spec: Method) -> list[Node]:
-    """Return the nodes that add to a result what only methods of this kind have."""
-    if isinstance(spec, Autoencoder):
-        own = ("history", "sample_reconstructions", "patch_losses", "suitability")
-        inputs = {"result": "gathered", **{name: name for name in own}}
-        return [Node(add_training, name="add_training", inputs=inputs, outputs="result")]
-    if spec.name == "cpcae":
-        inputs = {"result": "gathered", **{name: name for name in ("history", "sample_reconstructions", "projections")}}
-        return [
-            Node(
-                project_spaces,
-                name="project_spaces",
-                inputs={
-                    "codes": "codes",
-                    "embeddings": "embeddings",
-                    "manifest": "usable_manifest",
-                    "seed": "params:seed",
-                },
-                outputs="projections",
-            ),
-            Node(add_redrawing, name="add_redrawing", inputs=inputs, outputs="result"),
-        ]
-    return []
+    """Return the nodes that add to a result what a method has beside its scores."""
+    has = {
+        "history": spec.trains,
+        "sample_reconstructions": spec.trains,
+        "patch_losses": spec.has_patch_losses,
+        "suitability": spec.suitability,
+        "projections": spec.codes,
+    }
+    own = [name for name, there in has.items() if there]
+    if not own:
+        return []
+    inputs = {"result": "gathered", **{name: name for name in own}}
+    return [*_projected(spec), Node(add_training, name="add_training", inputs=inputs, outputs="result")]
+
+
+def _projected(spec: Method) -> list[Node]:
+    if not spec.codes:
+        return []
+    inputs = {"codes": "codes", "embeddings": "embeddings", "manifest": "usable_manifest", "seed": "params:seed"}
+    return [Node(project_spaces, name="project_spaces", inputs=inputs, outputs="projections")]

@@ -1,51 +1,89 @@
-"""Train a method's network on normal patches."""
+"""Teach a reconstructor normal images."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.intake.manifest import rows_of
-from flawline.methods.maps import check_fits
-from flawline.methods.registry import Autoencoder
-from flawline.params import ComputeParams, Params, PatchParams, TrainParams
-from flawline.pipelines.hinting import hinted
+from flawline.methods.fitting import material_of, train_network
+from flawline.methods.registry import Network, Reconstructor, resolve
+from flawline.params import ComputeParams
 from flawline.storage.ragged import RaggedArray
 from flawline.training.checkpoints import CheckpointStore
 from flawline.training.compute import Machine
-from flawline.training.loop import fit
+from flawline.training.folds import fit_folds
+from flawline.training.loop import Fitted, Tools
 from flawline.training.progress import Progress
-from flawline.training.windows import windows_of
 
 
-def make_train(spec: Autoencoder) -> Callable:
-    """Return the training node of a method; its ``model`` is hinted with that method's own parameters, by which
-    Kedro knows what to make of the conf file."""
+def make_fit(row: Reconstructor) -> Callable:
+    """Return the node that makes the weights of a reconstructor without a network."""
+
+    def fit(images: RaggedArray, manifest: pd.DataFrame) -> dict[str, Tensor]:
+        """Return what the reconstructor learned of the normal training images."""
+        return resolve(row.fit)(images[i] for i in rows_of(manifest, ["train"]))
+
+    return fit
+
+
+def make_train(row: Reconstructor, network: Network) -> Callable:
+    """Return the training node of a reconstructor's network."""
 
     def train(
-        images: RaggedArray,
-        manifest: pd.DataFrame,
-        patches: PatchParams,
-        model: Params,
-        train: TrainParams,
-        seed: int,
-        compute: ComputeParams,
-        checkpoints: CheckpointStore,
-        machine: Machine,
-        progress: Progress,
-    ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:
-        """Return the weights of the best epoch, a row for every epoch (losses and seconds), and held-out
-        patches and how they were redrawn after some epochs."""
-        check_fits(images.shapes, patches)
-        fitted = fit(
-            partial(spec.build, model, channels=images.shapes[0][0], size=patches.size),
-            spec.objective(model),
-            windows_of(images, rows_of(manifest, ["train"]), patches, seed=seed),
-            windows_of(images, rows_of(manifest, ["validation"]), patches, seed=seed),
-            train,
-            compute=compute, checkpoints=checkpoints, machine=machine, progress=progress,
-        )  # fmt: skip
+        images: RaggedArray, manifest: pd.DataFrame, *, patches: Any, model: Any, train: Any, seed: int,
+        compute: ComputeParams, checkpoints: CheckpointStore, machine: Machine, progress: Progress,
+        pseudo_images: RaggedArray | None = None, pseudo_masks: RaggedArray | None = None,
+    ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
+        """Return the weights of the best epoch, a row for every epoch, and held-out patches as they were reconstructed
+        after some epochs."""
+        parts = row.typed(patches=patches, model=model, train=train)
+        pseudo = None if pseudo_images is None or pseudo_masks is None else (pseudo_images, pseudo_masks)
+        tools = Tools(compute, checkpoints, machine, progress)
+        fitted = _train(network, images, _rows(manifest), parts=parts, seed=seed, tools=tools, pseudo=pseudo)
         return fitted.weights, fitted.history, fitted.sample_reconstructions
 
-    return hinted(train, model=spec.model_params)
+    return train
+
+
+def make_train_folds(row: Reconstructor, network: Network) -> Callable:
+    """Return the node that trains a network for each fold of the training images."""
+
+    def train_folds(
+        images: RaggedArray, manifest: pd.DataFrame, *, patches: Any, model: Any, train: Any, folds: int, seed: int,
+        compute: ComputeParams, checkpoints: CheckpointStore, machine: Machine, progress: Progress,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Return the weights of a network a fold, each trained on the training images that are not in it; none where
+        there are no folds."""
+        if not folds:
+            return {}
+        parts = row.typed(patches=patches, model=model, train=train)
+        seen, held_out = _rows(manifest)
+
+        def train_one(some: Sequence[int], tools: Tools) -> Fitted:
+            return _train(network, images, (some, held_out), parts=parts, seed=seed, tools=tools)
+
+        return fit_folds(train_one, seen, folds, seed=seed, tools=Tools(compute, checkpoints, machine, progress))
+
+    return train_folds
+
+
+def _rows(manifest: pd.DataFrame) -> tuple[list[int], list[int]]:
+    """Return where the training and the validation images stand."""
+    return rows_of(manifest, ["train"]), rows_of(manifest, ["validation"])
+
+
+def _train(
+    network: Network,
+    images: Sequence[NDArray],
+    rows: tuple[Sequence[int], Sequence[int]],
+    *,
+    parts: dict[str, Any],
+    seed: int,
+    tools: Tools,
+    pseudo: Any = None,
+) -> Fitted:
+    material = material_of(network, images, rows, patches=parts["patches"], seed=seed, pseudo=pseudo)
+    return train_network(network, images, material, tools=tools, **parts)

@@ -1,38 +1,69 @@
-"""training: patches of normal images to a method's ``weights``, ``history`` and ``sample_reconstructions``."""
+"""training: normal images to a reconstructor's ``weights``, of a network also ``history`` and
+``sample_reconstructions``."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import Autoencoder, Method
-from flawline.pipelines.training.nodes import make_train
+from flawline.methods.registry import Method, Network, Reconstructor
+from flawline.pipelines.defect_injection.nodes import make_inject_defects
+from flawline.pipelines.training.nodes import make_fit, make_train, make_train_folds
 
-# What every training takes beside its images.
-TRAINING = {
-    "manifest": "usable_manifest",
-    "patches": "params:patches",
-    "model": "params:model",
-    "train": "params:train",
-    "seed": "params:seed",
-    "compute": "params:compute",
-    "checkpoints": "checkpoints",
-    "machine": "machine",
-    "progress": "progress",
-}
+SHARED = {"images", "usable_manifest", "machine", "progress"}
+PARAMETERS = {"params:seed", "params:compute", "params:defect_injection"}
 
 
 def create_pipeline(spec: Method) -> Pipeline:
-    if not isinstance(spec, Autoencoder):
-        return Pipeline([])  # what is trained and cut into patches there is its redrawer
+    """Return the training of a method's reconstructor; empty of a method that has none."""
+    row = spec.reconstructor
+    if row is None:
+        return Pipeline([])
+    nodes = [_fit(row)] if row.network is None else _train(row, row.network)
+    used = {name for node in nodes for name in node.inputs}
     return Pipeline(
-        [
-            Node(
-                make_train(spec),
-                name="train",
-                inputs={"images": "images", **TRAINING},
-                outputs=["weights", "history", "sample_reconstructions"],
-            ),
-        ],
-        namespace=spec.name,
-        inputs={"images", "usable_manifest", "machine", "progress"},
-        parameters={"params:seed", "params:compute"},
-        tags="training",
+        nodes,
+        namespace=row.name,
+        inputs=SHARED & used,
+        parameters=PARAMETERS & used,
+        tags=["training", row.name],
     )
+
+
+def _fit(row: Reconstructor) -> Node:
+    inputs = {"images": "images", "manifest": "usable_manifest"}
+    return Node(make_fit(row), name="train", inputs=inputs, outputs="weights")
+
+
+def _train(row: Reconstructor, network: Network) -> list[Node]:
+    inputs = {
+        "images": "small_images" if network.downsized else "images",
+        "manifest": "usable_manifest",
+        "patches": "params:patches",
+        "model": "params:model",
+        "train": "params:train",
+        "seed": "params:seed",
+        "compute": "params:compute",
+        "checkpoints": "checkpoints",
+        "machine": "machine",
+        "progress": "progress",
+    }
+    pseudo = {name: name for name in ("pseudo_images", "pseudo_masks")} if network.pseudo_defects else {}
+    outputs = ["weights", "history", "sample_reconstructions"]
+    nodes = [Node(make_train(row, network), name="train", inputs=inputs | pseudo, outputs=outputs)]
+    if network.pseudo_defects:
+        nodes.append(_damage(network.pseudo_defects, inputs["images"]))
+    if network.folds:
+        folds = {"checkpoints": "fold_checkpoints", "folds": "params:folds"}
+        node = make_train_folds(row, network)
+        nodes.append(Node(node, name="train_folds", inputs=inputs | folds, outputs="fold_weights"))
+    return nodes
+
+
+def _damage(split: str, images: str) -> Node:
+    """Return the node that damages normal images of a split for a training."""
+    inputs = {
+        "images": images,
+        "manifest": "usable_manifest",
+        "defect_injection": "params:defect_injection",
+        "seed": "params:seed",
+    }
+    outputs = ["pseudo_images", "pseudo_masks", "pseudo_defects"]
+    return Node(make_inject_defects(split), name="inject_defects", inputs=inputs, outputs=outputs)

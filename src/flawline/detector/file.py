@@ -1,0 +1,187 @@
+"""The detector: one portable file with weights, parameters, thresholds, inspection settings and digests."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from flawline.checks import FlawlineError
+from flawline.detector.scoring import ImageScorer
+from flawline.detector.thresholds import Thresholds, calibrate
+from flawline.intake.registration import to_channels
+from flawline.methods.features import check_network
+from flawline.methods.one_class import Scored
+from flawline.methods.reconstruction import Reconstruction
+from flawline.methods.registry import Method, get_method
+from flawline.params import ComputeParams, InspectionParams
+from flawline.storage.tensors import part, read_tensors, write_tensors
+from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.strips import material_span
+
+FORMAT = 4
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Everything that judging needs. Images are (C, H, W) uint8 or uint16."""
+
+    method: str
+    category: str
+    params: dict[str, Any]  # of the method, as JSON: "scorer", and "reconstructor" if it has one
+    channels: int
+    depth: int  # bits a channel of the training images
+    smallest: tuple[int, int]  # (height, width) of the photographs that it learned from
+    largest: tuple[int, int]
+    thresholds: Thresholds
+    review_overkill: float
+    calibration_scores: tuple[float, ...]
+    weights: dict[str, Tensor]
+    calibration_map_maxima: tuple[float, ...] = ()  # of their maps, where these are not the scores
+    trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
+    inspection: InspectionParams = field(
+        default_factory=InspectionParams
+    )  # what it is judged with unless others are given
+    about: dict[str, str] = field(default_factory=dict)  # digests, versions, run ids
+
+    def make_scorer(self, compute: ComputeParams | None = None) -> ImageScorer:
+        """Return what scores images. Raise FlawlineError if the pretrained network is not the one learned with."""
+        if "network" in self.about:
+            check_network(self.params["scorer"]["features"], self.about["network"])
+        return ImageScorer(
+            self._method, self.params, self.weights, channels=self.channels, compute=compute or ComputeParams()
+        )
+
+    @property
+    def by_map(self) -> bool:
+        """True if the image's score is the map's largest value, so that regions and their size can count."""
+        return self._method.by_map
+
+    @property
+    def least_side(self) -> int | None:
+        """Pixels that an image must have each way, where only a patch must fit; None: those that were learned from."""
+        row = self._method.reconstructor
+        alone = row is not None and row.any_size and not self._method.scorer_class.one_size
+        return self.params["reconstructor"]["patches"]["size"] if alone else None
+
+    @property
+    def _method(self) -> Method:
+        return get_method(self.method)
+
+    def at_overkill(self, target: float | None) -> "Detector":
+        """Return the same detector with the threshold for another target overkill rate; nothing is trained."""
+        if target is None:
+            return self
+        thresholds = calibrate(
+            self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
+            map_maxima=self.calibration_map_maxima,
+        )  # fmt: skip
+        return replace(self, thresholds=thresholds)
+
+    @cached_property
+    def aligner(self) -> Aligner | None:
+        """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
+        tensors = part(self.weights, "aligner")
+        return Aligner.from_tensors(tensors) if tensors else None
+
+    def align(self, image: NDArray) -> Alignment | None:
+        """Return how the part in a photograph (C, H, W) lies against the reference; None without an aligner."""
+        return None if self.aligner is None else self.aligner.align(image)
+
+    def frame(self, image: NDArray, alignment: Alignment | None) -> NDArray:
+        """Return a photograph (C, H, W) in the frame in which it is judged."""
+        return image if self.aligner is None or alignment is None else self.aligner.warp(image, alignment)
+
+    def misfit(self, image: NDArray) -> str | None:
+        """Return why the photograph ``image`` cannot be judged (wrong size or depth), or None if it can."""
+        left, right = self._span(image)
+        height, width = image.shape[1], right - left
+        (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
+        least = self.least_side
+        if self.trim_ends and least is not None:  # how much of a strip is left is chance, if only a patch fits
+            low_w, high_w = least, max(width, least)
+        if not (low_h <= height <= high_h and low_w <= width <= high_w):
+            wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
+            return f"has {height} x {width} pixels; the detector learned from {wanted}"
+        if 8 * image.itemsize != self.depth:
+            return f"has {8 * image.itemsize} bits a channel; the detector learned from {self.depth}"
+        return None
+
+    def score(self, image: NDArray, scorer: ImageScorer) -> tuple[Scored, Reconstruction | None]:
+        """Return score and anomaly map (H, W) of ``image`` (C, H, W) in the frame in which it is judged, and its
+        reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0."""
+        columns, judged = self._judged(image)
+        scored, reconstruction = scorer.score(judged)
+        if judged.shape[1:] == image.shape[1:]:
+            return scored, reconstruction
+        found = _widened(scored.map, image.shape[1:], columns) if scored.map.size else scored.map
+        if reconstruction is not None:
+            size = (len(reconstruction.image), *image.shape[1:])
+            reconstruction = replace(reconstruction, image=_widened(reconstruction.image, size, columns))
+        return replace(scored, map=found), reconstruction
+
+    @cached_property
+    def _scorer(self) -> ImageScorer:
+        return self.make_scorer()
+
+    def reconstruct(self, image: NDArray) -> NDArray[np.uint8] | None:
+        """Return the reconstruction (C, H, W) of ``image`` (C, H, W) as a person is shown it, black in the ends not
+        judged; None of a method without a reconstructor."""
+        if self._method.reconstructor is None:
+            return None
+        _, reconstruction = self.score(image, self._scorer)
+        return None if reconstruction is None else reconstruction.picture()
+
+    def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
+        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""
+        columns = slice(*self._span(image))
+        return columns, to_channels(image[..., columns], self.channels)
+
+    def _span(self, image: NDArray) -> tuple[int, int]:
+        return material_span(image) if self.trim_ends else (0, image.shape[2])
+
+
+def save_detector(path: Path, detector: Detector) -> None:
+    """Write the detector to one safetensors file with its settings as JSON; whole or not at all."""
+    meta = {name: getattr(detector, name) for name in PLAIN}
+    write_tensors(path, detector.weights, {**meta, "format": FORMAT, "thresholds": detector.thresholds.to_dict(),
+                                          "inspection": detector.inspection.model_dump(mode="json")})  # fmt: skip
+
+
+def load_detector(path: Path) -> Detector:
+    """Read a detector. Raise FlawlineError if the file is not one, or not whole."""
+    try:
+        weights, meta = read_tensors(path)
+    except FileNotFoundError:
+        raise FlawlineError(f"no detector at {path}. Finish one first: kedro run --params category=...") from None
+    except SafetensorError as error:
+        raise FlawlineError(f"{path} is not a whole detector file ({error}). Make it again, or load a copy.") from None
+    if "format" not in meta:
+        raise FlawlineError(f"{path} is not a detector: it holds tensors without a detector's settings")
+    if meta["format"] != FORMAT:
+        raise FlawlineError(f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}")
+    plain = {name: meta[name] for name in PLAIN}
+    for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima"):
+        plain[name] = tuple(plain[name])
+    thresholds, inspection = (
+        Thresholds.from_dict(meta["thresholds"]),
+        InspectionParams.model_validate(meta["inspection"]),
+    )
+    return Detector(**plain, thresholds=thresholds, inspection=inspection, weights=weights)
+
+
+def _widened(array: NDArray, shape: tuple[int, ...], columns: slice) -> NDArray:
+    """Return ``array`` (..., H, w) at ``columns`` of zeros of ``shape`` (..., H, W)."""
+    whole = np.zeros(shape, array.dtype)
+    whole[..., columns] = array
+    return whole
+
+
+PLAIN = (
+    "method", "category", "params", "channels", "depth", "smallest", "largest", "review_overkill",
+    "calibration_scores", "calibration_map_maxima", "trim_ends", "about",
+)  # fmt: skip

@@ -1,0 +1,106 @@
+"""A folder of new images, file by file: decoded once, judged once, drawn once."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
+from flawline.figures import overlay
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode, read_bytes
+from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
+from flawline.methods.one_class import NO_MAP
+from flawline.storage.ragged import RaggedArray
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One new image: its row of the verdicts, its map (H, W), empty where there is none, and a picture
+    (H, W, 3) uint8 with the regions marked, None where it is not judged."""
+
+    row: dict[str, Any]
+    map: NDArray[np.float16]
+    picture: NDArray[np.uint8] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.row["image"]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A whole inspection as it is stored: maps with their rows, and where the pictures lie by image."""
+
+    maps: RaggedArray
+    pictures: dict[str, Path]
+
+    def verdicts(self) -> pd.DataFrame:
+        """Return the verdicts, a row an image."""
+        return pd.DataFrame(self.maps.notes)
+
+
+def inspect_file(folder: Path, file: str, judge: Judge) -> Iterator[Inspected]:
+    """Yield what is said of each image of a file below ``folder``: its pages, or itself."""
+    name = in_table(file)
+    if name != file:
+        yield inspect_odd(name, NAMELESS, judge)
+        return
+    try:
+        content = read_bytes(folder / file)
+        pages = count_pages(content)
+    except UnreadableImageError as error:
+        yield inspect_odd(file, str(error), judge)
+        return
+    digest = hashlib.sha256(content).hexdigest()
+    for page in [0] if pages == 1 else range(1, pages + 1):
+        yield _inspect_page(folder, file, page, content=content, digest=digest, judge=judge)
+
+
+def _inspect_page(folder: Path, file: str, page: int, *, content: bytes, digest: str, judge: Judge) -> Inspected:
+    name = page_name(file, page)
+    if _is_taken(folder, file, page):
+        return inspect_odd(name, SAME_NAME, judge)
+    try:
+        photograph = decode(content, max_pixels=judge.inspection.max_pixels, page=page or None)
+    except UnreadableImageError as error:
+        return inspect_odd(name, str(error), judge)
+    return _inspected(name, digest, judge.judge(photograph), judge)
+
+
+def inspect_odd(name: str, reason: str, judge: Judge) -> Inspected:
+    """Return what is said of an image that cannot be read."""
+    return _inspected(name, "", not_judged(reason), judge)
+
+
+def _inspected(name: str, digest: str, judged: Judged, judge: Judge) -> Inspected:
+    row = verdict_row(name, digest, judged.judgement, judge.inspection)
+    found = NO_MAP if judged.scored is None else judged.scored.map
+    return Inspected(row, found, draw(judged, judge))
+
+
+def draw(judged: Judged, judge: Judge) -> NDArray[np.uint8] | None:
+    """Return the picture (H, W, 3) of a judged image with its regions marked; None of one that is not judged."""
+    if judged.image is None or judged.scored is None:
+        return None
+    found, said = judged.scored.map, judged.judgement
+    limit = said.threshold if judge.detector.by_map else judge.thresholds.on_map.value
+    shown = found if found.size else np.zeros(judged.image.shape[1:], np.float16)
+    return overlay(judged.image, shown, float(limit or 0), [] if said.verdict == "pass" else list(said.regions))
+
+
+def _is_taken(folder: Path, file: str, page: int) -> bool:
+    """Return True if another file is called like this one, or like its page: in a table the two would be one."""
+    if page:
+        return (folder / page_name(file, page)).exists()
+    other, mark, number = file.rpartition("#")
+    if not (mark and number.isdecimal() and (folder / other).is_file()):
+        return False
+    try:
+        return 1 < count_pages(read_bytes(folder / other)) >= int(number)
+    except UnreadableImageError:
+        return False

@@ -1,0 +1,45 @@
+"""The limits on scores, and on maps, by which a detector judges."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flawline.metrics.thresholds import Threshold, calibrate_threshold
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Image scores above ``review`` are for a person to look at, those above ``reject`` are rejected.
+
+    ``pixel`` is the limit on the map's values of a method whose image score is not the map's largest value: it only
+    tells where to look. None: the limits on scores are those on the map, or there is no map."""
+
+    reject: Threshold
+    review: Threshold
+    pixel: Threshold | None = None
+
+    @property
+    def on_map(self) -> Threshold:
+        """The limit from which a pixel counts as defective."""
+        return self.pixel or self.reject
+
+    def to_dict(self) -> dict[str, Any]:
+        levels = {"reject": self.reject, "review": self.review, "pixel": self.pixel}
+        return {name: level.to_dict() for name, level in levels.items() if level is not None}
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
+        return cls(**{name: Threshold.from_dict(level) for name, level in tree.items()})
+
+
+def calibrate(
+    scores: Sequence[float], *, target_overkill: float, review_overkill: float, map_maxima: Sequence[float] = ()
+) -> Thresholds:
+    """Return the thresholds from the image scores of normal calibration images, and from the maxima
+    ``map_maxima`` of their maps where these are something else."""
+    review = max(review_overkill, target_overkill)
+    return Thresholds(
+        calibrate_threshold(scores, target_overkill=target_overkill),
+        calibrate_threshold(scores, target_overkill=review),
+        calibrate_threshold(map_maxima, target_overkill=target_overkill) if len(map_maxima) else None,
+    )

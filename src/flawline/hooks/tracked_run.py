@@ -1,0 +1,261 @@
+"""One Kedro run in MLflow: a run of its own, below it a run a method, with parameters, curves, data, model and report.
+
+What it logs goes through MlflowClient with explicit run ids, since MLflow's active run belongs to a thread."""
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import kedro
+import mlflow
+import pandas as pd
+from kedro.framework.context import KedroContext
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from flawline import __version__
+from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
+from flawline.hooks.lineage import where
+from flawline.hooks.tracking import git_sha, project_id
+from flawline.intake.decoding import encode_png
+from flawline.methods.registry import METHODS
+from flawline.methods.tree import validate_parameters
+from flawline.metrics.shortcuts import brief
+from flawline.params import flatten
+from flawline.report import MethodResult
+
+SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
+MOST_PARAMS = 100  # in one call: a server takes no more
+LONGEST = 500  # characters of a parameter's value
+SAID = {"expected_suitability": "suitability_before", "suitability": "suitability"}  # dataset -> tag with its verdict
+TRAINED = {
+    "sample_reconstructions": "checkpoints",
+    "fold_weights": "fold_checkpoints",
+}  # the last that a training saves -> its store
+ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_report",
+               "verdicts", "inspection_report", "pseudo_defects")  # fmt: skip
+
+
+class TrackedRun:
+    """A Kedro run in MLflow, opened and closed by kedro-mlflow's ``hook``; ``parent`` is the run of a study."""
+
+    def __init__(self, hook: MlflowHook, context: KedroContext, catalog: DataCatalog, *, parent: str | None = None):
+        self.hook, self.catalog, self.parent = hook, catalog, parent
+        self.params = flatten(validate_parameters(context.config_loader["parameters"]).model_dump(mode="json"))
+        self.project = context.project_path
+        self.client = MlflowClient()
+        self.children: dict[str, str] = {}
+        self.current: str | None = None
+        self.told: set[str] = set()
+        self.shortcut = ""
+
+    @property
+    def run_id(self) -> str:
+        return self.hook.run_id
+
+    def open(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Open the run, and mark those that were killed before it."""
+        methods = sorted({node.namespace for node in pipeline.nodes if node.namespace in METHODS})
+        settings = self.hook.mlflow_config.tracking.run
+        settings.name = settings.name or self._name(what_runs(run_params, methods))
+        self.hook.before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
+        tags = self._tags() | {"methods": ",".join(methods)}
+        if self.parent:
+            tags["mlflow.parentRunId"] = self.parent
+        self._log(self.run_id, params=self.params, tags=tags)
+        self._close_dead()
+        self.catalog.load("progress").sink = self.log_epoch
+
+    def enter(self, node: Node) -> None:
+        """Open the run of the node's method. kedro-mlflow's own would log every pydantic model as one string."""
+        self.current = node.namespace if node.namespace in METHODS else None
+        if self.current and self.current not in self.children:
+            self.children[self.current] = self._open_child(self.current)
+
+    def log_figures(self, outputs: dict[str, Any]) -> None:
+        """Draw and log what is shown of the method whose results are among a node's ``outputs``."""
+        for value in outputs.values():
+            if isinstance(value, MethodResult):
+                self._log_figures(value)
+
+    def take(self, dataset_name: str, data: Any) -> None:
+        """Log what a dataset that was loaded or saved tells."""
+        if dataset_name == "manifest":
+            self._log_data(data)
+        elif dataset_name == "shortcuts":
+            self.shortcut = brief(data)
+        elif dataset_name not in self.told:
+            method, _, name = dataset_name.rpartition(".")
+            self._log_found(method, name, data)
+
+    def keep(self, dataset_name: str, data: Any) -> None:
+        """Log a dataset that was saved: what it tells, and the file where it is to be kept with the run."""
+        method, _, name = dataset_name.rpartition(".")
+        self.take(dataset_name, data)  # what is made in this run tells as much as what is read
+        if dataset_name in ALSO_LOGGED:
+            self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
+        elif method in self.children and name == "detector":
+            self._log_detector(method, where(self.catalog.get(dataset_name)))
+        elif method in self.children and name in TRAINED:
+            self.catalog.load(f"{method}.{TRAINED[name]}").clear()  # training is done and its result is safe
+
+    def finish(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        for run_id in (self.run_id, *self.children.values()) if self.shortcut else ():
+            self.client.set_tag(run_id, "shortcut", self.shortcut)  # whoever compares runs must see it
+        self._close_children("FINISHED")
+        self.hook.after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
+
+    def fail(self) -> None:
+        """Mark the run as failed. kedro-mlflow's own fails itself where no run is active in this thread."""
+        self._close_children("FAILED")
+        while mlflow.active_run() is not None:
+            mlflow.end_run("FAILED")
+        self.client.set_terminated(self.run_id, "FAILED")
+
+    def log_epoch(self, record: dict[str, float]) -> None:
+        """Log an epoch's losses to the run of the method that is being trained."""
+        if self.current in self.children:
+            series = {name: value for name, value in record.items() if name != "epoch"}
+            self._log(self.children[self.current], metrics=series, step=int(record["epoch"]))
+
+    def _log_found(self, method: str, name: str, data: Any) -> None:
+        """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""
+        metrics = data["values"] if name == "metrics" else {}
+        tags = {SAID[name]: data["verdict"]} if name in SAID else {}
+        if method not in METHODS or not (metrics or tags):
+            return
+        self.told.add(f"{method}.{name}")
+        if method in self.children:
+            self._log(self.children[method], metrics=metrics, tags=tags)
+        self._log(
+            self.run_id,
+            metrics={f"{method}.{key}": value for key, value in metrics.items()},
+            tags={f"{method}.{key}": value for key, value in tags.items()},
+        )
+
+    def _open_child(self, method: str) -> str:
+        run = self.client.create_run(
+            self.client.get_run(self.run_id).info.experiment_id,
+            run_name=self._name(method),
+            tags={"mlflow.parentRunId": self.run_id, "method": method},
+        )
+        own = {key: value for key, value in self.params.items() if key.startswith(f"{method}.") or "." not in key}
+        self._log(run.info.run_id, params=own, tags=self._tags())
+        return run.info.run_id
+
+    def _close_children(self, status: str) -> None:
+        for run_id in self.children.values():
+            self.client.set_terminated(run_id, status)
+        self.children = {}
+
+    def _close_dead(self) -> None:
+        """Mark runs that were killed: this run holds the category's lock, so no other of this project is alive."""
+        mine = f"tags.category = '{self.params['category']}' and tags.project = '{project_id(self.project)}'"
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        for run in self.client.search_runs([experiment], f"{mine} and status = 'RUNNING'"):
+            if run.info.run_id != self.run_id:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _name(self, what: str) -> str:
+        return f"{self.params['category']} · {what} · seed {self.params['seed']}"
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            "category": str(self.params["category"]),
+            "seed": str(self.params["seed"]),
+            "kedro_version": kedro.__version__,
+            "flawline_version": __version__,
+            "git_sha": git_sha(self.project),
+            "project": project_id(self.project),
+        }
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        params: dict[str, Any] | None = None,
+        metrics: dict[str, float] | None = None,
+        tags: dict[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, float(value), now, step) for key, value in (metrics or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+        for some in batched((params or {}).items(), MOST_PARAMS):
+            self.client.log_batch(run_id, params=[Param(key, str(value)[:LONGEST]) for key, value in some])
+
+    def _log_data(self, manifest: pd.DataFrame) -> None:
+        if getattr(self, "_data_logged_to", None) == self.run_id:
+            return
+        self._data_logged_to = self.run_id
+        path = where(self.catalog.get("manifest"))
+        digest = pd.util.hash_pandas_object(manifest[["image", "split", "sha256"]], index=False).sum()
+        entity = DatasetEntity(
+            name=str(self.params["category"]),
+            digest=f"{int(digest):016x}",
+            source_type="local",
+            source=f'{{"uri": "{path.as_uri()}"}}',
+            profile=f'{{"num_rows": {len(manifest)}}}',
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+    def _log_figures(self, result: MethodResult) -> None:
+        run_id = self.children.get(result.method, self.run_id)
+        thresholds = {name: threshold.value for name, threshold in result.thresholds.items()}
+        figures = {"histogram": histogram_figure(result.scores, thresholds)}
+        if result.history is not None:
+            figures["history"] = history_figure(result.history)
+        for name, draw in (("roc", roc_figure), ("pr", pr_figure)):
+            if name in result.curves:
+                figures[name] = draw({result.method: result.curves[name]})
+        for name, figure in figures.items():
+            self.client.log_figure(run_id, figure, f"figures/{name}.png")
+
+    def _log_detector(self, method: str, path: Path) -> None:
+        images, manifest = self.catalog.load("images"), self.catalog.load("manifest")
+        example = pd.DataFrame({"image": [encode_png(images[int(manifest.index[0])])]})
+        with mlflow.start_run(run_id=self.children[method], nested=True, log_system_metrics=False):
+            mlflow.pyfunc.log_model(
+                name="detector",
+                python_model=str(SERVING),
+                artifacts={"detector": str(path)},
+                signature=signature(),
+                input_example=example,
+                pip_requirements=[f"flawline=={__version__}"],
+            )
+        self.client.set_tag(self.children[method], "detector_version", path.parent.name)
+
+
+def what_runs(run_params: dict[str, Any], methods: list[str]) -> str:
+    """Return what the run's name says that it runs: its one method, else the names of its pipelines."""
+    return methods[0] if len(methods) == 1 else "+".join(run_params.get("pipeline_names") or ["__default__"])
+
+
+def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """Yield ``items`` in lists of at most ``count``."""
+    waiting = iter(items)
+    while some := list(islice(waiting, count)):
+        yield some
+
+
+def signature() -> mlflow.models.ModelSignature:
+    """Return the served model's signature: an image file's bytes in; score, threshold, verdict and reason out."""
+    from mlflow.types import ColSpec, Schema
+
+    outputs = [
+        ColSpec("double", "score", required=False),
+        ColSpec("double", "threshold", required=False),
+        ColSpec("string", "verdict"),
+        ColSpec("string", "reason"),
+    ]
+    return mlflow.models.ModelSignature(Schema([ColSpec("binary", "image")]), Schema(outputs))

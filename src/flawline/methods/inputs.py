@@ -1,0 +1,63 @@
+"""What a one-class scorer sees of the images of a category: views made as they are asked for, embeddings a batch at a
+time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flawline.methods.one_class import IMAGE, Inputs, OneClassScorer
+from flawline.training.windows import to_unit
+
+Views = tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class InputSequence(Sequence[Inputs]):
+    """What a scorer with ``views`` sees of the images at ``rows``, made when asked for.
+
+    ``residuals`` are the residual images of its reconstructor, ``embeddings`` the scorer's own; None where it has
+    none."""
+
+    views: tuple[str, ...]
+    images: Sequence[NDArray]  # (C, H, W) uint8 or uint16 each
+    rows: Sequence[int]
+    residuals: Sequence[NDArray] | None = None  # float16
+    embeddings: Sequence[NDArray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Inputs: ...
+    @overload
+    def __getitem__(self, index: slice) -> "InputSequence": ...
+    def __getitem__(self, index: int | slice) -> "Inputs | InputSequence":
+        if isinstance(index, slice):
+            return replace(self, rows=self.rows[index])
+        row = self.rows[index]
+        residual = None if self.residuals is None else self.residuals[row]
+        embedding = None if self.embeddings is None else self.embeddings[row]
+        return Inputs(views_of(self.views, self.images[row], residual), embedding)
+
+
+def views_of(views: Sequence[str], image: NDArray, residual: NDArray | None) -> Views:
+    """Return what a scorer sees, in the order of ``views``: the photograph (C, H, W) float32 in [0, 1], and for every
+    other name the residual image as float32."""
+    seen = []
+    for name in views:
+        if name == IMAGE:
+            seen.append(to_unit(image[None])[0].numpy())
+        elif residual is not None:
+            seen.append(residual.astype(np.float32))
+    return tuple(seen)
+
+
+def embed_all(scorer: OneClassScorer, inputs: Sequence[Inputs], *, batch_size: int) -> Iterator[NDArray]:
+    """Yield the embedding of each image, made ``batch_size`` at a time: no more than that is in memory."""
+    for start in range(0, len(inputs), batch_size):
+        views = zip(*(each.views for each in inputs[start : start + batch_size]), strict=True)
+        yield from scorer.embed(tuple(torch.from_numpy(np.stack(view)) for view in views))

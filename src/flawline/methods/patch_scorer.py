@@ -1,0 +1,180 @@
+"""What both patch scorers share: the features of every place, their distances as a map, and several views as one.
+
+A grid position is a cell (row, column) of the coarsest layer taken. Embeddings are (V, h, w, D): views, positions,
+features."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
+
+from flawline.checks import FlawlineError
+from flawline.methods.features import load_extractor
+from flawline.methods.maps import LARGEST, image_score, smooth
+from flawline.methods.one_class import (
+    IMAGE,
+    Inputs,
+    OneClassScorer,
+    Scored,
+    State,
+    check_learns,
+    check_one_size,
+    embedding_of,
+)
+from flawline.params import PatchGaussianParams, PatchMemoryParams
+
+FOLDS = 4  # of the learned images, where held-out distances are needed
+BLOCK = 2**22  # values of learned images worked on at a time, 16 MiB
+
+Embeddings = Sequence[NDArray[np.float16]]  # (V, h, w, D) each
+
+
+class PatchScorer(OneClassScorer):
+    """A model of what is normal at every place. The map is each place's distance, the score its largest value.
+
+    Several views count alike: each one's distances are divided by their standard deviation on normal images that the
+    model did not learn from, then averaged; their means would only move the whole map. Of one view they stay as they
+    are."""
+
+    embeds = True
+    name: str
+    least: int  # images that ``learn`` needs
+
+    def __init__(
+        self, params: PatchMemoryParams | PatchGaussianParams, views: Sequence[str] = (IMAGE,), *,
+        device: str = "cpu", extractor: Callable[[Tensor], list[Tensor]] | None = None,
+    ):  # fmt: skip
+        super().__init__(params, views, device=device)
+        self._given = extractor
+
+    @abstractmethod
+    def learn(self, embeddings: Embeddings, *, seed: int) -> State:
+        """Return the model of normal images, of each view by itself."""
+
+    @abstractmethod
+    def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
+        """Return how far every place of an image (V, h, w, D) is from normal (V, h, w)."""
+
+    @cached_property
+    def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
+        return self._given or load_extractor(self.params.features, self.device)
+
+    @torch.no_grad()
+    def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
+        """Return the features of every place (n, V, h, w, D)."""
+        places = torch.stack([patch_features(self._extractor(view)) for view in views], dim=1)
+        return places.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+
+    @property
+    def _fused(self) -> bool:
+        return len(self.views) > 1
+
+    def check(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are too few; fused, one is held out."""
+        check_learns(count, self.least + self._fused, self.name)
+
+    def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
+        """Learn from normal images. Raise FlawlineError if there are too few or they have several sizes."""
+        self.check(len(inputs))
+        embeddings = self._embeddings(inputs)
+        learned = self.learn(embeddings, seed=seed)
+        return {**learned, "spread": self._held_out_spread(embeddings, seed=seed) if self._fused else torch.ones(1)}
+
+    def score(self, state: State, inputs: Inputs) -> Scored:
+        distances = self.distances(state, embedding_of(inputs)).cpu()  # (V, h, w)
+        fused = fuse(distances, state["spread"].cpu())  # (h, w)
+        anomaly = positions_to_map(fused, inputs.views[0].shape[-2:], self.params.smoothing)
+        return Scored(image_score(anomaly), anomaly)
+
+    def _embeddings(self, inputs: Sequence[Inputs]) -> Embeddings:
+        embeddings, shapes = [], []
+        for each in inputs:  # once: they are made when they are asked for
+            embeddings.append(embedding_of(each))
+            shapes.append(each.views[0].shape)
+        check_one_size(shapes, self.name)
+        return embeddings
+
+    def _held_out_spread(self, embeddings: Embeddings, *, seed: int) -> Tensor:
+        """Return the deviation (V,) of the distances of normal images to models of the others."""
+        found = []
+        for learned, held_out in folds(len(embeddings), FOLDS, seed=seed):
+            state = self.learn([embeddings[i] for i in learned], seed=seed)
+            found += [self.distances(state, embeddings[i]).cpu() for i in held_out]
+        return view_spread(torch.stack(found, dim=1))
+
+
+def patch_features(layers: Sequence[Tensor]) -> Tensor:
+    """Return the features (n, h, w, D) of every place: ``layers`` (n, D_l, h_l, w_l), finer ones averaged to the
+    coarsest one's grid, one after the other."""
+    height, width = min((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
+    brought = [adaptive_avg_pool2d(layer.float(), (height, width)) for layer in layers]
+    return torch.cat(brought, dim=1).permute(0, 2, 3, 1)
+
+
+def position_blocks(embeddings: Embeddings, view: int) -> Iterator[Tensor]:
+    """Yield one view of all images by place (places, N, D) float32, some places at a time, row by row of the grid."""
+    flat = [one[view].reshape(-1, one.shape[-1]) for one in embeddings]  # (P, D) each, nothing copied
+    places, depth = flat[0].shape
+    step = max(1, BLOCK // (len(flat) * depth))
+    for start in range(0, places, step):
+        yield torch.from_numpy(np.stack([one[start : start + step] for one in flat], axis=1)).float()
+
+
+def neighbours(grid: Tensor, search_radius: int) -> Tensor:
+    """Return the values of every place's neighbours (P, K, D), row by row, of a ``grid`` (h, w, D); beyond it zeros."""
+    side = 2 * search_radius + 1
+    padded = pad(grid, (0, 0, search_radius, search_radius, search_radius, search_radius))
+    windows = padded.unfold(0, side, 1).unfold(1, side, 1)  # (h, w, D, side, side)
+    return windows.permute(0, 1, 3, 4, 2).reshape(-1, side * side, grid.shape[2])
+
+
+def given_back(least: Tensor, size: tuple[int, ...], search_radius: int) -> Tensor:
+    """Return for every place of a grid (h, w) the least that any place has for it in ``least`` (P, K), ordered as
+    ``neighbours``."""
+    height, width = size
+    best = torch.full((height + 2 * search_radius, width + 2 * search_radius), torch.inf, device=least.device)
+    for k, values in enumerate(least.unflatten(0, (height, width)).unbind(dim=2)):
+        row, column = divmod(k, 2 * search_radius + 1)
+        window = best[row : row + height, column : column + width]
+        torch.minimum(window, values, out=window)
+    return best[search_radius : search_radius + height, search_radius : search_radius + width]
+
+
+def check_grid(embedding: NDArray, learned: tuple[int, ...], method: str) -> None:
+    """Raise FlawlineError unless an image has the places (h, w) that were learned."""
+    there = tuple(embedding.shape[1:3])
+    if there != tuple(learned):
+        raise FlawlineError(
+            f"{method} learned images of {learned[0]} x {learned[1]} places, this one has {there[0]} x {there[1]}: its "
+            f"size is another. Photograph it as they were."
+        )
+
+
+def folds(count: int, parts: int, *, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield (others, held out) of at most ``parts`` folds of ``count`` images; each image is held out once."""
+    order = np.random.default_rng(seed).permutation(count)
+    for held_out in np.array_split(order, min(parts, count)):
+        yield sorted(set(range(count)) - set(held_out.tolist())), sorted(held_out.tolist())
+
+
+def view_spread(distances: Tensor) -> Tensor:
+    """Return the standard deviation (V,) of each view's distances (V, ...), 1 where all are the same."""
+    spread = torch.std(distances.flatten(1).double(), dim=1, correction=0)
+    return torch.where(spread > 0, spread, 1.0).float()
+
+
+def fuse(distances: Tensor, spread: Tensor) -> Tensor:
+    """Return the mean (h, w) over the views of ``distances`` (V, h, w), each in its own deviations ``spread`` (V,)."""
+    return (distances / spread[:, None, None]).mean(dim=0)
+
+
+def positions_to_map(values: Tensor, size: tuple[int, ...], smoothing: float) -> NDArray[np.float16]:
+    """Return the map (H, W) of places (h, w) that cut the image into equal cells: bilinear (align_corners=False), then
+    smoothed."""
+    upsized = interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)
+    return smooth(upsized[0, 0].numpy(), smoothing)

@@ -1,0 +1,64 @@
+"""What a reconstructor makes of an image: what it would be if it were normal, and the residual image."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from flawline.methods.maps import LARGEST, Residual, as_numpy, reconstruct_patches
+from flawline.params import PatchParams
+from flawline.vision.levels import unit
+from flawline.vision.patches import OverlapAverage, patch_grid
+
+DEAD = 1e-3  # a unit of the code that never gets further from 0 than this says nothing
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """An image as it should look, (C, H, W) float32 in [0, 1], and its residual image: (C, H, W), or (H, W) of a
+    reconstructor whose residual is a map; float16."""
+
+    image: NDArray[np.float32]
+    residual: NDArray[np.float16]
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return the image (C, H, W) as a person is shown it."""
+        return np.rint(self.image.clip(0, 1) * 255).astype(np.uint8)
+
+
+class TrainedReconstructor(Protocol):
+    """Reconstructs images (C, H, W) uint8 or uint16 in the channels that it learned from."""
+
+    def reconstruct(self, image: NDArray) -> Reconstruction: ...
+
+
+def absolute_residual(image: NDArray, reconstructed: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return ``abs(x - reconstructed)`` (C, H, W) of ``image`` (C, H, W), uint8 or uint16, in [0, 1]."""
+    return np.abs(unit(image) - reconstructed).astype(np.float16)
+
+
+class PatchReconstructor:
+    """A network that reconstructs overlapping patches of the dense grid, which are averaged where they overlap; the
+    residual image (H, W) is the average of the patches' residuals. Source: Schneider 2022, section 2, Eq. 1."""
+
+    def __init__(self, network: nn.Module, patches: PatchParams, residual: Residual):
+        self.network, self.patches, self.residual = network.eval(), patches, residual
+
+    def reconstruct(self, image: NDArray) -> Reconstruction:
+        """Return the reconstruction and the residual map of ``image`` (C, H, W)."""
+        size, stride = self.patches.size, self.patches.stride
+        grid = patch_grid(*image.shape[1:], size=size, stride=stride)
+        residuals, *planes = (OverlapAverage(*image.shape[1:], size=size, stride=stride) for _ in range(len(image) + 1))
+        for x, y, at in reconstruct_patches(self.network, image, grid, size):
+            residuals.add(as_numpy(self.residual(x, y)), at)
+            for channel, plane in enumerate(planes):
+                plane.add(as_numpy(y[:, channel]), at)
+        whole = np.stack([plane.result() for plane in planes])  # (C, H, W)
+        return Reconstruction(whole, np.minimum(residuals.result(), LARGEST).astype(np.float16))
+
+
+def dead_share(codes: Tensor, *, tiny: float = DEAD) -> float:
+    """Return the share of the units of ``codes`` (n, d) that are within ``tiny`` of 0 for every patch."""
+    return float((codes.abs().amax(dim=0) < tiny).float().mean())

@@ -1,0 +1,47 @@
+"""Templates filled: everything in one file, nothing fetched, no script."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from flawline.figures import svg
+from flawline.report import tables, words
+from flawline.report.contents import DataPage, InspectionPage, RunPage, StudyPage
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def fill(template: str, *, page: RunPage | InspectionPage | DataPage | StudyPage, **values: Any) -> str:
+    """Fill a template with a page and what was made of it."""
+    settings = tables.setting_groups(page.settings)
+    return _environment().get_template(template).render(page=page, settings=settings, **values)
+
+
+def chart(title: str, figure: Figure) -> dict[str, Any]:
+    """Return a chart as the templates take it; the drawing is ours, its texts were escaped when it was drawn."""
+    return {"title": title, "drawing": Markup(svg(figure))}
+
+
+@cache
+def _environment() -> Environment:
+    """Make the template environment: every value is escaped, a misspelt one is an error."""
+    environment = Environment(
+        loader=PackageLoader("flawline", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=words.number, share=words.share, aligned=words.aligned)
+    environment.tests["missing"] = words.missing
+    environment.globals.update(
+        css=Markup(files("flawline.report").joinpath("page.css").read_text(encoding="utf-8")),
+        words=words,
+    )
+    return environment

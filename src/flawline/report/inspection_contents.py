@@ -1,0 +1,90 @@
+"""What the page of an inspection is made of: sentences, pictures of what was found, a few images at length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.params import InspectionParams, flatten
+from flawline.report.contents import InspectionPage
+from flawline.report.origin import origin
+from flawline.report.pictures import LISTED
+from flawline.report.run_sentences import verdicts_in_words
+from flawline.report.tables import by_urgency
+
+if TYPE_CHECKING:
+    from flawline.detector.file import Detector
+
+TOLD = 5  # images that could not be judged
+
+
+def gather_inspection_page(
+    verdicts: pd.DataFrame,
+    detector: Detector,
+    *,
+    inspection: InspectionParams,
+    folder: str,
+    run: Mapping[str, str],
+    pictures: Mapping[str, NDArray],
+) -> InspectionPage:
+    """Gather all that the page shows of what ``detector`` said of the images in ``folder``.
+
+    ``pictures`` are those of `listed_images`, by name."""
+    return InspectionPage(
+        title=f"{detector.category}: {len(verdicts)} images judged",
+        category=detector.category,
+        found=inspection_found(verdicts, detector),
+        verdicts=verdicts,
+        pictures=pictures,
+        settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
+        ids=origin(run, folder=folder, method=detector.method) | detector.about,
+    )
+
+
+def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
+    """Return what the inspection found, in sentences."""
+    lines = [f"{len(verdicts)} images: {verdicts_in_words(verdicts)}."]
+    unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(TOLD).to_dict("records")
+    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
+    return [*lines, detector.thresholds.reject.promise]
+
+
+def inspection_summary(page: InspectionPage) -> str:
+    """Return the text that ends an inspection: the category and what was found, a line each."""
+    return "\n".join([f"category {page.category}", *page.found]) + "\n"
+
+
+def listed_images(verdicts: pd.DataFrame) -> list[int]:
+    """Return the rows of the images that the page lists with a picture: rejected and to review, the worst first."""
+    flagged, _, _ = by_urgency(verdicts)
+    return flagged[:LISTED]
+
+
+def pictures_of(verdicts: pd.DataFrame, files: Mapping[str, Path]) -> StoredPictures:
+    """Return the pictures of `listed_images`, of which ``files`` says where they lie by image."""
+    names = verdicts.reset_index(drop=True)["image"].iloc[listed_images(verdicts)]
+    return StoredPictures({name: files[name] for name in names})
+
+
+class StoredPictures(Mapping[str, NDArray]):
+    """The pictures of some images by name, (H, W, 3) uint8 with what was found marked. Each is read when it is asked
+    for, so that no more than one is held."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    def __getitem__(self, name: str) -> NDArray:
+        from PIL import Image
+
+        return np.asarray(Image.open(self._files[name]).convert("RGB"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

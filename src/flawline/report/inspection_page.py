@@ -1,0 +1,56 @@
+"""The page of an inspection: a picture beside every image that was rejected or is to be reviewed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.figures import histogram_figure
+from flawline.report import tables
+from flawline.report.contents import InspectionPage
+from flawline.report.html import chart, fill
+from flawline.report.pictures import LISTED, Picture, picture, shrink_pixels, strips
+
+MOST_EXAMPLES = 40  # images shown at length
+
+
+def render_inspection(page: InspectionPage) -> str:
+    """Return the report of an inspection as one HTML document."""
+    flagged, unjudged, passed = (page.verdicts.iloc[rows] for rows in tables.by_urgency(page.verdicts))
+    listed = flagged.head(LISTED)
+    examples = page.examples[:MOST_EXAMPLES]
+    counted = tables.verdict_counts("", page.verdicts)
+    return fill(
+        "inspection.html",
+        page=page,
+        verdicts=[counted] if counted else [],
+        charts=_score_charts(page.verdicts),
+        listed=[_listed(row, page.pictures) for row in listed.to_dict("records")],
+        more_flagged=len(flagged) - len(listed),
+        unjudged=unjudged.head(tables.SHOWN_VERDICTS).to_dict("records"),
+        unjudged_count=len(unjudged),
+        passed=passed.head(tables.SHOWN_VERDICTS).to_dict("records"),
+        passed_count=len(passed),
+        strips=strips(examples, of=len(examples)),
+        left_out=len(page.examples) - len(examples),
+    )
+
+
+def _listed(row: dict[Any, Any], pictures: Mapping[str, NDArray]) -> dict[Any, Any]:
+    """Return a row of the verdicts with its picture; None where the page was given none."""
+    return {**row, "picture": _small(pictures[row["image"]]) if row["image"] in pictures else None}
+
+
+def _small(pixels: NDArray) -> Picture:
+    return picture("what was found", shrink_pixels(pixels))
+
+
+def _score_charts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Draw the scores of the inspected images and the threshold, where there is one for all."""
+    scored = verdicts[verdicts["score"].notna()]
+    if scored.empty:
+        return []
+    limits = list(scored["threshold"].dropna().unique()) if "threshold" in scored else []
+    named = {"threshold": float(limits[0])} if len(limits) == 1 else {}
+    return [chart("Image scores", histogram_figure(scored[["score"]].assign(split="inspected"), named))]

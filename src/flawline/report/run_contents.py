@@ -1,0 +1,258 @@
+"""What the page of a run is made of: the results of each method, its worst and best images, the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from flawline.intake.manifest import count_images
+from flawline.metrics.shortcuts import brief
+from flawline.metrics.shortcuts import sentences as shortcut_sentences
+from flawline.params import InspectionParams, flatten
+from flawline.report.contents import (
+    AlignmentShown,
+    JudgedImage,
+    MethodResult,
+    RunPage,
+    SampleReconstructions,
+    Suitability,
+)
+from flawline.report.origin import origin
+from flawline.report.run_sentences import run_cautions, run_found
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flawline.detector.file import Detector
+    from flawline.storage.ragged import RaggedArray
+
+AXES = {  # curve -> the names of its columns
+    "roc": ("fpr", "tpr"),
+    "pixel_roc": ("fpr", "tpr"),
+    "pr": ("recall", "precision"),
+    "pixel_pr": ("recall", "precision"),
+    "pro": ("fpr", "pro"),
+}
+
+
+def method_result(
+    detector: Detector,
+    *,
+    metrics: Mapping[str, Any],
+    scores: pd.DataFrame,
+    curves: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    worst: Sequence[JudgedImage],
+    best: Sequence[JudgedImage],
+) -> MethodResult:
+    """Return all that one method made of a category; ``metrics`` has values and absent, ``curves`` curve, x and y."""
+    limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel")}
+    return MethodResult(
+        method=detector.method,
+        metrics=metrics["values"],
+        absent=metrics["absent"],
+        scores=scores,
+        curves={str(name): curve_table(str(name), table) for name, table in curves.groupby("curve")},
+        thresholds={name: limit for name, limit in limits.items() if limit is not None},
+        verdicts=verdicts,
+        worst=worst,
+        best=best,
+    )
+
+
+def curve_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return one curve of the long table (curve, x, y) with its columns named after its own axes."""
+    return table[["x", "y"]].set_axis(list(AXES[name]), axis=1).reset_index(drop=True)
+
+
+def worst_and_best(scores: pd.DataFrame, count: int) -> tuple[list[int], list[int]]:
+    """Return the rows of the ``count`` test images with the highest scores, and those of the lowest, lowest first."""
+    tests = scores[scores["split"] == "test"].sort_values("score", ascending=False)
+    return split_ends(tests.index.tolist(), count)
+
+
+def split_ends(ordered: Sequence[int], count: int) -> tuple[list[int], list[int]]:
+    """Return the first ``count`` and the last ``count``, reversed; no item is in both."""
+    worst = list(ordered[:count])
+    return worst, list(ordered[len(worst) :][-count:][::-1])
+
+
+def judged_images(
+    rows: Sequence[int],
+    *,
+    scores: pd.DataFrame,
+    images: RaggedArray,
+    masks: RaggedArray,
+    maps: RaggedArray,
+    kept: Sequence[int],
+    detector: Detector,
+    inspection: InspectionParams,
+) -> list[JudgedImage]:
+    """Return the images in ``rows`` of the scores with what the detector makes of them. ``maps`` has the scores' rows,
+    ``kept`` says where they stand in ``images`` and ``masks``."""
+    return [
+        _judged(scores.loc[k], images[kept[k]], masks[kept[k]], maps[k], detector=detector, inspection=inspection)
+        for k in rows
+    ]
+
+
+def _judged(
+    row: pd.Series, image: Any, mask: Any, anomaly: Any, *, detector: Detector, inspection: InspectionParams
+) -> JudgedImage:
+    from flawline.detector.judging import judge
+    from flawline.methods.one_class import Scored
+
+    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, by_map=detector.by_map)
+    return JudgedImage(
+        name=row["image"],
+        image=image,
+        anomaly_map=anomaly,
+        score=row["score"],
+        verdict=judgement.verdict,
+        reconstruction=detector.reconstruct(image),
+        mask=mask if mask.size else None,
+        label=int(row["label"]),
+        defect=row["defect"],
+        regions=judgement.regions,
+        map_threshold=judgement.map_threshold,
+    )
+
+
+def with_training(
+    result: MethodResult,
+    *,
+    history: pd.DataFrame | None = None,
+    sample_reconstructions: Mapping[str, Tensor] | None = None,
+    patch_losses: pd.DataFrame | None = None,
+    suitability: Mapping[str, Any] | None = None,
+    projections: pd.DataFrame | None = None,
+) -> MethodResult:
+    """Return the result of a method that trains a network with how it learned, and with what else is known of that:
+    the losses of patches, whether the material suits, and the images projected from its spaces."""
+    return replace(
+        result,
+        history=history,
+        sample_reconstructions=read_sample_reconstructions(sample_reconstructions) if sample_reconstructions else None,
+        patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
+        suitability=None if suitability is None else read_suitability(suitability),
+        projections=None if projections is None else read_projections(projections),
+    )
+
+
+def read_sample_reconstructions(tensors: Mapping[str, Tensor]) -> SampleReconstructions:
+    """Return what training kept of its reconstructions, by the epochs done."""
+    epochs = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in sorted(tensors) if name != "patches"}
+    return SampleReconstructions(tensors["patches"].numpy(), epochs)
+
+
+def read_suitability(judged: Mapping[str, Any]) -> Suitability:
+    """Return the verdicts on the material, before and after training."""
+    before = judged["before"]
+    return Suitability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
+
+
+def read_projections(projections: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the points of each space."""
+    return {str(name): table.reset_index(drop=True) for name, table in projections.groupby("space", sort=False)}
+
+
+def project(spaces: Mapping[str, Sequence[Any]], labels: Sequence[int], seed: int) -> pd.DataFrame:
+    """Return images in two dimensions (t-SNE), as Saeedi & Giusti 2022, Fig. 6 has them: a row an image and space with
+    space, x, y, label. A space of too few vectors has no row."""
+    from flawline.metrics.projection import LEAST_POINTS, tsne
+
+    tables = [pd.DataFrame(columns=["space", "x", "y", "label"])]
+    for name, vectors in spaces.items():
+        if len(vectors) >= LEAST_POINTS:
+            places = tsne(np.stack([np.ravel(v) for v in vectors]), seed)  # (n, 2)
+            tables.append(pd.DataFrame({"space": name, "x": places[:, 0], "y": places[:, 1], "label": labels}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def comparison_table(
+    metrics: Mapping[str, Mapping[str, Any]], suitability: Mapping[str, Mapping[str, Any]], shortcuts: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row a method: its metrics, whether the material suits it where that was judged, and beside all what
+    makes them doubtful, a shortcut in the data."""
+    rows = [
+        {"method": name, **one["values"], **(suitability_columns(suitability[name]) if name in suitability else {})}
+        for name, one in metrics.items()
+    ]
+    return pd.DataFrame(rows).assign(shortcut=brief(shortcuts))
+
+
+def suitability_columns(judged: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of the comparison on the material: the verdicts before and after, and the figures behind."""
+    before = judged["before"]
+    return {
+        "before": before["verdict"],
+        "suitability": judged["verdict"],
+        "regularity": before["regularity"],
+        "linear": before["linear"],
+        "explained": judged["explained"],
+    }
+
+
+def gather_run_page(
+    results: Sequence[MethodResult],
+    *,
+    category: str,
+    seed: int,
+    manifest: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    aligned: AlignmentShown | None,
+    shortcuts: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    run: Mapping[str, str],
+) -> RunPage:
+    """Gather all that the page shows."""
+    from flawline.methods.published import published_notes
+
+    published = _published(results, category, manifest, parameters)
+    cautions = run_cautions(manifest, quarantine, aligned, results)
+    return RunPage(
+        title=f"{category}: what flawline found",
+        category=category,
+        found=run_found(results),
+        methods=results,
+        counts=count_images(manifest),
+        quarantine=quarantine,
+        settings=flatten(parameters),
+        ids=origin(run, category=category, seed=str(seed)),
+        notes=[*shortcut_sentences(shortcuts), *cautions, *published_notes(published)],
+        published=published,
+        alignment=aligned,
+    )
+
+
+def _published(
+    results: Sequence[MethodResult], category: str, manifest: pd.DataFrame, parameters: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return what was published on these images of the methods that ran."""
+    from flawline.methods.published import published_for
+
+    layout = manifest["layout"].iloc[0] if len(manifest) else None
+    published = published_for(category, raw=parameters.get("raw"), layout=layout)
+    return published[published["method"].isin([result.method for result in results])]
+
+
+def show_alignment(
+    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: Mapping[str, Tensor]
+) -> AlignmentShown | None:
+    """Return how the photographs lie against the reference, None where there is none."""
+    from flawline.intake.registration import usable
+    from flawline.vision.alignment import Aligner
+
+    if not aligner:
+        return None
+    table = alignment.assign(split=manifest["split"].to_numpy())
+    return AlignmentShown(
+        Aligner.from_tensors(dict(aligner)).orientation(),
+        len(table),
+        table.loc[~usable(table), ["image", "split", "reason"]],
+        table.loc[table["outside"] > 0, ["image", "split", "outside"]],
+    )

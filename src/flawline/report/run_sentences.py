@@ -1,0 +1,88 @@
+"""What a run found, and what a reader must know before trusting its figures, in sentences."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from flawline.metrics.shortcuts import sentences as shortcut_sentences
+from flawline.report.contents import AlignmentShown, MethodResult, RunPage
+from flawline.report.words import VERDICTS
+
+TOLD = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # of the comparison
+
+
+def run_found(results: Sequence[MethodResult]) -> list[str]:
+    """Return what the methods found: one alone is told at length; of several each gets a sentence, and what holds for
+    all of them is said once."""
+    if len(results) == 1:
+        return _found_by_one(results[0])
+    judged = {r.method: r.verdicts for r in results if r.verdicts is not None and not r.verdicts.empty}
+    told = [f"{method}: {' '.join(_caught(verdicts))}" for method, verdicts in judged.items()]
+    count = f"{max(map(len, judged.values()))} test images" if judged else "no test image"
+    promises = dict.fromkeys(r.thresholds["reject"].promise for r in results)
+    headline = f"{len(results)} methods judged {count}."
+    return [headline, *told, *promises, *(sentence for r in results for sentence in _unsuited(r))]
+
+
+def verdicts_in_words(verdicts: pd.DataFrame) -> str:
+    """Return how many images got each verdict."""
+    counts = verdicts["verdict"].value_counts()
+    return ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+
+
+def run_cautions(
+    manifest: pd.DataFrame, quarantine: pd.DataFrame, aligned: AlignmentShown | None, results: Sequence[MethodResult]
+) -> list[str]:
+    """Return what a reader must know before trusting the figures."""
+    notes = [f"{sentence} They are listed with the reason under Data." for sentence in not_aligned(aligned)]
+    if len(quarantine):
+        notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
+    if not (manifest["label"] == 1).any():
+        notes.append("There is no defective image, so nothing here says which defects the detector would miss.")
+    if any(not result.thresholds["reject"].kept for result in results):
+        notes.append("Too few calibration images for the wanted overkill rate: the threshold's promise is weaker.")
+    return notes
+
+
+def not_aligned(aligned: AlignmentShown | None) -> list[str]:
+    """Return how many photographs could not be aligned, if any."""
+    count = 0 if aligned is None else len(aligned.misaligned)
+    photographs = "1 photograph" if count == 1 else f"{count} photographs"
+    return [f"{photographs} could not be aligned: neither learned from nor judged."] if count else []
+
+
+def run_summary(page: RunPage, shortcuts: pd.DataFrame, comparison: pd.DataFrame) -> str:
+    """Return the text that ends a run: a table with a column a method, and the sentences of the page."""
+    table = comparison.set_index("method").reindex(columns=list(TOLD)).T.map(_number)
+    files = len(page.quarantine)
+    unused = [f"{files} file{'s' * (files > 1)} in quarantine."] if files else []
+    told = [*page.found, *shortcut_sentences(shortcuts), *not_aligned(page.alignment), *unused]
+    return "\n".join([f"category {page.category}", table.to_string(), "", *told]) + "\n"
+
+
+def _found_by_one(result: MethodResult) -> list[str]:
+    """Return what a method found."""
+    promise = result.thresholds["reject"].promise
+    if result.verdicts is None or result.verdicts.empty:
+        return [f"{result.method} had no test image to judge.", promise]
+    judged = f"{result.method} judged {len(result.verdicts)} test images: {verdicts_in_words(result.verdicts)}."
+    return [judged, *_caught(result.verdicts), promise, *_unsuited(result)]
+
+
+def _caught(verdicts: pd.DataFrame) -> list[str]:
+    """Return how many defective parts were caught and how many good ones rejected, of those that were tested."""
+    good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
+    lines = [f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught."] * bool(len(defective))
+    return lines + [f"{(good == 'reject').sum()} of {len(good)} good parts were rejected."] * bool(len(good))
+
+
+def _unsuited(result: MethodResult) -> list[str]:
+    """Return that the material does not wholly suit the method, where that was judged and is so."""
+    judged = result.suitability
+    if judged is None or judged.verdict == "suited":
+        return []
+    return [f"By what {result.method} learned, this material is {judged.verdict} for it: {judged.reason}"]
+
+
+def _number(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.4f}"

@@ -1,0 +1,149 @@
+"""How an aligner is made from normal training images: the choice of the reference, and the frame around all parts."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from flawline.checks import FlawlineError
+from flawline.params import RegistrationParams
+from flawline.vision.alignment import BLUR, Aligner, Box
+from flawline.vision.foreground import block_mean, drawn, find_foreground
+from flawline.vision.levels import grey_levels
+from flawline.vision.matching import COARSE, WORK, Matcher, is_blank
+from flawline.vision.spectra import spectral_descriptor
+from flawline.vision.transform import IDENTITY, Transform
+
+TURNS = tuple(range(0, 360, 10))  # degrees by which a part is turned and compared with itself
+NEARBY = 25  # degrees: turns below are the same orientation
+MULTIPLE = 32  # of which the frame's sides are multiples, where the image allows: networks shrink by that
+SAMPLE = 20  # training images on which a reference is tried before the long work
+CENTRAL = 0.1  # share of the training images that count as central
+Track = Callable[..., Iterable[Any]]
+
+
+def untracked(items: Iterable[Any], *, total: int, label: str) -> Iterable[Any]:
+    """Return ``items`` as they are: the progress that nobody looks at."""
+    return items
+
+
+def fit_aligner(
+    images: Sequence[NDArray], params: RegistrationParams, *, names: Sequence[str], track: Track = untracked
+) -> tuple[Aligner, list[tuple[Transform, float]]]:
+    """Return an aligner made from normal training images (C, H, W), called ``names``, and each one's move and quality.
+
+    The frame is the hull of their parts with ``params.margin``. Raise FlawlineError if the reference is blank, or if
+    less than half of them align with it."""
+    if params.reference is None:
+        row = find_reference(images, params.align, track=track)
+    else:
+        row = list(names).index(params.reference)
+    reference = grey_levels(images[row])
+    if is_blank(reference):
+        raise FlawlineError(
+            f"the reference {names[row]} is blank: its grey levels deviate by {reference.std():.2f}. Name another "
+            f"training image as registration.reference, or none, so that one is chosen."
+        )
+    draft = _draft(reference, params)
+    found, hulls = {}, {}
+    early = sorted(set(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int).tolist()))
+    rest = [k for k in range(len(images)) if k not in set(early)]
+    for label, some in (("trying the reference", early), *([("aligning", rest)] if rest else [])):
+        for k in track(some, total=len(some), label=label):
+            found[k], hulls[k] = _found_and_hull(draft, images[k])
+        _check_alike([quality for _, quality in found.values()], params, names[row])
+    moves = [found[k] for k in range(len(images))]
+    kept = [hulls[k] for k, (_, quality) in found.items() if quality >= params.least_quality]
+    return replace(draft, box=_frame(kept, reference.shape, params)), moves
+
+
+def find_reference(images: Sequence[NDArray], align: str, *, track: Track = untracked) -> int:
+    """Return the position in ``images`` (C, H, W) of the most central one: the one from which the others differ least,
+    by the median.
+
+    They are compared by the magnitudes of their spectra, which a shift does not change, and where ``align`` undoes
+    rotations (scales) by the magnitudes of these over the angle (and the log radius), which a rotation (scale) does
+    not change either. Where rotations are undone, the frame is as large as the upright box around the reference's part:
+    so of the tenth that is most central, the image whose part fills the smallest box is taken. Blank images are left
+    out; raise FlawlineError if all are."""
+    descriptors, boxes, rows = [], [], []
+    for row, image in enumerate(track(images, total=len(images), label="choosing the reference")):
+        grey = grey_levels(image)
+        if is_blank(grey):
+            continue
+        small = block_mean(grey, -(-max(grey.shape) // WORK))
+        part = find_foreground(small)
+        picture = small if part is None else drawn(small, part, BLUR * max(small.shape))
+        coarse = block_mean(picture, -(-max(picture.shape) // COARSE))
+        descriptors.append(spectral_descriptor(coarse, align))
+        boxes.append(0 if align == "shift" else _box_area(part, small.size))
+        rows.append(row)
+    if not rows:
+        raise FlawlineError(f"all {len(images)} training images are blank: there is nothing to align. Use others.")
+    distance = np.median(scipy.spatial.distance.cdist(descriptors, descriptors), axis=1)  # (n,)
+    central = np.argsort(distance, kind="stable")[: max(1, int(CENTRAL * len(rows)))]
+    return rows[min(central, key=lambda k: boxes[k])]
+
+
+def orientation_contrast(reference: Matcher, picture: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the highest and the median correlation of a picture (H, W) with itself turned by 25 degrees or more."""
+    far = [angle for angle in TURNS if min(angle, 360 - angle) >= NEARBY]
+    likeness = reference.by_angle(picture, far)
+    return round(float(likeness.max()), 6), round(float(np.median(likeness)), 6)
+
+
+def _draft(reference: NDArray[np.float32], params: RegistrationParams) -> Aligner:
+    """Return an aligner whose frame is the whole reference."""
+    whole = (0, 0, *reference.shape)
+    draft = Aligner(reference, params.align, whole, params.least_quality, params.brightness, (0.0, 0.0))
+    return replace(draft, likeness=orientation_contrast(draft.matcher, draft.picture))
+
+
+def _found_and_hull(aligner: Aligner, image: NDArray) -> tuple[tuple[Transform, float], NDArray | None]:
+    """Return (move, quality) of an image, and the hull of its part in the reference, None where it has none."""
+    look, _ = aligner.look(image)
+    if look is None:
+        return (IDENTITY, 0.0), None
+    found = look.find()
+    return found, look.hull(found[0])
+
+
+def _check_alike(qualities: Sequence[float], params: RegistrationParams, name: str) -> None:
+    """Raise FlawlineError if less than half of the images align with the reference called ``name``."""
+    alike = sum(quality >= params.least_quality for quality in qualities)
+    if 2 * alike < len(qualities):
+        raise FlawlineError(
+            f"the training images do not show the part of the reference {name}: {alike} of {len(qualities)} correlate "
+            f"{params.least_quality:g} or more with it. Name another as registration.reference, lower "
+            f"registration.least_quality, or leave them as they are with registration.align=none."
+        )
+
+
+def _frame(hulls: Sequence[NDArray | None], size: Sequence[int], params: RegistrationParams) -> Box:
+    """Return the box around all ``hulls`` (2, 2) with its margin, its sides multiples of 32 where ``size`` allows."""
+    known = [hull for hull in hulls if hull is not None]
+    if not params.crop or not known:
+        return (0, 0, size[0], size[1])
+    low = np.floor(np.min(known, axis=0)[0]).astype(int) - params.margin
+    high = np.ceil(np.max(known, axis=0)[1]).astype(int) + 1 + params.margin
+    (top, bottom), (left, right) = (_grown(*side) for side in zip(low.tolist(), high.tolist(), size, strict=True))
+    return top, left, bottom, right
+
+
+def _grown(low: int, high: int, side: int) -> tuple[int, int]:
+    """Return the span around ``low`` to before ``high`` that lies within ``side``, a multiple of 32 if it can be."""
+    low, high = max(low, 0), min(high, side)
+    length = min(-(-(high - low) // MULTIPLE) * MULTIPLE, side)
+    start = min(max(low - (length - (high - low)) // 2, 0), side - length)
+    return start, start + length
+
+
+def _box_area(part: NDArray[np.bool_] | None, otherwise: int) -> int:
+    """Return the pixels of the upright box around a part; ``otherwise`` where there is no part."""
+    if part is None:
+        return otherwise
+    points = np.argwhere(part)
+    return int(np.prod(np.ptp(points, axis=0) + 1))

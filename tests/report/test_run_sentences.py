@@ -1,0 +1,47 @@
+"""What a run says it found, of one method and of several."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from flawline.report import MethodResult, Suitability
+from flawline.report.run_sentences import run_found
+
+PROMISE = "19 calibration images promise at most 5 % overkill."
+
+
+def result(method, verdicts, *, suited="suited"):
+    table = pd.DataFrame({"label": [0, 0, 1][: len(verdicts)], "verdict": verdicts})
+    threshold = SimpleNamespace(value=0.1, promise=PROMISE, kept=True)
+    return MethodResult(
+        method, {}, pd.DataFrame(), verdicts=table, thresholds={"reject": threshold},
+        suitability=Suitability(suited, f"{method} explains little.", "suited", ""),
+    )  # fmt: skip
+
+
+def test_one_method_is_told_at_length():
+    assert run_found([result("cae", ["pass", "reject", "review"])]) == [
+        "cae judged 3 test images: 1 pass, 1 review, 1 reject, 0 not_judged.",
+        "1 of 1 defective parts were caught.",
+        "1 of 2 good parts were rejected.",
+        PROMISE,
+    ]
+
+
+def test_several_methods_get_a_line_each_and_a_common_promise_once():
+    several = [result("cae", ["pass", "pass", "reject"]), result("vae", ["reject", "pass", "pass"], suited="unsuited")]
+    assert run_found(several) == [
+        "2 methods judged 3 test images.",
+        "cae: 1 of 1 defective parts were caught. 0 of 2 good parts were rejected.",
+        "vae: 0 of 1 defective parts were caught. 1 of 2 good parts were rejected.",
+        PROMISE,
+        "By what vae learned, this material is unsuited for it: vae explains little.",
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_without_a_test_image_nothing_was_judged(count):
+    told = run_found([result(name, []) for name in ("cae", "vae")[:count]])
+    assert told[0] in ("cae had no test image to judge.", "2 methods judged no test image.")
+    assert PROMISE in told
