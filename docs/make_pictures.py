@@ -6,11 +6,11 @@ import io
 import sys
 from pathlib import Path
 
+from flawline.detector.detector import Detector, Judgement, judge, load_detector
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.detector.detector import Detector, Judgement, judge, load_detector
 from flawline.figures import heat, overlay, to_rgb8
 from flawline.intake.decoding import read_photograph
 from flawline.params import InspectionParams
