@@ -42,18 +42,25 @@ def _order(item) -> int:
     return 1 if "blank_project" in item.fixturenames else 2
 
 
+STAGES = {"patching", "training", "embedding", "evaluation", "reporting"}  # of a method: tags of its pipeline
+
+
 class Project:
     """A Kedro project: run it in this process, where that is quick, or as the user does, in another."""
 
     def __init__(self, path: Path):
         self.path = path
 
-    def run(self, pipelines: str | None = None, *, env: str = "smoke", options: dict | None = None, **params: Any):
-        """Run ``pipelines`` (comma-separated) in this process; ``params`` have dotted names, ``options`` are those of
-        ``KedroSession.run``."""
-        names = pipelines.split(",") if pipelines else None
+    def run(self, pipelines: str | None = None, *, method: str = "cae", env: str = "smoke",
+            options: dict | None = None, **params: Any):  # fmt: skip
+        """Run ``pipelines`` (comma-separated) in this process: the name of a stage means that stage of ``method``, no
+        name its whole line. ``params`` have dotted names, ``options`` are those of ``KedroSession.run``."""
+        names, wanted = (pipelines or method).split(","), dict(options or {})
+        if STAGES & set(names):
+            names, wanted["tags"] = [method], names
+        names = [f"{method}_inspection" if name == "inspection" else name for name in names]
         with self.session(env, **params) as session:
-            return session.run(pipeline_names=names, **(options or {}))
+            return session.run(pipeline_names=names, **wanted)
 
     def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
         """Load a dataset by its name."""
@@ -265,8 +272,8 @@ def project(here, blank_project) -> Project:
 
 @pytest.fixture(scope="session")
 def finished_path(once, blank_project) -> Path:
-    """Where a project lies whose whole line ran on the example, env smoke, seed 0. Copy it."""
-    return once("finished", Project.run, source=blank_project).path
+    """Where a project lies in which the whole line of cae ran on the example, env smoke, seed 0. Copy it."""
+    return once("finished", lambda project: project.run("cae,defect_injection"), source=blank_project).path
 
 
 @pytest.fixture(scope="session")

@@ -182,7 +182,7 @@ def test_study_takes_parameters_and_a_name(finished, monkeypatch):
     seen = {}
     monkeypatch.setattr("flawline.study.run_study", lambda *arguments, **options: seen.update(options))
     code, said = invoke(
-        "study", "cae", "--categories=chess", "--params=cae.train.epochs=3,cae.map.smoothing=2", "--name=few"
+        "study", "cae", "--categories=chess", "--params=cae.train.epochs=3,cae.scorer.smoothing=2", "--name=few"
     )
     assert (code, said) == (0, "")
     assert seen["changed"] == {"cae": {"train": {"epochs": 3}, "map": {"smoothing": 2}}}

@@ -210,7 +210,7 @@ def test_changed_parameters_hold_for_every_run_and_a_name_keeps_the_tables_apart
     study(["chess"], [0], changed={"cae": {"map": {"smoothing": 1.5}}}, name="ablation")
     assert seen == [{"cae": {"map": {"smoothing": 1.5}}, "category": "chess", "seed": 0}]
     page = (folder / "ablation" / "report.html").read_text()
-    assert "<dt>parameters</dt><dd>cae.map.smoothing=1.5</dd>" in page
+    assert "<dt>parameters</dt><dd>cae.scorer.smoothing=1.5</dd>" in page
     assert "study ablation" in page
     assert (folder / f"{PIPELINE}-smoke" / "results.csv").read_text() == before
 

@@ -15,11 +15,13 @@ RAW = {
 
 
 def test_maps_are_the_raw_ones_smoothed(finished_once):
-    raw, maps = finished_once.load_all("cae.residuals", "cae.maps")
-    assert len(raw) == len(maps) > 0
-    for one, other in zip(raw, maps, strict=True):
-        np.testing.assert_array_equal(smooth(one, 4.0), other)
-    assert not np.array_equal(raw[0], maps[0])
+    manifest, residuals, maps = finished_once.load_all("manifest", "cae.residuals", "cae.maps")
+    rows = rows_of(manifest, SCORED)
+    assert len(residuals) == len(manifest) > len(maps) == len(rows) > 0
+    for row, other in zip(rows, maps, strict=True):
+        np.testing.assert_array_equal(smooth(residuals[row], 4.0), other)
+    assert not np.array_equal(residuals[rows[0]], maps[0])
+    assert not any(residuals[row].size for row in rows_of(manifest, ["train"]))  # nobody looks at these
 
 
 def test_raw_metrics_are_those_of_the_raw_maps(finished_once):
@@ -27,15 +29,15 @@ def test_raw_metrics_are_those_of_the_raw_maps(finished_once):
     values = metrics["values"]
     assert values.keys() >= RAW
     counts = MapCounts()
-    for k, row in enumerate(rows_of(manifest, SCORED)):
+    for row in rows_of(manifest, SCORED):
         if manifest["split"].iloc[row] == "test" and manifest["label"].iloc[row] == 1:
-            counts.add(raw[k], masks[row])
+            counts.add(raw[row], masks[row])
     assert (values["raw_oracle_A"], values["raw_oracle_iou"]) == pytest.approx(counts.oracle_iou()[1:])
 
 
 def test_without_smoothing_both_are_the_same(finished):
-    finished.run("embedding,evaluation", **{"cae.map.smoothing": 0.0})
-    values = finished.load("cae.metrics", **{"cae.map.smoothing": 0.0})["values"]
+    finished.run("embedding,evaluation", **{"cae.scorer.smoothing": 0.0})
+    values = finished.load("cae.metrics", **{"cae.scorer.smoothing": 0.0})["values"]
     assert {name: values[name] for name in RAW} == {name: values[name.removeprefix("raw_")] for name in RAW}
 
 
@@ -45,9 +47,8 @@ def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(fini
     tests = rows_of(manifest, ["test"])
     assert len(losses) == index["image"].isin(tests).sum()
     assert set(losses["image"]) == set(tests)
-    kept = rows_of(manifest, SCORED)
     for patch in losses.sample(20, random_state=0).itertuples():
-        window = raw[kept.index(patch.image)][patch.y : patch.y + 32, patch.x : patch.x + 32]
+        window = raw[patch.image][patch.y : patch.y + 32, patch.x : patch.x + 32]
         assert patch.loss == pytest.approx(window.astype(np.float64).mean(), rel=1e-9)
     assert (losses["mask_share"] > 0).any()
     assert (losses["mask_share"] == 0).any()

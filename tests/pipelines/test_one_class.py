@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from flawline.detector.detector import judge
 
 from flawline.checks import FlawlineError
+from flawline.detector.judging import Judge
+from flawline.detector.serving import judge_bytes
 from flawline.intake.manifest import rows_of
-from flawline.methods.cpcae import fold_of
-from flawline.methods.cpcae import fold_weights as weights_of_fold
-from flawline.methods.one_class import Scored
-from flawline.methods.reconstruction import difference, load_redrawer
-from flawline.methods.registry import ONE_CLASS
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, InspectionParams
+from flawline.methods.registry import PAPERS, RECONSTRUCTORS
+from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
+from flawline.training.folds import fold_of
+from flawline.training.folds import fold_weights as weights_of_fold
 
+COMPARED = PAPERS["saeedi2022"].methods
 SCORED = ["validation", "calibration", "test"]
 PATCHES = GridPatchParams(side=64, size=32, stride=16, per_epoch=64)
 MODEL = CPCAEModelParams(channels=(8, 16), latent_size=8)
@@ -23,12 +23,12 @@ MODEL = CPCAEModelParams(channels=(8, 16), latent_size=8)
 
 def test_every_method_is_in_the_comparison(compared_once):
     comparison = compared_once.load("comparison")
-    assert comparison["method"].tolist() == list(ONE_CLASS)
+    assert comparison["method"].tolist() == list(COMPARED)
     assert comparison["image_auroc"].between(0, 1).all()
     without_map = set(comparison.loc[comparison["pixel_auroc"].isna(), "method"])
     assert without_map == {"deep_feature_knn"}
     page = compared_once.newest("08_reporting/chess/seed-0/report.html/*/report.html").read_text()
-    assert all(name in page for name in ONE_CLASS)
+    assert all(name in page for name in COMPARED)
 
 
 def test_a_method_without_a_map_says_why_its_pixel_metrics_are_absent(compared_once):
@@ -37,28 +37,27 @@ def test_a_method_without_a_map_says_why_its_pixel_metrics_are_absent(compared_o
     assert "makes no map" in absent["aupro"]
 
 
-@pytest.mark.parametrize("name", ONE_CLASS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_the_detector_says_what_the_stages_said(compared_once, name):
     detector, images, manifest, scores, maps, verdicts = compared_once.load_all(
         f"{name}.detector", "images", "manifest", f"{name}.scores", f"{name}.maps", f"{name}.verdicts"
     )
     rows = rows_of(manifest, SCORED)
     k = int(scores.index[scores["split"] == "test"][-1])
-    scored = detector.score(images[rows[k]])
-    assert scored.score == pytest.approx(scores["score"][k], rel=1e-3)  # stages pass embeddings and maps on as float16
-    np.testing.assert_allclose(scored.map, maps[k], rtol=5e-3, atol=1e-3 * max(1.0, float(maps[k].max(initial=0))))
-    said = judge(Scored(scores["score"][k], maps[k]), detector.thresholds, InspectionParams(), by_map=detector.by_map)
-    assert said.verdict == verdicts.set_index("image")["verdict"][scores["image"][k]]
+    judged = Judge(detector, compute=ComputeParams(device="cpu", threads=1)).judge_framed(images[rows[k]])
+    assert judged.scored.score == scores["score"][k]
+    np.testing.assert_array_equal(judged.scored.map, maps[k])
+    assert judged.judgement.verdict == verdicts.set_index("image")["verdict"][scores["image"][k]]
     if detector.by_map:
         assert scores["score"].tolist() == [float(one.max()) for one in maps]
-        assert "peak" not in scores
+        assert "map_maximum" not in scores
 
 
 def test_a_detector_refuses_a_network_of_other_weights_than_it_learned_with(compared_once):
     detector, pixels, images = compared_once.load_all("patch_memory.detector", "nearest_neighbour.detector", "images")
     other = replace(detector, about=detector.about | {"network": "00" * 32})
     with pytest.raises(FlawlineError, match=r"lite0 of weights 000000000000 sees, here its weights are [0-9a-f]{12}"):
-        other.score(images[0])
+        Judge(other).judge_framed(images[0])
     assert "network" not in pixels.about
 
 
@@ -75,31 +74,51 @@ def test_what_is_projected_are_the_test_images_in_both_spaces(compared_once):
         assert table["label"].tolist() == tests["label"].tolist()
 
 
-def test_in_folds_an_image_is_redrawn_by_the_network_that_did_not_see_it(compared):
+def test_in_folds_an_image_is_reconstructed_by_the_network_that_did_not_see_it(compared):
     folds = {"cpcae.folds": 2}
-    compared.run("saeedi2022", options={"to_outputs": ["cpcae.differences"]}, **folds)
-    manifest, images, differences, weights, own = compared.load_all(
-        "manifest", "images", "cpcae.differences", "cpcae.fold_weights", "cpcae.weights", **folds
+    compared.run("saeedi2022", options={"to_outputs": ["cpcae.residuals"]}, **folds)
+    manifest, images, residuals, weights, own = compared.load_all(
+        "manifest", "images", "cpcae.residuals", "cpcae.fold_weights", "cpcae.weights", **folds
     )
+    row_of = RECONSTRUCTORS["cpcae"]
+
+    def residual(tensors, image):
+        parts, compute = {"patches": PATCHES, "model": MODEL}, ComputeParams(device="cpu", threads=1)
+        return row_of.ready(tensors, parts, channels=1, compute=compute).reconstruct(image).residual
+
     rows = rows_of(manifest, ["train"])
     for row, fold in zip(rows, fold_of(len(rows), 2, 0), strict=True):
-        other = load_redrawer(PATCHES, MODEL, weights_of_fold(weights, fold), ComputeParams(threads=1))
-        np.testing.assert_array_equal(difference(images[row], other), differences[row])
+        np.testing.assert_array_equal(residual(weights_of_fold(weights, fold), images[row]), residuals[row])
     (test, *_) = rows_of(manifest, ["test"])
-    whole = load_redrawer(PATCHES, MODEL, own, ComputeParams(threads=1))
-    np.testing.assert_array_equal(difference(images[test], whole), differences[test])
+    np.testing.assert_array_equal(residual(own, images[test]), residuals[test])
 
 
-@pytest.mark.parametrize("name", ["patch_memory", "deep_feature_knn"])
-def test_new_images_are_judged_as_the_tests_were(compared, name):
-    folder = compared.path / "data/01_raw/chess/test"
-    compared.run(f"{name}_inspection", images=str(folder))
-    verdicts = compared.load("verdicts", images=str(folder))
-    known = compared.load(f"{name}.verdicts")
+def check_one_way_to_judge(project, method):
+    """The stages, an inspection, a detector in this process and the served model say the same, to the last bit."""
+    folder = project.path / "data/01_raw/chess/test"
+    project.run(f"{method}_inspection", images=str(folder))
+    verdicts, known, detector = project.load_all("verdicts", f"{method}.verdicts", f"{method}.detector")
+    known = known.set_index("sha256").loc[verdicts["sha256"]]
     assert verdicts["verdict"].tolist() == known["verdict"].tolist()
-    np.testing.assert_allclose(verdicts["score"], known["score"], rtol=1e-2)
-    pictures = compared.newest("08_reporting/chess/seed-0/inspection/overlays/*/overlays")
-    assert len([path for path in pictures.rglob("*.png") if path.is_file()]) == len(verdicts)
+    assert verdicts["score"].tolist() == known["score"].tolist()
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    for row in verdicts.to_dict("records"):
+        said = judge_bytes(judge, (folder / row["image"]).read_bytes())
+        assert (said.verdict, said.score) == (row["verdict"], row["score"])
+    files = project.load("inspected").pictures
+    assert files.keys() == set(verdicts["image"])
+    assert all(path.is_file() for path in files.values())
+
+
+def test_there_is_one_way_to_judge_whatever_the_method(compared):
+    for method in COMPARED:
+        check_one_way_to_judge(compared, method)
+
+
+def test_there_is_one_way_to_judge_with_an_autoencoder(project):
+    project.run("schneider2022")
+    for method in PAPERS["schneider2022"].methods:
+        check_one_way_to_judge(project, method)
 
 
 def test_regions_cannot_be_left_out_where_an_image_is_judged_as_a_whole(compared):
@@ -111,7 +130,7 @@ def test_regions_cannot_be_left_out_where_an_image_is_judged_as_a_whole(compared
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"cpcae.scorer.k": 50}, r"head\.k = 50 neighbours are asked for, but there are 5 normal images"),
+        ({"cpcae.scorer.k": 50}, r"scorer\.k = 50 neighbours are asked for, but there are 5 normal images"),
         ({"cpcae.scorer.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
         ({"cpcae.scorer.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
         ({"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
@@ -131,12 +150,12 @@ def test_images_of_mixed_size_are_refused_with_what_to_do(project, tmp_path, pho
     [path.rename(path.with_name(f"small-{path.name}")) for path in photographs(tmp_path / "more", 3, size=(40, 44))]
     for path in (tmp_path / "more").iterdir():
         shutil.move(path, folder / path.name)
-    with pytest.raises(FlawlineError, match=r"compares images place by place, .*: 40 x 44, 48 x 48"):
+    with pytest.raises(FlawlineError, match=r"compares images position by position, .*: 40 x 44, 48 x 48"):
         project.run("patch_memory", category="nuts", raw=str(tmp_path / "raw"))
 
 
 @pytest.mark.parametrize("method", ["deep_feature_knn", "mean_image"])
 def test_too_many_neighbours_are_told_before_images_are_embedded(project, method):
-    with pytest.raises(FlawlineError, match=r"head\.k = 50 neighbours are asked for, but there are 5 normal images"):
+    with pytest.raises(FlawlineError, match=r"scorer\.k = 50 neighbours are asked for, but there are 5 normal images"):
         project.run(method, **{f"{method}.scorer.k": 50})
     assert not list((project.path / "data").rglob("embeddings*"))

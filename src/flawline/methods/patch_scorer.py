@@ -75,8 +75,10 @@ class PatchScorer(OneClassScorer):
         return len(self.views) > 1
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` normal images are too few; fused, one is held out."""
+        """Raise FlawlineError if ``count`` normal images are too few (fused, one is held out), or the pretrained network
+        is not to be had."""
         check_learns(count, self.least + self._fused, self.name)
+        _ = self._extractor
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few or they have several sizes."""

@@ -45,9 +45,10 @@ class PooledKNN(OneClassScorer):
         return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` normal images are fewer than k."""
+        """Raise FlawlineError if ``count`` normal images are fewer than k, or the pretrained network is not to be had."""
         check_learns(count, 1, "a nearest neighbour")
         check_k(self.params.k, count)
+        _ = self._extractor
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
