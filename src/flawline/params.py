@@ -332,12 +332,12 @@ class CPCAEModelParams(Params):
 
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64, 64)  # behind each convolution
     latent_size: PositiveInt = 64  # d
-    conditioned: bool = True  # the place of a patch is given to encoder and decoder; false: ablation
+    conditioned: bool = True  # the position of a patch is given to encoder and decoder; false: ablation
     sparsity: NonNegativeFloat = 1e-4  # lambda of Eq. 3; 0: ablation
 
 
 class GridPatchParams(PatchParams):
-    """Geometry of a method whose patches know their place: a grid on downsized images."""
+    """Geometry of a method whose patches know their grid position: a grid on downsized images."""
 
     side: PositiveInt = 128  # shorter side of an image after downsizing, pixels; smaller images stay as they are
     size: PositiveInt = 64  # side of a patch, pixels
@@ -352,13 +352,13 @@ class GridPatchParams(PatchParams):
 
 
 class FeatureParams(Params):
-    """A pretrained network that looks at images."""
+    """A pretrained network that features are taken from."""
 
     backbone: str = "lite0"  # EfficientNet-Lite0, which comes along; or timm:NAME
     weights: str | None = None  # file of weights (safetensors); null: the backbone's own
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (7,)  # its stages that are taken, from 0
-    side: PositiveInt | None = None  # shorter side of an image as it is looked at, pixels; null: as it is
-    batch_size: PositiveInt = 1  # images looked at together; on a CPU more are no faster
+    side: PositiveInt | None = None  # shorter side of an image as it is given to the network, pixels; null: as it is
+    batch_size: PositiveInt = 1  # images given to it together; on a CPU more are no faster
 
 
 class PooledKNNParams(Params):
@@ -372,20 +372,20 @@ class PooledKNNParams(Params):
 
 
 class PatchMemoryParams(Params):
-    """Features of every place of an image against those of the same place and its neighbours in training."""
+    """Features of every position of an image against those of the same position and its neighbours in training."""
 
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    search_radius: NonNegativeInt = 1  # cells around a place where neighbours are looked for
-    size: PositiveInt | None = 64  # vectors kept a place, a coreset; null: all
+    search_radius: NonNegativeInt = 1  # cells around a position where neighbours are looked for
+    size: PositiveInt | None = 64  # vectors kept a position, a coreset; null: all
     bits: Literal[8, 16] = 8  # of each number kept
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
 
 
 class PatchGaussianParams(Params):
-    """Features of every place of an image against one Gaussian a place with full, shrunk covariance."""
+    """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
     features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    search_radius: NonNegativeInt = 1  # cells around a place whose Gaussians count too
+    search_radius: NonNegativeInt = 1  # cells around a position whose Gaussians count too
     dimensions: PositiveInt | None = None  # of the features, a random choice; null: all
     smoothing: NonNegativeFloat = 4.0  # of the map, pixels
 

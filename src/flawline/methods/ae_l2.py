@@ -1,4 +1,4 @@
-"""The sum of what an autoencoder redraws wrongly: the baseline AE-L2 of Saeedi & Giusti 2022, section 4.4."""
+"""The sum of what an autoencoder reconstructs wrongly: the baseline AE-L2 of Saeedi & Giusti 2022, section 4.4."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The convolutional autoencoder of Schneider 2022 (Tables 2 and 3): learn normal patches, see what it cannot redraw."""
+"""The convolutional autoencoder of Schneider 2022 (Tables 2 and 3): learn normal patches, see what it cannot reconstruct."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

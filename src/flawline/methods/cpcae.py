@@ -1,4 +1,4 @@
-"""The conditional patch-based convolutional autoencoder of Saeedi & Giusti 2022: its patches know their place."""
+"""The conditional patch-based convolutional autoencoder of Saeedi & Giusti 2022: its patches know their grid position."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ SLOPE = 0.01  # of the leaky ReLU; the paper names no activation
 class CPCAE(nn.Module):
     """Strided convolutions, a dense code, transposed convolutions: (n, C + 1, s, s) in [0, 1] to (n, C, s, s).
 
-    The last plane of the input is the place (``grid_positions.with_position``). As one number it joins what the
+    The last plane of the input is the position (``grid_positions.with_position``). As one number it joins what the
     encoder's dense layer and what the decoder's dense layer get, unless ``params.conditioned`` is false. ``size`` is
     the side s, a multiple of 2 to the number of convolutions. Source: Saeedi & Giusti 2022, section 3.1, Fig. 2;
     kernels of 4 x 4, widths and activations are ours."""
@@ -48,20 +48,20 @@ class CPCAE(nn.Module):
         self.decoder = _decoder((*params.channels[::-1], channels))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes (n, d) of placed patches (n, C + 1, s, s): the activations a of Eq. 3, behind their ReLU."""
+        """Return the codes (n, d) of patches with their position (n, C + 1, s, s): the activations a of Eq. 3, behind their ReLU."""
         check_shape("patches", x, ("N", self.channels + 1, self.size, self.size))
-        patches, place = split_position(x)
-        return self.compress(self._given(self.encoder(patches), place))
+        patches, position = split_position(x)
+        return self.compress(self._given(self.encoder(patches), position))
 
-    def decode(self, codes: Tensor, place: Tensor) -> Tensor:
-        """Return the patches (n, C, s, s) that the decoder draws from codes (n, d) at places (n, 1)."""
-        return self.decoder(self.expand(self._given(codes, place)))
+    def decode(self, codes: Tensor, position: Tensor) -> Tensor:
+        """Return the patches (n, C, s, s) that the decoder draws from codes (n, d) at positions (n, 1)."""
+        return self.decoder(self.expand(self._given(codes, position)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x), split_position(x)[1])
 
-    def _given(self, features: Tensor, place: Tensor) -> Tensor:
-        return torch.cat([features, place.to(features)], dim=1) if self.conditioned else features
+    def _given(self, features: Tensor, position: Tensor) -> Tensor:
+        return torch.cat([features, position.to(features)], dim=1) if self.conditioned else features
 
 
 def _encoder(widths: Sequence[int]) -> nn.Sequential:
@@ -79,14 +79,14 @@ def _decoder(widths: Sequence[int]) -> nn.Sequential:
 
 
 def sparse_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None, *, sparsity: float) -> Tensor:
-    """Return Eq. 3 of ``model`` on placed patches (n, C + 1, s, s): squared error plus ``sparsity`` (lambda)
+    """Return Eq. 3 of ``model`` on patches with their position (n, C + 1, s, s): squared error plus ``sparsity`` (lambda)
     times the L1 norm of a.
 
     The paper leaves open the layer and the scale of both terms. Here a is the code, the error is the mean over all
     values of the patches and the norm the mean over units and patches: neither grows with a patch or the code."""
-    patches, place = split_position(x)
+    patches, position = split_position(x)
     codes = model.encode(x)  # type: ignore[operator]  # a CPCAE's
-    error = nn.functional.mse_loss(model.decode(codes, place), patches)  # type: ignore[operator]
+    error = nn.functional.mse_loss(model.decode(codes, position), patches)  # type: ignore[operator]
     return error + sparsity * codes.abs().mean()
 
 

@@ -18,20 +18,20 @@ from flawline.vision.patches import cut_windows, patch_grid
 
 @dataclass(frozen=True)
 class GridWindows(Windows):
-    """Grid patches of images of one size, already downsized, each a window (image, y, x, place).
+    """Grid patches of images of one size, already downsized, each a window (image, y, x, position).
 
-    An epoch goes through all places of all images in random order, and begins again when none is left, so that none is
+    An epoch goes through all positions of all images in random order, and begins again when none is left, so that none is
     seen twice as often as another."""
 
     patches: GridPatchParams
 
     @property
     def grid(self) -> NDArray[np.int64]:
-        """The (y, x) of every place (P, 2); its row number is the place."""
+        """The (y, x) of every position (P, 2); its row number is the position."""
         return grid_of(self.shapes[0], self.patches)
 
     def epoch(self, number: int) -> NDArray[np.int64]:
-        """Return the windows (n, 4) as (image, y, x, place) of epoch ``number`` (from 0)."""
+        """Return the windows (n, 4) as (image, y, x, position) of epoch ``number`` (from 0)."""
         return self._draw(self.patches.per_epoch, [self.seed, 0, number])
 
     def fixed(self) -> NDArray[np.int64]:
@@ -40,7 +40,7 @@ class GridWindows(Windows):
         return self._draw(count, [self.seed, VALIDATION_STREAM])
 
     def cut(self, windows: NDArray) -> Tensor:
-        """Return the patches of ``windows`` with their places: float32 (n, C + 1, s, s) in [0, 1]."""
+        """Return the patches of ``windows`` with their positions: float32 (n, C + 1, s, s) in [0, 1]."""
         patches = to_unit(cut_windows(self.images, windows[:, :3], self.patches.size))
         return with_position(patches, windows[:, 3], len(self.grid))
 
@@ -52,8 +52,8 @@ class GridWindows(Windows):
         grid, generator = self.grid, np.random.default_rng(seed)
         pairs = len(self.images) * len(grid)
         rounds = [generator.permutation(pairs) for _ in range(-(-count // pairs))]
-        image, place = np.divmod(np.concatenate(rounds)[:count], len(grid))
-        return np.column_stack([image, grid[place], place])  # (n, 4)
+        image, position = np.divmod(np.concatenate(rounds)[:count], len(grid))
+        return np.column_stack([image, grid[position], position])  # (n, 4)
 
 
 def grid_windows(images: Sequence[NDArray], rows: Sequence[int], patches: GridPatchParams, *, seed: int) -> GridWindows:
@@ -78,18 +78,18 @@ def check_grid_patches(shape: tuple[int, ...], patches: GridPatchParams) -> None
 
 
 def grid_of(shape: tuple[int, ...], patches: GridPatchParams) -> NDArray[np.int64]:
-    """Return the (y, x) of every place (P, 2) of a downsized image (C, h, w)."""
+    """Return the (y, x) of every position (P, 2) of a downsized image (C, h, w)."""
     return patch_grid(*shape[-2:], size=patches.size, stride=patches.stride)
 
 
-def with_position(patches: Tensor, places: NDArray, total: int) -> Tensor:
+def with_position(patches: Tensor, positions: NDArray, total: int) -> Tensor:
     """Return patches (n, C, s, s) with a last plane that says where they are, (n, C + 1, s, s): the condition of Saeedi
-    & Giusti 2022, section 3.1, the place's number, here from 0, divided by the ``total`` number of places."""
-    share = torch.from_numpy(places.astype(np.float32) / total).to(patches)  # (n,)
+    & Giusti 2022, section 3.1, the position's number, here from 0, divided by the ``total`` number of positions."""
+    share = torch.from_numpy(positions.astype(np.float32) / total).to(patches)  # (n,)
     plane = share[:, None, None, None].expand(-1, 1, *patches.shape[2:])  # (n, 1, s, s)
     return torch.cat([patches, plane], dim=1).contiguous(memory_format=torch.channels_last)
 
 
 def split_position(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the patches (n, C, s, s) and the places (n, 1) of what ``with_position`` joined."""
+    """Return the patches (n, C, s, s) and the positions (n, 1) of what ``with_position`` joined."""
     return x[:, :-1], x[:, -1, :1, 0]

@@ -1,4 +1,4 @@
-"""Features of every place against one Gaussian a place, with full, shrunk covariance."""
+"""Features of every position against one Gaussian a position, with full, shrunk covariance."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from flawline.checks import FlawlineError
 from flawline.methods.one_class import State
 from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
 
-# Added to every variance, as a share of their mean over all places: a place that hardly varied in the images learned
+# Added to every variance, as a share of their mean over all positions: a position that hardly varied in the images learned
 # from is held to a third of the usual deviation, or the largest distances would be those of its noise.
 FLOOR = 0.1
 LEAST = 1e-6  # where nothing varies at all; what whitens stays within float16
 
 
 class PatchGaussian(PatchScorer):
-    """The distance of a place is Mahalanobis', from the normal mean of the place or a neighbour, whichever is nearer:
+    """The distance of a position is Mahalanobis', from the normal mean of the position or a neighbour, whichever is nearer:
     parts do not lie alike to the pixel.
 
     After PaDiM (Defard et al. 2021), with Ledoit and Wolf's shrinkage in the place of a constant on the diagonal."""
@@ -57,11 +57,11 @@ def choose(count: int, wanted: int | None, *, seed: int) -> Tensor:
 
 
 def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the means (h, w, D) of a view at every place and what whitens it (T, P) float16, as `packed_whitening`."""
+    """Return the means (h, w, D) of a view at every position and what whitens it (T, P) float16, as `packed_whitening`."""
     floor = max(FLOOR * mean_variance(embeddings, view, chosen), LEAST)
     means, whitenings = [], []
     for block in position_blocks(embeddings, view):
-        points = block[:, :, chosen]  # (places, N, D)
+        points = block[:, :, chosen]  # (positions, N, D)
         mean = points.mean(dim=1, keepdim=True)
         covariance = shrunk_covariance(points - mean)
         covariance.diagonal(dim1=1, dim2=2).add_(floor)
@@ -71,7 +71,7 @@ def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tenso
 
 
 def mean_variance(embeddings: Embeddings, view: int, chosen: Tensor) -> float:
-    """Return the variance of the chosen features of a view, averaged over features and places."""
+    """Return the variance of the chosen features of a view, averaged over features and positions."""
     blocks = (block[:, :, chosen] for block in position_blocks(embeddings, view))
     total = sum(float(block.var(dim=1, correction=0).mean(dim=1).sum()) for block in blocks)
     return total / (embeddings[0].shape[1] * embeddings[0].shape[2])

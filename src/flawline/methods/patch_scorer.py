@@ -1,4 +1,4 @@
-"""What both patch scorers share: the features of every place, their distances as a map, and several views as one.
+"""What both patch scorers share: the features of every position, their distances as a map, and several views as one.
 
 A grid position is a cell (row, column) of the coarsest layer taken. Embeddings are (V, h, w, D): views, positions,
 features."""
@@ -35,7 +35,7 @@ Embeddings = Sequence[NDArray[np.float16]]  # (V, h, w, D) each
 
 
 class PatchScorer(OneClassScorer):
-    """A model of what is normal at every place. The map is each place's distance, the score its largest value.
+    """A model of what is normal at every position. The map is each position's distance, the score its largest value.
 
     Several views count alike: each one's distances are divided by their standard deviation on normal images that the
     model did not learn from, then averaged; their means would only move the whole map. Of one view they stay as they
@@ -66,17 +66,17 @@ class PatchScorer(OneClassScorer):
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
-        """Return the features of every place (n, V, h, w, D)."""
-        places = torch.stack([patch_features(self._extractor(view)) for view in views], dim=1)
-        return places.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+        """Return the features of every position (n, V, h, w, D)."""
+        positions = torch.stack([patch_features(self._extractor(view)) for view in views], dim=1)
+        return positions.clamp(-LARGEST, LARGEST).half().cpu().numpy()
 
     @property
     def _fused(self) -> bool:
         return len(self.views) > 1
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` normal images are too few (fused, one is held out), or the pretrained network
-        is not to be had."""
+        """Raise FlawlineError if ``count`` images are too few (fused, one is held out), or the pretrained network is not
+        to be had."""
         check_learns(count, self.least + self._fused, self.name)
         _ = self._extractor
 
@@ -111,7 +111,7 @@ class PatchScorer(OneClassScorer):
 
 
 def patch_features(layers: Sequence[Tensor]) -> Tensor:
-    """Return the features (n, h, w, D) of every place: ``layers`` (n, D_l, h_l, w_l), finer ones averaged to the
+    """Return the features (n, h, w, D) of every position: ``layers`` (n, D_l, h_l, w_l), finer ones averaged to the
     coarsest one's grid, one after the other."""
     height, width = min((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
     brought = [adaptive_avg_pool2d(layer.float(), (height, width)) for layer in layers]
@@ -119,16 +119,16 @@ def patch_features(layers: Sequence[Tensor]) -> Tensor:
 
 
 def position_blocks(embeddings: Embeddings, view: int) -> Iterator[Tensor]:
-    """Yield one view of all images by place (places, N, D) float32, some places at a time, row by row of the grid."""
+    """Yield one view of all images by position (positions, N, D) float32, some positions at a time, row by row of the grid."""
     flat = [one[view].reshape(-1, one.shape[-1]) for one in embeddings]  # (P, D) each, nothing copied
-    places, depth = flat[0].shape
+    positions, depth = flat[0].shape
     step = max(1, BLOCK // (len(flat) * depth))
-    for start in range(0, places, step):
+    for start in range(0, positions, step):
         yield torch.from_numpy(np.stack([one[start : start + step] for one in flat], axis=1)).float()
 
 
 def neighbours(grid: Tensor, search_radius: int) -> Tensor:
-    """Return the values of every place's neighbours (P, K, D), row by row, of a ``grid`` (h, w, D); beyond it zeros."""
+    """Return the values of every position's neighbours (P, K, D), row by row, of a ``grid`` (h, w, D); beyond it zeros."""
     side = 2 * search_radius + 1
     padded = pad(grid, (0, 0, search_radius, search_radius, search_radius, search_radius))
     windows = padded.unfold(0, side, 1).unfold(1, side, 1)  # (h, w, D, side, side)
@@ -136,7 +136,7 @@ def neighbours(grid: Tensor, search_radius: int) -> Tensor:
 
 
 def given_back(least: Tensor, size: tuple[int, ...], search_radius: int) -> Tensor:
-    """Return for every place of a grid (h, w) the least that any place has for it in ``least`` (P, K), ordered as
+    """Return for every place of a grid (h, w) the least that any position has for it in ``least`` (P, K), ordered as
     ``neighbours``."""
     height, width = size
     best = torch.full((height + 2 * search_radius, width + 2 * search_radius), torch.inf, device=least.device)
@@ -148,11 +148,11 @@ def given_back(least: Tensor, size: tuple[int, ...], search_radius: int) -> Tens
 
 
 def check_grid(embedding: NDArray, learned: tuple[int, ...], method: str) -> None:
-    """Raise FlawlineError unless an image has the places (h, w) that were learned."""
+    """Raise FlawlineError unless an image has the positions (h, w) that were learned."""
     there = tuple(embedding.shape[1:3])
     if there != tuple(learned):
         raise FlawlineError(
-            f"{method} learned images of {learned[0]} x {learned[1]} places, this one has {there[0]} x {there[1]}: its "
+            f"{method} learned images of {learned[0]} x {learned[1]} grid positions, this one has {there[0]} x {there[1]}: its "
             f"size is another. Photograph it as they were."
         )
 
@@ -176,7 +176,7 @@ def fuse(distances: Tensor, spread: Tensor) -> Tensor:
 
 
 def positions_to_map(values: Tensor, size: tuple[int, ...], smoothing: float) -> NDArray[np.float16]:
-    """Return the map (H, W) of places (h, w) that cut the image into equal cells: bilinear (align_corners=False), then
+    """Return the map (H, W) of positions (h, w) that cut the image into equal cells: bilinear (align_corners=False), then
     smoothed."""
     upsized = interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)
     return smooth(upsized[0, 0].numpy(), smoothing)
