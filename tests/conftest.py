@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,13 +66,11 @@ class Project:
     def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
         """Return the entries of conf/: a whole session would also check all parameters and open MLflow."""
         from kedro.config import OmegaConfigLoader
-        from kedro.framework.project import settings
         from kedro.io import DataCatalog
 
-        bootstrap()
-        conf = OmegaConfigLoader(
-            str(self.path / "conf"), env=env, runtime_params=nested(params), **settings.CONFIG_LOADER_ARGS
-        )
+        from flawline.settings import CONFIG_LOADER_ARGS
+
+        conf = OmegaConfigLoader(str(self.path / "conf"), env=env, runtime_params=nested(params), **CONFIG_LOADER_ARGS)
         entries = conf["catalog"]
         for entry in entries.values():
             entry |= {key: str(self.path / entry[key]) for key in ("filepath", "path") if entry.get(key)}
@@ -81,8 +78,9 @@ class Project:
 
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
+        from kedro.framework.startup import bootstrap_project
 
-        bootstrap()
+        bootstrap_project(self.path)
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
@@ -156,14 +154,6 @@ class UnchangedProject(Project):
                 context = session.load_context()
                 self.known[key] = Opened(context.config_loader["parameters"], context.catalog)
         return self.known[key]
-
-
-@cache
-def bootstrap() -> None:
-    """Make Kedro know the package, once a process: every time, it would forget the pipelines that it has built."""
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(ROOT)
 
 
 def hear_ctrl_c() -> None:
