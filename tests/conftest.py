@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,18 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 KEDRO = (sys.executable, "-m", "kedro")
+WHOLE = "cae,defect_injection"
+OWN = {"inspection": "cae_inspection"}
+STAGES = {
+    "ingestion",
+    "registration",
+    "defect_injection",
+    "patching",
+    "training",
+    "embedding",
+    "evaluation",
+    "reporting",
+}
 
 os.environ["MLFLOW_TELEMETRY_DISABLED"] = os.environ["DO_NOT_TRACK"] = "1"
 
@@ -42,25 +53,20 @@ def _order(item) -> int:
     return 1 if "blank_project" in item.fixturenames else 2
 
 
-STAGES = {"patching", "training", "embedding", "evaluation", "reporting"}  # of a method: tags of its pipeline
-
-
 class Project:
     """A Kedro project: run it in this process, where that is quick, or as the user does, in another."""
 
     def __init__(self, path: Path):
         self.path = path
 
-    def run(self, pipelines: str | None = None, *, method: str = "cae", env: str = "smoke",
-            options: dict | None = None, **params: Any):  # fmt: skip
-        """Run ``pipelines`` (comma-separated) in this process: the name of a stage means that stage of ``method``, no
-        name its whole line. ``params`` have dotted names, ``options`` are those of ``KedroSession.run``."""
-        names, wanted = (pipelines or method).split(","), dict(options or {})
-        if STAGES & set(names):
-            names, wanted["tags"] = [method], names
-        names = [f"{method}_inspection" if name == "inspection" else name for name in names]
+    def run(self, pipelines: str | None = None, *, env: str = "smoke", options: dict | None = None, **params: Any):
+        """Run ``pipelines`` (comma-separated) in this process; ``params`` have dotted names, ``options`` are those of
+        ``KedroSession.run``. Stages are those of the autoencoder ``cae``, which has every one; so is the inspection."""
+        asked = (pipelines or WHOLE).split(",")
+        of_method = {"pipeline_names": WHOLE.split(","), "tags": asked}
+        chosen = of_method if set(asked) <= STAGES else {"pipeline_names": [OWN.get(name, name) for name in asked]}
         with self.session(env, **params) as session:
-            return session.run(pipeline_names=names, **wanted)
+            return session.run(**chosen, **(options or {}))
 
     def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
         """Load a dataset by its name."""
@@ -74,13 +80,11 @@ class Project:
     def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
         """Return the entries of conf/: a whole session would also check all parameters and open MLflow."""
         from kedro.config import OmegaConfigLoader
-        from kedro.framework.project import settings
         from kedro.io import DataCatalog
 
-        bootstrap()
-        conf = OmegaConfigLoader(
-            str(self.path / "conf"), env=env, runtime_params=nested(params), **settings.CONFIG_LOADER_ARGS
-        )
+        from flawline.settings import CONFIG_LOADER_ARGS
+
+        conf = OmegaConfigLoader(str(self.path / "conf"), env=env, runtime_params=nested(params), **CONFIG_LOADER_ARGS)
         entries = conf["catalog"]
         for entry in entries.values():
             entry |= {key: str(self.path / entry[key]) for key in ("filepath", "path") if entry.get(key)}
@@ -88,8 +92,9 @@ class Project:
 
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
+        from kedro.framework.startup import bootstrap_project
 
-        bootstrap()
+        bootstrap_project(self.path)
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
@@ -163,14 +168,6 @@ class UnchangedProject(Project):
                 context = session.load_context()
                 self.known[key] = Opened(context.config_loader["parameters"], context.catalog)
         return self.known[key]
-
-
-@cache
-def bootstrap() -> None:
-    """Make Kedro know the package, once a process: every time, it would forget the pipelines that it has built."""
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(ROOT)
 
 
 def hear_ctrl_c() -> None:

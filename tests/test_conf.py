@@ -3,9 +3,9 @@
 import pytest
 from kedro.io import MemoryDataset
 
-from flawline.methods.registry import METHODS
-from flawline.params import validate_parameters
-from flawline.pipeline_registry import PAPERS, register_pipelines
+from flawline.methods.registry import METHODS, PAPERS
+from flawline.methods.tree import validate_parameters
+from flawline.pipeline_registry import register_pipelines
 
 ENVIRONMENTS = ("base", "paper", "smoke", "local")
 # Drawn examples, which the report takes up; and that a check passed.
@@ -59,9 +59,9 @@ def test_category_and_seed_are_in_every_path_they_belong_to(blank_once):
 def test_the_autoencoders_of_schneider_2022_differ_in_nothing_but_the_method(opened):
     """Section 3: the same images, epochs, architecture parameters, learning rate and minibatch."""
     params = validate_parameters(opened.parameters)
-    methods = {name: getattr(params, name) for name in PAPERS["schneider2022"]}
+    methods = {name: getattr(params, name) for name in PAPERS["schneider2022"].methods}
     shared = [
-        (own.patches, own.train, own.map, own.model.encoder, own.model.latent_size, own.model.hidden_size)
+        (own.patches, own.train, own.scorer, own.model.encoder, own.model.latent_size, own.model.hidden_size)
         for own in methods.values()
     ]
     assert shared == [shared[0]] * 3

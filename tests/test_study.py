@@ -10,7 +10,7 @@ from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.hooks.tracking import close_interrupted
-from flawline.params import validate_parameters
+from flawline.methods.tree import validate_parameters
 from flawline.study import _runtime_params, is_unchanged, mean_and_deviation, run_study
 
 PIPELINE = "cae"  # one method: the main job's, which a finished project has already

@@ -13,12 +13,8 @@ STAGES = ("patching", "training", "embedding", "evaluation")
 
 
 @pytest.fixture(scope="module")
-def context(blank_project):
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(blank_project)
-    with KedroSession.create(project_path=blank_project, env="smoke") as session:
+def context(blank_once):
+    with blank_once.session() as session:
         yield session.load_context()
 
 
