@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from flawline.checks import FlawlineError
 from flawline.methods.tree import validate_parameters
-from flawline.params import BaseParameters, check_category
+from flawline.params import BaseParameters, InspectionParams, check_category
 from flawline.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -250,3 +250,21 @@ def test_number_as_category_becomes_text():
 def test_strips_are_cut_and_parts_aligned_but_not_both():
     with pytest.raises(FlawlineError, match=r"is of strips and align of rigid parts: set one, got true and rigid"):
         validate_parameters(BASE | {"registration": {"trim_ends": True, "align": "rigid"}})
+
+
+# --- how images are judged -------------------------------------------------------------------------------------------
+KEPT = InspectionParams(target_overkill=0.1, min_area=7, mm_per_pixel=0.5, max_pixels=1000)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, {}),  # nothing given: all is kept
+        ({"target_overkill": None, "min_area": None, "ignore": None}, {}),  # null keeps
+        ({"target_overkill": 0.2}, {"target_overkill": 0.2}),
+        ({"min_area": 0, "ignore": ()}, {"min_area": 0, "ignore": ()}),  # no area, no region: given, not null
+        ({"max_pixels": 2000, "min_area": None}, {"max_pixels": 2000}),
+    ],
+)
+def test_what_is_given_goes_before_what_a_detector_keeps_and_null_keeps_it(given, wanted):
+    assert InspectionParams(**given).over(KEPT) == KEPT.model_copy(update=wanted)

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from flawline.detector.detector import Detector, calibrate
 from kedro.io import DatasetError, Version
 
 from flawline.datasets import DetectorDataset
+from flawline.detector.file import Detector
+from flawline.detector.judging import Judge
+from flawline.detector.thresholds import calibrate
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams
+from flawline.params import CAEModelParams, InspectionParams
 from flawline.storage.tensors import packed
 
 MODEL = CAEModelParams(latent_size=4, hidden_size=8)
@@ -22,9 +24,8 @@ def detector():
         method="cae",
         category="chess",
         params={
-            "patches": {"size": 16, "stride": 8, "per_epoch": 4},
-            "model": MODEL.model_dump(),
-            "map": {"smoothing": 0.0},
+            "scorer": {"smoothing": 0.0},
+            "reconstructor": {"patches": {"size": 16, "stride": 8, "per_epoch": 4}, "model": MODEL.model_dump()},
         },
         channels=1,
         depth=8,
@@ -33,7 +34,8 @@ def detector():
         thresholds=calibrate(SCORES, target_overkill=0.01, review_overkill=0.3),
         review_overkill=0.3,
         calibration_scores=SCORES,
-        weights=packed({"network": weights}),
+        weights=packed({"reconstructor": weights}),
+        inspection=InspectionParams(min_area=12.5),
         about={"manifest": "abc"},
     )  # fmt: skip
 
@@ -47,8 +49,10 @@ def test_round_trip_maps_the_same_image_to_the_same_bits(tmp_path, detector):
     loaded = at(tmp_path).load()
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 24), np.uint8)
     image.flags.writeable = False
-    np.testing.assert_array_equal(loaded.score(image).map, detector.score(image).map)
-    for name in ("method", "category", "params", "smallest", "largest", "thresholds", "calibration_scores", "about"):
+    mine, theirs = (Judge(each).judge_framed(image).scored.map for each in (loaded, detector))
+    np.testing.assert_array_equal(mine, theirs)
+    for name in ("method", "category", "params", "smallest", "largest", "thresholds", "calibration_scores", "about",
+                 "inspection"):  # fmt: skip
         assert getattr(loaded, name) == getattr(detector, name)
 
 

@@ -1,17 +1,23 @@
+import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from flawline.detector.detector import Detector, calibrate, save_detector
 
+from flawline.checks import FlawlineError
 from flawline.detector import serving
-from flawline.detector.serving import judge_bytes
+from flawline.detector.file import Detector, save_detector
+from flawline.detector.judging import Judge
+from flawline.detector.serving import judge_bytes, read_inspection
+from flawline.detector.thresholds import calibrate
 from flawline.intake.decoding import encode_png
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams, MapParams, PatchParams
+from flawline.params import CAEModelParams, IgnoreRegion, InspectionParams, PatchParams
 from flawline.storage.tensors import packed
 
 
@@ -26,14 +32,15 @@ def image():
 def detector():
     """An untrained detector of grey images of 32 x 40 pixels that would reject what scores above 0.5."""
     model = CAEModelParams(latent_size=3, hidden_size=8)
-    params = {"patches": PatchParams(size=16, stride=16), "model": model, "map": MapParams(smoothing=2.0)}
+    parts = {"patches": PatchParams(size=16, stride=16), "model": model}
+    reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = CAE(model, channels=1, size=16).state_dict()
     return Detector(
         method="cae",
         category="bolt",
-        params={name: value.model_dump(mode="json") for name, value in params.items()},
+        params={"scorer": {"smoothing": 2.0}, "reconstructor": reconstructor},
         channels=1,
         depth=8,
         smallest=(32, 40),
@@ -41,14 +48,16 @@ def detector():
         thresholds=calibrate([0.5], target_overkill=0.5, review_overkill=0.5),
         review_overkill=0.5,
         calibration_scores=(0.5,),
-        weights=packed({"network": weights}),
+        weights=packed({"reconstructor": weights}),
     )
 
 
 def test_a_good_file_is_judged_as_the_detector_does(detector, image):
-    said = judge_bytes(detector, encode_png(image))
+    judge = Judge(detector)
+    said = judge_bytes(judge, encode_png(image))
+    assert said == judge.judge(image).judgement
     assert said.verdict == "pass"
-    assert said.score == detector.score(image).score
+    assert said.score == judge.judge_framed(image).scored.score
     assert said.threshold == 0.5
 
 
@@ -64,7 +73,7 @@ def test_a_good_file_is_judged_as_the_detector_does(detector, image):
     ids=["empty", "text", "truncated", "turned", "deep"],
 )
 def test_a_file_that_cannot_be_judged_is_no_pass(detector, content, reason):
-    said = judge_bytes(detector, content)
+    said = judge_bytes(Judge(detector), content)
     assert (said.verdict, said.score, said.threshold) == ("not_judged", None, None)
     assert reason in said.reason
 
@@ -79,8 +88,63 @@ def test_the_served_model_says_what_the_detector_says(tmp_path, detector, image)
     )
     assert [path.name for path in Path(tmp_path / "model").rglob("*.pkl")] == []
     table = pd.DataFrame({"image": [encode_png(image), b"no image"]})
-    said = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(table)
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    said = model.predict(table)
     assert list(said.columns) == ["score", "threshold", "verdict", "reason"]
     assert said["verdict"].tolist() == ["pass", "not_judged"]
-    assert said["score"][0] == detector.score(image).score
+    assert said["score"][0] == Judge(detector).judge_framed(image).scored.score
     assert pd.isna(said["score"][1])
+
+
+# --- other settings than the detector's ------------------------------------------------------------------------------
+EVERYTHING = {"y": 0, "x": 0, "height": 32, "width": 40}
+
+
+@pytest.fixture
+def served(detector, tmp_path):
+    """The detector as it is served, without MLflow around it; it keeps a region that is never judged."""
+    kept = InspectionParams(ignore=(IgnoreRegion(y=0, x=0, height=4, width=40),), target_overkill=0.5)
+    save_detector(tmp_path / "detector.safetensors", replace(detector, inspection=kept))
+    model = serving.DetectorModel()
+    model.load_context(SimpleNamespace(artifacts={"detector": str(tmp_path / "detector.safetensors")}))
+    return model
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        {},
+        {"ignore": []},
+        {"ignore": [EVERYTHING]},
+        {"target_overkill": 0.9, "min_area": 2.0},
+        {"max_pixels": 100},
+    ],
+    ids=str,
+)
+def test_the_served_model_judges_as_a_judge_with_the_same_settings(served, image, given):
+    settings = None if given is None else InspectionParams.model_validate(given)
+    judge = Judge(served.detector, settings)
+    contents = [encode_png(image), encode_png(image[:, ::-1]), b"no image"]
+    params = None if given is None else {"inspection": json.dumps(given)}
+    said = served.predict(None, pd.DataFrame({"image": contents}), params)
+    for row, content in zip(said.to_dict("records"), contents, strict=True):
+        wanted = judge_bytes(judge, content)
+        shown = {name: None if pd.isna(value) else value for name, value in row.items()}
+        assert shown == {name: getattr(wanted, name) for name in row}
+
+
+def test_given_settings_change_the_verdict_and_only_of_that_request(served, image):
+    table = pd.DataFrame({"image": [encode_png(image)]})
+    before = served.predict(None, table)
+    ignored = served.predict(None, table, {"inspection": json.dumps({"ignore": [EVERYTHING]})})
+    assert ignored["reason"].tolist() == ["lies wholly in regions that are ignored"]
+    small = served.predict(None, table, {"inspection": json.dumps({"max_pixels": 100})})
+    assert small["verdict"].tolist() == ["not_judged"]
+    pd.testing.assert_frame_equal(served.predict(None, table, {"inspection": ""}), before)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"min_aera": 3}', '{"min_area": -1}', "3"])
+def test_settings_that_are_none_are_refused(text):
+    with pytest.raises(FlawlineError, match=r"inspection must be a JSON object as conf/base/parameters/inspection\.yml"):
+        read_inspection(text)

@@ -23,6 +23,8 @@ STATE = TrainingState(
     best={"a.weight": tensor([1.0, 0.1])},
     sample_reconstructions={"patches": torch.rand(3, 1, 2, 2), "epoch_00000": torch.rand(3, 1, 2, 2)},
     history=[{"epoch": 1, "validation_loss": 0.1}, {"epoch": 2, "validation_loss": 1 / 3}],
+    own={"mean": tensor([0.1, 1 / 3]), "seen": tensor(7)},
+    stage=1,
 )
 
 
@@ -34,7 +36,7 @@ def store(tmp_path):
 def test_a_state_comes_back_as_it_was(store):
     store.save("key", STATE)
     back = store.load("key")
-    assert (back.epoch, back.history) == (2, STATE.history)
+    assert (back.epoch, back.history, back.stage) == (2, STATE.history, 1)
     for part in PARTS:
         saved, loaded = getattr(STATE, part), getattr(back, part)
         assert saved.keys() == loaded.keys()
@@ -113,13 +115,13 @@ def test_a_missing_file_is_told_from_a_damaged_one(tmp_path):
         read_tensors(tmp_path / "none")
 
 
-def test_a_state_without_sketches_comes_back_without(store):
+def test_a_state_without_samples_comes_back_without(store):
     store.save("key", TrainingState(1, {"a": torch.ones(1)}, {}, {}))
     assert store.load("key").sample_reconstructions == {}
 
 
 def test_every_part_of_a_state_is_stored():
-    plain = {"epoch", "history"}
+    plain = {"epoch", "history", "stage"}
     assert {field.name for field in fields(TrainingState)} == {*PARTS, *plain}
 
 

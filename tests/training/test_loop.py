@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,17 +14,27 @@ from torch import nn
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, reconstruction_loss
-from flawline.methods.registry import AUTOENCODERS
+from flawline.methods.registry import RECONSTRUCTORS, resolve
 from flawline.params import CAEModelParams, ComputeParams, PatchParams, TrainParams
 from flawline.storage.tensors import read_tensors
-from flawline.training.checkpoints import FileCheckpoints
-from flawline.training.loop import fit, noise, past_end, should_stop
-from flawline.training.objective import Phase, minimise
+from flawline.training.checkpoints import FileCheckpoints, NoCheckpoints
+from flawline.training.loop import (
+    Tools,
+    Training,
+    batches_of,
+    fit,
+    has_no_patience_left,
+    noise,
+    past_end,
+    should_stop,
+)
+from flawline.training.objective import Best, Material, Objective, Phase, Stage, Stop, minimise, one_stage
 from flawline.training.progress import Silent
-from flawline.training.windows import to_unit, windows_of
+from flawline.training.windows import PseudoWindows, to_unit, windows_of
 
 GEOMETRY = PatchParams(size=16, stride=8, per_epoch=20)
 SIZES = {"latent_size": 3, "hidden_size": 8}
+AUTOENCODERS = ("cae", "vae", "aae")
 MODEL = CAEModelParams(**SIZES)
 BY_ERROR = minimise(reconstruction_loss)
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
@@ -44,9 +55,13 @@ def train(images, *, seed=0, make=None, objective=BY_ERROR, checkpoints=None, pr
 
 def small(name, *, channels=1):
     """Return ``train``'s ``make`` and ``objective`` of a small network of the method ``name``."""
-    method = AUTOENCODERS[name]
-    params = method.model_params(**SIZES)
-    return {"make": partial(method.build, params, channels=channels, size=16), "objective": method.objective(params)}
+    network, params = RECONSTRUCTORS[name].network, model_params(name)
+    make = partial(resolve(network.build), params, channels=channels, size=16)
+    return {"make": make, "objective": resolve(network.objective)(params)}
+
+
+def model_params(name, **changes):
+    return RECONSTRUCTORS[name].typed(model={**SIZES, **changes})["model"]
 
 
 def assert_same(one, other):
@@ -218,7 +233,7 @@ def test_two_seeds_draw_other_codes_of_the_same_patches():
 
     def make():
         torch.manual_seed(0)
-        return AUTOENCODERS["vae"].build(AUTOENCODERS["vae"].model_params(**SIZES), channels=1, size=16)
+        return small("vae")["make"]()
 
     one, same, other = (
         train(images, seed=seed, epochs=1, make=make, objective=small("vae")["objective"]) for seed in (0, 0, 1)
@@ -260,14 +275,13 @@ def test_a_resumed_run_tells_the_listener_its_whole_history(tmp_path, photograph
 
 KILLED = """
 import sys, time
-from functools import partial
 from pathlib import Path
 import numpy as np
 from flawline.training.checkpoints import FileCheckpoints
 from flawline.training.progress import Silent
-from flawline.methods.registry import AUTOENCODERS
-from flawline.training.loop import fit
-from flawline.training.windows import windows_of
+from flawline.methods.fitting import material_of, train_network
+from flawline.methods.registry import RECONSTRUCTORS
+from flawline.training.loop import Tools
 from flawline.params import ComputeParams, PatchParams, TrainParams
 
 class Slow(Silent):
@@ -276,14 +290,14 @@ class Slow(Silent):
             time.sleep(1.0 if label in ("epoch 5/8", "epoch 6/8", "epoch 7/8", "epoch 8/8") else 0.0)
             yield item
 
-folder, method = Path(sys.argv[1]), AUTOENCODERS[sys.argv[2]]
+folder, row = Path(sys.argv[1]), RECONSTRUCTORS[sys.argv[2]]
 images = list(np.load(folder / "images.npy"))
 geometry = PatchParams(size=16, stride=8, per_epoch=20)
-params = method.model_params(latent_size=3, hidden_size=8)
-fit(partial(method.build, params, channels=1, size=16), method.objective(params),
-    windows_of(images, [0, 1], geometry, seed=0), windows_of(images, [2], geometry, seed=0),
-    TrainParams(epochs=8, batch_size=8), compute=ComputeParams(device="cpu", threads=1),
-    checkpoints=FileCheckpoints(folder / "state.safetensors"), progress=Slow())
+model = row.typed(model={"latent_size": 3, "hidden_size": 8})["model"]
+material = material_of(row.network, images, ([0, 1], [2]), patches=geometry, seed=0)
+tools = Tools(ComputeParams(device="cpu", threads=1), FileCheckpoints(folder / "state.safetensors"), progress=Slow())
+train_network(row.network, images, material, patches=geometry, model=model,
+              train=TrainParams(epochs=8, batch_size=8), tools=tools)
 """
 
 
@@ -366,10 +380,10 @@ def test_a_shorter_run_does_not_return_a_longer_ones_weights(tmp_path, photograp
 
 @pytest.mark.parametrize("name", ["vae", "aae"])
 def test_a_checkpoint_of_another_weight_of_the_loss_is_not_taken_up(tmp_path, photographs, name):
-    store, method = FileCheckpoints(tmp_path / "state.safetensors"), AUTOENCODERS[name]
+    store = FileCheckpoints(tmp_path / "state.safetensors")
     train(photographs, epochs=1, checkpoints=store, **small(name))
-    changed = {"vae": {"kl_weight": 2.0}, "aae": {"clip": 0.02}}[name]
-    other = {**small(name), "objective": method.objective(method.model_params(**SIZES, **changed))}
+    changed = model_params(name, **{"vae": {"kl_weight": 2.0}, "aae": {"clip": 0.02}}[name])
+    other = {**small(name), "objective": resolve(RECONSTRUCTORS[name].network.objective)(changed)}
     assert train(photographs, epochs=2, checkpoints=store, **other).resumed_from == 0
 
 
@@ -383,8 +397,8 @@ def test_a_finished_run_is_returned_as_it_is(tmp_path, photographs):
 
 
 # --- when to stop, what to keep --------------------------------------------------------------------------------------
-def losses(*values):
-    return [{"epoch": k, "validation_loss": value} for k, value in enumerate(values, start=1)]
+def losses(*values, **more):
+    return [{"epoch": k, **more, "validation_loss": value} for k, value in enumerate(values, start=1)]
 
 
 @pytest.mark.parametrize(
@@ -400,15 +414,31 @@ def losses(*values):
     ],
 )
 def test_training_stops_after_patience_epochs_without_a_lower_validation_loss(history, patience, stops):
-    assert should_stop(history, patience) is stops
+    assert has_no_patience_left(history, patience) is stops
+    assert should_stop(Stage((), reconstruction_loss), history, patience) is stops
+
+
+def planned(objective=BY_ERROR, **params):
+    """Return a training of which only its plan counts."""
+    return Training(None, None, objective, None, TrainParams(**params))
 
 
 def test_a_history_beyond_the_parameters_end_is_known():
     history = losses(3, 1, 2, 2, 2)
-    assert not past_end(history, TrainParams(epochs=5))
-    assert past_end(history, TrainParams(epochs=4))
-    assert past_end(history, TrainParams(epochs=9, patience=2))  # it would have stopped after the fourth
-    assert not past_end(history, TrainParams(epochs=9, patience=3))
+    assert not past_end(history, planned(epochs=5))
+    assert past_end(history, planned(epochs=4))
+    assert past_end(history, planned(epochs=9, patience=2))  # it would have stopped after the fourth
+    assert not past_end(history, planned(epochs=9, patience=3))
+
+
+def test_a_history_with_another_end_of_an_earlier_stage_is_known():
+    history = [*losses(3, 2, stage=0), *losses(5, stage=1)]
+    stages = (Stage((), reconstruction_loss), Stage((), reconstruction_loss))
+    assert not past_end(history, planned(Objective(stages), epochs=2))
+    assert past_end(history, planned(Objective(stages), epochs=1))
+    assert past_end(history, planned(Objective(stages), epochs=3))  # the first stage would have gone on
+    longer = Objective((replace(stages[0], epochs=2), stages[1]))
+    assert not past_end(history, planned(longer, epochs=3))
 
 
 class Drifting(nn.Module):
@@ -505,21 +535,21 @@ def test_seconds_are_those_of_the_updates(photographs):
 
 
 # --- sample reconstructions --------------------------------------------------------------------------------
-def test_the_last_epoch_is_sketched_also_where_training_stopped_early():
+def test_the_last_epoch_is_sampled_also_where_training_stopped_early():
     fitted = train(grey(255, 255, 51), make=Drifting, epochs=30, learning_rate=0.02, patience=3)
     last = len(fitted.history)
     assert last < 30
     assert f"epoch_{last:05d}" in fitted.sample_reconstructions
 
 
-def test_a_run_that_goes_on_has_the_sketches_of_an_unbroken_one(tmp_path, photographs):
+def test_a_run_that_goes_on_has_the_samples_of_an_unbroken_one(tmp_path, photographs):
     store = FileCheckpoints(tmp_path / "state.safetensors")
     assert "epoch_00003" in train(photographs, epochs=3, checkpoints=store).sample_reconstructions
     assert "epoch_00003" not in train(photographs, epochs=5, checkpoints=store).sample_reconstructions
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
-def test_sketches_show_validation_patches_and_how_they_were_redrawn_from_the_start(photographs, name):
+def test_samples_show_validation_patches_and_how_they_were_reconstructed_from_the_start(photographs, name):
     sample_reconstructions = train(photographs, epochs=5, seed=4, **small(name)).sample_reconstructions
     assert sample_reconstructions.keys() == {"patches", *(f"epoch_{epoch:05d}" for epoch in (0, 1, 2, 4, 5))}
     assert {(tuple(value.shape), value.dtype) for value in sample_reconstructions.values()} == {
@@ -534,7 +564,7 @@ def test_sketches_show_validation_patches_and_how_they_were_redrawn_from_the_sta
     assert not torch.allclose(sample_reconstructions["epoch_00000"], sample_reconstructions["epoch_00001"], atol=1e-5)
 
 
-def test_a_sketch_is_what_the_model_draws_after_that_epoch():
+def test_a_sample_is_what_the_model_draws_after_that_epoch():
     sample_reconstructions = train(
         grey(255, 255, 255), make=Drifting, epochs=3, batch_size=20, learning_rate=0.25
     ).sample_reconstructions
@@ -545,7 +575,7 @@ def test_a_sketch_is_what_the_model_draws_after_that_epoch():
     assert levels[1] < levels[2] < levels[3]
 
 
-def test_sketches_survive_a_resume(tmp_path, photographs):
+def test_samples_survive_a_resume(tmp_path, photographs):
     store = FileCheckpoints(tmp_path / "state.safetensors")
     first = train(photographs, epochs=2, checkpoints=store).sample_reconstructions
     later = train(photographs, epochs=4, checkpoints=store).sample_reconstructions
@@ -595,3 +625,277 @@ def test_loss_falls_on_a_pattern_that_is_easy_to_learn(precision):
 def test_windows_are_of_views_of_the_images(photographs):
     windows = windows_of(photographs, [1], GEOMETRY, seed=0)
     assert np.shares_memory(windows.images[0], photographs[1])
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+class TwoParts(nn.Module):
+    """Reconstructs by ``level``; ``guess`` is what the second stage learns, the image's own mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.level, self.guess = nn.Parameter(torch.zeros(1)), nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.level * torch.ones_like(x)
+
+
+def guess_loss(model, given, generator=None):
+    x, own = given
+    return (model.guess(own["mean"].reshape(1, 1)) - x.mean() - model.level).square().mean()
+
+
+def with_own(model, batch):
+    return batch.x, batch.own
+
+
+def start_sum(model, material, own):
+    return {"sum": torch.zeros(3), "seen": torch.tensor(0)}
+
+
+def add_level(model, material, own):
+    """Renew the own tensors, and measure how far the level has come."""
+    level = model.level.detach().reshape(())
+    renewed = {"sum": own["sum"] + level * torch.tensor([1.0, 0.1, 1 / 3]), "seen": own["seen"] + 1}
+    return renewed, {"level": float(level), "falling": -float(renewed["seen"])}
+
+
+def start_mean(model, material, own):
+    """Take over what the stage before summed."""
+    return {"mean": own["sum"][:1] / own["seen"]}
+
+
+def halve_mean(model, material, own):
+    return {"mean": own["mean"] * 0.5 + 1 / 3}, {}
+
+
+FIRST = Stage((Phase("train", reconstruction_loss),), reconstruction_loss, name="level",
+              own=("sum", "seen"), start=start_sum, after_epoch=add_level, series=("level", "falling"))  # fmt: skip
+SECOND = Stage((Phase("guess", guess_loss, ("guess",), given=with_own),), guess_loss, name="guess", given=with_own,
+               own=("mean",), start=start_mean, after_epoch=halve_mean)  # fmt: skip
+STAGES = Objective((FIRST, SECOND))
+
+
+def in_stages(images, objective=STAGES, *, make=TwoParts, **options):
+    return train(images, make=make, objective=objective, **{"epochs": 3, "learning_rate": 0.05, **options})
+
+
+def assert_same_own(one, other):
+    assert one.own.keys() == other.own.keys()
+    assert all(torch.equal(one.own[name], other.own[name]) for name in one.own)
+
+
+def test_two_stages_run_one_after_the_other_each_with_its_own_series():
+    history = in_stages(grey(255, 255, 255)).history
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["stage"].tolist() == [0, 0, 0, 1, 1, 1]
+    first, second = history[history["stage"] == 0], history[history["stage"] == 1]
+    assert first[["train_loss", "level", "falling"]].notna().all(axis=None)
+    assert first["falling"].tolist() == [-1, -2, -3]
+    assert second["guess_loss"].notna().all()
+    assert second[["train_loss", "level"]].isna().all(axis=None)
+    assert first["guess_loss"].isna().all()
+    assert history["validation_loss"].notna().all()
+
+
+def test_a_stage_begins_with_the_best_weights_of_the_one_before_and_moves_its_own_parts():
+    """The level goes past the validation image's brightness, so its best epoch is not the last."""
+    fitted = in_stages(grey(255, 255, 51), epochs=6, learning_rate=0.1)
+    first = fitted.history[fitted.history["stage"] == 0]
+    best = int(first["validation_loss"].idxmin())
+    assert best < 5
+    assert fitted.weights["level"].item() == pytest.approx(first["level"][best], rel=1e-6)
+
+
+def test_a_stage_has_epochs_of_its_own():
+    history = in_stages(grey(255, 255, 255), Objective((replace(FIRST, epochs=1), SECOND))).history
+    assert history["stage"].tolist() == [0, 1, 1, 1]
+
+
+def test_the_own_tensors_are_those_of_the_last_stage_renewed_after_each_epoch():
+    fitted = in_stages(grey(255, 255, 255))
+    levels = fitted.history["level"].dropna()
+    mean = torch.tensor([np.mean(levels)], dtype=torch.float32)
+    for _ in range(3):
+        mean = mean * 0.5 + 1 / 3
+    assert fitted.own.keys() == {"mean"}
+    torch.testing.assert_close(fitted.own["mean"], mean)
+
+
+@pytest.mark.parametrize("epoch", range(1, 7))
+def test_stages_broken_off_in_any_epoch_end_as_the_unbroken_ones_to_the_bit(tmp_path, photographs, epoch):
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        in_stages(photographs, checkpoints=store, progress=InterruptedBatch(3 * (epoch - 1) + 1))
+    assert (store.path.is_file()) == (epoch > 1)
+    resumed, unbroken = in_stages(photographs, checkpoints=store), in_stages(photographs)
+    assert resumed.resumed_from == epoch - 1
+    assert resumed.weights.keys() == unbroken.weights.keys()
+    assert all(torch.equal(resumed.weights[name], unbroken.weights[name]) for name in unbroken.weights)
+    assert timeless(resumed.history.fillna(-1)) == timeless(unbroken.history.fillna(-1))
+    assert_same_own(resumed, unbroken)
+
+
+class InterruptedBatch(Silent):
+    """Presses Ctrl-C before a batch, counted from 0 over all epochs."""
+
+    def __init__(self, batch):
+        self.left = batch
+
+    def track(self, items, *, total, label):
+        for item in items:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield item
+
+
+def test_a_checkpoint_between_two_stages_goes_on_with_the_second(tmp_path, photographs):
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        in_stages(photographs, checkpoints=store, progress=InterruptedBatch(9))
+    assert read_tensors(store.path)[1]["stage"] == 0
+    resumed = in_stages(photographs, checkpoints=store)
+    assert resumed.resumed_from == 3
+    assert_same_own(resumed, in_stages(photographs))
+
+
+def test_own_tensors_are_kept_in_checkpoints(tmp_path, photographs):
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    fitted = in_stages(photographs, Objective((FIRST,)), checkpoints=store)
+    stored, meta = read_tensors(store.path)
+    assert {name for name in stored if name.startswith("own")} == {"own/sum", "own/seen"}
+    assert torch.equal(stored["own/sum"], fitted.own["sum"])
+    assert fitted.own["seen"].item() == 3
+    assert meta["stage"] == 0
+    longer = in_stages(photographs, Objective((FIRST,)), checkpoints=store, epochs=5)
+    assert longer.resumed_from == 3
+    assert_same_own(longer, in_stages(photographs, Objective((FIRST,)), epochs=5))
+
+
+def test_stages_that_get_more_epochs_do_not_go_on_from_fewer(tmp_path, photographs):
+    """A longer first stage would have handed other weights to the second."""
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    in_stages(photographs, epochs=2, checkpoints=store)
+    longer = in_stages(photographs, epochs=3, checkpoints=store)
+    assert longer.resumed_from == 0
+    assert_same_own(longer, in_stages(photographs, epochs=3))
+
+
+def test_a_last_stage_that_gets_more_epochs_goes_on(tmp_path, photographs):
+    store, objective = FileCheckpoints(tmp_path / "state.safetensors"), Objective((replace(FIRST, epochs=2), SECOND))
+    in_stages(photographs, objective, epochs=1, checkpoints=store)
+    longer = in_stages(photographs, objective, epochs=3, checkpoints=store)
+    assert longer.resumed_from == 3
+    assert_same_own(longer, in_stages(photographs, objective, epochs=3))
+
+
+def test_a_checkpoint_whose_own_tensors_do_not_fit_is_an_error(tmp_path, photographs):
+    store = FileCheckpoints(tmp_path / "state.safetensors")
+    in_stages(photographs, Objective((FIRST,)), checkpoints=store, epochs=1)
+    other = Objective((replace(FIRST, own=("sum", "seen", "more")),))  # the same functions, so the same key
+    with pytest.raises(
+        FlawlineError,
+        match=r"the checkpoint must hold the objective's own tensors of the stage 'level': wanted more, seen, sum, got "
+        r"seen, sum\.",
+    ):
+        in_stages(photographs, other, checkpoints=store)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"own": ("sum",)}, "what start returns must hold .* of the stage 'level': wanted sum, got seen, sum"),
+        ({"start": None}, "what start returns must hold .* of the stage 'level': wanted seen, sum, got none"),
+        (
+            {"after_epoch": lambda model, material, own: ({"sum": own["sum"]}, {"level": 0.0, "falling": 0.0})},
+            "what after_epoch returns must hold .*: wanted seen, sum, got sum",
+        ),
+    ],
+    ids=["start", "no start", "after_epoch"],
+)
+def test_own_tensors_that_are_not_those_named_are_an_error(photographs, changes, message):
+    with pytest.raises(FlawlineError, match=message):
+        in_stages(photographs, Objective((replace(FIRST, **changes),)))
+
+
+def test_the_best_epoch_may_be_that_of_the_highest_of_a_series():
+    images = grey(255, 255, 51)  # by the validation loss an early epoch is the best
+    by_loss, by_level, by_falling = (
+        in_stages(images, Objective((replace(FIRST, best=best),)), epochs=5, learning_rate=0.03)
+        for best in (Best(), Best("level", highest=True), Best("falling", highest=True))
+    )
+    levels = by_level.history["level"]
+    assert levels.is_monotonic_increasing
+    assert by_level.weights["level"].item() == pytest.approx(levels.iloc[-1])
+    assert by_falling.weights["level"].item() == pytest.approx(levels.iloc[0])
+    assert by_loss.weights["level"].item() == pytest.approx(levels[by_loss.history["validation_loss"].idxmin()])
+    assert levels.iloc[0] < by_loss.weights["level"].item() < levels.iloc[-1]
+
+
+def test_a_stop_on_a_series_ends_its_stage_and_the_next_goes_on():
+    stop = Stop("falling", lambda values: values[-1] <= -2, least_epochs=2)
+    history = in_stages(grey(255, 255, 255), Objective((replace(FIRST, stop=stop), SECOND)), epochs=4).history
+    assert history["stage"].tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_a_stop_goes_before_patience():
+    never = Stop("validation_loss", lambda values: False)
+    images = grey(255, 255, 51)  # the level goes past it, so patience would end the stage
+    history = in_stages(images, Objective((replace(FIRST, stop=never),)), epochs=9, learning_rate=0.1, patience=1)
+    assert len(history.history) == 9
+    patient = in_stages(images, Objective((FIRST,)), epochs=9, learning_rate=0.1, patience=1)
+    assert len(patient.history) < 9
+
+
+def test_a_stop_that_never_fires_is_refused_before_anything_is_made(photographs):
+    def make():
+        pytest.fail("a model was made")
+
+    objective = Objective((replace(FIRST, stop=Stop("losss", max)),))
+    with pytest.raises(FlawlineError, match="the stop of the stage 'level' looks at 'losss'"):
+        in_stages(photographs, objective, make=make)
+
+
+def test_a_network_whose_output_is_no_image_keeps_no_samples(tmp_path, photographs):
+    class Vector(TwoParts):
+        def forward(self, x):
+            raise AssertionError("its output was asked for as if it were an image")
+
+    def level_loss(model, x, generator=None):
+        return (x.mean() - model.level).square().mean()
+
+    store, objective = (
+        FileCheckpoints(tmp_path / "state.safetensors"),
+        replace(minimise(level_loss), reconstructs=False),
+    )
+    fitted = in_stages(photographs, objective, make=Vector, checkpoints=store)
+    assert fitted.sample_reconstructions == {}
+    assert len(fitted.history) == 3
+    assert in_stages(photographs, objective, make=Vector, checkpoints=store, epochs=4).sample_reconstructions == {}
+
+
+def test_the_history_of_one_stage_has_no_column_of_stages(photographs):
+    assert "stage" not in in_stages(photographs, Objective((FIRST,)), epochs=1).history
+
+
+def test_pseudo_defective_material_reaches_the_hooks_and_the_key(tmp_path, photographs):
+    store, seen = FileCheckpoints(tmp_path / "state.safetensors"), []
+
+    def note(model, material, own):
+        seen.append(material.pseudo)
+        return own, {}
+
+    windows = windows_of(photographs, [0, 1], GEOMETRY, seed=0)
+    masks = [np.zeros(image.shape[1:], bool) for image in photographs]
+
+    def fitted(damaged):
+        pseudo = PseudoWindows(windows_of(damaged, range(len(damaged)), GEOMETRY, seed=0), masks)
+        objective = minimise(reconstruction_loss, after_epoch=note)
+        material = Material(windows, windows, pseudo)
+        return fit(TwoParts, objective, material, TrainParams(epochs=1), tools=Tools(ONE_THREAD, store)), pseudo
+
+    assert fitted(photographs)[0].resumed_from == 0
+    again, pseudo = fitted(photographs)
+    assert (again.resumed_from, len(seen)) == (1, 1)
+    assert seen[0].masks is pseudo.masks
+    assert fitted([image // 2 for image in photographs])[0].resumed_from == 0

@@ -3,9 +3,23 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from torch import nn
+from torch import nn, ones
 
-from flawline.training.objective import Phase, describe, minimise
+from flawline.checks import FlawlineError
+from flawline.training.objective import (
+    Batch,
+    Best,
+    Objective,
+    Phase,
+    Stage,
+    Stop,
+    check_objective,
+    check_own,
+    describe,
+    give,
+    minimise,
+    one_stage,
+)
 
 
 class Pair(nn.Module):
@@ -110,7 +124,143 @@ def test_an_objective_is_described_by_its_phases_in_order_and_what_is_watched():
 
 def test_minimise_has_one_phase_that_moves_all_once_and_watches_its_loss():
     objective, model = minimise(mean_loss), Pair()
-    (phase,) = objective.phases
+    (stage,) = objective.stages
+    (phase,) = stage.phases
     assert (phase.name, phase.loss, phase.times, phase.after) == ("train", mean_loss, 1, None)
     assert {id(p) for p in phase.parameters(model)} == {id(p) for p in model.parameters()}
-    assert objective.watched is mean_loss
+    assert stage.watched is mean_loss
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+def start(model, material, own):
+    return {}
+
+
+def after_epoch(model, material, own):
+    return own, {"spread": 1.0}
+
+
+def falls(values):
+    return values[-1] < 0.5
+
+
+STAGE = Stage((PHASE,), mean_loss, name="second", series=("spread",))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"phases": (PHASE, PHASE)},
+        {"watched": Summing()},
+        {"given": clip},
+        {"start": start},
+        {"after_epoch": after_epoch},
+        {"best": Best("spread")},
+        {"best": Best(highest=True)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_shapes_a_stages_weights_shows_in_what_describes_it(other):
+    shown = Objective((STAGE,)).describe(), Objective((replace(STAGE, **other),)).describe()
+    assert shown[0] != shown[1]
+    assert json.loads(json.dumps(shown[1])) == shown[1]
+
+
+@pytest.mark.parametrize("other", [{"epochs": 7}, {"stop": Stop("spread", falls)}, {"name": "third"}])
+def test_what_ends_a_stage_does_not_show_so_that_a_longer_run_goes_on(other):
+    assert replace(STAGE, **other).describe() == STAGE.describe()
+
+
+def test_several_stages_are_described_in_their_order_and_one_as_it_always_was():
+    other = replace(STAGE, watched=Summing())
+    assert Objective((STAGE, other)).describe() == [STAGE.describe(), other.describe()]
+    assert Objective((STAGE,)).describe() == STAGE.describe() == [PHASE.describe(), ["mean_loss"]]
+
+
+def test_a_stage_records_the_losses_of_its_phases_and_its_own_series():
+    stage = Stage((PHASE, Phase("train", mean_loss)), mean_loss, series=("spread",))
+    assert stage.all_series() == ("critic_loss", "train_loss", "seconds", "validation_loss", "spread")
+
+
+def test_more_fields_of_a_stage_can_be_given_with_one_loss():
+    (stage,) = minimise(mean_loss, epochs=3, best=Best("train_loss")).stages
+    assert (stage.epochs, stage.best) == (3, Best("train_loss"))
+
+
+def test_the_loss_gets_the_patches_or_what_given_makes_of_the_batch_without_gradient():
+    model, batch = nn.Linear(2, 2), Batch(ones(3, 2), None, {"scale": ones(1) * 2})
+    assert give(None, model, batch) is batch.x
+    made = give(lambda model, batch: model(batch.x) * batch.own["scale"], model, batch)
+    assert (made.shape, made.requires_grad) == ((3, 2), False)
+
+
+# --- when a stage ends, which epoch is kept --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("best", "value", "before", "better"),
+    [
+        (Best(), 5.0, [], True),
+        (Best(), 1.0, [2.0, 3.0], True),
+        (Best(), 2.0, [2.0, 3.0], False),  # of equals the first
+        (Best(), 2.5, [2.0, 3.0], False),
+        (Best(highest=True), -5.0, [], True),
+        (Best(highest=True), 4.0, [2.0, 3.0], True),
+        (Best(highest=True), 3.0, [2.0, 3.0], False),
+        (Best(highest=True), 2.5, [2.0, 3.0], False),
+    ],
+)
+def test_the_best_epoch_is_the_first_with_the_lowest_or_highest_value(best, value, before, better):
+    assert best.is_better(value, before) is better
+
+
+def test_a_stop_is_described_by_its_series_its_function_and_the_epochs_it_needs():
+    assert Stop("spread", falls, 4).describe() == ["spread", ["falls"], 4]
+    assert Stop("spread", falls).describe() != Stop("spread", max).describe()
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (Objective(()), "an objective needs at least one stage, got none"),
+        (
+            Objective((STAGE, replace(STAGE, stop=Stop("spraed", falls)))),
+            r"the stop of the stage 'second' looks at 'spraed' \(did you mean 'spread'\?\), which the stage never "
+            r"records: it would never fire\. The stage records critic_loss, seconds, validation_loss, spread\.",
+        ),
+        (
+            Objective((replace(STAGE, series=(), best=Best("spread", highest=True)),)),
+            "the best of the stage 'second' looks at 'spread', which the stage never records",
+        ),
+        (
+            Objective((replace(STAGE, stop=Stop("train_loss", falls)),)),  # another stage's, maybe
+            "the stop of the stage 'second' looks at 'train_loss'",
+        ),
+        (
+            Objective((replace(STAGE, stop=Stop("spread", falls, least_epochs=11)),)),
+            r"the stop of the stage 'second' never fires: it needs 11 epochs, the stage has 10\. Give it more epochs",
+        ),
+        (
+            Objective((replace(STAGE, epochs=3, stop=Stop("spread", falls, least_epochs=4)),)),
+            "it needs 4 epochs, the stage has 3",
+        ),
+    ],
+    ids=["no stage", "unknown stop", "unknown best", "another's series", "too few epochs", "too few of its own"],
+)
+def test_an_objective_that_cannot_end_as_it_says_is_refused(objective, message):
+    with pytest.raises(FlawlineError, match=message):
+        check_objective(objective, 10)
+
+
+def test_an_objective_that_can_end_as_it_says_is_taken():
+    check_objective(minimise(mean_loss), 1)
+    check_objective(Objective((STAGE, replace(STAGE, stop=Stop("spread", falls, 10), best=Best("spread")))), 10)
+    check_objective(Objective((replace(STAGE, epochs=11, stop=Stop("critic_loss", falls, 11)),)), 10)
+
+
+def test_own_tensors_must_be_those_that_the_stage_names():
+    check_own(STAGE, {}, "what start returns")
+    stage = replace(STAGE, own=("a", "b"))
+    check_own(stage, {"b": ones(1), "a": ones(1)}, "what start returns")
+    with pytest.raises(FlawlineError, match=r"what start returns must hold .* 'second': wanted a, b, got none\."):
+        check_own(stage, {}, "what start returns")
+    with pytest.raises(FlawlineError, match=r"the checkpoint must hold .* 'second': wanted none, got c\."):
+        check_own(STAGE, {"c": ones(1)}, "the checkpoint")

@@ -255,10 +255,14 @@ def has_no_patience_left(records: Sequence[Record], patience: int | None) -> boo
 
 
 def past_end(history: Sequence[Record], training: Training) -> bool:
-    """Return True if this training would have ended one of its stages before the last epoch that ``history`` has."""
+    """Return True unless this training begins as ``history`` does: if it would have ended one of its stages earlier, or
+    would not have ended one after which ``history`` goes on with the next."""
+    last = max((int(record.get("stage", 0)) for record in history), default=0)
     for number, stage in enumerate(training.objective.stages):
         records = records_of(history, number)
         if any(training.has_ended(stage, records[:n]) for n in range(len(records))):
+            return True
+        if number < last and not training.has_ended(stage, records):
             return True
     return False
 

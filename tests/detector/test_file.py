@@ -1,0 +1,144 @@
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from flawline.checks import FlawlineError
+from flawline.detector.file import PLAIN, load_detector, save_detector
+from flawline.detector.judging import Judge
+from flawline.params import IgnoreRegion, InspectionParams
+from flawline.storage.tensors import read_tensors, write_tensors
+
+
+def map_of(detector, image):
+    return Judge(detector).judge_framed(image).scored.map
+
+
+def test_another_overkill_takes_another_calibration_score_and_the_same_weights(detector):
+    strict = detector.at_overkill(0.2)
+    assert detector.thresholds.reject.value == 0.95  # k = ceil(100 * 0.95)
+    assert strict.thresholds.reject.value == 0.80
+    assert strict.thresholds.review.value == 0.80  # at most as many rejects as reviews
+    assert strict.weights is detector.weights
+    assert detector.at_overkill(None) is detector
+
+
+# --- what fits -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("shape", "dtype", "reason"),
+    [
+        ((1, 24, 28), np.uint8, None),
+        ((3, 30, 28), np.uint8, None),  # colour is converted
+        ((1, 23, 28), np.uint8, "has 23 x 28 pixels; the detector learned from 24 x 28 to 32 x 28"),
+        ((1, 32, 29), np.uint8, "has 32 x 29 pixels; the detector learned from 24 x 28 to 32 x 28"),
+        ((1, 24, 28), np.uint16, "has 16 bits a channel; the detector learned from 8"),
+    ],
+)
+def test_misfit_says_what_came_and_what_was_learned(detector, shape, dtype, reason):
+    assert detector.misfit(np.zeros(shape, dtype)) == reason
+
+
+def test_misfit_of_images_of_one_size_names_it_once(detector):
+    one = replace(detector, smallest=(32, 28))
+    assert one.misfit(np.zeros((1, 24, 28), np.uint8)) == "has 24 x 28 pixels; the detector learned from 32 x 28"
+
+
+def test_a_colour_image_is_judged_as_its_grey_one(detector):
+    grey = np.random.default_rng(0).integers(0, 256, (1, 24, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(map_of(detector, np.repeat(grey, 3, axis=0)), map_of(detector, grey))
+    assert detector.reconstruct(grey).shape == (1, 24, 28)
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+def test_a_detector_comes_back_to_the_bit(tmp_path, detector):
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, detector)
+    back = load_detector(path)
+    assert [name for name in PLAIN if getattr(back, name) != getattr(detector, name)] == []
+    assert back.thresholds == detector.thresholds
+    assert all(torch.equal(back.weights[name], value) for name, value in detector.weights.items())
+    image = np.random.default_rng(1).integers(0, 256, (1, 32, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(map_of(back, image), map_of(detector, image))
+    np.testing.assert_array_equal(back.reconstruct(image), detector.reconstruct(image))
+
+
+def test_a_detector_keeps_the_settings_that_it_is_judged_with(tmp_path, detector):
+    assert detector.inspection == InspectionParams()
+    kept = InspectionParams(target_overkill=0.1, ignore=(IgnoreRegion(y=1, x=2, height=3, width=4),), min_area=1 / 3,
+                            mm_per_pixel=0.1, max_pixels=1000)  # fmt: skip
+    save_detector(tmp_path / "detector", replace(detector, inspection=kept))
+    assert load_detector(tmp_path / "detector").inspection == kept
+
+
+def test_a_file_saved_twice_is_the_same(tmp_path, detector):
+    save_detector(tmp_path / "one", detector)
+    save_detector(tmp_path / "two", load_detector(tmp_path / "one"))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_no_detector_says_how_to_make_one(tmp_path):
+    with pytest.raises(FlawlineError, match=r"no detector at .*none\.safetensors\. Finish one first: kedro run"):
+        load_detector(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[: len(c) // 2], lambda c: c[:-1] + bytes([c[-1] ^ 64]), lambda c: b""],
+                         ids=["truncated", "flipped", "empty"])  # fmt: skip
+def test_a_damaged_file_is_refused(tmp_path, detector, damage):
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, detector)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(FlawlineError, match="is not a whole detector file"):
+        load_detector(path)
+
+
+def test_a_threshold_changed_in_the_file_is_refused(tmp_path, detector):
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, detector)
+    content = path.read_bytes()
+    assert content.count(b'value\\": 0.95') == 1
+    path.write_bytes(content.replace(b'value\\": 0.95', b'value\\": 0.99'))
+    with pytest.raises(FlawlineError, match="its content is not what was written"):
+        load_detector(path)
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+@pytest.mark.parametrize("save", [lambda value, path: path.write_bytes(pickle.dumps(value)), torch.save])
+def test_a_pickle_is_refused_unread(tmp_path, save):
+    path = tmp_path / "detector.pkl"
+    save({"weights": Trap()}, path)
+    with pytest.raises(FlawlineError, match="is not a whole detector file"):
+        load_detector(path)
+
+
+def test_strips_may_be_of_any_width_that_holds_a_patch(detector):
+    strips = replace(detector, trim_ends=True)
+    assert strips.misfit(np.full((1, 30, 500), 90, np.uint8)) is None
+    assert "has 30 x 15 pixels" in strips.misfit(np.full((1, 30, 15), 90, np.uint8))
+    assert "has 50 x 28 pixels" in strips.misfit(np.full((1, 50, 28), 90, np.uint8))
+    assert "has 30 x 500 pixels" in detector.misfit(np.full((1, 30, 500), 90, np.uint8))
+
+
+def test_another_format_is_refused_by_its_number(tmp_path, detector):
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, detector)
+    weights, meta = read_tensors(path)
+    write_tensors(path, weights, {**meta, "format": 1})
+    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 4"):
+        load_detector(path)
+
+
+def test_weights_alone_are_no_detector(tmp_path, detector):
+    write_tensors(tmp_path / "weights.safetensors", detector.weights, {})
+    with pytest.raises(FlawlineError, match="is not a detector"):
+        load_detector(tmp_path / "weights.safetensors")
+
+
+def test_an_unknown_method_is_refused_with_the_near_name(detector):
+    with pytest.raises(FlawlineError, match=r"no method 'cea' \(did you mean 'cae'\?\)"):
+        map_of(replace(detector, method="cea"), np.zeros((1, 24, 28), np.uint8))

@@ -1,0 +1,27 @@
+import pytest
+
+from flawline.detector.thresholds import Thresholds, calibrate
+
+LEVELS = calibrate([0.1 * k for k in range(1, 10)], target_overkill=0.1, review_overkill=0.4)
+
+
+def test_calibrate_gives_the_kth_smallest_of_nine_scores():
+    assert LEVELS.reject.value == pytest.approx(0.9)  # k = ceil(10 * 0.9) = 9
+    assert LEVELS.review.value == pytest.approx(0.6)  # k = ceil(10 * 0.6) = 6
+
+
+def test_review_is_never_above_reject():
+    levels = calibrate([1.0, 2.0, 3.0, 4.0], target_overkill=0.5, review_overkill=0.01)
+    assert levels.review == levels.reject
+
+
+def test_thresholds_survive_json():
+    assert Thresholds.from_dict(LEVELS.to_dict()) == LEVELS
+
+
+def test_maps_that_are_not_judged_by_have_a_limit_of_their_own():
+    assert LEVELS.pixel is None
+    assert LEVELS.on_map == LEVELS.reject
+    apart = calibrate([1.0] * 9, target_overkill=0.1, review_overkill=0.4, map_maxima=[0.1 * k for k in range(1, 10)])
+    assert (apart.reject.value, apart.on_map.value) == (1.0, pytest.approx(0.9))
+    assert Thresholds.from_dict(apart.to_dict()) == apart
