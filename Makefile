@@ -44,10 +44,10 @@ compare: $(READY) ## run a paper's methods side by side on its embedded examples
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 coverage: $(READY) ## run the tests and show which lines they miss; takes twice as long
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(TESTS)
 
 lint: $(READY) ## check style, types and the direction of imports
 	$(BIN)/ruff check .

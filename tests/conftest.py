@@ -3,15 +3,19 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +26,20 @@ os.environ["MLFLOW_TELEMETRY_DISABLED"] = os.environ["DO_NOT_TRACK"] = "1"
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=_order)
     if REAL_DATA.is_dir():
         return
     skip = pytest.mark.skip(reason=f"needs the inspection images in {REAL_DATA}")
     for item in items:
         if "real_data" in item.keywords:
             item.add_marker(skip)
+
+
+def _order(item) -> int:
+    """Slow tests first, quick ones last, so that no worker is left alone with a slow one at the end."""
+    if "slow" in item.keywords:
+        return 0
+    return 1 if "blank_project" in item.fixturenames else 2
 
 
 class Project:
@@ -45,20 +57,32 @@ class Project:
 
     def load(self, name: str, *, env: str = "smoke", **params: Any) -> Any:
         """Load a dataset by its name."""
-        with self.session(env, **params) as session:
-            return session.load_context().catalog.load(name)
+        return self.catalog(env=env, **params).load(name)
 
     def load_all(self, *names: str, env: str = "smoke", **params: Any) -> list[Any]:
-        """Load several datasets by their names: opening the project takes a second, loading hardly any time."""
-        with self.session(env, **params) as session:
-            catalog = session.load_context().catalog
-            return [catalog.load(name) for name in names]
+        """Load several datasets by their names."""
+        catalog = self.catalog(env=env, **params)
+        return [catalog.load(name) for name in names]
+
+    def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
+        """Return the entries of conf/: a whole session would also check all parameters and open MLflow."""
+        from kedro.config import OmegaConfigLoader
+        from kedro.framework.project import settings
+        from kedro.io import DataCatalog
+
+        bootstrap()
+        conf = OmegaConfigLoader(
+            str(self.path / "conf"), env=env, runtime_params=nested(params), **settings.CONFIG_LOADER_ARGS
+        )
+        entries = conf["catalog"]
+        for entry in entries.values():
+            entry |= {key: str(self.path / entry[key]) for key in ("filepath", "path") if entry.get(key)}
+        return DataCatalog.from_config(entries)
 
     def session(self, env: str = "smoke", **params: Any):
         from kedro.framework.session import KedroSession
-        from kedro.framework.startup import bootstrap_project
 
-        bootstrap_project(self.path)
+        bootstrap()
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
@@ -101,6 +125,45 @@ class Project:
         client = self.client
         experiment = client.get_experiment_by_name("flawline")
         return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+
+
+class Opened(NamedTuple):
+    """What Kedro makes of a project: all that a run would start with."""
+
+    parameters: dict[str, Any]
+    catalog: Any
+
+
+class UnchangedProject(Project):
+    """A project that nothing changes any more, so that its conf/ is read once for all that is asked of it."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self.catalogs: dict[str, Any] = {}
+        self.known: dict[str, Opened] = {}
+
+    def catalog(self, *, env: str = "smoke", **params: Any) -> Any:
+        key = repr((env, sorted(params.items())))
+        if key not in self.catalogs:
+            self.catalogs[key] = super().catalog(env=env, **params)
+        return self.catalogs[key]
+
+    def opened(self, *, env: str = "smoke", **params: Any) -> Opened:
+        """Return what Kedro makes of the project, the same every time."""
+        key = repr((env, sorted(params.items())))
+        if key not in self.known:
+            with self.session(env, **params) as session:
+                context = session.load_context()
+                self.known[key] = Opened(context.config_loader["parameters"], context.catalog)
+        return self.known[key]
+
+
+@cache
+def bootstrap() -> None:
+    """Make Kedro know the package, once a process: every time, it would forget the pipelines that it has built."""
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(ROOT)
 
 
 def hear_ctrl_c() -> None:
@@ -146,87 +209,172 @@ def _no_open_run():
 
 
 @pytest.fixture(scope="session")
-def blank_project(tmp_path_factory) -> Path:
+def once(tmp_path_factory) -> Callable[..., Project]:
+    """A function that returns the project of a name. The first of the workers that asks for it has it made, at the path
+    where it stays: ``source`` is copied there and ``work`` done on it. The others wait. Several workers read it at the
+    same time, so whoever wants to work on it copies it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all the workers of this run
+
+    def made(name: str, work: Callable[[Project], object], *, source: Path | None = None) -> Project:
+        folder = base / "once" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        project = Project(folder / "project")
+        with FileLock(folder / "lock"):
+            if not (folder / "whole").exists():
+                shutil.rmtree(project.path, ignore_errors=True)
+                if source:
+                    copy_project(source, project.path)
+                work(project)
+                (folder / "whole").touch()
+        return project
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def blank_project(once) -> Path:
     """The project as it is cloned, with MLflow's tables made: that takes seconds. Copy it."""
-    path = tmp_path_factory.mktemp("blank") / "project"
+    return once("blank", _clone).path
+
+
+def _clone(project: Project) -> None:
+    path = project.path
     (path / "data").mkdir(parents=True)
     (path / "src").mkdir()  # the package is imported from where it is installed
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
     (path / "conf" / "local").mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
-    Project(path).edit("smoke/parameters/smoke.yml", **{"examples.chess.calibration": 9})
-    assert Project(path).client.search_experiments()  # makes the tables
-    return path
+    project.edit("smoke/parameters/smoke.yml", **{"examples.chess.calibration": 9})
+    assert project.client.search_experiments()  # makes the tables
+
+
+@pytest.fixture(scope="session")
+def blank_once(blank_project, tmp_path_factory) -> UnchangedProject:
+    """An empty project. Only look at it."""
+    return UnchangedProject(copy_project(blank_project, tmp_path_factory.mktemp("blank") / "project").path)
 
 
 @pytest.fixture
-def project(blank_project, tmp_path, monkeypatch) -> Project:
+def project(here, blank_project) -> Project:
     """An empty project of the test's own, which is the current folder."""
-    return _copy(blank_project, tmp_path / "project", monkeypatch)
+    return here(blank_project)
 
 
 @pytest.fixture(scope="session")
-def finished_once(blank_project, tmp_path_factory) -> Project:
+def finished_path(once, blank_project) -> Path:
+    """Where a project lies whose whole line ran on the example, env smoke, seed 0. Copy it."""
+    return once("finished", Project.run, source=blank_project).path
+
+
+@pytest.fixture(scope="session")
+def finished_once(finished_path, tmp_path_factory) -> UnchangedProject:
     """A project whose whole line ran on the example, env smoke, seed 0. Only look at it."""
-    project = Project(shutil.copytree(blank_project, tmp_path_factory.mktemp("finished") / "project"))
-    project.run()
-    return project
+    return UnchangedProject(copy_project(finished_path, tmp_path_factory.mktemp("finished") / "project").path)
 
 
 @pytest.fixture
-def finished(finished_once, tmp_path, monkeypatch) -> Project:
-    """A copy of ``finished_once`` to work on."""
-    return _copy(finished_once.path, tmp_path / "project", monkeypatch)
+def finished(here, finished_path) -> Project:
+    """A project as ``finished_once`` to work on."""
+    return here(finished_path)
 
 
 @pytest.fixture(scope="session")
-def compared_once(blank_project, tmp_path_factory) -> Project:
+def compared_path(once, blank_project) -> Path:
+    """Where a project lies in which all one-class methods ran on the example, env smoke, seed 0. Copy it."""
+    return once("compared", lambda project: project.run("saeedi2022"), source=blank_project).path
+
+
+@pytest.fixture(scope="session")
+def compared_once(compared_path, tmp_path_factory) -> UnchangedProject:
     """A project in which all one-class methods ran on the example, env smoke, seed 0. Only look at it."""
-    project = Project(shutil.copytree(blank_project, tmp_path_factory.mktemp("compared") / "project"))
-    project.run("saeedi2022")
-    return project
+    return UnchangedProject(copy_project(compared_path, tmp_path_factory.mktemp("compared") / "project").path)
 
 
 @pytest.fixture
-def compared(compared_once, tmp_path, monkeypatch) -> Project:
-    """A copy of ``compared_once`` to work on."""
-    return _copy(compared_once.path, tmp_path / "project", monkeypatch)
+def compared(here, compared_path) -> Project:
+    """A project as ``compared_once`` to work on."""
+    return here(compared_path)
 
 
-def _copy(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+@pytest.fixture(scope="session", name="copy_project")
+def _copy_project() -> Callable[[Path, Path], Project]:
+    return copy_project
+
+
+def copy_project(source: Path, target: Path) -> Project:
+    """Copy a project; its runs find their artifacts, and put new ones, in the copy."""
     shutil.copytree(source, target)
-    monkeypatch.chdir(target)
+    with closing(sqlite3.connect(target / "mlflow.db")) as tables, tables:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
+                              ("logged_models", "artifact_location")):  # fmt: skip
+            tables.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
     return Project(target)
 
 
 @pytest.fixture
-def photographs():
-    """A function that writes grey textures as PNG files to a folder."""
+def here(tmp_path, monkeypatch) -> Callable[[Path], Project]:
+    """A function that copies a project for a test to work on, as its current folder."""
 
-    def write(folder: Path, count: int, *, size: Sequence[int] = (48, 48), seed: int = 0, spot: int = 0) -> list[Path]:
-        generator = np.random.default_rng(seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for i in range(count):
-            pixels = generator.normal(120, 10, size).clip(0, 255).astype(np.uint8)  # (H, W)
-            pixels[10 : 10 + spot, 10 : 10 + spot] = 255
-            paths.append(folder / f"{i:03d}.png")
-            Image.fromarray(pixels).save(paths[-1])
-        return paths
+    def copy(source: Path) -> Project:
+        project = copy_project(source, tmp_path / "project")
+        monkeypatch.chdir(project.path)
+        return project
 
-    return write
+    return copy
 
 
 @pytest.fixture
-def parts(tmp_path, photographs) -> Path:
+def photographs() -> Callable[..., list[Path]]:
+    """A function that writes grey textures as PNG files to a folder."""
+    return write_photographs
+
+
+def write_photographs(
+    folder: Path, count: int, *, size: Sequence[int] = (48, 48), seed: int = 0, spot: int = 0
+) -> list[Path]:
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i in range(count):
+        pixels = generator.normal(120, 10, size).clip(0, 255).astype(np.uint8)  # (H, W)
+        pixels[10 : 10 + spot, 10 : 10 + spot] = 255
+        paths.append(folder / f"{i:03d}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def parts(tmp_path) -> Path:
     """A raw folder, layout 'folders': twelve good photographs, two scratched ones with masks."""
-    folder = tmp_path / "parts"
-    photographs(folder / "good", 12)
-    for path in photographs(folder / "scratch", 2, seed=1, spot=8):
+    return write_parts(tmp_path / "parts")
+
+
+def write_parts(folder: Path) -> Path:
+    write_photographs(folder / "good", 12)
+    for path in write_photographs(folder / "scratch", 2, seed=1, spot=8):
         mask = np.zeros((48, 48), np.uint8)
         mask[10:18, 10:18] = 255
         target = folder / "ground_truth" / "scratch" / f"{path.stem}_mask.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(target)
     return folder
+
+
+@pytest.fixture(scope="session")
+def registered_path(once, blank_project) -> Path:
+    """Where a project lies whose raw folder "parts" is as the fixture of that name, ingested and registered. Copy it,
+    and name the raw folder of the copy."""
+
+    def work(project: Project) -> None:
+        project.run("ingestion,registration", category="parts", raw=str(write_parts(project.path / "parts")))
+
+    return once("registered", work, source=blank_project).path
+
+
+@pytest.fixture
+def registered(here, registered_path) -> Project:
+    """A project to work on whose raw folder "parts" is ingested and registered."""
+    return here(registered_path)

@@ -1,7 +1,6 @@
 """The commands as a user types them: exit codes, what is printed, and what survives Ctrl-C and kill -9."""
 
 import os
-import shutil
 import signal
 
 import click
@@ -20,12 +19,10 @@ def invoke(*arguments):
     return result.exit_code, result.output
 
 
-@pytest.fixture(scope="module")
-def unbroken(finished_once, tmp_path_factory):
+@pytest.fixture(scope="session")
+def unbroken(once, finished_path):
     """The weights of a training that nothing interrupted."""
-    copy = shutil.copytree(finished_once.path, tmp_path_factory.mktemp("unbroken") / "project")
-    project = type(finished_once)(copy)
-    project.run("training", **LONG)
+    project = once("unbroken", lambda project: project.run("training", **LONG), source=finished_path)
     return project.load("cae.weights", **LONG)
 
 

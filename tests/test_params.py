@@ -9,7 +9,8 @@ from kedro.config import OmegaConfigLoader
 from pydantic import BaseModel, ValidationError
 
 from flawline.checks import FlawlineError
-from flawline.params import Parameters, check_category, validate_parameters
+from flawline.methods.tree import validate_parameters
+from flawline.params import BaseParameters, check_category
 from flawline.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -98,7 +99,7 @@ POSITIVE = (
     "inspection.mm_per_pixel", "evaluation.aupro_limit",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "defect_injection.line.jitter", "defect_injection.line.noise", "cae.map.smoothing", "inspection.min_area",
+    "defect_injection.line.jitter", "defect_injection.line.noise", "cae.scorer.smoothing", "inspection.min_area",
 )  # fmt: skip
 OUT_OF_RANGE = [
     *((path, value) for path in RATES for value in (0, 1, -0.1, math.nan)),
@@ -243,7 +244,7 @@ def test_category_is_checked_before_the_rest(category):
 
 def test_number_as_category_becomes_text():
     assert validate_parameters(BASE | {"category": 7}).category == "7"
-    assert Parameters.model_fields["category"].annotation is str
+    assert BaseParameters.model_fields["category"].annotation is str
 
 
 def test_strips_are_cut_and_parts_aligned_but_not_both():

@@ -16,6 +16,7 @@ from numpy.random import Generator
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 52  # no multiple of a JPEG block, odd and even
+RUNS = {"counts": "T3X1Q1oN_e1", "size": [HEIGHT, WIDTH]}  # runs of 100, 40, 33, 7 and 1744 pixels, compressed
 ORIENTATION = 0x0112
 PNG_START = b"\x89PNG\r\n\x1a\n"
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -146,9 +147,10 @@ def _masks():
         "annotations": [
             {"id": 1, "image_id": 1, "category_id": 5, "bbox": [3.5, 4, 12, 20.25]},
             {"id": 2, "image_id": 1, "category_id": 5, "segmentation": [[1, 1, 30, 2, 20.5, 31]]},
+            {"id": 3, "image_id": 1, "category_id": 5, "segmentation": RUNS},
         ],
     }
-    yield Original("COCO", "box and polygon", json.dumps(coco).encode(), "coco")
+    yield Original("COCO", "box, polygon and runs", json.dumps(coco).encode(), "coco")
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -58,9 +58,9 @@ def test_a_changed_head_does_not_train_again(compared_once):
     assert not {"cpcae.check_head", "cpcae.shrink_images", "cpcae.train", "cpcae.redraw"} & set(left)
 
 
-def test_another_manifest_is_refused(project, parts, photographs):
+def test_another_manifest_is_refused(registered, photographs):
+    project, parts = registered, registered.path / "parts"
     own = {"category": "parts", "raw": str(parts)}
-    project.run("ingestion,registration", **own)
     photographs(parts / "good" / "more", 1, seed=7)
     project.run("ingestion", **own)
     with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--pipelines=registration"):
@@ -68,8 +68,8 @@ def test_another_manifest_is_refused(project, parts, photographs):
     project.run("registration,patching", **own)
 
 
-def test_the_raw_folder_has_to_be_named_only_where_it_is_read(project, parts):
-    project.run("ingestion,registration", category="parts", raw=str(parts))
+def test_the_raw_folder_has_to_be_named_only_where_it_is_read(registered):
+    project = registered
     project.run("patching", category="parts")
     with pytest.raises(FlawlineError, match=r"no folder .*01_raw/parts.*raw=FOLDER"):
         project.run("registration", category="parts")

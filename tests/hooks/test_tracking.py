@@ -197,13 +197,14 @@ def test_tracking_file_lies_in_the_project_from_wherever_the_command_is_run(proj
     assert len(project.mlflow_runs()) == 1
 
 
+@pytest.mark.slow
 def test_first_runs_side_by_side_make_the_tracking_tables_once(project, parts):
     (project.path / "mlflow.db").unlink()
-    raw = [f"category={name},raw={parts}" for name in ("nuts", "bolts", "pins")]
+    raw = [f"category={name},raw={parts}" for name in ("nuts", "bolts")]
     runs = [project.start("run", "--env=smoke", "--pipelines=ingestion", "--params", each) for each in raw]
     said = [run.communicate(timeout=240)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], said
-    assert len(project.mlflow_runs()) == 3
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert len(project.mlflow_runs()) == 2
 
 
 def test_closing_where_no_run_is_open_makes_no_tracking_tables(tmp_path, monkeypatch):

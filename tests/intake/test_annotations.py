@@ -165,10 +165,25 @@ def test_coco_polygons_come_before_the_box(tmp_path):
     assert marked(found["a.png"].mask((4, 5))) == rectangle(1, 1, 2, 2) | {(0, 0)}
 
 
-@pytest.mark.parametrize("runs", [{"counts": [0, 20], "size": [4, 5]}, []])
-def test_coco_run_lengths_are_taken_by_their_box(tmp_path, runs):
-    found = read(tmp_path, coco({"bbox": [0, 0, 2, 1], "segmentation": runs}))
+def test_coco_without_an_outline_counts_by_its_box(tmp_path):
+    found = read(tmp_path, coco({"bbox": [0, 0, 2, 1], "segmentation": []}))
     assert marked(found["a.png"].mask((4, 5))) == {(0, 0), (1, 0)}
+
+
+@pytest.mark.parametrize("counts", [[5, 2, 2, 1, 10], "522O8"])
+def test_coco_run_lengths_mark_their_pixels_column_by_column(tmp_path, counts):
+    found = read(tmp_path, coco({"bbox": [0, 0, 5, 4], "segmentation": {"counts": counts, "size": [4, 5]}}))
+    assert marked(found["a.png"].mask((4, 5))) == {(1, 1), (1, 2), (2, 1)}
+
+
+def test_coco_run_lengths_for_another_size_or_without_a_pixel_are_refused(tmp_path):
+    images = [{"id": 1, "file_name": "a.png"}]
+    found = read(tmp_path, coco({"segmentation": {"counts": [5, 2, 2, 1, 10], "size": [4, 5]}}, images=images))
+    with pytest.raises(UnreadableImageError, match="is for an image of 4 x 5 pixels; this one has 5 x 4"):
+        found["a.png"].mask((5, 4))
+    found = read(tmp_path, coco({"segmentation": {"counts": [20], "size": [4, 5]}}), "empty.json")
+    with pytest.raises(UnreadableImageError, match="marks a 'hole' without a pixel"):
+        found["a.png"].mask((4, 5))
 
 
 def test_coco_image_without_marks_or_size_and_class_without_name(tmp_path):
@@ -226,6 +241,12 @@ def test_coco_that_names_an_image_twice_is_refused_since_one_would_hide_the_othe
     ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "a polygon of 7 numbers"),
     ({"segmentation": ["123456"]}, "wanted a list of numbers"),
     ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "wanted a list of numbers"),
+    ({"segmentation": {"counts": [3, 4], "size": [4, 5]}}, "a run-length mask of 7 pixels for an image of 4 x 5"),
+    ({"segmentation": {"counts": [-1, 21], "size": [4, 5]}}, "wanted the lengths of runs"),
+    ({"segmentation": {"counts": "0", "size": [4, 5]}}, "a run-length mask of 0 pixels"),
+    ({"segmentation": {"counts": None, "size": [4, 5]}}, "wanted the lengths of runs"),
+    ({"segmentation": {"counts": [20], "size": [4]}}, "not enough values"),
+    ({"segmentation": {"counts": [20]}}, "KeyError: 'size'"),
     ({"bbox": [0, 0, 1, 1], "image_id": 5}, "annotation 0 is for image 5, which is none"),
     ({"bbox": [0, 0, 1, 1], "image_id": []}, "TypeError"),
 ])  # fmt: skip

@@ -66,7 +66,7 @@ def test_no_normal_image_left_names_the_first_reason():
 
 
 # --- leaks -----------------------------------------------------------------------------------------------------------
-def test_twins_within_a_split_are_no_leak():
+def test_near_duplicates_within_a_split_are_no_leak():
     rows = make_rows(*normals(4), ("good/duplicate.png", None, 0, "d0"))
     manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
     assert quarantine.empty

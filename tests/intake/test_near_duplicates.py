@@ -138,7 +138,7 @@ def test_of_identical_images_each_is_paired_with_the_first():
     }  # fmt: skip
 
 
-def test_near_twins_are_of_the_first_of_identical_images():
+def test_near_duplicates_are_of_the_first_of_identical_images():
     a = texture(0)
     near_duplicates = find(a, a, saved_again(a, 90), digests=["a", "a", "b"])
     assert near_duplicates[["image", "duplicate", "kind"]].to_numpy().tolist() == [

@@ -159,7 +159,7 @@ def test_chain_of_a_group_an_identical_file_another_group_and_near_duplicates():
     assert groups_of(rows, pairs(("d", "e"))).tolist() == ["s1"] * 6 + ["s0"]
 
 
-def test_twins_of_images_that_are_not_there_tie_nothing():
+def test_near_duplicates_that_are_not_there_tie_nothing():
     rows = make_rows(("a", None, 0, "s1"), ("b", None, 0, "s2"))
     assert groups_of(rows, pairs(("a", "gone"), ("gone", "b"))).tolist() == ["s1", "s2"]
 
@@ -282,7 +282,7 @@ def test_held_out_leaves_out_defective_images_of_groups_that_are_learned_from():
     assert seen == set(SPLITS)
 
 
-def test_held_out_counts_twins_of_what_is_learned_from():
+def test_held_out_counts_near_duplicates_of_what_is_learned_from():
     rows = make_rows(*normals(8, split="train"), ("test/d.png", "test", 1, "x"))
     splits = SplitParams(defective="held_out")
     assert places(assign_splits(rows, splits))["test/d.png"] == "test"

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn, tensor
@@ -8,11 +9,13 @@ from torch import nn, tensor
 from flawline.methods.aae import AAE, aae_objective, clip_critic, confusion_loss, critic_loss
 from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.params import AAEModelParams, CAEModelParams, ComputeParams, PatchParams, TrainParams
-from flawline.training.loop import fit
+from flawline.training.loop import Tools, fit
+from flawline.training.objective import Batch, Material
 from flawline.training.windows import windows_of
 
 PARAMS = AAEModelParams(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02)
-PHASES = {phase.name: phase for phase in aae_objective(PARAMS).phases}
+(STAGE,) = aae_objective(PARAMS).stages
+PHASES = {phase.name: phase for phase in STAGE.phases}
 
 
 def linear(inputs, outputs):
@@ -38,6 +41,11 @@ def aae():
 @pytest.fixture
 def x():
     return torch.rand(16, 1, 16, 16, generator=seeded(1))
+
+
+def batch_of(x):
+    """Return the patches as they come to a loss; these phases do not ask where they are from."""
+    return Batch(x, np.zeros((len(x), 3), np.int64))
 
 
 class Summed(nn.Module):
@@ -140,14 +148,13 @@ def test_a_step_down_the_critic_loss_parts_prior_and_codes(aae, x):
 # --- the phases ------------------------------------------------------------------------------------------------------
 def test_every_batch_has_a_reconstruction_phase_then_a_critics_then_a_generators():
     """The encoder, which is the generator of codes, ends with lin2; the decoder starts with lin3 (Table 3)."""
-    objective = aae_objective(PARAMS)
     encoder, decoder = {"encoder", "compress"}, {"expand", "decoder"}
-    assert [(phase.name, phase.times, set(phase.parts)) for phase in objective.phases] == [
+    assert [(phase.name, phase.times, set(phase.parts)) for phase in STAGE.phases] == [
         ("train", 1, encoder | decoder),
         ("critic", 3, {"critic"}),
         ("generator", 1, encoder),
     ]
-    assert objective.watched is reconstruction_loss
+    assert STAGE.watched is reconstruction_loss
 
 
 def test_phases_name_every_parameter_between_them(aae):
@@ -158,7 +165,7 @@ def test_phases_name_every_parameter_between_them(aae):
 @pytest.mark.parametrize("name", PHASES)
 def test_a_phases_gradient_reaches_every_parameter_of_its_parts(aae, x, name):
     phase = PHASES[name]
-    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
+    phase.loss(aae, phase.prepare(aae, batch_of(x)), seeded(0)).backward()
     assert [tuple(p.shape) for p in phase.parameters(aae) if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
@@ -175,7 +182,7 @@ def test_a_phases_gradient_reaches_every_parameter_of_its_parts(aae, x, name):
 )
 def test_a_phases_gradient_leaves_the_others_alone(aae, x, name, untouched):
     phase = PHASES[name]
-    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
+    phase.loss(aae, phase.prepare(aae, batch_of(x)), seeded(0)).backward()
     assert {key.split(".")[0] for key, p in aae.named_parameters() if p.grad is None} == untouched
 
 
@@ -184,7 +191,7 @@ def test_an_update_moves_exactly_the_parts_of_its_phase(aae, x, name):
     phase = PHASES[name]
     before = {key: value.clone() for key, value in aae.state_dict().items()}
     optimizer = torch.optim.Adam(phase.parameters(aae), lr=1e-3)
-    phase.loss(aae, phase.prepare(aae, x), seeded(0)).backward()
+    phase.loss(aae, phase.prepare(aae, batch_of(x)), seeded(0)).backward()
     optimizer.step()
     moved = {key for key, value in aae.state_dict().items() if not torch.equal(value, before[key])}
     assert moved == {key for key in before if key.split(".")[0] in phase.parts}
@@ -200,10 +207,10 @@ def test_clipping_moves_only_weights_of_the_critic_beyond_the_bound(aae):
 
 
 def test_the_critic_gets_the_codes_of_a_batch_without_their_gradient(aae, x):
-    codes = PHASES["critic"].prepare(aae, x)
+    codes = PHASES["critic"].prepare(aae, batch_of(x))
     assert torch.equal(codes, aae.encode(x))
     assert not codes.requires_grad
-    assert PHASES["train"].prepare(aae, x) is x
+    assert PHASES["train"].prepare(aae, batch_of(x)) is x
 
 
 # --- a training ------------------------------------------------------------------------------------------------------
@@ -215,8 +222,8 @@ def train_one_epoch(photographs):
         geometry = PatchParams(size=16, stride=8, per_epoch=20)
         windows = windows_of(photographs, [0, 1], geometry, seed=0)
         make = partial(AAE, PARAMS, channels=1, size=16)
-        compute = ComputeParams(device="cpu", threads=1)
-        return fit(make, objective, windows, windows, TrainParams(epochs=1, batch_size=8), compute=compute)
+        tools = Tools(ComputeParams(device="cpu", threads=1))
+        return fit(make, objective, Material(windows, windows), TrainParams(epochs=1, batch_size=8), tools=tools)
 
     return train
 
@@ -242,7 +249,8 @@ def watch_calls(objective, note):
 
         return replace(phase, loss=loss)
 
-    return replace(objective, phases=tuple(map(watched, objective.phases)))
+    (stage,) = objective.stages
+    return replace(objective, stages=(replace(stage, phases=tuple(map(watched, stage.phases))),))
 
 
 def test_the_critic_is_updated_critic_steps_times_a_batch_and_the_others_once(train_one_epoch):

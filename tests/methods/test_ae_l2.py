@@ -8,10 +8,10 @@ from flawline.storage.tensors import read_tensors, write_tensors
 
 
 def test_the_score_is_the_mean_square_before_smoothing_and_the_map_after(tmp_path):
-    difference = np.zeros((2, 8, 8), np.float32)
-    difference[0, 3, 4] = 0.5
-    head = AEL2(PixelScorerParams(smoothing=1.0), ("cpcae",))
-    found = head.score(head.fit([], seed=0), Inputs((difference,)))
+    residual = np.zeros((2, 8, 8), np.float32)
+    residual[0, 3, 4] = 0.5
+    scorer = AEL2(PixelScorerParams(smoothing=1.0), ("cpcae",))
+    found = scorer.score(scorer.fit([], seed=0), Inputs((residual,)))
     assert found.score == 0.25 / (2 * 8 * 8)
     assert found.map[3, 4] == found.map.max() == pytest.approx(0.125 / (2 * np.pi), rel=0.05)
 
@@ -22,7 +22,7 @@ def test_that_nothing_was_learned_can_be_stored(tmp_path):
 
 
 def test_pixels_are_not_embedded():
-    head = AEL2(PixelScorerParams(), ("cpcae",))
-    assert (head.by_map, head.embeds) == (False, False)
-    with pytest.raises(TypeError, match="AEL2 looks at pixels"):
-        head.embed(())
+    scorer = AEL2(PixelScorerParams(), ("cpcae",))
+    assert (scorer.by_map, scorer.embeds) == (False, False)
+    with pytest.raises(TypeError, match="AEL2 sees pixels and embeds nothing"):
+        scorer.embed(())

@@ -7,21 +7,12 @@ from torch import nn, tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods import cpcae
-from flawline.methods.cpcae import (
-    CPCAE,
-    cpcae_objective,
-    dead_share,
-    fit_folds,
-    fold_of,
-    fold_weights,
-    sparse_loss,
-    train_cpcae,
-)
+from flawline.methods.cpcae import CPCAE, CPCAEReconstructor, check_images, cpcae_objective, load_cpcae, sparse_loss
 from flawline.methods.grid_positions import grid_windows, split_position, with_position
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, TrainParams
-from flawline.training.checkpoints import FileCheckpoints
+from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
 from flawline.training.compute import using_threads
-from flawline.training.progress import Silent
+from flawline.vision.downsizing import downsize, upsize
+from flawline.vision.levels import unit
 
 GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)
 MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
@@ -53,23 +44,6 @@ def placed(places, *, channels=3, size=16, total=9):
     """Return a patch at random for each of ``places``."""
     patches = torch.rand(len(places), channels, size, size, generator=torch.Generator().manual_seed(1))
     return with_position(patches, np.array(places), total)
-
-
-def train(images, rows=(0, 1, 2, 3), *, epochs=2, batch_size=8, **options):
-    """Validate on the last two of ``images``."""
-    params = TrainParams(epochs=epochs, batch_size=batch_size)
-    return train_cpcae(images, list(rows), [4, 5], GEOMETRY, MODEL, params, seed=7, compute=ONE_THREAD, **options)
-
-
-def folded(images, *, folds=2, epochs=2, seed=7, **options):
-    params = TrainParams(epochs=epochs, batch_size=8)
-    options = {"compute": ONE_THREAD, **options}
-    return fit_folds(images, [0, 1, 2, 3], [4, 5], GEOMETRY, MODEL, params, folds=folds, seed=seed, **options)
-
-
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
 def count(module):
@@ -221,142 +195,107 @@ def test_every_parameter_shows_in_the_network_or_the_objective(change):
     assert shown(MODEL.model_copy(update=change)) != shown(MODEL)
 
 
-def test_the_dead_are_those_that_no_patch_wakes():
-    codes = tensor([[0.0, 0.0, 1e-4, -2.0], [0.0, 0.5, -1e-4, 0.0]])
-    assert dead_share(codes) == 0.5
-    assert dead_share(codes, tiny=1e-5) == 0.25
-    assert dead_share(codes, tiny=0.6) == 0.75
+# --- the way of an image ---------------------------------------------------------------------------------------------
+def drawn(*shape, dtype=np.uint8, seed=0):
+    image = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+    image.setflags(write=False)
+    return image
 
 
-# --- training --------------------------------------------------------------------------------------------------------
-def test_training_is_the_same_to_the_bit_for_a_seed_and_lowers_the_loss(images):
-    one, other = train(images, epochs=3), train(images, epochs=3)
-    assert_same(one.weights, other.weights)
-    assert one.history["train_loss"].is_monotonic_decreasing
+class Given(nn.Module):
+    """Draws what ``make`` says of (patches, place), and counts its batches."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make, self.batches = make, []
+        self.anywhere = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        self.batches.append(len(x))
+        return self.make(*split_position(x))
+
+    def encode(self, x):
+        return torch.cat([split_position(x)[1], x.mean((1, 2, 3))[:, None]], dim=1)
 
 
-def test_sketches_show_the_images_channels_and_what_the_network_drew(images):
-    fitted = train(images)
-    assert {tuple(value.shape) for value in fitted.sample_reconstructions.values()} == {(3, 3, 16, 16)}
-    windows = grid_windows(images, [4, 5], GEOMETRY, seed=7)
-    x = windows.cut(windows.fixed()[:3])
-    assert torch.equal(fitted.sample_reconstructions["patches"], split_position(x)[0])
-    model = built()
-    model.load_state_dict(fitted.weights)  # the best epoch is the last
-    torch.testing.assert_close(fitted.sample_reconstructions["epoch_00002"], model(x).detach())
+def as_it_is(patches, place):
+    return patches
 
 
-class Interrupted(Silent):
-    """Presses Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, label):
-        self.label = label
-
-    def track(self, items, *, total, label):
-        for k, item in enumerate(items):
-            if k == 1 and label.startswith(self.label):
-                raise KeyboardInterrupt
-            yield item
+def reconstructed(image, network=None):
+    """Return the reconstruction of ``image`` by ``network``, or by one that changes nothing."""
+    return CPCAEReconstructor(network or Given(as_it_is), GEOMETRY).reconstruct(image)
 
 
-def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, images):
-    store = FileCheckpoints(tmp_path / "state.safetensors")
-    with pytest.raises(KeyboardInterrupt):
-        train(images, epochs=3, checkpoints=store, progress=Interrupted("epoch 3/"))
-    resumed = train(images, epochs=3, checkpoints=store)
-    assert resumed.resumed_from == 2
-    unbroken = train(images, epochs=3)
-    assert_same(resumed.weights, unbroken.weights)
-    assert_same(resumed.sample_reconstructions, unbroken.sample_reconstructions)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_network_that_changes_nothing_gives_the_image_back_to_the_bit(dtype):
+    image = drawn(3, 24, 37, dtype=dtype)
+    found = reconstructed(image)
+    assert found.image.dtype == np.float32
+    np.testing.assert_array_equal(found.image, unit(image))
+    assert (found.residual.shape, found.residual.dtype) == (image.shape, np.float16)
+    assert not found.residual.any()
 
 
-def test_a_killed_trainings_state_does_not_fit_one_with_other_places(tmp_path, images):
-    store = FileCheckpoints(tmp_path / "state.safetensors")
-    train(images, checkpoints=store)
-    params = TrainParams(epochs=2, batch_size=8)
-    other = GEOMETRY.model_copy(update={"stride": 4})
-    fitted = train_cpcae(images, [0, 1, 2, 3], [4, 5], other, MODEL, params, seed=7, compute=ONE_THREAD,
-                         checkpoints=store)  # fmt: skip
-    assert fitted.resumed_from == 0
+def test_a_large_image_comes_back_as_down_and_upsizing_leave_it():
+    image = drawn(3, 60, 90)
+    np.testing.assert_array_equal(reconstructed(image).image, upsize(unit(downsize(image, 24)), (60, 90)))
 
 
-# --- folds -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("images", "folds"), [(10, 2), (11, 3), (4, 4), (209, 5)])
-def test_folds_are_balanced_and_all_there(images, folds):
-    of = fold_of(images, folds, 0)
-    sizes = np.bincount(of)
-    assert (len(of), len(sizes)) == (images, folds)
-    assert sizes.max() - sizes.min() <= 1
+def test_a_smooth_image_survives_down_and_upsizing():
+    y, x = np.mgrid[:96, :96] / 96
+    image = (127 + 100 * np.sin(3 * y) * np.cos(4 * x)).astype(np.uint8)[None]
+    assert reconstructed(image).residual.max() < 0.03
 
 
-def test_folds_are_drawn_by_the_seed():
-    np.testing.assert_array_equal(fold_of(50, 5, 3), fold_of(50, 5, 3))
-    assert not np.array_equal(fold_of(50, 5, 3), fold_of(50, 5, 4))
-    assert not np.array_equal(fold_of(50, 5, 3), np.arange(50) % 5)
+def test_every_patch_is_drawn_with_its_place_and_overlaps_are_averaged():
+    """Four places in 24 x 24 pixels: 0, 1/4, 1/2 and 3/4 where one covers a pixel, their mean where several do."""
+    by_place = Given(lambda patches, place: 0 * patches + place[:, :, None, None])
+    (whole,) = reconstructed(drawn(1, 24, 24), by_place).image
+    thirds = whole[4::8, 4::8]
+    np.testing.assert_array_equal(thirds, [[0, 0.125, 0.25], [0.25, 0.375, 0.5], [0.5, 0.625, 0.75]])
 
 
-@pytest.mark.parametrize("folds", [1, 5])
-def test_too_few_or_too_many_folds_are_refused(folds):
-    with pytest.raises(FlawlineError, match=rf"from 2 to the number of training images, 4; got {folds}"):
-        fold_of(4, folds, 0)
+def test_batches_are_of_limited_size_and_make_no_difference(monkeypatch):
+    image, network, counting = drawn(3, 24, 60), CPCAE(MODEL, channels=3, size=16), Given(as_it_is)
+    at_once = reconstructed(image, network).image  # 2 x 7 places
+    monkeypatch.setattr(cpcae, "BATCH", 4)
+    reconstructed(image, counting)
+    assert counting.batches == [4, 4, 4, 2]
+    np.testing.assert_allclose(reconstructed(image, network).image, at_once, atol=1e-6)
 
 
-def test_each_folds_network_saw_all_training_images_but_the_folds(images):
-    weights, history = folded(images)
-    of = fold_of(4, 2, 7)
-    for k in range(2):
-        alone = train(images, [row for row in range(4) if of[row] != k])
-        assert_same(fold_weights(weights, k), alone.weights)
-        assert history.loc[history["fold"] == k, "train_loss"].tolist() == alone.history["train_loss"].tolist()
-    assert len(weights) == 2 * len(alone.weights)
+def test_codes_are_those_of_all_places_a_row_each():
+    image = drawn(1, 48, 48)
+    small = unit(downsize(image, 24))[0]
+    codes = CPCAEReconstructor(Given(as_it_is), GEOMETRY).codes(image)
+    assert codes.shape == (4, 2)
+    np.testing.assert_allclose(codes[:, 0], [0, 0.25, 0.5, 0.75])
+    means = [(small[y : y + 16, x : x + 16].mean() + k / 4) / 2 for k, (y, x) in enumerate(np.ndindex(2, 2))
+             for y, x in [(8 * y, 8 * x)]]  # fmt: skip
+    np.testing.assert_allclose(codes[:, 1], means, rtol=1e-5)
 
 
-def test_what_a_fold_looks_like_does_not_matter_to_its_own_network(images):
-    """Changing an image changes every network but the one that maps it."""
-    before, _ = folded(images)
-    changed = [images[0] // 2, *images[1:]]
-    after, _ = folded(changed)
-    unseen = fold_of(4, 2, 7)[0]
-    assert_same(fold_weights(before, unseen), fold_weights(after, unseen))
-    seen = fold_weights(before, 1 - unseen), fold_weights(after, 1 - unseen)
-    assert not torch.equal(seen[0]["encoder.0.weight"], seen[1]["encoder.0.weight"])
+def test_an_image_smaller_than_a_patch_is_an_error():
+    with pytest.raises(FlawlineError, match=r"patches.size = 16 is larger than the images .* 12 x 40"):
+        reconstructed(drawn(1, 12, 40))
 
 
-def test_fold_1_is_not_fold_10():
-    weights = {"fold_1/a": tensor([1.0]), "fold_10/a": tensor([10.0])}
-    assert fold_weights(weights, 1) == {"a": tensor([1.0])}
+@pytest.mark.parametrize("channels", [1, 3])
+def test_loaded_weights_reconstruct_as_the_network_that_they_are_of(channels):
+    network, image = CPCAE(MODEL, channels=channels, size=16), drawn(channels, 50, 40)
+    weights = dict(sorted(network.state_dict().items()))  # a file keeps no order
+    loaded = load_cpcae(weights, build=CPCAE, channels=channels, compute=ONE_THREAD, patches=GEOMETRY, model=MODEL)
+    whole = loaded.reconstruct(image).image
+    assert whole.shape == image.shape
+    assert 0 <= whole.min() <= whole.max() <= 1
+    np.testing.assert_allclose(whole, reconstructed(image, network).image, atol=1e-6)
+    assert loaded.codes(image).shape == (2 * 3, 6)  # 30 x 24 pixels
 
 
-def test_killed_folds_go_on_where_they_stopped(tmp_path, images, monkeypatch):
-    store = FileCheckpoints(tmp_path / "state.safetensors")
-    with pytest.raises(KeyboardInterrupt):
-        folded(images, checkpoints=store, progress=Interrupted("fold 2/2, epoch 2/"))
-    resumed_from, original = [], cpcae.fit
-
-    def watched(*args, **options):
-        fitted = original(*args, **options)
-        resumed_from.append(fitted.resumed_from)
-        return fitted
-
-    monkeypatch.setattr(cpcae, "fit", watched)
-    resumed, _ = folded(images, checkpoints=store)
-    assert resumed_from == [2, 1]
-    assert_same(resumed, folded(images)[0])
-    store.clear()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_folds_show_their_progress_but_keep_out_of_the_record(images):
-    class Recorder(Silent):
-        labels, epochs = [], []
-
-        def track(self, items, *, total, label):
-            self.labels.append((label, total))
-            yield from items
-
-        def epoch(self, record):
-            self.epochs.append(record)
-
-    folded(images, epochs=1, progress=Recorder())
-    assert Recorder.labels == [("fold 1/2, epoch 1/1", 3), ("fold 2/2, epoch 1/1", 3)]
-    assert Recorder.epochs == []
+def test_images_are_asked_for_size_and_patch_before_anything_is_made():
+    check_images([(3, 48, 60)] * 2, patches=GEOMETRY, model=MODEL)
+    with pytest.raises(FlawlineError, match=r"cpcae compares .* one size; there are 2: 24 x 32, 24 x 40"):
+        check_images([(1, 24, 32), (1, 24, 40)], patches=GEOMETRY)
+    with pytest.raises(FlawlineError, match=r"patches.size = 16 is larger than the images .* 12 x 40"):
+        check_images([(1, 12, 40)], patches=GEOMETRY)

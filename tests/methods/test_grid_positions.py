@@ -7,6 +7,7 @@ import torch
 from flawline.checks import FlawlineError
 from flawline.methods.grid_positions import check_grid_patches, grid_windows, split_position, with_position
 from flawline.params import GridPatchParams
+from flawline.training.loop import batches_of
 
 GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)  # 2 x 3 places in 24 x 32 pixels
 

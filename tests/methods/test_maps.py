@@ -1,44 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
 
 from flawline.checks import FlawlineError
-from flawline.methods import maps
 from flawline.methods.cae import CAE, squared_residual
-from flawline.methods.maps import (
-    anomaly_map,
-    check_fits,
-    image_score,
-    load_model,
-    reconstruction,
-    reconstruction_error,
-    residual_map,
-    smooth,
-)
+from flawline.methods.maps import check_patches_fit, image_score, load_model, reconstruction_error, smooth
 from flawline.params import CAEModelParams, ComputeParams, PatchParams
-from flawline.vision.patches import patch_grid
-
-GEOMETRY = PatchParams(size=16, stride=8)
-
-
-def grid_of(image):
-    return patch_grid(*image.shape[1:], size=GEOMETRY.size, stride=GEOMETRY.stride)
-
-
-def map_of(model, image, *, smoothing=0.0):
-    return anomaly_map(model, image, grid_of(image), GEOMETRY, smoothing, residual=squared_residual)
-
-
-def raw_map_of(model, image):
-    return residual_map(model, image, grid_of(image), GEOMETRY, residual=squared_residual)
-
-
-@pytest.fixture
-def image():
-    pixels = np.random.default_rng(3).integers(0, 256, (3, 37, 29), dtype=np.uint8)
-    pixels.setflags(write=False)
-    return pixels
 
 
 @pytest.fixture
@@ -47,51 +14,7 @@ def cae():
     return CAE(CAEModelParams(latent_size=3, hidden_size=8), channels=3, size=16)
 
 
-def test_an_image_that_is_redrawn_exactly_has_a_zero_map(offset_model, image):
-    anomaly = map_of(offset_model(), image, smoothing=2.0)
-    assert (anomaly.shape, anomaly.dtype) == ((37, 29), np.float16)
-    assert not anomaly.any()
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 3.0])
-def test_a_constant_error_maps_to_its_square_everywhere(offset_model, image, smoothing):
-    anomaly = map_of(offset_model(0.25), image, smoothing=smoothing)
-    np.testing.assert_allclose(anomaly, 0.0625, rtol=1e-3)
-
-
-def test_an_error_in_one_pixel_stays_there(offset_model):
-    class Blind(offset_model):
-        def forward(self, x):
-            return torch.zeros_like(x)
-
-    image = np.zeros((1, 40, 40), np.uint8)
-    image[0, 20, 13] = 255
-    anomaly = map_of(Blind(), image)
-    assert anomaly[20, 13] == 1
-    assert anomaly.sum() == 1
-
-
-def test_smoothing_is_scipys_gaussian_over_the_raw_map(cae, image):
-    raw = map_of(cae, image).astype(np.float32)
-    expected = gaussian_filter(raw, 2.5, mode="reflect")
-    np.testing.assert_allclose(map_of(cae, image, smoothing=2.5).astype(np.float32), expected, rtol=2e-3)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 2.5])
-def test_the_anomaly_map_is_the_residual_map_smoothed(cae, image, smoothing):
-    raw = raw_map_of(cae, image)
-    assert (raw.shape, raw.dtype) == ((37, 29), np.float16)
-    raw.setflags(write=False)
-    np.testing.assert_array_equal(map_of(cae, image, smoothing=smoothing), smooth(raw, smoothing))
-
-
-def test_smoothing_by_zero_is_the_raw_map_to_the_bit(cae, image):
-    raw = raw_map_of(cae, image)
-    assert raw.any()
-    assert smooth(raw, 0.0).tobytes() == raw.tobytes()
-    assert smooth(raw, 1.0).tobytes() != raw.tobytes()
-
-
+# --- smoothing -------------------------------------------------------------------------------------------------------
 def test_smoothing_spreads_a_dot_as_a_gaussian_and_keeps_its_sum():
     raw = np.zeros((41, 41), np.float16)
     raw[20, 20] = 100
@@ -107,51 +30,6 @@ def test_smoothing_reflects_at_the_borders_and_goes_up_to_float16s_largest():
     full = np.full((12, 9), 65504, np.float16)
     full.setflags(write=False)
     np.testing.assert_array_equal(smooth(full, 4.0), full)
-
-
-def test_16_bit_images_of_the_same_brightness_have_the_same_map(cae, image):
-    deep = image.astype(np.uint16) * 257
-    np.testing.assert_allclose(map_of(cae, deep), map_of(cae, image), rtol=2e-3)
-
-
-def test_residuals_beyond_float16_become_its_largest_value(offset_model, image):
-    anomaly = map_of(offset_model(1000.0), image)  # squared: a million
-    assert (anomaly == np.float16(65504)).all()
-
-
-def test_residuals_that_are_no_number_stay_so(offset_model, image):
-    assert np.isnan(map_of(offset_model(float("nan")), image)).all()
-
-
-@pytest.mark.parametrize("batch", [1, 5])
-def test_batches_do_not_change_the_result(monkeypatch, cae, image, batch):
-    whole = map_of(cae, image), reconstruction(cae, image, grid_of(image), GEOMETRY)
-    monkeypatch.setattr(maps, "BATCH", batch)
-    np.testing.assert_allclose(map_of(cae, image), whole[0], rtol=2e-3)
-    redrawn = reconstruction(cae, image, grid_of(image), GEOMETRY)
-    assert np.abs(redrawn.astype(int) - whole[1]).max() <= 1  # grey levels, by rounding
-
-
-def test_mapping_leaves_no_gradient(cae, image):
-    map_of(cae, image)
-    assert all(parameter.grad is None for parameter in cae.parameters())
-    assert not cae.training
-
-
-def test_reconstruction_by_a_model_that_copies_is_the_image(offset_model, image):
-    np.testing.assert_array_equal(reconstruction(offset_model(), image, grid_of(image), GEOMETRY), image)
-
-
-def test_reconstruction_of_16_bits_has_8(offset_model, image):
-    deep = image.astype(np.uint16) * 257
-    redrawn = reconstruction(offset_model(), deep, grid_of(deep), GEOMETRY)
-    assert redrawn.dtype == np.uint8
-    np.testing.assert_array_equal(redrawn, image)
-
-
-def test_reconstruction_beyond_the_range_is_clipped(offset_model, image):
-    assert (reconstruction(offset_model(2.0), image, grid_of(image), GEOMETRY) == 255).all()
-    assert (reconstruction(offset_model(-2.0), image, grid_of(image), GEOMETRY) == 0).all()
 
 
 # --- the mean over patches -------------------------------------------------------------------------------------------
@@ -185,10 +63,11 @@ def test_image_score_is_the_largest_value():
     assert image_score(np.array([[0.5, 2.0], [1.0, -3.0]], np.float16)) == 2.0
 
 
-def test_check_fits_names_how_many_images_are_too_small():
-    check_fits([(1, 16, 16), (1, 20, 40)], GEOMETRY)
+def test_check_patches_fit_names_how_many_images_are_too_small():
+    patches = PatchParams(size=16, stride=8)
+    check_patches_fit([(1, 16, 16), (1, 20, 40)], patches=patches, model=CAEModelParams())
     with pytest.raises(FlawlineError, match="size = 16 is larger than 2 of 3 images \\(first: 40 x 12\\)"):
-        check_fits([(1, 16, 16), (1, 40, 12), (1, 8, 8)], GEOMETRY)
+        check_patches_fit([(1, 16, 16), (1, 40, 12), (1, 8, 8)], patches=patches)
 
 
 def test_load_model_is_ready_to_score(cae):

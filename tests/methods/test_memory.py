@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 from flawline.methods.cae import reconstruction_loss, squared_residual
-from flawline.methods.maps import anomaly_map, load_model
-from flawline.training.objective import minimise
-from flawline.training.loop import fit
+from flawline.methods.maps import load_model, smooth
+from flawline.methods.reconstruction import PatchReconstructor
+from flawline.training.objective import Material, minimise
+from flawline.training.loop import Tools, fit
 from flawline.training.windows import windows_of
 from flawline.params import ComputeParams, PatchParams, TrainParams
-from flawline.vision.patches import patch_grid
 from flawline.storage.ragged import Lazy, RaggedArray, write_ragged
 
 def anonymous():
@@ -36,10 +36,10 @@ windows = windows_of(images, range(count), geometry, seed=0)
 compute = ComputeParams(device="cpu", threads=1)
 make = lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1))
 params = TrainParams(epochs=2, batch_size=16)
-fitted = fit(make, minimise(reconstruction_loss), windows, windows, params, compute=compute)
-model, grid = load_model(make(), fitted.weights, compute), patch_grid(256, 256, size=64, stride=64)
-redraw = lambda k: anomaly_map(model, images[k], grid, geometry, 4.0, residual=squared_residual)
-write_ragged(folder / "maps", count_pages(Lazy(count, redraw)))
+fitted = fit(make, minimise(reconstruction_loss), Material(windows, windows), params, tools=Tools(compute))
+trained = PatchReconstructor(load_model(make(), fitted.weights, compute), geometry, squared_residual)
+mapped = lambda k: smooth(trained.reconstruct(images[k]).residual, 4.0)
+write_ragged(folder / "maps", count_pages(Lazy(count, mapped)))
 print(max(peaks))
 """
 

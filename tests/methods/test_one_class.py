@@ -20,7 +20,6 @@ def test_too_few_images_to_learn_from_are_told():
         check_learns(1, 2, "patch_gaussian")
 
 
-def test_a_look_without_its_embedding_is_an_error():
-    look = Inputs((np.zeros((1, 2, 2), np.float32),))
+def test_inputs_without_their_embedding_are_an_error():
     with pytest.raises(ValueError, match="no embedding"):
-        embedding_of(look)
+        embedding_of(Inputs((np.zeros((1, 2, 2), np.float32),)))

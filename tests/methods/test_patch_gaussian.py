@@ -18,7 +18,7 @@ from flawline.methods.patch_gaussian import (
 from flawline.params import PatchGaussianParams
 
 
-def looks_of(count, *, depth=6, seed=0):
+def inputs_of(count, *, depth=6, seed=0):
     rng = np.random.default_rng(seed)
     mixed = rng.normal(size=(count, 1, 2, 3, depth)) @ rng.normal(size=(depth, depth)) + 3
     return [Inputs((np.zeros((1, 16, 24), np.float32),), one) for one in mixed.astype(np.float16)]
@@ -74,7 +74,9 @@ def test_chosen_features_are_a_choice_by_seed():
 
 
 def test_more_features_than_there_are_are_told():
-    with pytest.raises(FlawlineError, match=r"head\.dimensions = 100 .* have 40\. Set head\.dimensions to 40 or less"):
+    with pytest.raises(
+        FlawlineError, match=r"scorer\.dimensions = 100 .* have 40\. Set scorer\.dimensions to 40 or less"
+    ):
         choose(40, 100, seed=0)
 
 
@@ -82,12 +84,12 @@ def test_more_features_than_there_are_are_told():
 @pytest.mark.parametrize("block", [1, 2**22])
 def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions, block):
     monkeypatch.setattr(patch_scorer, "BLOCK", block)
-    looks = looks_of(31)
-    head = PatchGaussian(PatchGaussianParams(dimensions=dimensions, search_radius=0), extractor=len)
-    state = head.fit(looks[:30], seed=3)
-    found = head.distances(state, looks[30].embedding)[0]
+    inputs = inputs_of(31)
+    scorer = PatchGaussian(PatchGaussianParams(dimensions=dimensions, search_radius=0), extractor=len)
+    state = scorer.fit(inputs[:30], seed=3)
+    found = scorer.distances(state, inputs[30].embedding)[0]
     chosen = choose(6, dimensions, seed=3).numpy()
-    values = np.stack([look.embedding[0] for look in looks]).astype(np.float64)[..., chosen]  # (31, h, w, D)
+    values = np.stack([each.embedding[0] for each in inputs]).astype(np.float64)[..., chosen]  # (31, h, w, D)
     floor = FLOOR * values[:30].var(0).mean()
     for y in range(2):
         for x in range(3):
@@ -97,10 +99,13 @@ def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions
 
 
 def test_within_reach_the_nearest_gaussian_counts():
-    looks = looks_of(30)
-    near, alone = (PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=search_radius), extractor=len) for search_radius in (1, 0))
-    state = near.fit(looks, seed=0)
-    embedding = looks[0].embedding
+    inputs = inputs_of(30)
+    near, alone = (
+        PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=search_radius), extractor=len)
+        for search_radius in (1, 0)
+    )
+    state = near.fit(inputs, seed=0)
+    embedding = inputs[0].embedding
     wanted = np.full((2, 3), np.inf)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
@@ -117,33 +122,33 @@ def test_within_reach_the_nearest_gaussian_counts():
 
 def test_the_mean_variance_is_over_places_and_features(monkeypatch):
     monkeypatch.setattr(patch_scorer, "BLOCK", 1)
-    embeddings = [look.embedding for look in looks_of(9)]
+    embeddings = [each.embedding for each in inputs_of(9)]
     values = np.stack(embeddings).astype(np.float64)[..., [1, 4]]
     found = mean_variance(embeddings, 0, torch.tensor([1, 4]))
     assert found == pytest.approx(values.var(0).mean(), rel=1e-5)
 
 
 def test_a_place_that_never_varied_is_held_to_a_share_of_the_usual_variance():
-    looks = looks_of(20)
-    for look in looks:
-        look.embedding[0, 0, 0] = 1
-    head = PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=0), extractor=len)
-    state = head.fit(looks, seed=0)
-    away = np.array(looks[0].embedding)
+    inputs = inputs_of(20)
+    for each in inputs:
+        each.embedding[0, 0, 0] = 1
+    scorer = PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=0), extractor=len)
+    state = scorer.fit(inputs, seed=0)
+    away = np.array(inputs[0].embedding)
     away[0, 0, 0, 2] += 1
-    floor = FLOOR * mean_variance([look.embedding for look in looks], 0, torch.arange(6))
-    assert head.distances(state, away)[0, 0, 0].item() == pytest.approx(floor**-0.5, rel=5e-3)
+    floor = FLOOR * mean_variance([each.embedding for each in inputs], 0, torch.arange(6))
+    assert scorer.distances(state, away)[0, 0, 0].item() == pytest.approx(floor**-0.5, rel=5e-3)
 
 
 def test_images_that_are_all_the_same_give_finite_distances():
-    looks = looks_of(1) * 3
-    head = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
-    state = head.fit(looks, seed=0)
-    assert not head.distances(state, looks[0].embedding).any()
-    assert torch.isfinite(head.distances(state, looks[0].embedding + np.float16(1))).all()
+    inputs = inputs_of(1) * 3
+    scorer = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
+    state = scorer.fit(inputs, seed=0)
+    assert not scorer.distances(state, inputs[0].embedding).any()
+    assert torch.isfinite(scorer.distances(state, inputs[0].embedding + np.float16(1))).all()
 
 
 def test_one_image_is_too_few():
-    head = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
+    scorer = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
     with pytest.raises(FlawlineError, match="patch_gaussian needs at least 2 normal images"):
-        head.fit(looks_of(1), seed=0)
+        scorer.fit(inputs_of(1), seed=0)

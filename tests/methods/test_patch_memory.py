@@ -28,12 +28,14 @@ def by_hand(seen, kept, search_radius):
     found = np.empty((height, width))
     for y in range(height):
         for x in range(width):
-            near = kept[max(0, y - search_radius) : y + search_radius + 1, max(0, x - search_radius) : x + search_radius + 1]
+            near = kept[
+                max(0, y - search_radius) : y + search_radius + 1, max(0, x - search_radius) : x + search_radius + 1
+            ]
             found[y, x] = np.linalg.norm(near.reshape(-1, near.shape[-1]) - seen[y, x], axis=1).min()
     return found
 
 
-def looks_of(count, *, views=1, depth=5, seed=0):
+def inputs_of(count, *, views=1, depth=5, seed=0):
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(count, views, 3, 4, depth)).astype(np.float16)
     return [Inputs((np.zeros((1, 24, 32), np.float32),) * views, embedding) for embedding in embeddings]
@@ -106,48 +108,48 @@ def test_sixteen_bits_keep_float16_as_it_is():
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_the_head_finds_what_it_learned_and_nothing_else(bits):
-    looks = looks_of(6)
-    head = PatchMemory(PatchMemoryParams(size=None, bits=bits, search_radius=1), extractor=len)
-    state = head.fit(looks[:5], seed=0)
-    kept = np.stack([look.embedding[0] for look in looks[:5]], 2).astype(np.float32)
+    inputs = inputs_of(6)
+    scorer = PatchMemory(PatchMemoryParams(size=None, bits=bits, search_radius=1), extractor=len)
+    state = scorer.fit(inputs[:5], seed=0)
+    kept = np.stack([each.embedding[0] for each in inputs[:5]], 2).astype(np.float32)
     step = 0.03 if bits == 8 else 2e-3
-    np.testing.assert_allclose(head.distances(state, looks[2].embedding)[0], 0, atol=step)
-    wanted = by_hand(looks[5].embedding[0].astype(np.float32), kept, 1)
-    np.testing.assert_allclose(head.distances(state, looks[5].embedding)[0], wanted, atol=step)
+    np.testing.assert_allclose(scorer.distances(state, inputs[2].embedding)[0], 0, atol=step)
+    wanted = by_hand(inputs[5].embedding[0].astype(np.float32), kept, 1)
+    np.testing.assert_allclose(scorer.distances(state, inputs[5].embedding)[0], wanted, atol=step)
 
 
 @pytest.mark.parametrize("search_radius", [0, 2])
-def test_the_head_looks_as_far_as_it_is_told(search_radius):
-    looks = looks_of(4)
-    head = PatchMemory(PatchMemoryParams(size=None, bits=16, search_radius=search_radius), extractor=len)
-    kept = np.stack([look.embedding[0] for look in looks[:3]], 2).astype(np.float32)
-    wanted = by_hand(looks[3].embedding[0].astype(np.float32), kept, search_radius)
-    found = head.distances(head.fit(looks[:3], seed=0), looks[3].embedding)[0]
+def test_the_scorer_looks_as_far_as_it_is_told(search_radius):
+    inputs = inputs_of(4)
+    scorer = PatchMemory(PatchMemoryParams(size=None, bits=16, search_radius=search_radius), extractor=len)
+    kept = np.stack([each.embedding[0] for each in inputs[:3]], 2).astype(np.float32)
+    wanted = by_hand(inputs[3].embedding[0].astype(np.float32), kept, search_radius)
+    found = scorer.distances(scorer.fit(inputs[:3], seed=0), inputs[3].embedding)[0]
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
 def test_views_are_remembered_apart():
-    looks = looks_of(6, views=2)
-    head = PatchMemory(PatchMemoryParams(size=3), ("image", "cpcae"), extractor=len)
-    state = head.fit(looks, seed=0)
+    inputs = inputs_of(6, views=2)
+    scorer = PatchMemory(PatchMemoryParams(size=3), ("image", "cpcae"), extractor=len)
+    state = scorer.fit(inputs, seed=0)
     assert state["codes"].shape == (2, 3, 4, 3, 5)
     one = PatchMemory(PatchMemoryParams(size=3), extractor=len)
     for view in range(2):
-        alone = [Inputs(look.views[:1], look.embedding[view : view + 1]) for look in looks]
+        alone = [Inputs(each.views[:1], each.embedding[view : view + 1]) for each in inputs]
         expected = one.distances(one.fit(alone, seed=0), alone[0].embedding)
-        torch.testing.assert_close(head.distances(state, looks[0].embedding)[view], expected[0])
+        torch.testing.assert_close(scorer.distances(state, inputs[0].embedding)[view], expected[0])
 
 
 def test_the_same_images_give_the_same_state_and_leave_the_global_generator_alone():
     before = torch.get_rng_state()
-    states = [PatchMemory(PatchMemoryParams(size=2), extractor=len).fit(looks_of(5), seed=1) for _ in range(2)]
+    states = [PatchMemory(PatchMemoryParams(size=2), extractor=len).fit(inputs_of(5), seed=1) for _ in range(2)]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_image_of_another_size_is_told():
-    head = PatchMemory(PatchMemoryParams(), extractor=len)
+    scorer = PatchMemory(PatchMemoryParams(), extractor=len)
     other = np.zeros((1, 3, 5, 5), np.float16)
     with pytest.raises(FlawlineError, match="patch_memory learned images of 3 x 4 places, this one has 3 x 5"):
-        head.distances(head.fit(looks_of(2), seed=0), other)
+        scorer.distances(scorer.fit(inputs_of(2), seed=0), other)

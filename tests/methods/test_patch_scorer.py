@@ -20,10 +20,10 @@ from flawline.methods.patch_scorer import (
 from flawline.params import PatchMemoryParams
 
 
-class MeanHead(PatchScorer):
+class MeanScorer(PatchScorer):
     """The distance of a place is how far its mean feature is from the mean of all images."""
 
-    name = "mean_head"
+    name = "mean_scorer"
     least = 1
 
     def learn(self, embeddings, *, seed):
@@ -38,8 +38,8 @@ def cells(images):
     return [torch.nn.functional.avg_pool2d(images, side) for side in (4, 8)]
 
 
-def seen(head, *views):
-    embeddings = head.embed(tuple(torch.from_numpy(view) for view in views))
+def seen(scorer, *views):
+    embeddings = scorer.embed(tuple(torch.from_numpy(view) for view in views))
     return [Inputs(tuple(view[i] for view in views), embedding) for i, embedding in enumerate(embeddings)]
 
 
@@ -58,8 +58,8 @@ def test_finer_layers_are_averaged_to_the_coarsest_grid():
 
 
 def test_embeddings_are_views_by_places_by_features(photographs):
-    head = MeanHead(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
-    embeddings = head.embed((torch.from_numpy(photographs), torch.zeros(6, 1, 16, 24).expand(6, 3, 16, 24)))
+    scorer = MeanScorer(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
+    embeddings = scorer.embed((torch.from_numpy(photographs), torch.zeros(6, 1, 16, 24).expand(6, 3, 16, 24)))
     assert (embeddings.shape, embeddings.dtype) == ((6, 2, 2, 3, 6), np.float16)
     wanted = photographs[0, :, 8:, :8].mean((1, 2))  # of the place in the second row and first column
     np.testing.assert_allclose(embeddings[0, 0, 1, 0], np.concatenate([wanted, wanted]), atol=1e-3)
@@ -119,27 +119,27 @@ def test_a_place_lies_in_the_middle_of_its_cell():
 
 
 def test_one_view_keeps_its_distances(photographs):
-    head = MeanHead(PatchMemoryParams(smoothing=0), extractor=cells)
-    looks = seen(head, photographs)
-    state = head.fit(looks, seed=0)
-    found = head.score(state, looks[0])
-    distances = head.distances(state, looks[0].embedding)[0]
+    scorer = MeanScorer(PatchMemoryParams(smoothing=0), extractor=cells)
+    inputs = seen(scorer, photographs)
+    state = scorer.fit(inputs, seed=0)
+    found = scorer.score(state, inputs[0])
+    distances = scorer.distances(state, inputs[0].embedding)[0]
     np.testing.assert_array_equal(found.map, positions_to_map(distances, (16, 24), 0))
     assert found.score == found.map.max()
-    assert head.by_map
+    assert scorer.by_map
 
 
 def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photographs):
-    head = MeanHead(PatchMemoryParams(smoothing=0), ("image", "cpcae"), extractor=cells)
-    looks = seen(head, photographs, photographs * np.float32(0.1))
-    state = head.fit(looks, seed=5)
+    scorer = MeanScorer(PatchMemoryParams(smoothing=0), ("image", "cpcae"), extractor=cells)
+    inputs = seen(scorer, photographs, photographs * np.float32(0.1))
+    state = scorer.fit(inputs, seed=5)
     held = []
     for learned, held_out in folds(6, 4, seed=5):
-        model = head.learn([looks[i].embedding for i in learned], seed=5)
-        held += [head.distances(model, looks[i].embedding).numpy() for i in held_out]
+        model = scorer.learn([inputs[i].embedding for i in learned], seed=5)
+        held += [scorer.distances(model, inputs[i].embedding).numpy() for i in held_out]
     held = np.stack(held)  # (6, V, h, w)
     np.testing.assert_allclose(state["spread"], held.std((0, 2, 3)), rtol=1e-5)
-    alone = head.distances(state, looks[0].embedding)
+    alone = scorer.distances(state, inputs[0].embedding)
     np.testing.assert_allclose(
         alone[0] / state["spread"][0],
         alone[1] / state["spread"][1],
@@ -148,14 +148,14 @@ def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photograph
 
 
 def test_bad_images_are_told(photographs):
-    head = MeanHead(PatchMemoryParams(), extractor=cells)
-    looks = seen(head, photographs)
-    with pytest.raises(FlawlineError, match="mean_head compares images place by place"):
-        head.fit([*looks, *seen(head, photographs[:1, :, :, :16])], seed=0)
-    with pytest.raises(FlawlineError, match="mean_head needs at least 1 normal images"):
-        head.fit([], seed=0)
-    fused = MeanHead(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
-    with pytest.raises(FlawlineError, match="mean_head needs at least 2"):
+    scorer = MeanScorer(PatchMemoryParams(), extractor=cells)
+    inputs = seen(scorer, photographs)
+    with pytest.raises(FlawlineError, match="mean_scorer compares images position by position"):
+        scorer.fit([*inputs, *seen(scorer, photographs[:1, :, :, :16])], seed=0)
+    with pytest.raises(FlawlineError, match="mean_scorer needs at least 1 normal images"):
+        scorer.fit([], seed=0)
+    fused = MeanScorer(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
+    with pytest.raises(FlawlineError, match="mean_scorer needs at least 2"):
         fused.fit(seen(fused, photographs[:1], photographs[:1]), seed=0)
     with pytest.raises(FlawlineError, match="learned images of 2 x 3 places, this one has 2 x 2"):
-        check_grid(seen(head, photographs[:1, :, :, :16])[0].embedding, (2, 3), "mean_head")
+        check_grid(seen(scorer, photographs[:1, :, :, :16])[0].embedding, (2, 3), "mean_scorer")

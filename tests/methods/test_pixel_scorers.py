@@ -2,14 +2,20 @@ import numpy as np
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.methods.one_class import Inputs
 from flawline.methods.maps import smooth
-from flawline.methods.pixel_scorers import check_like_learned, difference_map, learned_shape
+from flawline.methods.one_class import Inputs
+from flawline.methods.pixel_scorers import check_like_learned, learned_shape, residual_map, squared_map
 
 
-def test_a_difference_is_squared_and_averaged_over_the_channels():
-    difference = np.array([[[0.5, 0.0]], [[1.0, 0.25]]], np.float32)  # (2, 1, 2)
-    np.testing.assert_array_equal(difference_map(difference, 0), np.array([[0.625, 0.03125]], np.float16))
+def test_a_residual_is_squared_and_averaged_over_the_channels():
+    residual = np.array([[[0.5, 0.0]], [[1.0, 0.25]]], np.float32)  # (2, 1, 2)
+    np.testing.assert_array_equal(residual_map(residual, 0), np.array([[0.625, 0.03125]], np.float16))
+
+
+def test_a_squared_map_is_the_mean_over_channels_of_squares():
+    found = squared_map(np.array([[[0.5, 0.0]], [[0.25, 1.0]]], np.float16))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[(0.25 + 0.0625) / 2, 0.5]])
 
 
 def test_smoothing_keeps_a_constant_and_spreads_a_point():
@@ -26,10 +32,10 @@ def test_values_beyond_float16_stay_finite():
 
 
 def test_the_learned_shape_is_that_of_all_images():
-    looks = [Inputs((np.zeros((1, 4, height), np.float32),)) for height in (5, 5, 6)]
-    assert learned_shape(looks[:2], "variation_model") == (1, 4, 5)
+    inputs = [Inputs((np.zeros((1, 4, height), np.float32),)) for height in (5, 5, 6)]
+    assert learned_shape(inputs[:2], "variation_model") == (1, 4, 5)
     with pytest.raises(FlawlineError, match="there are 2: 4 x 5, 4 x 6"):
-        learned_shape(looks, "variation_model")
+        learned_shape(inputs, "variation_model")
     with pytest.raises(FlawlineError, match="needs at least 1 normal image"):
         learned_shape([], "variation_model")
 

@@ -22,8 +22,8 @@ def images():
     return images
 
 
-def seen(head, images):
-    embeddings = head.embed((torch.from_numpy(np.array(images)),))
+def seen(scorer, images):
+    embeddings = scorer.embed((torch.from_numpy(np.array(images)),))
     return [Inputs((image,), embedding) for image, embedding in zip(images, embeddings, strict=True)]
 
 
@@ -62,40 +62,42 @@ def test_the_last_layer_is_pooled_as_asked(images):
 
 
 def test_the_score_is_that_of_normalised_embeddings(images):
-    head = PooledKNN(PooledKNNParams(pooling="max", k=3), extractor=pyramid)
-    looks = seen(head, images)
-    found = head.score(head.fit(looks[:8], seed=0), looks[8])
-    embeddings = np.stack([look.embedding for look in looks])
+    scorer = PooledKNN(PooledKNNParams(pooling="max", k=3), extractor=pyramid)
+    inputs = seen(scorer, images)
+    found = scorer.score(scorer.fit(inputs[:8], seed=0), inputs[8])
+    embeddings = np.stack([each.embedding for each in inputs])
     mean, deviation = embeddings[:8].mean(0), embeddings[:8].std(0)
     distances = np.linalg.norm((embeddings[:8] - embeddings[8]) / deviation, axis=1)
     assert mean.shape == (3,)
     assert found.score == pytest.approx(np.sort(distances)[:3].mean(), rel=1e-4)
 
 
-def test_a_difference_has_a_map_and_an_image_none(images):
+def test_a_residual_image_has_a_map_and_a_photograph_none(images):
     params = PooledKNNParams(k=1, smoothing=0)
     for views in (("image",), ("mean_image",)):
-        head = PooledKNN(params, views, extractor=pyramid)
-        looks = seen(head, images)
-        found = head.score(head.fit(looks, seed=0), looks[0])
+        scorer = PooledKNN(params, views, extractor=pyramid)
+        inputs = seen(scorer, images)
+        found = scorer.score(scorer.fit(inputs, seed=0), inputs[0])
         wanted = NO_MAP if views == ("image",) else np.square(images[0]).mean(0).astype(np.float16)
         np.testing.assert_array_equal(found.map, wanted)
 
 
-def test_of_two_views_both_are_embedded_and_the_difference_is_the_map(images):
-    head = PooledKNN(PooledKNNParams(k=1, smoothing=0), ("image", "cpcae"), extractor=pyramid)
+def test_of_two_views_both_are_embedded_and_the_residual_image_makes_the_map(images):
+    scorer = PooledKNN(PooledKNNParams(k=1, smoothing=0), ("image", "cpcae"), extractor=pyramid)
     first, second = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(images[::-1]))
-    both = head.embed((first, second))
-    np.testing.assert_array_equal(both, np.hstack([head.embed((first,)), head.embed((second,))]))
-    look = Inputs((images[0], images[8]), both[0])
-    found = head.score(head.fit([look], seed=0), look)
+    both = scorer.embed((first, second))
+    np.testing.assert_array_equal(both, np.hstack([scorer.embed((first,)), scorer.embed((second,))]))
+    each = Inputs((images[0], images[8]), both[0])
+    found = scorer.score(scorer.fit([each], seed=0), each)
     np.testing.assert_array_equal(found.map, np.square(images[8]).mean(0).astype(np.float16))
 
 
 def test_more_neighbours_than_images_are_told(images):
     check_k(9, 9)
-    with pytest.raises(FlawlineError, match=r"head\.k = 10 neighbours .* there are 9 normal images.* Set head\.k to 9"):
+    with pytest.raises(
+        FlawlineError, match=r"scorer\.k = 10 neighbours .* there are 9 normal images.* Set scorer\.k to 9"
+    ):
         check_k(10, 9)
-    head = PooledKNN(PooledKNNParams(k=10), extractor=pyramid)
-    with pytest.raises(FlawlineError, match=r"head\.k = 10"):
-        head.fit(seen(head, images), seed=0)
+    scorer = PooledKNN(PooledKNNParams(k=10), extractor=pyramid)
+    with pytest.raises(FlawlineError, match=r"scorer\.k = 10"):
+        scorer.fit(seen(scorer, images), seed=0)

@@ -1,7 +1,7 @@
 import pytest
 
-from flawline.methods.published import MVTEC_NOTE, PUBLISHED_NOTE, published, published_for, published_notes
-from flawline.methods.registry import METHODS
+from flawline.methods.published import published, published_for, published_notes
+from flawline.methods.registry import METHODS, PAPERS
 
 SOURCE = "Schneider 2022, Table 1"
 TABLE_1 = {  # A, IoU, Time_tr in seconds; as printed
@@ -79,8 +79,8 @@ def test_public_images_are_told_by_the_layout_of_their_folder():
 
 def test_notes_are_of_the_papers_that_stand_there():
     ours, theirs = published_for("chess"), published_for("cable", raw="cable", layout="mvtec")
-    assert published_notes(ours) == [PUBLISHED_NOTE]
-    assert published_notes(theirs) == [MVTEC_NOTE]
+    assert published_notes(ours) == [PAPERS["schneider2022"].note]
+    assert published_notes(theirs) == [PAPERS["saeedi2022"].note]
     assert published_notes(ours[:0]) == []
 
 

@@ -208,8 +208,9 @@ def test_gradient_reaches_every_parameter(vae, x, kl_weight):
 
 def test_the_objective_is_one_phase_that_moves_all_and_watches_the_same_loss(vae, x):
     objective = vae_objective(VAEModelParams(kl_weight=0.5))
-    (phase,) = objective.phases
+    (stage,) = objective.stages
+    (phase,) = stage.phases
     assert (phase.name, phase.times, len(phase.parameters(vae))) == ("train", 1, len(list(vae.parameters())))
     expected = partial(negative_elbo, vae, x, kl_weight=0.5)
-    assert objective.watched(vae, x, None).item() == expected(None).item()
+    assert stage.watched(vae, x, None).item() == expected(None).item()
     assert phase.loss(vae, x, seeded(2)).item() == expected(seeded(2)).item()

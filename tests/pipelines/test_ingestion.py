@@ -67,9 +67,8 @@ def test_a_photograph_saved_again_stays_with_itself(project, parts, capsys):
     Image.open(parts / "good" / "003.png").save(
         parts / "good" / "again.jpg", quality=98
     )  # the texture is pure noise, which a JPEG keeps worst
-    for seed in range(4):
-        manifest = ingested(project, parts, **{"ingestion.splits.seed": seed}).set_index("image")
-        assert manifest.loc["good/again.jpg", "split"] == manifest.loc["good/003.png", "split"]
+    manifest = ingested(project, parts).set_index("image")  # with any seed: tests/intake/test_splits.py
+    assert manifest.loc["good/again.jpg", "split"] == manifest.loc["good/003.png", "split"]
     (pair,) = project.load("near_duplicates", category="parts").to_dict("records")
     assert (pair["image"], pair["duplicate"], pair["kind"]) == ("good/003.png", "good/again.jpg", "near")
     assert "1 pair of the same photograph: 0 identical, 1 near-identical." in capsys.readouterr().out
@@ -85,17 +84,17 @@ def test_identical_files_across_own_splits_stop_the_run_or_are_moved(project, br
 
 
 # --- an unchanged folder ---------------------------------------------------------------------------------------------
-def test_second_ingestion_decodes_nothing_and_finds_the_same(project, parts, monkeypatch):
-    first = ingested(project, parts)
+def test_second_ingestion_decodes_nothing_and_finds_the_same(registered, monkeypatch):
+    first = registered.load("manifest", category="parts")
     monkeypatch.setattr("flawline.intake.measuring.decode", None)
-    assert ingested(project, parts).equals(first)
+    assert ingested(registered, registered.path / "parts").equals(first)
 
 
 @pytest.mark.parametrize("damage", ["key.json", "table.parquet", "thumbnails/index.json"])
-def test_damaged_measurements_are_made_again(project, parts, damage):
-    first = ingested(project, parts)
-    (project.path / "data/02_intermediate/parts/measurements" / damage).write_text("{")
-    assert ingested(project, parts).equals(first)
+def test_damaged_measurements_are_made_again(registered, damage):
+    first = registered.load("manifest", category="parts")
+    (registered.path / "data/02_intermediate/parts/measurements" / damage).write_text("{")
+    assert ingested(registered, registered.path / "parts").equals(first)
 
 
 # --- every layout to the end -----------------------------------------------------------------------------------------
@@ -131,7 +130,7 @@ def save(path, pixels):
 
 
 def test_strips_lose_their_background_and_the_detector_does_the_same(project, strips, tmp_path):
-    project.run(category="fabric00", raw=str(strips))
+    project.run(category="fabric00", raw=str(strips), options={"to_outputs": ["cae.detector"]})
     images, masks = (project.load(name, category="fabric00") for name in ("images", "masks"))
     assert sorted({shape[2] for shape in images.shapes}) == [140, 340]
     assert max(int(image.max()) for image in images) < 200
@@ -157,14 +156,13 @@ def test_coco_boxes_become_masks_all_the_way(project, parts):
     tree = {"images": images, "annotations": marks, "categories": [{"id": 1, "name": "dent"}]}
     (parts / "marks.json").write_text(json.dumps(tree))
     (parts / "ground_truth" / "scratch" / "001_mask.png").unlink()
-    project.run(category="parts", raw=str(parts))
+    project.run("ingestion,registration", category="parts", raw=str(parts))
     manifest = project.load("manifest", category="parts")
     assert manifest["layout"].unique().tolist() == ["coco"]
     assert manifest["defect"].value_counts().to_dict() == {"good": 12, "dent": 2}
     masks = [mask for mask in project.load("masks", category="parts") if mask.size]
     assert [np.argwhere(mask).tolist()[0] for mask in masks] == [[10, 10]] * 2
     assert [mask.sum() for mask in masks] == [64, 64]
-    assert "aupro" in project.load("cae.metrics", category="parts")["values"]
 
 
 def test_voc_box_is_what_it_says():
@@ -179,7 +177,7 @@ def test_sixteen_bit_colour_goes_through_the_line(project, tmp_path):
     for number in range(6):
         pixels = generator.integers(20_000, 40_000, (SIDE, SIDE, 3), dtype=np.uint16)
         tifffile.imwrite(tmp_path / "deep" / "good" / f"{number}.tif", pixels, photometric="rgb")
-    project.run(category="deep", raw=str(tmp_path / "deep"))
+    project.run(category="deep", raw=str(tmp_path / "deep"), options={"to_outputs": ["cae.detector"]})
     images = project.load("images", category="deep")
     assert images[0].dtype == np.uint16
     assert set(images.shapes) == {(3, SIDE, SIDE)}
@@ -201,34 +199,43 @@ def test_fabric_must_be_named(project, strips):
 
 
 # --- registered images that are stored already -----------------------------------------------------------------------
-def registered(project, raw, **params):
-    project.run("ingestion,registration", category="parts", raw=str(raw), **params)
-    return [stored.digest for stored in project.load_all("images", "masks", category="parts")]
+DIGESTED = ("images", "masks")
 
 
-def test_second_registration_decodes_nothing_and_keeps_what_is_there(project, parts, monkeypatch):
-    first = registered(project, parts)
-    before = project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns
+def digests(project):
+    return [stored.digest for stored in project.load_all(*DIGESTED, category="parts")]
+
+
+def registered_again(project, **params):
+    project.run("ingestion,registration", category="parts", raw=str(project.path / "parts"), **params)
+    return digests(project)
+
+
+def test_second_registration_decodes_nothing_and_keeps_what_is_there(registered, monkeypatch):
+    first = digests(registered)
+    before = registered.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns
     with monkeypatch.context() as patch:
         patch.setattr("flawline.intake.registration.decode", None)
-        assert registered(project, parts) == first
-    assert project.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns == before
-    project.run("patching", category="parts", raw=str(parts))  # and its stamps are whole
+        assert registered_again(registered) == first
+    assert registered.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns == before
+    registered.run("patching", category="parts", raw=str(registered.path / "parts"))  # and its stamps are whole
 
 
-def test_what_changed_is_registered_again(project, parts):
-    images, masks = registered(project, parts)
-    Image.fromarray(np.eye(SIDE, dtype=np.uint8)).save(parts / "ground_truth" / "scratch" / "000_mask.png")
-    assert registered(project, parts)[1] != masks
-    assert registered(project, parts, **{"registration.color": "rgb"})[0] != images
+def test_what_changed_is_registered_again(registered):
+    images, masks = digests(registered)
+    Image.fromarray(np.eye(SIDE, dtype=np.uint8)).save(
+        registered.path / "parts" / "ground_truth" / "scratch" / "000_mask.png"
+    )
+    assert registered_again(registered)[1] != masks
+    assert registered_again(registered, **{"registration.color": "rgb"})[0] != images
 
 
 @pytest.mark.parametrize("damage", ["images/data.bin", "masks/data.bin", "alignment.csv", "images/index.json"])
-def test_stored_images_that_are_not_as_written_are_made_again(project, parts, damage):
-    first = registered(project, parts)
-    path = project.path / "data/03_primary/parts" / damage
+def test_stored_images_that_are_not_as_written_are_made_again(registered, damage):
+    first = digests(registered)
+    path = registered.path / "data/03_primary/parts" / damage
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert registered(project, parts) == first
-    assert all(stored.is_intact() for stored in project.load_all("images", "masks", category="parts"))
+    assert registered_again(registered) == first
+    assert all(stored.is_intact() for stored in registered.load_all(*DIGESTED, category="parts"))

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 
 DATA = "ingestion,registration,defect_injection"
@@ -21,6 +20,8 @@ STAGES = (
 TABLES = ("cae.scores", "cae.history", "comparison", "cae.verdicts", "cae.patch_losses")
 SAME = (*TABLES, "cae.weights", "cae.maps")
 CLOCK = ["seconds", "train_seconds"]  # no two runs take the same
+RAW = ("raw_image_auroc", "raw_pixel_auroc", "raw_aupro", "raw_A", "raw_iou", "raw_oracle_A", "raw_oracle_iou",
+       "raw_oracle_pixel_threshold")  # fmt: skip
 RESULTS = "07_model_output/chess/seed-0/cae/"
 
 
@@ -60,9 +61,10 @@ def test_a_methods_pipeline_makes_what_the_main_job_makes(project, finished_once
 
 def test_another_seed_makes_other_weights_from_the_same_data(finished):
     finished.run("patching,training,embedding", seed=1)
-    weights, others = finished.load("cae.weights"), finished.load("cae.weights", seed=1)
+    (weights, scores), (others, other_scores) = (
+        finished.load_all("cae.weights", "cae.scores", seed=seed) for seed in (0, 1)
+    )
     assert any(not torch.equal(weights[name], others[name]) for name in weights)
-    scores, other_scores = finished.load("cae.scores"), finished.load("cae.scores", seed=1)
     assert scores["image"].tolist() == other_scores["image"].tolist()
     assert not np.allclose(scores["score"], other_scores["score"], rtol=1e-9)
 
@@ -79,21 +81,26 @@ def test_pseudo_defects_lie_in_copies_of_the_normal_calibration_images(finished_
 def test_good_images_only_run_whole_and_say_what_cannot_be_known(project, tmp_path, photographs, capsys):
     photographs(tmp_path / "good-parts" / "good", 8)
     project.run(category="nuts", raw=str(tmp_path / "good-parts"))
-    metrics = project.load("cae.metrics", category="nuts")
-    for name in ("image_auroc", "pixel_auroc", "aupro"):
+    metrics, losses = project.load_all("cae.metrics", "cae.patch_losses", category="nuts")
+    for name in ("image_auroc", "pixel_auroc", "aupro", *RAW):
         assert name not in metrics["values"]
         assert "defective" in metrics["absent"][name]
+    assert len(losses) > 0  # of good test images
     page = project.newest("08_reporting/nuts/seed-0/report.html/*/report.html").read_text()
     assert "There is no defective image" in page
     assert "category nuts" in capsys.readouterr().out
 
 
-def test_own_folder_with_masks_runs_whole(project, parts, capsys):
+def test_own_folder_with_masks_and_a_broken_file_runs_whole(project, parts, capsys):
+    (parts / "good" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     project.run(category="parts", raw=str(parts))
     metrics = project.load("cae.metrics", category="parts")["values"]
     assert {"image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_iou"} <= metrics.keys()
     assert metrics["defectives"] == 2
+    assert project.load("quarantine", category="parts")["path"].tolist() == ["good/broken.png"]
+    assert "good/broken.png" in project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
     said = capsys.readouterr().out
+    assert "1 file in quarantine." in said
     assert "page: data/08_reporting/parts/seed-0/report.html/" in said
 
 
@@ -103,14 +110,12 @@ def test_only_missing_outputs_makes_what_is_missing(finished, finished_once):
     assert_same_results(finished, finished_once)
 
 
-@pytest.mark.parametrize("name", ["cae.weights", "cae.maps", "cae.scores", "images", "manifest", "comparison"])
-def test_every_result_has_a_stamp_with_the_run_that_made_it(finished_once, name):
+def test_every_result_has_a_stamp_with_the_run_that_made_it(finished_once):
     from flawline.hooks.lineage import read_stamp, where
 
-    with finished_once.session() as session:
-        path = where(session.load_context().catalog.get(name))
     parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
-    assert read_stamp(path)["run"] == parent.info.run_id
+    for name in ("cae.weights", "cae.maps", "cae.scores", "images", "manifest", "comparison"):
+        assert read_stamp(where(finished_once.catalog().get(name)))["run"] == parent.info.run_id, name
 
 
 def test_threads_make_what_one_thread_makes_and_their_stamps_name_the_run(finished, finished_once):

@@ -39,16 +39,6 @@ def test_without_smoothing_both_are_the_same(finished):
     assert {name: values[name] for name in RAW} == {name: values[name.removeprefix("raw_")] for name in RAW}
 
 
-def test_without_a_defective_image_the_raw_metrics_are_absent_with_the_reason(project, tmp_path, photographs):
-    photographs(tmp_path / "nuts" / "good", 8)
-    project.run("ingestion,registration,patching,training,embedding,evaluation", category="nuts",
-                raw=str(tmp_path / "nuts"))  # fmt: skip
-    metrics, losses = project.load_all("cae.metrics", "cae.patch_losses", category="nuts")
-    assert metrics["absent"].keys() >= RAW
-    assert "raw_aupro" not in metrics["values"]
-    assert len(losses) > 0  # of good test images
-
-
 def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(finished_once):
     losses, index = finished_once.load_all("cae.patch_losses", "cae.patch_index")
     manifest, raw = finished_once.load_all("manifest", "cae.residuals")

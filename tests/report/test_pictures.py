@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawline.figures import MARK
+from flawline.figures.photographs import MARK
 from flawline.report import SampleReconstructions
 from flawline.report.pictures import (
     black_and_white,
@@ -99,7 +99,7 @@ def captions(columns):
     return [column[0].caption for column in columns]
 
 
-def test_sketches_are_a_column_a_stage_with_the_first_patches():
+def test_sample_reconstructions_are_a_column_a_stage_with_the_first_patches():
     columns = sample_columns(sample_reconstructions(0, 1, 20))
     assert captions(columns) == ["input", "untrained", "after 1 epoch", "after 20 epochs"]
     assert [len(column) for column in columns] == [3] * 4
@@ -111,19 +111,19 @@ def test_of_many_stages_seven_columns_are_shown_the_first_and_the_last_among_the
     assert shown == ["input", "untrained", *(f"after {n} epochs" for n in (20, 40, 60, 80, 100))]
 
 
-def test_sketches_without_a_patch_or_a_stage():
+def test_sample_reconstructions_without_a_patch_or_a_stage():
     assert sample_columns(sample_reconstructions(0, patches=0)) == []
     assert captions(sample_columns(sample_reconstructions())) == ["input"]
 
 
-def test_sketches_are_on_one_scale_and_values_beyond_it_are_cut():
+def test_sample_reconstructions_are_on_one_scale_and_values_beyond_it_are_cut():
     drawn = np.full((1, 1, 8, 8), 1.5, np.float32)
     columns = sample_columns(SampleReconstructions(drawn / 3, {0: drawn, 1: -drawn, 2: drawn / 6}))
     values = [decoded(column[0]).mean() for column in columns]
     np.testing.assert_allclose(values, [128, 255, 0, 64], atol=1)
 
 
-def test_sketches_keep_their_colours():
+def test_sample_reconstructions_keep_their_colours():
     drawn = np.zeros((1, 3, 8, 8), np.float32)
     drawn[:, 2] = 1
     red, _, blue = decoded(sample_columns(SampleReconstructions(drawn, {}))[0][0]).mean(axis=(0, 1))

@@ -94,11 +94,11 @@ def test_training_is_added_to_a_result(method):
     ones = torch.ones(1, 1, 2, 2)
     learned = {
         "history": pd.DataFrame({"epoch": [1], "train_loss": [0.5]}),
-        "sample_reconstructions": {"patches": ones, "epoch_10": 0 * ones, "epoch_2": ones},
+        "sample_reconstructions": {"patches": ones, "epoch_00010": 0 * ones, "epoch_00002": ones},
     }
     losses = pd.DataFrame({"image": ["a"], "mask_share": [0.0], "loss": [1.0]})
     made = with_training(method, **learned, patch_losses=losses, suitability=SUITED)
-    assert sorted(made.sample_reconstructions.reconstructions) == [2, 10]
+    assert list(made.sample_reconstructions.reconstructions) == [2, 10]
     assert made.sample_reconstructions.reconstructions[10].max() == 0
     assert list(made.patch_losses) == ["mask_share", "loss"]
     assert (made.suitability.verdict, made.suitability.before) == ("suited", "doubtful")

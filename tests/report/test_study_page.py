@@ -10,7 +10,7 @@ from document import Document
 from PIL import Image
 
 from flawline.report import CategoryShown, PublishedTable, SampleReconstructions, StudyPage, Suitability, render_study
-from flawline.report import study_page as study
+from flawline.report import study_tables as study
 from flawline.report.words import DASH, METRICS, metric_named
 
 HOSTILE = "<script>alert(1)</script>"
@@ -402,7 +402,7 @@ def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_a
     )
     results = twelve(("x", "own")).query("method < 'm02'")
     table = PublishedTable("a paper, Table 4", rows, ["x"], "A note.")
-    auroc, ap = study._published_table(table, results)["groups"]
+    auroc, ap = study.published_table(table, results)["groups"]
     assert [column.label for column in auroc.columns] == ["x", "y", "mean"]
     assert {name: [cell.text for cell in row] for name, row in auroc.rows} == {
         "m00": ["0.510", "", ""],  # the mean of two seeds; y is not here
@@ -423,4 +423,4 @@ def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_a
     assert printed[:5] == ["m00", "m00", "m01", "Other", "Half"]  # ours, then what was printed of the same
     assert "m00 0.510 m00 published 0.900 0.700 0.800 m01 0.520 Other published" in document.words
     unlike = replace(table, measured=[])
-    assert study._published_table(unlike, results)["groups"][0].rows == []
+    assert study.published_table(unlike, results)["groups"][0].rows == []

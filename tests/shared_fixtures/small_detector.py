@@ -3,9 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from flawline.detector.detector import Detector, calibrate
+from flawline.detector.file import Detector
+from flawline.detector.thresholds import calibrate
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams, MapParams, PatchParams
+from flawline.params import CAEModelParams, PatchParams
 from flawline.storage.tensors import packed
 
 
@@ -39,7 +40,8 @@ def photographs():
 def detector():
     """An untrained detector of grey 8-bit images of 24 x 28 to 32 x 28 pixels, calibrated on 0.01, 0.02, ... 0.99."""
     model = CAEModelParams(latent_size=3, hidden_size=8)
-    params = {"patches": PatchParams(size=16, stride=8), "model": model, "map": MapParams(smoothing=1.0)}
+    parts = {"patches": PatchParams(size=16, stride=8), "model": model}
+    reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = CAE(model, channels=1, size=16).state_dict()
@@ -47,7 +49,7 @@ def detector():
     return Detector(
         method="cae",
         category="bolt",
-        params={name: value.model_dump(mode="json") for name, value in params.items()},
+        params={"scorer": {"smoothing": 1.0}, "reconstructor": reconstructor},
         channels=1,
         depth=8,
         smallest=(24, 28),
@@ -55,6 +57,6 @@ def detector():
         thresholds=calibrate(scores, target_overkill=0.05, review_overkill=0.1),
         review_overkill=0.1,
         calibration_scores=scores,
-        weights=packed({"network": weights}),
+        weights=packed({"reconstructor": weights}),
         about={"seed": "0", "images": "ab12"},
     )

@@ -13,7 +13,6 @@ from flawline.vision.patches import (
     cut_windows,
     grid_starts,
     index_patches,
-    mask_shares,
     patch_grid,
     random_windows,
     reassemble,
@@ -85,12 +84,12 @@ def test_place_is_the_same_window_in_images_of_one_size(geometry, seed):
 
 
 @given(geometries(), st.integers(0, 100), st.floats(0, 1))
-def test_mask_shares_against_brute_force(geometry, seed, density):
+def test_window_means_of_a_mask_against_brute_force(geometry, seed, density):
     height, width, size, stride = geometry
     mask = noise((height, width), seed) < density
     grid = patch_grid(height, width, size=size, stride=stride)
     wanted = [mask[y : y + size, x : x + size].mean() for y, x in grid]
-    np.testing.assert_allclose(mask_shares(mask, grid, size), wanted, rtol=1e-12)
+    np.testing.assert_allclose(window_means(mask, grid, size), wanted, rtol=1e-12)
 
 
 def test_window_means_by_hand():

@@ -1,1 +1,2 @@
-"""Folders in: layouts, annotations, masks, codecs, the manifest with its splits, near-duplicates, registration."""
+"""Folders in, a manifest out: layouts, codecs, annotations, masks, measuring, splits, near-duplicates, registration,
+and the embedded examples."""

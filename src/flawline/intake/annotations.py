@@ -1,4 +1,4 @@
-"""Boxes and polygons around defects, as COCO and Pascal VOC write them, and the pixels they mark."""
+"""Boxes, polygons and run-length masks of defects, as COCO and Pascal VOC write them, and the pixels they mark."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import UnreadableImageError
+from flawline.intake.run_lengths import marked_by_runs, run_lengths
 
 LARGEST = 1e9  # pixels, of a coordinate: no image is as large, and far beyond whole numbers run over
 Points = tuple[tuple[float, float], ...]
@@ -30,36 +30,51 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """A marked defect: its class and its run lengths in an image of ``size`` (h, w)."""
+
+    name: str
+    runs: tuple[int, ...]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Annotated:
     """What is marked in one image; ``size`` (h, w) as the annotation has it, None where it does not say."""
 
     size: tuple[int, int] | None
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Shape | Runs, ...]
 
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Return the marked pixels (H, W) of an image of ``size`` (h, w).
 
         A box marks every pixel that it touches, a polygon those whose centres it holds. Raise UnreadableImageError if
-        the annotation is for another size, or a shape lies outside the image."""
-        if self.size is not None and self.size != size:
-            wanted, got = (f"{height} x {width}" for height, width in (self.size, size))
-            raise UnreadableImageError(f"is for an image of {wanted} pixels; this one has {got}")
+        the annotation is for another size, or a shape marks no pixel of the image."""
+        sizes = [self.size, *(shape.size for shape in self.shapes if isinstance(shape, Runs))]
+        for other in sizes:
+            if other is not None and other != size:
+                wanted, got = (f"{height} x {width}" for height, width in (other, size))
+                raise UnreadableImageError(f"is for an image of {wanted} pixels; this one has {got}")
         mask = np.zeros(size, bool)
         for shape in self.shapes:
-            inside = _pixels_of(shape, size)
+            inside = marked_by_runs(shape.runs, size) if isinstance(shape, Runs) else _pixels_of(shape, size)
             if not inside.any():
-                raise UnreadableImageError(f"marks a '{shape.name}' outside the image, at {shape.points[0]}")
+                where = "without a pixel" if isinstance(shape, Runs) else f"outside the image, at {shape.points[0]}"
+                raise UnreadableImageError(f"marks a '{shape.name}' {where}")
             mask |= inside
         return mask
 
 
 def _pixels_of(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) of an image of ``size`` (h, w) that a box or a polygon marks."""
     mask = np.zeros(size, bool)
     xs, ys = (np.array(each) for each in zip(*shape.points, strict=True))
     if shape.is_box:
         left, top = int(np.floor(max(xs.min(), 0))), int(np.floor(max(ys.min(), 0)))
         mask[top : max(0, int(np.ceil(ys.max()))), left : max(0, int(np.ceil(xs.max())))] = True
         return mask
+    from skimage.draw import polygon  # takes half a second to import, and only polygons need it
+
     mask[polygon(ys - 0.5, xs - 0.5, size)] = True  # scikit-image counts from pixel centres
     return mask
 
@@ -129,7 +144,7 @@ def _parsed(path: Path, changed: int) -> Any:
 def read_coco(folder: Path, file: str) -> Mapping[str, Annotated]:
     """Return what the COCO file (relative to ``folder``) marks, by image (relative to ``folder`` too).
 
-    Raise FlawlineError, with the place, if the file is not as COCO's are."""
+    Raise FlawlineError, with what is wrong, if the file is not as COCO's are."""
     path = folder / file
     try:
         return _read_coco(folder, path, path.stat().st_mtime_ns)
@@ -143,7 +158,7 @@ def read_coco(folder: Path, file: str) -> Mapping[str, Annotated]:
 def _read_coco(folder: Path, path: Path, changed: int) -> Mapping[str, Annotated]:
     tree = _parsed(path, changed)
     classes = {each["id"]: str(each.get("name", each["id"])) for each in tree.get("categories", [])}
-    shapes: dict[Any, list[Shape]] = {each["id"]: [] for each in tree["images"]}
+    shapes: dict[Any, list[Shape | Runs]] = {each["id"]: [] for each in tree["images"]}
     for mark in tree["annotations"]:
         if mark["image_id"] not in shapes:
             raise FlawlineError(f"{path}: annotation {mark.get('id')} is for image {mark['image_id']}, which is none")
@@ -160,11 +175,15 @@ def _read_coco(folder: Path, path: Path, changed: int) -> Mapping[str, Annotated
     return found
 
 
-def _coco_shapes(mark: Mapping[str, Any], name: str) -> list[Shape]:
-    """Return polygons where there are some, else the box; run-length masks are taken by their box."""
-    outlines = mark.get("segmentation")
-    if isinstance(outlines, list) and outlines:
-        return [Shape(name, _corners(each), is_box=False) for each in outlines]
+def _coco_shapes(mark: Mapping[str, Any], name: str) -> list[Shape | Runs]:
+    """Return the polygons or the run-length mask of an annotation where it has them, else its box."""
+    marked = mark.get("segmentation")
+    if isinstance(marked, list) and marked:
+        return [Shape(name, _corners(each), is_box=False) for each in marked]
+    if isinstance(marked, dict):
+        height, width = _floats(marked["size"])
+        size = (int(height), int(width))
+        return [Runs(name, run_lengths(marked["counts"], size), size)]
     x, y, width, height = _floats(mark["bbox"])
     if not (width > 0 and height > 0):
         raise ValueError(f"annotation {mark.get('id')} has the box {mark['bbox']}")
@@ -190,8 +209,8 @@ def _coco_image(folder: Path, path: Path, name: str) -> str:
     homes = (path.parent, path.parent / "images", path.parent.parent / "images", folder, folder / "images",
              folder / path.stem.rpartition("_")[2])  # fmt: skip
     inside = [home for home in homes if home == folder or folder in home.parents]
-    places = [Path(os.path.normpath(home / name)) for home in inside]
-    place = next((place for place in places if place.is_file()), places[0])
-    if folder not in place.parents:
+    tried = [Path(os.path.normpath(home / name)) for home in inside]
+    found = next((each for each in tried if each.is_file()), tried[0])
+    if folder not in found.parents:
         raise FlawlineError(f"{path}: the image {name} lies outside {folder}")
-    return place.relative_to(folder).as_posix()
+    return found.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""Read one image file without losing depth, or say in one line why it cannot be read."""
+"""One image file read without losing depth, or the reason in one line why it cannot be read."""
 
 import io
 import struct
@@ -116,9 +116,9 @@ def is_lossy(content: bytes) -> bool:
 
 
 def _pixels(image: Image.Image, content: bytes) -> NDArray:
-    """Decode with the codec that loses nothing and tells most of damage: libjpeg-turbo with its warnings as errors,
-    libpng behind checks of our own, Pillow for the rest. A telephone's JPEG (MPO) is its first picture; the others are
-    previews or depth."""
+    """Return the pixels (C, H, W), decoded with the codec that loses nothing and finds most damage: libjpeg-turbo with
+    its warnings as errors, libpng behind checks of our own, Pillow for the rest. Of a telephone's JPEG (MPO) the first
+    picture is taken; the others are previews or depth."""
     if image.format in ("JPEG", "MPO"):
         if not any(marker in content for marker in ARITHMETIC):
             check_held(image, image.height * image.width, JPEG_BEST * len(content))

@@ -1,4 +1,5 @@
-"""The manifest: a row an image with its split, and the quarantine: files that cannot be used, with the reason."""
+"""How the manifest is made: a row for each image with its split, and the quarantine, the files that cannot be used with
+the reason. The names of images, files and pages in them are at home here too."""
 
 import os
 import re
@@ -15,7 +16,7 @@ import pandas as pd
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
 from flawline.intake.layouts import RawFile
-from flawline.intake.masks import read_mask_source
+from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
@@ -34,8 +35,8 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the s
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What reading one file gave: rows of the manifest, files for the quarantine, and what was measured."""
+class ReadFile:
+    """What reading one file gave: rows of the manifest, rows of the quarantine, and what was measured."""
 
     rows: list[dict[str, Any]]
     quarantine: list[dict[str, str]]
@@ -79,15 +80,15 @@ def read_raw_files(
     Every file is read and hashed once, on all cores, and decoded unless ``known`` has its content."""
     key = decoder_key(max_pixels)
     contents = known.by_content(key) if known is not None else {}
-    look = partial(look_at, folder, max_pixels=max_pixels, layout=layout, known=contents)
+    read = partial(read_raw_file, folder, max_pixels=max_pixels, layout=layout, known=contents)
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []
 
-    def measured() -> Iterator[Measured]:
-        for seen in (track or _untracked)(in_parallel(look, files), len(files)):
-            rows.extend(seen.rows)
-            quarantine.extend(seen.quarantine)
-            yield from seen.measured
+    def measured() -> Iterator[Measured]:  # fills rows and quarantine on the way
+        for each in (track or _untracked)(in_parallel(read, files), len(files)):
+            rows.extend(each.rows)
+            quarantine.extend(each.quarantine)
+            yield from each.measured
 
     measurements = Measurements.of(measured(), key)
     table, same = _drop_same_names(pd.DataFrame(rows, columns=COLUMNS))
@@ -121,16 +122,17 @@ def near_duplicates_of(rows: pd.DataFrame, measurements: Measurements) -> pd.Dat
     """Return the pairs (image, duplicate, kind, likeness) of identical and near-identical images among ``rows``."""
     keys = list(zip(rows["sha256"], rows["page"], strict=True))
     where = measurements.places()
-    places = [where[key] for key in keys]
-    fingerprints = measurements.table["fingerprint"].iloc[places].tolist()
+    measured = [where[key] for key in keys]  # rows of the measurements
+    fingerprints = measurements.table["fingerprint"].iloc[measured].tolist()
     contents = [f"{digest}#{page}" for digest, page in keys]
     return find_near_duplicates(
-        rows["image"].tolist(), contents, fingerprints, lambda i: measurements.thumbnails[places[i]]
+        rows["image"].tolist(), contents, fingerprints, lambda i: measurements.thumbnails[measured[i]]
     )
 
 
 def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Yield ``work`` of each item in order, done by a thread a core: decoders and hashing run outside Python's lock."""
+    """Yield ``work`` of each item in order, done by one thread for each core: decoders and hashing release Python's
+    lock."""
     pool = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
     try:
         yield from pool.map(work, items)
@@ -138,8 +140,8 @@ def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[An
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
 
 
-def look_at(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> Seen:
-    """Read one file of a raw folder, with its mask."""
+def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> ReadFile:
+    """Read and measure one file of a raw folder, with its mask; ``known`` holds earlier measurements, by content."""
     try:
         if UNTABLED.search(f"{file.path}{file.mask or ''}{file.group or ''}{file.defect}"):
             raise UnreadableImageError(NAMELESS)
@@ -150,20 +152,23 @@ def look_at(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known:
         pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
         mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
     except UnreadableImageError as error:
-        return Seen([], [{"path": in_table(file.path), "reason": _plain(file, error)}], [])
+        return ReadFile([], [{"path": in_table(file.path), "reason": _reason(file, error)}], [])
     rows, quarantine, masks = [], [], []
     for page in pages:
         name = page_name(file.path, page.page)
         try:
-            marks = _check_mask(mask, page, file, max_pixels, known) if mask and not page.reason else None
-            rows.append(_row(name, file, page, marks, layout, len(content)))
+            marks = (
+                _check_mask(mask, page, file, max_pixels=max_pixels, known=known) if mask and not page.reason else None
+            )
+            rows.append(_row(name, file, page, marks, layout=layout, size=len(content)))
             masks += [marks] if marks else []
         except UnreadableImageError as error:
-            quarantine.append({"path": name, "reason": _plain(file, error)})
-    return Seen(rows, quarantine, [*pages, *masks])
+            quarantine.append({"path": name, "reason": _reason(file, error)})
+    return ReadFile(rows, quarantine, [*pages, *masks])
 
 
-def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, layout: str, size: int) -> dict[str, Any]:
+def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, *, layout: str, size: int) -> dict[str, Any]:
+    """Return an image's row of the manifest; raise UnreadableImageError if it cannot be used."""
     if page.reason:
         raise UnreadableImageError(page.reason)
     label = file.label if file.label is not None else int(bool(marks and marks.marked))
@@ -178,7 +183,7 @@ def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, layou
     }  # fmt: skip
 
 
-def _check_mask(mask: Any, page: Measured, file: RawFile, max_pixels: int, known: Known) -> Measured:
+def _check_mask(mask: MaskSource, page: Measured, file: RawFile, *, max_pixels: int, known: Known) -> Measured:
     """Return what the mask marks; raise UnreadableImageError if it cannot be read, or marks nothing where it should."""
     size = (page.height, page.width)
     key = mask.key(size, page.page)
@@ -191,24 +196,27 @@ def _check_mask(mask: Any, page: Measured, file: RawFile, max_pixels: int, known
     return marks
 
 
-def _plain(file: RawFile, error: UnreadableImageError) -> str:
-    """Return the reason; of a file that neither its name nor its content calls an image, no list of formats."""
+def _reason(file: RawFile, error: UnreadableImageError) -> str:
+    """Return why a file cannot be used. A file that neither its name nor its content calls an image gets no list of
+    formats."""
     reason = str(error)
     named = Path(file.path).suffix.lower() in SUFFIXES
     return "is not an image" if reason.startswith("is not an image") and not named else reason
 
 
 def _drop_same_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """Take out files called ``stack.tif#2`` where stack.tif has a second page."""
+    """Return (rows, quarantine) without files called ``stack.tif#2`` where stack.tif has a second page."""
     again = rows["image"].duplicated(keep=False) & (rows["page"] == 0)
     return rows[~again], [{"path": name, "reason": SAME_NAME} for name in rows.loc[again, "image"]]
 
 
 def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
+    """Return ``items`` as they are, where nobody shows the progress."""
     return items
 
 
 def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (rows, quarantine) with the images of the depth that most normal images have."""
     normal = rows[rows["label"] == 0]
     usual = (rows if normal.empty else normal)["depth"].mode().max()
     odd = rows["depth"] != usual
@@ -218,6 +226,7 @@ def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _in_quarantine(quarantine: pd.DataFrame) -> str:
+    """Return in a sentence how many files are in quarantine, with the first one's reason."""
     if quarantine.empty:
         return "No file is in quarantine."
     first = quarantine.iloc[0]

@@ -1,4 +1,4 @@
-"""The defective pixels of an image: from one mask picture, from several that belong together, or from boxes.
+"""The defective pixels of an image: from one mask picture, from several that belong together, or from annotations.
 
 A manifest's column ``mask`` names its source: pictures, joined by ``//`` where they are several, or an annotation file
 (.xml as in Pascal VOC, .json as in COCO)."""
@@ -29,6 +29,7 @@ class MaskSource:
 
     @property
     def sha256(self) -> str:
+        """The digest of all that the mask is made from, whatever the image's size."""
         digest = Digest()
         for content in self.pictures:
             digest.add(bytes.fromhex(content_digest(content)))

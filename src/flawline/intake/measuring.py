@@ -1,4 +1,5 @@
-"""What ingestion keeps of every decoded file: its format, a few figures, a fingerprint and a thumbnail."""
+"""What ingestion measures and keeps of every decoded file: its format, a few figures, a fingerprint (a perceptual hash,
+for near-duplicates) and a thumbnail."""
 
 import os
 import tempfile
@@ -17,7 +18,7 @@ from flawline.intake.decoding import UnreadableImageError, count_pages, decode, 
 from flawline.vision.levels import grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
-LOW = 16  # frequencies of a fingerprint, each axis
+LOW = 16  # frequencies of a fingerprint along each axis
 NOTHING: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
 
@@ -45,23 +46,24 @@ COLUMNS = [each.name for each in fields(Measured) if each.name != "thumbnail"]
 
 
 class Spool(Sequence):
-    """Small uint8 pictures (h, w) in a temporary file: in memory they would add up by the ten thousand."""
+    """Small uint8 pictures (h, w) in a temporary file: tens of thousands of them would fill the memory."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed, and gone, with this object
-        self._places: list[tuple[int, tuple[int, ...]]] = []
+        self._spans: list[tuple[int, tuple[int, ...]]] = []  # first byte and shape of each
         self._end = 0
 
     def append(self, picture: NDArray[np.uint8]) -> None:
+        """Write a picture behind the others."""
         self._file.write(np.ascontiguousarray(picture).data)
-        self._places.append((self._end, picture.shape))
+        self._spans.append((self._end, picture.shape))
         self._end += picture.size
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._spans)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        start, shape = self._places[index]
+        start, shape = self._spans[index]
         self._file.flush()
         content = os.pread(self._file.fileno(), int(np.prod(shape)), start)
         return np.frombuffer(content, np.uint8).reshape(shape)
@@ -69,7 +71,7 @@ class Spool(Sequence):
 
 @dataclass(frozen=True)
 class Measurements:
-    """All that was measured: ``table``, a row a page or mask, and the ``thumbnails`` in the same order.
+    """All that was measured: ``table`` with a row for each page or mask, and the ``thumbnails`` in the same order.
 
     ``key`` names what decoded the files; measurements with another key are not taken over."""
 
@@ -79,7 +81,7 @@ class Measurements:
 
     @classmethod
     def of(cls, measured: Iterable[Measured], key: str) -> "Measurements":
-        """Take in what was measured, once each content and page, as it comes; thumbnails go to a temporary file."""
+        """Return the measurements of ``measured``, each content and page once; thumbnails go to a temporary file."""
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         thumbnails = Spool()
         for each in measured:
@@ -89,7 +91,7 @@ class Measurements:
         return cls(pd.DataFrame(list(rows.values()), columns=COLUMNS), thumbnails, key)
 
     def by_content(self, key: str) -> dict[str, list[Measured]]:
-        """Return what is known by the files' SHA-256; nothing if it was measured with another ``key``."""
+        """Return what was measured by the files' SHA-256; nothing if it was measured with another ``key``."""
         known: dict[str, list[Measured]] = {}
         if key == self.key:
             for row, thumbnail in zip(self.table.to_dict("records"), self.thumbnails, strict=True):
@@ -97,7 +99,7 @@ class Measurements:
         return known
 
     def places(self) -> dict[tuple[str, int], int]:
-        """Return where each (SHA-256, page) stands."""
+        """Return the row of each (SHA-256, page)."""
         return {key: i for i, key in enumerate(zip(self.table["sha256"], self.table["page"], strict=True))}
 
 
@@ -152,4 +154,5 @@ def fingerprint(thumbnail: NDArray[np.uint8]) -> str:
 
 
 def _sharpness(grey: NDArray[np.float32]) -> float:
+    """Return the mean difference of horizontal neighbours in grey levels (H, W)."""
     return float(np.abs(np.diff(grey, axis=1)).mean()) if grey.shape[1] > 1 else 0.0

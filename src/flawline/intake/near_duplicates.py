@@ -1,8 +1,8 @@
-"""Images that are the same photograph: byte-identical, or near: saved again, resized, brightened, shot twice.
+"""Near-duplicates: images that show the same photograph, identical, saved again, resized, brightened or shot twice.
 
-A perceptual hash alone cannot tell a photograph saved again from another photograph of another part in the same place:
-on rigid parts both differ in a few bits. It only proposes pairs. What decides is whether the fine structure (grain,
-scratches, dust, the exact place of every edge) is the same too."""
+A perceptual hash alone cannot tell a photograph that was saved again from a photograph of another part that lies in the
+same way: on rigid parts both differ in a few bits. So the hash only proposes pairs, and the fine structure (grain,
+scratches, dust, the exact position of every edge) decides."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -13,10 +13,10 @@ import scipy
 from numpy.typing import NDArray
 
 COLUMNS = ["image", "duplicate", "kind", "likeness"]
-FAR = 48  # bits of 256 in which two fingerprints may differ to be looked at
-NEAREST = 8  # pairs looked at, an image
+FAR = 48  # bits of 256 in which the fingerprints of a proposed pair may differ
+NEAREST = 8  # pairs proposed for an image
 LIKE = 0.95  # correlation of the fine structure from which two images are near-identical
-COARSE = 1.5  # pixels of a thumbnail; what is smoother than this is no fine structure
+SMOOTH = 1.5  # pixels of a thumbnail: the Gaussian whose blur is taken away, so that fine structure is left
 KEPT = 1024  # fine structures held in memory, 32 KB each
 BLOCK = 512  # images compared at a time with all others
 
@@ -33,7 +33,9 @@ def find_near_duplicates(
              if firsts.setdefault(digest, i) != i]  # fmt: skip
     fine = lru_cache(maxsize=KEPT)(lambda i: fine_structure(thumbnail(i)).astype(np.float16))
     apart = sorted(firsts.values())
-    while True:  # of a long series, the nearest are all of its own: once joined, it is compared by its first image
+    # The nearest images of a long series are all of that series; once they are joined, only its first image is compared
+    # with other images.
+    while True:
         near = list(_near_pairs(apart, fingerprints, fine))
         pairs += near
         joined = {second for first, second, *_ in near}
@@ -45,18 +47,18 @@ def find_near_duplicates(
 
 
 def _near_pairs(
-    places: Sequence[int], fingerprints: Sequence[str], fine: Callable[[int], NDArray[np.float16]]
+    rows: Sequence[int], fingerprints: Sequence[str], fine: Callable[[int], NDArray[np.float16]]
 ) -> Iterator[tuple[int, int, str, float]]:
-    """Yield the near-identical pairs among the images at ``places``: (first, second, "near", likeness)."""
-    for a, b in near_fingerprints([fingerprints[i] for i in places]):
-        first, second = places[a], places[b]
+    """Yield the near-identical pairs among the images of ``rows``: (first, second, "near", likeness)."""
+    for a, b in near_fingerprints([fingerprints[i] for i in rows]):
+        first, second = rows[a], rows[b]
         likeness = float(np.dot(fine(first).astype(np.float32), fine(second).astype(np.float32)))
         if likeness >= LIKE:
             yield first, second, "near", min(likeness, 1.0)
 
 
 def near_fingerprints(fingerprints: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield each pair (a < b) once that differs in at most FAR bits, for each image its NEAREST ones only."""
+    """Yield each pair (a < b) of fingerprints once that differs in at most FAR bits, only the NEAREST of each image."""
     if len(fingerprints) < 2:
         return
     words = np.array([np.frombuffer(bytes.fromhex(each), np.uint64) for each in fingerprints])  # (n, 4)
@@ -77,19 +79,21 @@ def near_fingerprints(fingerprints: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def fine_structure(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what is left of a thumbnail without its smooth part, as a vector of length 1, or 0 if it is even."""
+    """Return a thumbnail without its smooth part, as a vector of length 1; zeros if nothing but rounding is left."""
     pixels = thumbnail.astype(np.float32)
-    fine = (pixels - scipy.ndimage.gaussian_filter(pixels, COARSE)).ravel()
+    fine = (pixels - scipy.ndimage.gaussian_filter(pixels, SMOOTH)).ravel()
     fine -= fine.mean()
     length = np.linalg.norm(fine)
-    return fine / length if length > np.sqrt(fine.size) / 4 else np.zeros_like(fine)  # less is rounding
+    return (
+        fine / length if length > np.sqrt(fine.size) / 4 else np.zeros_like(fine)
+    )  # less than a quarter of a level a pixel
 
 
 def leaking(pairs: pd.DataFrame) -> pd.Series:
-    """Tell the pairs (with split, duplicate_split) of which one image is in test and the other is learned from."""
+    """Return which pairs (with split, duplicate_split) have one image in test and the other in another split."""
     return (pairs["split"] == "test") != (pairs["duplicate_split"] == "test")
 
 
 def contradicting(pairs: pd.DataFrame) -> pd.Series:
-    """Tell the pairs (with label, duplicate_label) of a normal and a defective image."""
+    """Return which pairs (with label, duplicate_label) are a normal and a defective image."""
     return pairs["label"].notna() & pairs["duplicate_label"].notna() & (pairs["label"] != pairs["duplicate_label"])

@@ -1,7 +1,7 @@
-"""Bring every image of the manifest into one frame and one store.
+"""Registration: every image of the manifest is brought into one frame and one store.
 
-The frame is the image's own; of a strip, the bare ends are cut off; of a rigid part that is aligned, it is a box in
-the reference's photograph."""
+The frame is the whole image; of a strip, the image without its bare ends; of a rigid part that is aligned, a box in the
+reference's photograph. The table ``alignment``, which says where each image lies, is at home here too."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -251,6 +251,7 @@ def _records(manifest: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _defect_outside(mask: NDArray[np.bool_], left: int, right: int) -> int:
+    """Return how many defective pixels lie outside the columns ``left`` to before ``right``."""
     return int(mask.sum() - mask[:, left:right].sum())
 
 

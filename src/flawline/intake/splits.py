@@ -1,4 +1,4 @@
-"""Which images are learned from, calibrated on and tested on, so that nothing leaks from one to the other."""
+"""The splits: which images are learned from, calibrated on and tested on, so that nothing leaks from one to another."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ import scipy
 from flawline.checks import FlawlineError
 from flawline.params import SplitParams
 
-SPLITS = ("train", "validation", "calibration", "test")  # from the freest to the strictest
+SPLITS = ("train", "validation", "calibration", "test")  # in rising strictness: an image in doubt goes to the last
 UNUSED = "unused"
 SHOWN = 10  # pairs named in an error
 
@@ -23,7 +23,7 @@ def assign_splits(rows: pd.DataFrame, splits: SplitParams, near_duplicates: pd.D
     together; where the data set gives only some of them a split, the others follow to the strictest. Raise
     FlawlineError where there are too few images for that."""
     together = groups_of(rows, near_duplicates)
-    split = _follow(rows, together).where(rows["label"] == 0, "test").astype(object)
+    split = _own_splits(rows, together).where(rows["label"] == 0, "test").astype(object)
     own = set(rows.loc[rows["label"] == 0, "split"].dropna())
     if rows["split"].notna().any():
         own.add("test")  # the data set has splits of its own: its test images are the only ones
@@ -44,27 +44,27 @@ def assign_splits(rows: pd.DataFrame, splits: SplitParams, near_duplicates: pd.D
     return rows.assign(split=split).sort_values("image", ignore_index=True)
 
 
-def _follow(rows: pd.DataFrame, together: pd.Series) -> pd.Series:
-    """Return the data set's own splits; a normal image without one has the strictest of its group's."""
+def _own_splits(rows: pd.DataFrame, together: pd.Series) -> pd.Series:
+    """Return the splits that the data set gives; a normal image without one gets the strictest of its group's."""
     own = rows.loc[(rows["label"] == 0) & rows["split"].notna(), "split"].map(SPLITS.index)
-    strictest = own.groupby(together[own.index]).max().map(lambda place: SPLITS[place])
+    strictest = own.groupby(together[own.index]).max().map(SPLITS.__getitem__)
     return rows["split"].where(rows["split"].notna(), together.map(strictest))
 
 
 def groups_of(rows: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> pd.Series:
-    """Return for each image the name of all that must stay together with it: the lowest digest among them.
+    """Return for each image the name of the group that must stay together with it: the lowest digest in the group.
 
-    Together are images of one ``group``, of one ``sha256``, and pairs of ``near_duplicates`` (image, duplicate), and
-    whatever these tie together again."""
+    A group holds images of one ``group``, of one ``sha256``, and pairs of ``near_duplicates`` (image, duplicate), and
+    all that is tied to one of its images in the same way."""
     count = len(rows)
     item, items = pd.factorize(rows["group"].where(rows["group"].notna(), rows["image"]))
     content, contents = pd.factorize(rows["sha256"])
-    place = pd.Series(range(count), rows["image"])
+    row_of = pd.Series(range(count), rows["image"])
     pairs = pd.DataFrame(columns=["image", "duplicate"]) if near_duplicates is None else near_duplicates
-    pairs = pairs[pairs["image"].isin(place.index) & pairs["duplicate"].isin(place.index)]
+    pairs = pairs[pairs["image"].isin(row_of.index) & pairs["duplicate"].isin(row_of.index)]
     images = np.arange(count)
-    start = np.concatenate([images, images, place[pairs["image"]].to_numpy(int)])
-    end = np.concatenate([count + item, count + len(items) + content, place[pairs["duplicate"]].to_numpy(int)])
+    start = np.concatenate([images, images, row_of[pairs["image"]].to_numpy(int)])
+    end = np.concatenate([count + item, count + len(items) + content, row_of[pairs["duplicate"]].to_numpy(int)])
     size = count + len(items) + len(contents)
     links = scipy.sparse.coo_array((np.ones(len(start), bool), (start, end)), shape=(size, size))
     _, component = scipy.sparse.csgraph.connected_components(links, directed=False)
@@ -72,8 +72,8 @@ def groups_of(rows: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -
 
 
 def settle_identical(rows: pd.DataFrame, identical: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (rows, quarantine) with nothing on two sides: no file both normal and defective, and neither identical
-    files nor images of one group in two of the data set's own splits.
+    """Return (rows, quarantine) in which no file is both normal and defective, and neither identical files nor images
+    of one group are in two of the data set's own splits.
 
     A normal image that is identical to a defective one contradicts it and is quarantined. For normal images that the
     data set's own splits separate, raise FlawlineError with their names if ``identical`` is stop, else move all to the
@@ -92,10 +92,11 @@ def settle_identical(rows: pd.DataFrame, identical: str) -> tuple[pd.DataFrame, 
 
 def _strictest(normal: pd.DataFrame, together: pd.Series) -> pd.Series:
     """Return for each image the strictest of the splits that the data set gives what belongs ``together``."""
-    return normal["split"].map(SPLITS.index).groupby(together).transform("max").map(lambda place: SPLITS[place])
+    return normal["split"].map(SPLITS.index).groupby(together).transform("max").map(SPLITS.__getitem__)
 
 
 def _refuse_separated(normal: pd.DataFrame, together: pd.Series, what: str) -> None:
+    """Raise FlawlineError, with names, if the data set gives images that belong ``together`` different splits."""
     apart = normal["split"] != _strictest(normal, together)
     if not apart.any():
         return
@@ -109,6 +110,7 @@ def _refuse_separated(normal: pd.DataFrame, together: pd.Series, what: str) -> N
 
 
 def _drop_contradictions(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (rows, quarantine) without the normal images that are identical to a defective one."""
     content = rows["sha256"] + "#" + rows["page"].astype(str)  # the pages of one file are different images
     defective = rows["image"].groupby(content[rows["label"] == 1]).first()
     contrary = (rows["label"] == 0) & content.isin(defective.index)
@@ -118,6 +120,7 @@ def _drop_contradictions(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def _shuffled(groups: pd.Series, seed: int) -> list[str]:
+    """Return the names of the groups, each once, in an order drawn from ``seed``."""
     names = sorted(groups.unique())
     return [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
 

@@ -27,10 +27,10 @@ SLOPE = 0.01  # of the leaky ReLU; the paper names no activation
 class CPCAE(nn.Module):
     """Strided convolutions, a dense code, transposed convolutions: (n, C + 1, s, s) in [0, 1] to (n, C, s, s).
 
-    The last plane of the input is the place (``placed.with_position``). As one number it joins what the encoder's dense
-    layer and what the decoder's dense layer get, unless ``params.conditioned`` is false. ``size`` is the side s, a
-    multiple of 2 to the number of convolutions. Source: Saeedi & Giusti 2022, section 3.1, Fig. 2; kernels of 4 x 4,
-    widths and activations are ours."""
+    The last plane of the input is the place (``grid_positions.with_position``). As one number it joins what the
+    encoder's dense layer and what the decoder's dense layer get, unless ``params.conditioned`` is false. ``size`` is
+    the side s, a multiple of 2 to the number of convolutions. Source: Saeedi & Giusti 2022, section 3.1, Fig. 2;
+    kernels of 4 x 4, widths and activations are ours."""
 
     def __init__(self, params: CPCAEModelParams, *, channels: int, size: int):
         super().__init__()

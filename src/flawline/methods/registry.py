@@ -14,6 +14,7 @@ from typing import Any
 from flawline.checks import FlawlineError, near_name
 from flawline.params import (
     AAEParams,
+    BaseParameters,
     CAEParams,
     CPCAEParams,
     Params,
@@ -30,6 +31,7 @@ SCORED = ("validation", "calibration", "test")  # the splits that no network lea
 EVERY = ("train", *SCORED)
 DAMAGED = ("train", "validation")  # the splits whose images may be damaged for a training
 GROUP = "flawline.methods"  # entry points of other packages
+RESERVED = {*BaseParameters.model_fields, "patching", "training", "embedding"}  # branches and pipelines of every run
 
 
 @cache
@@ -224,7 +226,7 @@ def check_scorer(row: Method) -> None:
 
 def register_paper(row: Paper) -> None:
     """Add a paper. Raise FlawlineError if it names a method that is not there, or its name is taken."""
-    if row.name in PAPERS or row.name in METHODS:
+    if row.name in PAPERS or row.name in METHODS or row.name in RESERVED:
         raise FlawlineError(f"there is a pipeline '{row.name}' already; give the paper another name")
     if not row.methods:
         raise FlawlineError(f"the paper '{row.name}' must name its methods, got none")
@@ -252,6 +254,8 @@ def _check_name(name: str, own: Iterable[str], others: dict[str, Any], what: str
         )
     if name in own:
         raise FlawlineError(f"there is a {what} '{name}' already; give this one another name")
+    if name in RESERVED or name in PAPERS:
+        raise FlawlineError(f"a {what} cannot be called '{name}': a pipeline or the parameters of every run are")
     other = others.get(name)
     if other is not None and other.params is not params:
         raise FlawlineError(

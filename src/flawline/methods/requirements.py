@@ -13,7 +13,7 @@ Shapes = Sequence[tuple[int, ...]]  # (C, H, W) each
 def check_method(method: Method, tree: Mapping[str, Any], shapes: Shapes | None, count: int) -> None:
     """Raise FlawlineError if ``method``, with the parameters ``tree``, cannot serve images of ``shapes`` (None: not
     known yet) of which ``count`` are learned from."""
-    scorer = method.make_scorer(tree[method.name]["scorer"])
+    scorer = method.make_scorer(_branch(method, tree).scorer)
     scorer.check(count)
     if shapes is None:
         return
@@ -25,7 +25,13 @@ def check_method(method: Method, tree: Mapping[str, Any], shapes: Shapes | None,
 
 def _check_reconstructor(row: Reconstructor, tree: Mapping[str, Any], shapes: Shapes) -> None:
     if row.check is not None:
-        resolve(row.check)(shapes, **row.typed(**{part: tree[row.name][part] for part in row.parts}))
+        branch = _branch(row, tree)
+        resolve(row.check)(shapes, **{part: getattr(branch, part) for part in row.parts})
+
+
+def _branch(row: Method | Reconstructor, tree: Mapping[str, Any]) -> Any:
+    """Return the parameters of a row; a branch that ``tree`` lacks has its defaults."""
+    return row.params.model_validate(tree.get(row.name, {}))
 
 
 def why_not(method: Method, tree: Mapping[str, Any], shapes: Shapes | None, count: int) -> str | None:

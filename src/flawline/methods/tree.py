@@ -1,5 +1,6 @@
 """The whole tree of parameters: what every run has, and a branch of its own for each method and reconstructor."""
 
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import ValidationError, create_model
@@ -55,6 +56,12 @@ def _keys(path: tuple[Any, ...], tree: Any) -> list[str]:
     return keys
 
 
+def _but_none(kind: Any) -> Any:
+    """Return what ``X | None`` is where it is not None; any other type as it is."""
+    others = [each for each in get_args(kind) if each is not NoneType]
+    return others[0] if NoneType in get_args(kind) and len(others) == 1 else kind
+
+
 def _fields_at(path: tuple[Any, ...]) -> list[str]:
     model: Any = parameters_type()
     for part in path:
@@ -64,5 +71,5 @@ def _fields_at(path: tuple[Any, ...]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return []
-        model = field.annotation
+        model = _but_none(field.annotation)
     return list(getattr(model, "model_fields", {}))

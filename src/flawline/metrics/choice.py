@@ -1,4 +1,4 @@
-"""Which method to recommend, and what that choice costs on a category it was not made on."""
+"""The choice of a method: which one to recommend, and what that choice costs on a category that it was not made on."""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,8 @@ def recommended(results: pd.DataFrame, candidates: Sequence[str], metric: str = 
 
 
 def leave_one_out(results: pd.DataFrame, candidates: Sequence[str], metric: str = "image_auroc") -> pd.DataFrame:
-    """Return, a row a category, what `recommended` chooses on all the others and what comes of it there: category,
-    method, the chosen one's figure, the best candidate's, best_method, and regret, how much less the first is.
+    """Return a row for each category: category, the method that `recommended` chooses on all the other categories, its
+    figure, best_method and best (the best candidate here and its figure), and regret (how much higher the best is).
 
     Raises FlawlineError for a single category, or where no candidate has figures on all the others."""
     figures = _figures(results, candidates, metric)  # (categories, candidates)

@@ -1,4 +1,4 @@
-"""How well image scores tell defective images from normal ones, and what the threshold costs."""
+"""Image metrics: how well scores tell defective images from normal ones, and what the verdicts of a threshold cost."""
 
 import math
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flawline.checks import FlawlineError
 
-NEEDS = {  # metric: the test images it cannot do without
+NEEDS = {  # metric: the test images that it is measured on
     "accuracy": "",
     "overkill": "normal ",
     "overkill_rate": "normal ",
@@ -33,7 +33,7 @@ def image_metrics(scores: ArrayLike, labels: ArrayLike, threshold: float) -> tup
 
     Raises FlawlineError if lengths differ, a score is not finite, a label is neither 0 nor 1 or the threshold is NaN.
     """
-    score, defective = checked(scores, labels)
+    score, defective = checked_pair(scores, labels)
     if math.isnan(threshold):
         raise FlawlineError("threshold must be a number, got nan")
     normals, defectives = int((~defective).sum()), int(defective.sum())
@@ -88,7 +88,7 @@ def image_curves(scores: ArrayLike, labels: ArrayLike) -> dict[str, pd.DataFrame
     A row holds what flagging the scores larger than its threshold gives; -inf flags every image."""
     from sklearn.metrics import precision_recall_curve, roc_curve  # takes a second to import
 
-    score, defective = checked(scores, labels)
+    score, defective = checked_pair(scores, labels)
     if defective.all() or not defective.any():
         return {}
     fpr, tpr, at_least = roc_curve(defective, score, drop_intermediate=False)
@@ -99,7 +99,7 @@ def image_curves(scores: ArrayLike, labels: ArrayLike) -> dict[str, pd.DataFrame
     return {"roc": roc, "pr": pr}
 
 
-def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def checked_pair(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return (scores, defective), both (N,). Raise FlawlineError if they do not fit together."""
     score, label = np.asarray(scores, np.float64).ravel(), np.asarray(labels).ravel()
     if len(score) != len(label):

@@ -1,4 +1,4 @@
-"""Exact pixel metrics of anomaly maps in constant memory, one image at a time.
+"""Pixel metrics of anomaly maps: ranking and overlap, exact in constant memory, one image at a time.
 
 Convention: a map is float16 and never negative, so its bit pattern read as uint16 rises with its value, and counting
 pixels per bit pattern loses nothing. A pixel is flagged if its value is larger than the threshold. Curves run from
@@ -42,7 +42,7 @@ class MapCounts:
         check_map(anomaly_map)
         if mask is None or not check_mask(mask, anomaly_map).any():
             for rows in row_blocks(anomaly_map):
-                self.normal += count(levels_of(anomaly_map[rows]))
+                self.normal += _histogram(levels_of(anomaly_map[rows]))
             return
         labels, regions = scipy.ndimage.label(mask, EIGHT)  # (H, W), 0 outside the mask
         sizes = np.zeros(regions + 1, np.int64)
@@ -51,10 +51,10 @@ class MapCounts:
         for rows in row_blocks(anomaly_map):
             levels, inside = levels_of(anomaly_map[rows]), mask[rows]
             under = levels[inside]  # (n,)
-            defective = count(under)
-            self.normal += count(levels) - defective
+            defective = _histogram(under)
+            self.normal += _histogram(levels) - defective
             self.defective += defective
-            self.overlap += count(under, weights=1 / sizes[labels[rows][inside]])
+            self.overlap += _histogram(under, weights=1 / sizes[labels[rows][inside]])
         self.regions += regions
 
     def lacking(self) -> str:
@@ -68,14 +68,14 @@ class MapCounts:
 
         Raises FlawlineError if there are no defective or no defect-free pixels."""
         self._need_both()
-        return float(np.trapezoid(share(self.defective), share(self.normal)))
+        return float(np.trapezoid(_flagged_share(self.defective), _flagged_share(self.normal)))
 
     def pixel_ap(self) -> float:
         """Return the average precision over all pixels, the sum of (R_n - R_{n-1}) P_n, as in scikit-learn.
 
         Raises FlawlineError if there are no defective or no defect-free pixels."""
         self._need_both()
-        return float(np.sum(np.diff(share(self.defective)) * self._precision()[1:]))
+        return float(np.sum(np.diff(_flagged_share(self.defective)) * self._precision()[1:]))
 
     def aupro(self, limit: float = 0.3) -> float:
         """Return the area under the per-region overlap curve up to the false positive rate ``limit``, in [0, 1].
@@ -88,7 +88,7 @@ class MapCounts:
         Bergmann et al. 2020 (CVPR, Uninformed Students) and 2021, doi:10.1007/s11263-020-01400-4."""
         check_limit(limit)
         self._need_both()
-        rate, overlap = share(self.normal), share(self.overlap)
+        rate, overlap = _flagged_share(self.normal), _flagged_share(self.overlap)
         within = rate <= limit
         x, y = np.append(rate[within], limit), np.append(overlap[within], np.interp(limit, rate, overlap))
         return min(1.0, float(np.trapezoid(y, x)) / limit)  # the sum may be rounded up past limit
@@ -110,7 +110,7 @@ class MapCounts:
 
         Raises FlawlineError if no pixel is defective."""
         self._need_defective()
-        best = int(np.argmax(flagged(self.defective) / (self.defective.sum() + flagged(self.normal))))
+        best = int(np.argmax(_flagged(self.defective) / (self.defective.sum() + _flagged(self.normal))))
         threshold = float(THRESHOLDS[best])
         return threshold, *self.recall_and_iou(threshold)
 
@@ -120,17 +120,17 @@ class MapCounts:
         check_range("points", points, low=2)
         if self.lacking():
             return {}
-        recall, rate = share(self.defective), share(self.normal)
+        recall, rate = _flagged_share(self.defective), _flagged_share(self.normal)
         tables = {
             "pixel_roc": {"fpr": rate, "tpr": recall},
             "pixel_pr": {"recall": recall, "precision": self._precision()},
-            "pro": {"fpr": rate, "overlap": share(self.overlap)},
+            "pro": {"fpr": rate, "overlap": _flagged_share(self.overlap)},
         }
         return {name: thin(pd.DataFrame(xy | {"threshold": THRESHOLDS}), points) for name, xy in tables.items()}
 
     def _precision(self) -> NDArray[np.float64]:
         """Share of flagged pixels that are defective (L + 1,), 1 while nothing is flagged."""
-        found, wrong = flagged(self.defective), flagged(self.normal)
+        found, wrong = _flagged(self.defective), _flagged(self.normal)
         return np.where(found + wrong, found / np.maximum(found + wrong, 1), 1.0)
 
     def _need_both(self) -> None:
@@ -180,22 +180,22 @@ def levels_of(anomaly_map: NDArray[np.float16]) -> NDArray[np.uint16]:
     return anomaly_map.view(np.uint16) & np.uint16(0x7FFF)
 
 
-def count(levels: NDArray[np.uint16], weights: NDArray | None = None) -> NDArray:
-    """Return how many ``levels`` of any shape there are of each (L,), or the sum of their ``weights``."""
+def _histogram(levels: NDArray[np.uint16], weights: NDArray | None = None) -> NDArray:
+    """Return how many of ``levels`` (any shape) equal each of the ``LEVELS`` (L,), or the sum of their ``weights``."""
     return np.bincount(levels.ravel(), weights, minlength=len(LEVELS))
 
 
-def flagged(counts: NDArray) -> NDArray:
-    """Return how much of ``counts`` (L,) is larger than each of ``THRESHOLDS`` (L + 1,)."""
+def _flagged(counts: NDArray) -> NDArray:
+    """Return how much of ``counts`` (L,) each of ``THRESHOLDS`` (L + 1,) flags."""
     return np.concatenate([[0], counts[::-1].cumsum()])
 
 
-def share(counts: NDArray) -> NDArray[np.float64]:
+def _flagged_share(counts: NDArray) -> NDArray[np.float64]:
     """Return the flagged share of ``counts`` (L,) at each of ``THRESHOLDS`` (L + 1,), from exactly 0 to exactly 1.
 
     The share of overlaps is their mean over regions, since those of one region add up to 1 (but for rounding, which
     is why the total is theirs and not the number of regions: no share is ever above 1)."""
-    above = flagged(counts)
+    above = _flagged(counts)
     return above / above[-1]
 
 
@@ -232,10 +232,12 @@ def check_mask(mask: NDArray, anomaly_map: NDArray) -> NDArray[np.bool_]:
 
 
 def check_limit(limit: float) -> None:
+    """Raise FlawlineError unless a limit of the false positive rate is in (0, 1]."""
     if not 0 < limit <= 1:
         raise FlawlineError(f"aupro_limit must be larger than 0 and at most 1, got {limit}")
 
 
 def check_threshold(threshold: float) -> None:
+    """Raise FlawlineError if a threshold is NaN."""
     if math.isnan(threshold):
         raise FlawlineError("threshold must be a number, got nan")

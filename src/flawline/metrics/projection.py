@@ -1,4 +1,4 @@
-"""Many dimensions drawn in two, to look at: distances between far groups mean nothing."""
+"""Vectors of many dimensions drawn as points of two, to be looked at: distances between far groups mean nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def tsne(vectors: NDArray, seed: int) -> NDArray[np.float64]:
     if len(vectors) < LEAST_POINTS:
         raise FlawlineError(f"t-SNE wants at least {LEAST_POINTS} vectors, got {len(vectors)}")
     reduced = np.asarray(vectors, np.float64)
-    if not np.ptp(reduced, axis=0).any():  # all in one place, which PCA cannot scale
+    if not np.ptp(reduced, axis=0).any():  # all vectors are equal, which PCA cannot scale
         return np.zeros((len(reduced), 2))
     components = min(WIDTH, len(reduced))
     if reduced.shape[1] > components:

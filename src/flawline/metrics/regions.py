@@ -1,4 +1,4 @@
-"""Where the flaws are: connected regions of an anomaly map above a threshold."""
+"""The regions of an anomaly map: connected pixels above a threshold, which say where the flaws are."""
 
 import math
 from dataclasses import dataclass

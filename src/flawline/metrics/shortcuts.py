@@ -1,7 +1,8 @@
-"""Shortcuts: can the answer be told without looking at the part, by brightness, sharpness, size or file alone?
+"""Shortcuts: figures of whole images (brightness, sharpness, size, bytes) that tell defective images from normal ones,
+or test images from training ones, without a look at the part.
 
-Where it can, a detector may score well on a data set and have learned nothing of defects, or badly because the test
-images differ as a whole from the training images."""
+Where there is one, a detector may score well on a data set and have learned nothing of defects, or badly because the
+test images differ as a whole from the training images."""
 
 from collections.abc import Sequence
 
@@ -9,8 +10,8 @@ import numpy as np
 import pandas as pd
 import scipy
 
-SEPARATES = 0.9  # AUROC from which one figure is said to tell the answer
-SURE = 0.01  # largest probability of that by chance, over all the questions asked together
+SEPARATES = 0.9  # AUROC from which one figure is a shortcut
+SURE = 0.01  # largest probability that any of all the AUROCs is as high by chance
 COLUMNS = ["question", "feature", "auroc", "direction", "first", "second", "p", "flagged"]
 LABEL, SPLIT = "label", "split"  # the questions
 
@@ -27,12 +28,12 @@ WORDS = {  # feature -> (lower, higher)
 
 
 def find_shortcuts(images: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a question and feature: AUROC (0.5: says nothing, 1: tells the answer), direction, counts, p.
+    """Return a row for each question and feature: AUROC (0.5: no difference, 1: always told), direction, counts, p.
 
     ``images`` has split, label (0 normal, 1 defective), format and the numeric features of WORDS. The questions: are
     defective test images told from normal ones (``label``), and normal test images from training ones (``split``)? The
     probability is Mann and Whitney's, times the number of questions asked (Bonferroni); ``flagged`` from SEPARATES on
-    where chance is SURE to be ruled out. Highest AUROC first."""
+    if p is below SURE. The highest AUROC comes first."""
     features = [name for name in WORDS if name in images]
     tables = {name: images[name].astype(float) for name in features} | format_features(images)
     test, normal = images["split"] == "test", images["label"] == 0
@@ -54,7 +55,7 @@ def find_shortcuts(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(first: pd.Series, second: pd.Series, sentence: str, words: Sequence[str]) -> dict[str, object]:
-    """Return how well one figure tells the two groups apart, whichever way round."""
+    """Return how well one figure tells two groups apart, and in which direction."""
     statistic, p = scipy.stats.mannwhitneyu(second, first)
     auroc = float(statistic) / (len(first) * len(second))
     higher = auroc >= 0.5
@@ -71,12 +72,13 @@ def format_features(images: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def words_of(feature: str) -> tuple[str, str]:
+    """Return the words for a lower and for a higher value of a feature."""
     kind = feature.removeprefix("format ")
     return WORDS.get(feature, (f"less often {kind}", f"more often {kind}"))
 
 
 def flagged(shortcuts: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that are shortcuts."""
+    """Return the rows of ``find_shortcuts`` that are shortcuts."""
     return shortcuts[shortcuts["flagged"].astype(bool)]
 
 

@@ -1,7 +1,7 @@
-"""Does a material suit an autoencoder? What repeats can be learned; what is drawn by chance anew everywhere cannot.
+"""Suitability: whether an autoencoder can learn a material. It can learn what repeats, not what is random everywhere.
 
 Schneider 2022, sections 4.2 and 5: on a stochastic steel surface the autoencoders drew the average grey value of every
-patch, and their residuals told nothing. So a network is measured by how much it explains of what they leave."""
+patch, and their residuals told nothing. So a network is judged by how much of that error it explains."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +17,7 @@ VERDICTS = ("suited", "doubtful", "unsuited")
 
 @dataclass(frozen=True)
 class ExpectedSuitability:
-    """What the images alone say, before training; all figures are shares, 1 is best."""
+    """The suitability that the images alone let expect, before training; all figures are shares, 1 is best."""
 
     verdict: str  # suited, doubtful or unsuited
     reason: str
@@ -25,6 +25,7 @@ class ExpectedSuitability:
     linear: float  # of the held-out patches' variation, explained by a linear autoencoder of the same code length
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, ready for JSON."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""A threshold on image scores with a promise attached: at most this share of good parts is expected above it."""
+"""Thresholds on image scores, each with a promise: at most this share of good parts is expected above it."""
 
 import math
 from collections.abc import Sequence

@@ -166,7 +166,9 @@ class InspectionPage:
 
     The page shows the first of `listed_images`, each small (`shrink_pixels`), and asks for each once: a mapping that
     draws on demand need not hold them all."""
-    pictures_at: str = "the folder images beside the folder of this report"  # where the pictures of all images lie
+    pictures_at: str = (
+        "the folder images, beside the folder report.html of this page"  # where the pictures of all images lie
+    )
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ def with_training(
 
 def read_sample_reconstructions(tensors: Mapping[str, Tensor]) -> SampleReconstructions:
     """Return what training kept of its reconstructions, by the epochs done."""
-    epochs = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in sorted(tensors) if name != "patches"}
-    return SampleReconstructions(tensors["patches"].numpy(), epochs)
+    epochs = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in tensors if name != "patches"}
+    return SampleReconstructions(tensors["patches"].numpy(), dict(sorted(epochs.items())))
 
 
 def read_suitability(judged: Mapping[str, Any]) -> Suitability:

@@ -1,1 +1,2 @@
-"""What lies on disk: memory-mapped arrays, tensors, digests; each whole or not at all."""
+"""What lies on disk: memory-mapped arrays and files of tensors, each written whole or not at all, and the digests of
+files and data."""

@@ -1,4 +1,5 @@
-"""Arrays of different sizes in one memory-mapped file: what the pipeline passes on instead of pictures in memory."""
+"""Arrays of different sizes in one memory-mapped file, which stages pass on instead of images in memory; and folders
+that are written whole or not at all."""
 
 import json
 import os
@@ -106,7 +107,7 @@ def write_ragged(folder: Path, arrays: Iterable[NDArray | Noted]) -> None:
 
 @contextmanager
 def writing_folder(folder: Path) -> Iterator[Path]:
-    """Yield FOLDER.partial to write to. At the end it takes the place of ``folder``; after an error it is removed."""
+    """Yield FOLDER.partial to write to. At the end it replaces ``folder``; after an error it is removed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -119,7 +120,7 @@ def writing_folder(folder: Path) -> Iterator[Path]:
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Put ``partial`` in the place of ``folder``, so that no reader ever sees half of either."""
+    """Replace ``folder`` by ``partial``, so that no reader ever sees half of either."""
     old = folder.with_name(folder.name + ".old")
     _remove(old)
     if folder.exists():
@@ -134,7 +135,7 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, or a file that lies in a folder's place."""
+    """Remove a folder, or a file of that name."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

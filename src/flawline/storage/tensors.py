@@ -1,4 +1,4 @@
-"""Named tensors in one safetensors file: whole or not at all, no pickle."""
+"""Files of named tensors (safetensors, no pickle), written whole or not at all, with a digest of their content."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Images in, images out: decoding, folder layouts, storage, patches, defects, anomaly maps. Plain numpy."""
+"""Images in, images out: alignment, foreground, strips, patches, pseudo-defects, downsizing. Plain numpy and SciPy."""

@@ -86,21 +86,21 @@ class Aligner:
     def align(self, image: NDArray, known: tuple[Transform, float] | None = None) -> Alignment:
         """Return how ``image`` (C, H, W) uint8 or uint16 lies; ``known`` holds move and quality where they are found
         already."""
-        look, reason = self.look(image)
-        if look is None:
+        compared, reason = self.compared(image)
+        if compared is None:
             return Alignment(quality=0.0, aligned=False, reason=reason)
-        move, quality = known or look.find()
+        move, quality = known or compared.find()
         quality = round(quality, 6)
         if quality < self.least_quality:
             reason = f"correlates {quality:.2f} with the reference, wanted {self.least_quality:g}"
             return Alignment(quality=quality, aligned=False, reason=reason)
-        gain, offset = self._gain(look.grey, move)
-        return Alignment(move, quality, gain=gain, offset=offset, outside=look.outside(move))
+        gain, offset = self._gain(compared.grey, move)
+        return Alignment(move, quality, gain=gain, offset=offset, outside=compared.outside(move))
 
     def find(self, image: NDArray) -> tuple[Transform, float]:
         """Return move and quality of ``image`` (C, H, W), whatever the frame; quality 0 where it cannot be told."""
-        look, _ = self.look(image)
-        return (IDENTITY, 0.0) if look is None else look.find()
+        compared, _ = self.compared(image)
+        return (IDENTITY, 0.0) if compared is None else compared.find()
 
     def warp(self, image: NDArray, alignment: Alignment) -> NDArray:
         """Return the frame (C, h, w) of ``image`` (C, H, W), its move undone and its brightness brought to the
@@ -188,7 +188,7 @@ class Aligner:
         seen = np.ones(picture.shape, bool) if self.part is None else neighbourhood(self.part)
         return Matcher(picture, seen, scales=self.mode == "similarity", spins=self.spins)
 
-    def look(self, image: NDArray) -> "tuple[_Look | None, str]":
+    def compared(self, image: NDArray) -> "tuple[_Compared | None, str]":
         """Return what is compared of ``image`` (C, H, W), or why it cannot be."""
         sides = np.array(image.shape[1:]) / self.reference.shape
         if sides.min() < 1 / LARGER or sides.max() > LARGER:
@@ -201,7 +201,7 @@ class Aligner:
         part = None if self.part is None else find_foreground(small)
         if self.part is not None and part is None:
             return None, "shows no part that can be told from the background"
-        return _Look(self, grey, part, self._picture(small, part)), ""
+        return _Compared(self, grey, part, self._picture(small, part)), ""
 
     def _gain(self, grey: NDArray[np.float32], move: Transform) -> tuple[float, float]:
         """Return gain and offset that bring grey levels (H, W) to the reference's, over the frame."""
@@ -236,7 +236,7 @@ class Aligner:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Compared:
     """What an aligner compares of a photograph: its part (h, w), and the picture (h, w) made of it."""
 
     aligner: Aligner

@@ -104,11 +104,11 @@ def _draft(reference: NDArray[np.float32], params: RegistrationParams) -> Aligne
 
 def _found_and_hull(aligner: Aligner, image: NDArray) -> tuple[tuple[Transform, float], NDArray | None]:
     """Return (move, quality) of an image, and the hull of its part in the reference, None where it has none."""
-    look, _ = aligner.look(image)
-    if look is None:
+    compared, _ = aligner.compared(image)
+    if compared is None:
         return (IDENTITY, 0.0), None
-    found = look.find()
-    return found, look.hull(found[0])
+    found = compared.find()
+    return found, compared.hull(found[0])
 
 
 def _check_alike(qualities: Sequence[float], params: RegistrationParams, name: str) -> None:

@@ -1,8 +1,8 @@
-"""Where the part lies in a photograph, and where the background."""
+"""Where the part lies in a photograph, and where the background: the part's pixels, their neighbourhood, and a drawing
+of the part alone."""
 
 import numpy as np
 import scipy
-import skimage
 from numpy.typing import NDArray
 
 SIDE = 256  # pixels of the longer side on which the part is sought, roughly
@@ -25,12 +25,14 @@ def find_foreground(grey: NDArray[np.float32]) -> NDArray[np.bool_] | None:
 
     The background is the plane through the border's pixels; the part is what is far from it. The threshold is Otsu's,
     or one near it where the outline is steeper: a soft shadow that the part throws is not the part."""
+    from skimage.filters import threshold_otsu
+
     factor = max(1, round(max(grey.shape) / SIDE))
     small = block_mean(grey, factor)
     ring = _ring(small.shape)
     background, spread = _background(small, ring)
     distance = scipy.ndimage.gaussian_filter(np.abs(small - background), 1.0)
-    threshold = float(skimage.filters.threshold_otsu(distance))
+    threshold = float(threshold_otsu(distance))
     if threshold < max(CERTAIN * spread, LEAST_LEVELS):
         return None
     part = _steepest(distance, threshold)
@@ -60,10 +62,12 @@ def drawn(grey: NDArray[np.float32], part: NDArray[np.bool_], blur: float) -> ND
 
 def block_mean(grey: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Return the means of blocks of ``factor`` x ``factor`` pixels (H // factor, W // factor)."""
+    from skimage.measure import block_reduce
+
     if factor == 1:
         return grey
     height, width = (side // factor * factor for side in grey.shape)
-    return skimage.measure.block_reduce(grey[:height, :width], factor, np.mean)  # (H // factor, W // factor)
+    return block_reduce(grey[:height, :width], factor, np.mean)  # (H // factor, W // factor)
 
 
 def _ring(shape: tuple[int, ...]) -> NDArray[np.bool_]:

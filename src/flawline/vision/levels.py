@@ -1,4 +1,4 @@
-"""Pixel values on their full scale, and colour as grey."""
+"""Pixel values: images of any depth on the scale [0, 1], and colour as grey levels."""
 
 import numpy as np
 from numpy.typing import NDArray

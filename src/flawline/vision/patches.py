@@ -19,7 +19,7 @@ def grid_starts(length: int, size: int, stride: int) -> NDArray[np.int64]:
 
 
 def patch_grid(height: int, width: int, *, size: int, stride: int) -> NDArray[np.int64]:
-    """Return the (y, x) of the dense grid's patches (n, 2), row by row; the row number is the place index."""
+    """Return the (y, x) of the dense grid's patches (n, 2), row by row; the row number is the grid position."""
     ys, xs = grid_starts(height, size, stride), grid_starts(width, size, stride)
     return np.stack(np.meshgrid(ys, xs, indexing="ij"), axis=-1).reshape(-1, 2)  # (n, 2)
 
@@ -27,27 +27,20 @@ def patch_grid(height: int, width: int, *, size: int, stride: int) -> NDArray[np
 def index_patches(
     shapes: Sequence[tuple[int, ...]], masks: Sequence[NDArray], *, size: int, stride: int
 ) -> pd.DataFrame:
-    """Return the dense grid of every image (C, H, W): a row a patch with image, y, x, place and mask_share.
+    """Return the dense grid of every image (C, H, W): a row a patch with image, y, x, place (its grid
+    position) and mask_share, its share of defective pixels.
 
     ``masks[i]`` is (H, W) bool, or empty where the image has none; mask_share is 0 there."""
     tables = []
     for i, (shape, mask) in enumerate(zip(shapes, masks, strict=True)):
         grid = patch_grid(*shape[-2:], size=size, stride=stride)
-        share = mask_shares(mask, grid, size) if mask.size else np.zeros(len(grid))
+        share = window_means(mask, grid, size) if mask.size else np.zeros(len(grid))
         tables.append(
             pd.DataFrame({"image": i, "y": grid[:, 0], "x": grid[:, 1], "place": np.arange(len(grid))}).assign(
                 mask_share=share.astype(np.float32)
             )
         )
     return pd.concat(tables, ignore_index=True)
-
-
-def mask_shares(mask: NDArray[np.bool_], positions: NDArray, size: int) -> NDArray[np.float64]:
-    """Return the share of defective pixels in each window of ``mask`` (H, W), by a summed-area table."""
-    table = np.pad(mask.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0)))  # (H + 1, W + 1)
-    y, x = positions[:, 0], positions[:, 1]
-    counts = table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
-    return counts / size**2
 
 
 def cut(image: NDArray, positions: NDArray, size: int) -> NDArray:
@@ -122,7 +115,8 @@ def _coverage(length: int, size: int, stride: int) -> NDArray[np.float64]:
 
 
 def window_means(values: NDArray, positions: NDArray, size: int) -> NDArray[np.float64]:
-    """Return the mean (n,) of ``values`` (H, W) over the windows of side ``size`` at ``positions`` (n, 2) as (y, x)."""
+    """Return the mean (n,) of ``values`` (H, W) over the windows of side ``size`` at ``positions`` (n, 2) as (y, x), by
+    a summed-area table."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
     (y, x), far = positions.T, size

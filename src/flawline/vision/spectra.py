@@ -5,7 +5,6 @@ they are scaled the other way. So turns and scales are found first, without any 
 
 import numpy as np
 import scipy
-import skimage
 from numpy.typing import NDArray
 
 ANGLES = 360  # of the half turn that a spectrum has
@@ -35,10 +34,12 @@ def spectral_descriptor(grey: NDArray[np.float32], align: str) -> NDArray[np.flo
 def polar_spectrum(grey: NDArray[np.float32], *, log: bool) -> NDArray[np.float64]:
     """Return the magnitudes of the spectrum of a picture (H, W) by angle, clockwise over half a turn, and radius
     (ANGLES, RADII). Each radius is standardised over the angles; with ``log`` radii all are standardised together."""
+    from skimage.transform import warp_polar
+
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     flat = (grey - np.median(border)) * np.outer(*(_taper(side) for side in grey.shape))
     magnitude = scipy.fft.fftshift(np.abs(scipy.fft.fft2(flat, (SPECTRUM, SPECTRUM))))
-    polar = skimage.transform.warp_polar(
+    polar = warp_polar(
         np.log1p(magnitude), center=(SPECTRUM // 2, SPECTRUM // 2), radius=SPECTRUM / 2,
         output_shape=(2 * ANGLES, RADII), scaling="log" if log else "linear",
     )[:ANGLES]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where the material lies in a strip: the bare, bright background at an end and the selvedge beside it are cut off.
+"""The material in a strip: the columns without the bare, bright background at an end and the selvedge beside it.
 
 Made for line-scan strips of fabric in front of a bright background (AITEX). Columns are judged by the median of their
 pixels, so that a flaw, which covers few rows or lies away from the ends, is never taken for background."""

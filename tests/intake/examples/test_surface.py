@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from flawline.intake.examples.surface import (
     HELD_OUT_FIRST,
-    cut,
+    crop_at,
     draw_surface,
-    read_photograph,
+    installed_photograph,
     source_crop,
     split_crops,
 )
@@ -34,11 +34,11 @@ def surface(name):
 
 @pytest.fixture(scope="module")
 def photograph(name):
-    return read_photograph(name)
+    return installed_photograph(name)
 
 
-def places(crop, photograph):
-    """Return the corners (y, x) on the grid where ``crop`` (1, h, w) is cut out of ``photograph``."""
+def corners_of(crop, photograph):
+    """Return the corners (y, x) on the grid where ``crop`` (1, h, w) was cut out of ``photograph``."""
     side = crop.shape[1]
     grid = itertools.product(range(0, 512 - side + 1, side), repeat=2)
     return [(y, x) for y, x in grid if (photograph[y : y + side, x : x + side] == crop[0]).all()]
@@ -56,7 +56,7 @@ def test_photographs_need_no_network_and_no_cache(name, monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert read_photograph(name).shape == (512, 512)
+    assert installed_photograph(name).shape == (512, 512)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,7 +70,7 @@ def test_photographs_need_no_network_and_no_cache(name, monkeypatch, tmp_path):
     indirect=["name"],
 )
 def test_photographs_are_those_our_figures_were_made_with(name, digest):
-    assert hashlib.sha256(read_photograph(name).tobytes()).hexdigest().startswith(digest)
+    assert hashlib.sha256(installed_photograph(name).tobytes()).hexdigest().startswith(digest)
 
 
 # --- crops -----------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_counts_per_split_follow_the_params(surface):
 def test_no_pixel_of_the_photograph_is_in_two_normal_images_and_all_are_used(surface, photograph):
     uses = np.zeros((512, 512), int)
     for example in (e for e in surface if e.defect == "good"):
-        ((y, x),) = places(example.image, photograph)
+        ((y, x),) = corners_of(example.image, photograph)
         uses[y : y + 128, x : x + 128] += 1
     assert (uses == 1).all()
 
@@ -114,7 +114,7 @@ def test_order_of_the_crops_is_drawn_from_the_seed():
 
 def test_cut_by_hand():
     photograph = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    crop = cut(photograph, (1, 2), 2)
+    crop = crop_at(photograph, (1, 2), 2)
     np.testing.assert_array_equal(crop, [[[6, 7], [10, 11]]])
     crop[:] = 0
     assert photograph[1, 2] == 6

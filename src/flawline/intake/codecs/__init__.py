@@ -1,1 +1,1 @@
-"""One module a file format: decode without losing depth, and tell damage as far as the format allows."""
+"""One module for each file format: it decodes without losing depth, and finds damage as far as the format allows."""

@@ -1,4 +1,4 @@
-"""What the formats share: the one error, header checks, orientation, and Pillow for what loses nothing by it."""
+"""What the file formats share: the error, checks of headers, the orientation, and Pillow where it loses nothing."""
 
 import io
 import logging
@@ -58,6 +58,7 @@ def open_image(content: bytes) -> Image.Image:
 
 
 def check_page(page: int | None, pages: int) -> None:
+    """Raise UnreadableImageError unless a file of ``pages`` has the ``page`` (from 1), or is one image for None."""
     if page is None and pages != 1:
         raise UnreadableImageError(f"holds {pages} pages or frames; wanted one")
     if page is not None and not 1 <= page <= pages:
@@ -71,12 +72,14 @@ def check_size(height: int, width: int, max_pixels: int) -> None:
 
 
 def check_held(image: Image.Image, promised: int, possible: int) -> None:
+    """Raise UnreadableImageError if a header promises more pixels (or bytes) than the content can hold."""
     if promised > possible:
         says = f"its header says {image.height} x {image.width} pixels"
         raise UnreadableImageError(f"is damaged ({says}, more than its bytes can hold)")
 
 
 def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1, upright, where the image says nothing."""
     return int(image.getexif().get(ORIENTATION, 1))
 
 
@@ -105,6 +108,7 @@ def upright(pixels: NDArray, orientation: int) -> NDArray:
 
 
 def by_pillow(image: Image.Image) -> NDArray:
+    """Return the pixels (C, H, W) uint8, upright, as Pillow decodes them."""
     image = ImageOps.exif_transpose(image)
     image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn of it
     if image.mode in ("1", "L", "LA", "La"):

@@ -1,4 +1,4 @@
-"""PNG: libpng decodes, since it alone keeps 16-bit colour; checksums and sizes are looked at before."""
+"""PNG: libpng decodes, since it alone keeps 16-bit colour; checksums and sizes are checked before."""
 
 import zlib
 
@@ -26,8 +26,8 @@ EXIF = (b"eXIf", b"tEXtRaw profile type exif", b"zTXtRaw profile type exif", b"i
 
 
 def decode_png(image: Image.Image, content: bytes) -> NDArray:
-    """Decode a PNG with libpng, which alone keeps 16-bit colour; it gets only the chunks that make the pixels, since it
-    prints warnings about others, and about interlaced ones, which are left to Pillow where that loses nothing."""
+    """Decode a PNG with libpng, which alone keeps 16-bit colour. It gets only the chunks that make the pixels, since it
+    prints warnings about others. It also warns of interlaced files: Pillow decodes those where it loses nothing."""
     chunks = png_chunks(content)
     depth, interlaced = content[24], content[28]
     _check_size(image, chunks, depth, interlaced)

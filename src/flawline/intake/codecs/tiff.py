@@ -1,4 +1,4 @@
-"""TIFF: tifffile finds the pages and decodes what is grey or RGB, which cuts no depth; Pillow the rest."""
+"""TIFF: tifffile finds the pages and decodes what is grey or RGB without cutting the depth; Pillow decodes the rest."""
 
 import io
 import math
@@ -32,7 +32,7 @@ WANTED = "wanted 8 or 16 bits a channel, grey or RGB"
 
 
 def decode_tiff(content: bytes, number: int | None, max_pixels: int) -> NDArray:
-    """Decode a TIFF's page with tifffile, which cuts no depth; with Pillow what is coloured otherwise than by RGB."""
+    """Decode a TIFF's page: with tifffile, which cuts no depth, or with Pillow where colours are not RGB."""
     with TiffFile(io.BytesIO(content)) as file:
         own = own_pages(file)
         check_page(number, len(own))
@@ -55,6 +55,7 @@ def decode_tiff(content: bytes, number: int | None, max_pixels: int) -> NDArray:
 
 
 def _by_tifffile(page: TiffPage) -> NDArray:
+    """Return the pixels (C, H, W) of a grey or RGB page, upright; fewer than 8 bits are stretched to 8."""
     samples = page.asarray(maxworkers=1)  # files are already read side by side
     if page.bitspersample < 8:
         samples = samples.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
@@ -66,6 +67,7 @@ def _by_tifffile(page: TiffPage) -> NDArray:
 
 
 def _sixteen_bit(pixels: NDArray) -> NDArray[np.uint16]:
+    """Return whole numbers of another type as 16 bit; raise UnreadableImageError if they do not fit."""
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
         raise UnreadableImageError(f"has pixel values from {pixels.min()} to {pixels.max()}; wanted 8 or 16 bit")
     return pixels.astype(np.uint16)
@@ -75,7 +77,7 @@ def own_pages(file: TiffFile) -> list[int]:
     """Return which pages of a TIFF are images of their own, not smaller copies of another.
 
     Reads no more than that, since a stack has hundreds of pages and each is decoded alone. Raise UnreadableImageError
-    if one leads to a next that is none: tifffile ends there without a word."""
+    if one leads to a next that is none: tifffile would end there without an error."""
     tags: dict[int, bytes] = {}  # of each page, by where it lies
     try:
         at = file.pages.first.offset
@@ -129,6 +131,7 @@ def _check_strips(page: TiffPage, content: bytes) -> None:
 
 
 def _check_strip_bytes(page: TiffPage, strips: list[tuple[int, int]], content: bytes) -> None:
+    """Raise UnreadableImageError unless the strips hold as many bytes of pixels as the header promises."""
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
     row = (page.imagewidth * page.bitspersample * (page.samplesperpixel // planes) + 7) // 8
     wanted = row * page.imagelength * planes

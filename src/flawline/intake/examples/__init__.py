@@ -14,7 +14,7 @@ from flawline.params import ExamplesParams
 
 __all__ = [
     "EXAMPLES",
-    "Example",
+    "ExampleCategory",
     "ExampleImage",
     "chessboard",
     "draw_chess",
@@ -27,8 +27,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Example:
-    """One category: the name of its parameters in ExamplesParams, and what draws its images from them."""
+class ExampleCategory:
+    """One embedded category: the name of its parameters in ExamplesParams, and what draws its images from them."""
 
     params: str
     draw: Callable[[Any], Iterator[ExampleImage]]
@@ -37,14 +37,14 @@ class Example:
         return self.draw(getattr(examples, self.params))
 
 
-EXAMPLES: dict[str, Example] = {
-    "chess": Example("chess", draw_chess),
-    "noise": Example("noise", draw_noise),
-    "brick": Example("surface", partial(draw_surface, "brick")),
-    "gravel": Example("surface", partial(draw_surface, "gravel")),
-    "grass": Example("surface", partial(draw_surface, "grass")),
-    "riblet-albedo": Example("riblet", draw_riblet_albedo),
-    "riblet-normals": Example("riblet", draw_riblet_normals),
+EXAMPLES: dict[str, ExampleCategory] = {
+    "chess": ExampleCategory("chess", draw_chess),
+    "noise": ExampleCategory("noise", draw_noise),
+    "brick": ExampleCategory("surface", partial(draw_surface, "brick")),
+    "gravel": ExampleCategory("surface", partial(draw_surface, "gravel")),
+    "grass": ExampleCategory("surface", partial(draw_surface, "grass")),
+    "riblet-albedo": ExampleCategory("riblet", draw_riblet_albedo),
+    "riblet-normals": ExampleCategory("riblet", draw_riblet_normals),
 }
 
 

@@ -1,4 +1,4 @@
-"""What every embedded example is made of: images with exact masks, each with a generator of its own."""
+"""What every embedded example is made of: images with exact masks, each drawn with a random generator of its own."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ GROUPS = (  # (split, count in ExampleCounts); a row's number is part of its ima
     ("test", "anomalous_test"),
 )
 
-Picture = tuple[NDArray[np.uint8], NDArray[np.bool_] | None]  # image (C, H, W), mask (H, W) or None
+Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_] | None]  # image (C, H, W), mask (H, W) or None
 
 
 @dataclass(frozen=True)
 class ExampleImage:
-    """One image (C, H, W) uint8 and its defective pixels (H, W), None if good; ``name`` counts in split and defect."""
+    """One image (C, H, W) uint8 and its defective pixels (H, W), None if good. ``name`` is its number among those of
+    the same split and defect."""
 
     split: str  # train, validation, calibration or test
     defect: str  # good, or the kind of defect
@@ -31,7 +32,7 @@ class ExampleImage:
 
 
 def draw_images(
-    counts: ExampleCounts, seed: int, draw: Callable[[np.random.Generator, bool], Picture], *, defect: str
+    counts: ExampleCounts, seed: int, draw: Callable[[np.random.Generator, bool], Drawn], *, defect: str
 ) -> Iterator[ExampleImage]:
     """Draw the images one by one: ``draw`` takes a generator, and whether to put in a defect (of the kind ``defect``).
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.intake.examples.base import ExampleImage, Picture, draw_images, to_8_bit
+from flawline.intake.examples.base import Drawn, ExampleImage, draw_images, to_8_bit
 from flawline.params import ChessParams
 from flawline.vision.defects import Elastic, random_region
 
@@ -30,7 +30,7 @@ def chessboard(
     return np.where(is_bright, np.float32(bright), np.float32(dark))[None]  # (1, H, W)
 
 
-def _draw_board(params: ChessParams, generator: np.random.Generator, defective: bool) -> Picture:
+def _draw_board(params: ChessParams, generator: np.random.Generator, defective: bool) -> Drawn:
     x, y = (int(shift) for shift in generator.integers(0, 2 * params.square, size=2))
     board = chessboard(params.image_size, params.square, origin=(x, y), dark=params.dark, bright=params.bright)
     if not defective:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.intake.examples.base import ExampleImage, Picture, draw_images, to_8_bit
+from flawline.intake.examples.base import Drawn, ExampleImage, draw_images, to_8_bit
 from flawline.params import NoiseParams
 from flawline.vision.defects import Line
 
@@ -20,7 +20,7 @@ def draw_noise(params: NoiseParams) -> Iterator[ExampleImage]:
     return draw_images(params, params.seed, partial(_draw_noise, params), defect="line")
 
 
-def _draw_noise(params: NoiseParams, generator: np.random.Generator, defective: bool) -> Picture:
+def _draw_noise(params: NoiseParams, generator: np.random.Generator, defective: bool) -> Drawn:
     height, width = params.image_size
     size = (2 * height, 2 * width) if defective else (height, width)
     image = generator.normal(params.mean, params.deviation, (1, *size)).clip(0, 1).astype(np.float32)
@@ -30,7 +30,7 @@ def _draw_noise(params: NoiseParams, generator: np.random.Generator, defective: 
     return _window(image, mask, generator)
 
 
-def _window(image: NDArray[np.float32], mask: NDArray[np.bool_], generator: np.random.Generator) -> Picture:
+def _window(image: NDArray[np.float32], mask: NDArray[np.bool_], generator: np.random.Generator) -> Drawn:
     """Cut a window of half the size out of ``image`` (1, 2H, 2W), whose middle lies in the window's middle half.
 
     ``Line`` passes through its region's middle; cut like this, lines pass anywhere and from rim to rim."""

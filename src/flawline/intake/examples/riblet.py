@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from flawline.intake.examples.base import ExampleImage, Picture, draw_images, to_8_bit
+from flawline.intake.examples.base import Drawn, ExampleImage, draw_images, to_8_bit
 from flawline.params import RibletParams
 
 ROWS = 64  # in a block
@@ -36,12 +36,12 @@ def draw_riblet_normals(params: RibletParams) -> Iterator[ExampleImage]:
     return draw_images(params.normals, params.seed, partial(_draw_normals, params), defect="crushed")
 
 
-def _draw_albedo(params: RibletParams, generator: np.random.Generator, defective: bool) -> Picture:
+def _draw_albedo(params: RibletParams, generator: np.random.Generator, defective: bool) -> Drawn:
     heights, crushed = draw_foil(params, generator, defective)
     return albedo_image(heights, params, generator), crushed
 
 
-def _draw_normals(params: RibletParams, generator: np.random.Generator, defective: bool) -> Picture:
+def _draw_normals(params: RibletParams, generator: np.random.Generator, defective: bool) -> Drawn:
     heights, crushed = draw_foil(params, generator, defective)
     return normals_image(heights), None if crushed is None else scipy.ndimage.binary_dilation(crushed)
 

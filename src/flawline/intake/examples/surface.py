@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.checks import check_shape
-from flawline.intake.examples.base import GROUPS, ExampleImage, Picture, image_generator, to_8_bit
+from flawline.intake.examples.base import GROUPS, Drawn, ExampleImage, image_generator, to_8_bit
 from flawline.params import SurfaceParams
 from flawline.vision.defects import INJECTORS, random_region
 
@@ -25,21 +25,21 @@ def draw_surface(name: str, params: SurfaceParams) -> Iterator[ExampleImage]:
     ``kinds`` in turn, each in a disk; the mask is exact, and outside it the image is the crop.
 
     Source: the photographs are CC0 and lie in scikit-image's data folder (skimage.data.brick, gravel, grass)."""
-    photograph = read_photograph(name)
+    photograph = installed_photograph(name)
     corners = split_crops(photograph.shape[0], params)
     for split, count in GROUPS[:DEFECTIVE]:
         for i, corner in enumerate(corners[count]):
-            yield ExampleImage(split, "good", f"{i:03d}", cut(photograph, corner, params.crop), None)
+            yield ExampleImage(split, "good", f"{i:03d}", crop_at(photograph, corner, params.crop), None)
     seen: Counter[str] = Counter()
     for i in range(params.anomalous_test):
         kind = params.kinds[i % len(params.kinds)]
-        crop = cut(photograph, corners["normal_test"][source_crop(i, params)], params.crop)
+        crop = crop_at(photograph, corners["normal_test"][source_crop(i, params)], params.crop)
         image, mask = _damage(crop, kind, params, image_generator(params.seed, DEFECTIVE, i))
         yield ExampleImage("test", kind, f"{seen[kind]:03d}", image, mask)
         seen[kind] += 1
 
 
-def read_photograph(name: str) -> NDArray[np.uint8]:
+def installed_photograph(name: str) -> NDArray[np.uint8]:
     """Return a photograph (512, 512) of the installed scikit-image; never looks for it anywhere else."""
     with Image.open(str(files("skimage") / "data" / f"{name}.png")) as picture:
         photograph = np.asarray(picture)
@@ -61,13 +61,13 @@ def source_crop(i: int, params: SurfaceParams) -> int:
     return (kind + turn) % params.normal_test
 
 
-def cut(photograph: NDArray[np.uint8], corner: tuple[int, int], side: int) -> NDArray[np.uint8]:
+def crop_at(photograph: NDArray[np.uint8], corner: tuple[int, int], side: int) -> NDArray[np.uint8]:
     """Return a copy (1, side, side) of a part of ``photograph`` (H, W)."""
     y, x = corner
     return photograph[None, y : y + side, x : x + side].copy()  # (1, side, side)
 
 
-def _damage(crop: NDArray[np.uint8], kind: str, params: SurfaceParams, generator: np.random.Generator) -> Picture:
+def _damage(crop: NDArray[np.uint8], kind: str, params: SurfaceParams, generator: np.random.Generator) -> Drawn:
     region = random_region(crop.shape[1:], generator, radius=params.region_radius)
     values, mask = INJECTORS[kind](getattr(params, kind))(crop.astype(np.float32) / np.float32(255), region, generator)
     return np.where(mask, to_8_bit(values), crop), mask

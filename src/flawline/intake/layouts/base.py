@@ -25,7 +25,7 @@ class RawFile:
     label: int | None  # 0 normal, 1 defective; None: defective if its mask marks a pixel
     defect: str  # the defect's folder or class name; "good" for normal images
     split: str | None = None  # the data set's own split, where it has one
-    mask: str | None = None  # as vision.masks reads it: pictures, or a file of boxes
+    mask: str | None = None  # as intake.masks reads it: pictures, or a file of annotations
     group: str | None = None  # what must stay in one split: an item, a strip; None: the image alone
     unusable: str = ""  # why it cannot be used, where the layout knows already
 

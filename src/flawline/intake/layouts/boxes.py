@@ -1,4 +1,4 @@
-"""Defects marked by boxes or polygons: 'coco' (a JSON file) and 'voc' (an XML file an image)."""
+"""Defects marked by annotations: 'coco' (a JSON file for many images) and 'voc' (an XML file for each image)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ def list_coco(folder: Path, params: IngestionParams, category: str) -> Iterator[
                     f"{image} is named in {named[image]} and in {own}; wanted one annotation file an image"
                 )
             named[image] = own
-            yield _raw_file(image, marked, own, split, params)
+            yield _raw_file(image, marked, own, split=split, good=params.good)
     for path in pictures_in(folder, deep=True):
         if relative(path, folder) not in named:
             yield RawFile(relative(path, folder), 0, "good", unusable="is not named in the annotations")
@@ -53,13 +53,14 @@ def list_voc(folder: Path, params: IngestionParams, category: str) -> Iterator[R
         except UnreadableImageError as error:
             yield RawFile(image, 1, "unknown", unusable=f"its annotation {xml.name} {error}")
             continue
-        yield _raw_file(image, marked, relative(xml, folder), None, params)
+        yield _raw_file(image, marked, relative(xml, folder), split=None, good=params.good)
 
 
 def _pair(pictures: Sequence[Path], files: Sequence[Path]) -> dict[Path, Path]:
     """Return the annotation file of each picture: beside it, else in a folder of the same name, else anywhere.
 
-    Only what is unique: where good/1 and crack/1 have the one file crack/1, it says nothing of good/1."""
+    A file is paired only where no other picture could mean it: if good/1 and crack/1 have the one file crack/1, it says
+    nothing of good/1."""
     pairs: dict[Path, Path] = {}
     keys: list[Callable[[Path], Hashable]] = [
         lambda path: path.with_suffix(""), lambda path: (path.parent.name, path.stem), lambda path: path.stem
@@ -80,8 +81,9 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], Hashable]) -> dict[Has
     return groups
 
 
-def _raw_file(image: str, marked: Annotated, source: str, split: str | None, params: IngestionParams) -> RawFile:
-    names = sorted({shape.name for shape in marked.shapes if not is_good(shape.name, params.good)})
+def _raw_file(image: str, marked: Annotated, source: str, *, split: str | None, good: Sequence[str]) -> RawFile:
+    """Return an image that the file ``source`` annotates; it is normal if only classes called ``good`` are marked."""
+    names = sorted({shape.name for shape in marked.shapes if not is_good(shape.name, good)})
     if not names:
         return RawFile(image, 0, "good", split)
     return RawFile(image, 1, "+".join(names), split, mask=source)

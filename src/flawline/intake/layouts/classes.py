@@ -1,4 +1,4 @@
-"""A folder a class: 'mvtec' (MVTec AD) and 'folders' (good/ and anything else)."""
+"""A folder for each class of images: 'mvtec' (MVTec AD) and 'folders' (good/ and anything else)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

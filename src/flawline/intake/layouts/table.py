@@ -1,4 +1,4 @@
-"""A table that says of every image what it is: layout 'csv', its columns named by parameters."""
+"""The layout 'csv': a table that says of every image what it is; parameters name its columns."""
 
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -75,7 +75,7 @@ def _row(row: Mapping[str, str], params: IngestionParams) -> RawFile:
         split=SPLIT_FOLDERS.get(split.lower()),
         mask=_clean(mask) if mask and label else None,
         group=row.get(table.group, "").strip() or None,
-        unusable=_unusable(row, label, split, mask, params),
+        unusable=_unusable(row, label, split=split, mask=mask, params=params),
     )
 
 
@@ -86,8 +86,9 @@ def _label(told: str, params: IngestionParams) -> int | None:
 
 
 def _unusable(
-    row: Mapping[str, str], label: int | None, split: str, mask: str | None, params: IngestionParams
-) -> str:  # fmt: skip
+    row: Mapping[str, str], label: int | None, *, split: str, mask: str | None, params: IngestionParams
+) -> str:
+    """Return why a row's image cannot be used; empty if it can."""
     if label is None:
         return f"has no label in {params.table.file}"
     if split and split.lower() not in SPLIT_FOLDERS:

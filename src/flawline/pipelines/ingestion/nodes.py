@@ -1,7 +1,6 @@
 """A raw folder to a manifest, and what a person should know of the images before trusting any figure on them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,9 @@ def ingest(
     def track(items: Iterable[Any], total: int) -> Iterator[Any]:
         return progress.track(items, total=total, label="reading")
 
-    read = partial(read_raw_files, raw_folder, files, max_pixels=ingestion.max_pixels, known=known_measurements)
-    rows, quarantine, measurements = read(layout=layout, track=track)
+    rows, quarantine, measurements = read_raw_files(
+        raw_folder, files, max_pixels=ingestion.max_pixels, layout=layout, known=known_measurements, track=track
+    )
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates

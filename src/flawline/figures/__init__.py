@@ -1,0 +1,40 @@
+"""Arrays and tables in, pictures out: charts as matplotlib figures, photographs and anomaly maps as (H, W, 3) uint8."""
+
+from flawline.figures.charts import (
+    MOST_DOTS,
+    feature_figure,
+    histogram_figure,
+    patch_loss_figure,
+    pr_figure,
+    pro_figure,
+    projection_figure,
+    roc_figure,
+)
+from flawline.figures.encoding import data_uri, jpeg, mask_png, png
+from flawline.figures.history import history_figure, history_panels
+from flawline.figures.photographs import Region, full_scale, heat, overlay, to_rgb8, white_level
+from flawline.figures.style import svg
+
+__all__ = [
+    "MOST_DOTS",
+    "Region",
+    "data_uri",
+    "feature_figure",
+    "full_scale",
+    "heat",
+    "histogram_figure",
+    "history_figure",
+    "history_panels",
+    "jpeg",
+    "mask_png",
+    "overlay",
+    "patch_loss_figure",
+    "png",
+    "pr_figure",
+    "pro_figure",
+    "projection_figure",
+    "roc_figure",
+    "svg",
+    "to_rgb8",
+    "white_level",
+]

@@ -1,0 +1,113 @@
+"""Every method is asked what it requires of the images before anything long starts."""
+
+import pytest
+
+from flawline.checks import FlawlineError
+from flawline.methods import requirements
+from flawline.methods.registry import METHODS
+from flawline.methods.requirements import check_method, check_methods, why_not
+
+TREE = {name: {"train": {"epochs": 1}, "patches": {"size": 32, "stride": 16}} for name in ("cae", "vae", "aae")}
+TREE["cpcae"] = {"train": {"epochs": 1}, "patches": {"side": 64, "size": 32, "stride": 16}}
+ALIKE = [(3, 64, 80)] * 4
+SEVERAL = [(3, 64, 80), (3, 96, 80)]
+SMALL = [(3, 24, 80)] * 4
+PATCHWISE = {"cae", "vae", "aae"}
+SEES_CPCAE = {"cpcae", "ae_l2", "cpcae_fused", "patch_memory_map", "patch_memory_fused", "patch_gaussian_map",
+              "patch_gaussian_fused"}  # fmt: skip
+NEEDS_TWO = {"patch_gaussian", "patch_gaussian_map", "patch_memory_fused"}
+POOLED = {"cpcae", "deep_feature_knn", "cpcae_fused", "mean_image"}
+
+
+def able(shapes, count):
+    return {name for name, method in METHODS.items() if why_not(method, TREE, shapes, count) is None}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_enough_images_of_one_size_suit_every_method(name):
+    check_method(METHODS[name], TREE, ALIKE, 10)
+    assert why_not(METHODS[name], TREE, ALIKE, 10) is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_several_sizes_suit_what_sees_patches_or_one_vector_of_the_photograph(name):
+    reason = why_not(METHODS[name], TREE, SEVERAL, 10)
+    if name in PATCHWISE | {"deep_feature_knn"}:
+        assert reason is None
+    else:
+        assert "position by position, so all must have one size; there are 2: 64 x 80, 96 x 80" in reason
+        assert reason.startswith(("cpcae" if name in ("cpcae", "ae_l2", "cpcae_fused") else name) + " compares")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_images_smaller_than_a_patch_suit_what_cuts_none(name):
+    reason = why_not(METHODS[name], TREE, SMALL, 10)
+    if name in PATCHWISE:
+        assert "patches.size = 32 is larger than 4 of 4 images (first: 24 x 80)" in reason
+    elif name in SEES_CPCAE:
+        assert "patches.size = 32 is larger than the images once downsized to patches.side = 64" in reason
+    else:
+        assert reason is None
+
+
+@pytest.mark.parametrize(
+    ("count", "unable"),
+    [
+        (0, METHODS.keys() - PATCHWISE - {"ae_l2"}),
+        (1, NEEDS_TWO | POOLED | {"patch_gaussian_fused"}),
+        (2, {"patch_gaussian_fused"} | POOLED),
+        (4, POOLED),  # k is 5
+        (5, set()),
+    ],
+)
+@pytest.mark.parametrize("shapes", [ALIKE, None])
+def test_too_few_images_are_told_by_each_method_that_learns(count, unable, shapes):
+    assert METHODS.keys() - able(shapes, count) == unable
+
+
+@pytest.mark.parametrize("shapes", [ALIKE, None])
+def test_too_few_images_say_how_many_are_needed(shapes):
+    assert "patch_gaussian needs at least 2 normal images to learn from, got 1" in why_not(
+        METHODS["patch_gaussian"], TREE, shapes, 1
+    )
+    assert "scorer.k = 5 neighbours are asked for, but there are 3" in why_not(METHODS["cpcae"], TREE, shapes, 3)
+    fewer = {**TREE, "cpcae": {**TREE["cpcae"], "scorer": {"k": 3}}}
+    assert why_not(METHODS["cpcae"], fewer, shapes, 3) is None
+
+
+def test_sizes_that_are_not_known_yet_are_not_asked_about():
+    check_method(METHODS["patch_memory"], TREE, None, 10)
+    check_method(METHODS["cae"], TREE, None, 0)
+
+
+def test_the_reconstructors_own_branch_tells_of_the_patch():
+    tree = {**TREE, "cae": {"train": {"epochs": 1}, "patches": {"size": 16, "stride": 16}}}
+    assert why_not(METHODS["cae"], tree, SMALL, 10) is None
+    assert why_not(METHODS["vae"], tree, SMALL, 10) is not None
+
+
+def test_the_first_method_that_cannot_is_told_with_all_that_can():
+    check_methods(["cae", "patch_memory"], TREE, ALIKE, 10)
+    with pytest.raises(FlawlineError) as error:
+        check_methods(["cae", "patch_memory", "nearest_neighbour"], TREE, SEVERAL, 10)
+    reason, advice = str(error.value).splitlines()
+    assert reason.startswith("patch_memory compares images position by position")
+    assert advice == (
+        "These methods can serve these images: cae, vae, aae, deep_feature_knn. Take one: make run ... METHOD=cae, or "
+        "kedro run --pipelines=cae."
+    )
+    assert able(SEVERAL, 10) == {"cae", "vae", "aae", "deep_feature_knn"}
+
+
+def test_where_no_method_can_that_is_said(monkeypatch):
+    some = {"patch_memory": METHODS["patch_memory"], "cae": METHODS["cae"]}
+    monkeypatch.setattr(requirements, "METHODS", some)
+    with pytest.raises(FlawlineError, match=r"patches.size = 32 .*\nNo method can\.$"):
+        check_methods(["cae"], TREE, [(3, 24, 80), (3, 25, 80)], 10)
+
+
+def test_a_branch_that_conf_lacks_has_its_defaults():
+    assert "patch_memory" not in TREE
+    assert why_not(METHODS["patch_memory"], TREE, ALIKE, 1) is None
+    with pytest.raises(FlawlineError, match="patch_memory needs at least 1 normal images to learn from, got 0"):
+        check_method(METHODS["patch_memory"], TREE, ALIKE, 0)
