@@ -28,7 +28,7 @@ def unbroken(once, finished_path):
 
 def stop_in_training(project, number):
     """Start a training in another process and send it a signal in its third epoch; return (exit code, output)."""
-    with project.start("run", "--env=smoke", "--pipelines=training", f"--params={TYPED}") as process:
+    with project.start("run", "--env=smoke", "--pipelines=cae", "--tags=training", f"--params={TYPED}") as process:
         said = []
         for line in process.stdout:
             said.append(line)
@@ -85,7 +85,7 @@ def test_mistake_is_told_without_a_traceback_from_a_folder_below_the_project(fin
 
 
 def test_good_run_ends_with_the_table_and_the_page(finished):
-    code, said = invoke("run", "--pipelines=reporting")
+    code, said = invoke("run", "--pipelines=cae", "--tags=reporting")
     assert code == 0
     assert "category chess" in said
     assert "cae judged 6 test images" in said
@@ -95,13 +95,13 @@ def test_good_run_ends_with_the_table_and_the_page(finished):
 def test_unjudged_image_is_exit_code_3(finished, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "broken.png").write_bytes(b"")
-    code, said = invoke("run", "--pipelines=inspection", f"--params=images={tmp_path / 'new'}")
+    code, said = invoke("run", "--pipelines=cae_inspection", f"--params=images={tmp_path / 'new'}")
     assert code == 3
     assert "not judged: broken.png is empty (0 bytes)" in said
 
 
 def test_stale_result_is_exit_code_1(finished):
-    code, said = invoke("run", "--pipelines=embedding", "--params=cae.train.epochs=9")
+    code, said = invoke("run", "--pipelines=cae", "--tags=embedding", "--params=cae.train.epochs=9")
     assert code == 1
     assert "Error: cae.weights is stale: since it was made, cae.train.epochs went from 2 to 9." in said
 
@@ -123,7 +123,7 @@ def test_study_seeds_that_are_no_numbers(finished, seeds):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pipelines=trainig"], "Did you mean one of these instead?\n    training"),
+        (["--pipelines=ingestoin"], "Did you mean one of these instead?\n    ingestion"),
         (["--from-nodes=trian"], "Pipeline does not contain nodes named ['trian']"),
         (["--pipelines=inspection", "--load-versions=cae.detecto:1"], "[cae.detecto] are not found in the catalog"),
     ],

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from measure import Row, copy_rate, matmul_rate, seconds
 
-from flawline.methods.one_class import Inputs, State
 from flawline.methods.nearest_neighbour import NearestNeighbour
+from flawline.methods.one_class import Inputs, State
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_scorer import PatchScorer

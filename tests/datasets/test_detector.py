@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from flawline.detector.detector import Detector, calibrate
 from kedro.io import DatasetError, Version
 
 from flawline.datasets import DetectorDataset
-from flawline.detector.detector import Detector, calibrate
 from flawline.methods.cae import CAE
 from flawline.params import CAEModelParams
 from flawline.storage.tensors import packed

@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-from flawline.checks import FlawlineError
 from flawline.detector.detector import (
     PLAIN,
     Judgement,
@@ -18,6 +16,8 @@ from flawline.detector.detector import (
     save_detector,
     verdict_row,
 )
+
+from flawline.checks import FlawlineError
 from flawline.metrics.regions import Region
 from flawline.params import IgnoreRegion, InspectionParams
 from flawline.storage.tensors import read_tensors, write_tensors

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from flawline.detector.detector import Detector, calibrate, save_detector
 
 from flawline.detector import serving
-from flawline.detector.detector import Detector, calibrate, save_detector
 from flawline.detector.serving import judge_bytes
 from flawline.intake.decoding import encode_png
 from flawline.methods.cae import CAE

@@ -8,9 +8,9 @@ from threading import Thread
 import kedro
 import mlflow
 import pytest
+from flawline.detector.detector import load_detector
 
 from flawline.checks import FlawlineError
-from flawline.detector.detector import load_detector
 from flawline.detector.serving import judge_bytes
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp

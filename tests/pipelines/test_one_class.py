@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flawline.detector.detector import judge
 
 from flawline.checks import FlawlineError
-from flawline.detector.detector import judge
 from flawline.intake.manifest import rows_of
 from flawline.methods.cpcae import fold_of
 from flawline.methods.cpcae import fold_weights as weights_of_fold
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import difference, load_redrawer
 from flawline.methods.registry import ONE_CLASS
-from flawline.params import ComputeParams, CPCAEModelParams, InspectionParams, GridPatchParams
+from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, InspectionParams
 
 SCORED = ["validation", "calibration", "test"]
 PATCHES = GridPatchParams(side=64, size=32, stride=16, per_epoch=64)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
 from flawline.detector.detector import Thresholds
+
 from flawline.metrics.thresholds import Threshold
 from flawline.params import InspectionParams
 from flawline.report.run_contents import (

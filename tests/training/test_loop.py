@@ -18,7 +18,7 @@ from flawline.params import CAEModelParams, ComputeParams, PatchParams, TrainPar
 from flawline.storage.tensors import read_tensors
 from flawline.training.checkpoints import FileCheckpoints
 from flawline.training.loop import fit, noise, past_end, should_stop
-from flawline.training.objective import Objective, Phase, minimise
+from flawline.training.objective import Phase, minimise
 from flawline.training.progress import Silent
 from flawline.training.windows import to_unit, windows_of
 

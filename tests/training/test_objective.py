@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from torch import nn
 
-from flawline.training.objective import Objective, Phase, describe, minimise
+from flawline.training.objective import Phase, describe, minimise
 
 
 class Pair(nn.Module):
