@@ -1,19 +1,21 @@
 """Draw docs/images/chess.png from a finished run of cae: .venv/bin/python docs/make_pictures.py [PROJECT] [TARGET].
 
-A deformed and a good test board, each as photograph, reconstruction, anomaly map and verdict. Run `make run METHOD=cae` first."""
+A deformed and a good test board, each as photograph, reconstruction, anomaly map and verdict. The run before it:
+``make run METHOD=cae``."""
 
 import io
 import sys
 from pathlib import Path
 
-from flawline.detector.detector import Detector, Judgement, judge, load_detector
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.figures import heat, overlay, to_rgb8
+from flawline.detector.file import Detector, load_detector
+from flawline.detector.inspecting import draw as draw_verdict
+from flawline.detector.judging import Judge, Judgement
+from flawline.figures import heat, to_rgb8
 from flawline.intake.decoding import read_photograph
-from flawline.params import InspectionParams
 
 BOARDS = ("test/deformed/000.png", "test/good/000.png")
 TITLES = ("photograph", "reconstruction", "anomaly map", "verdict")
@@ -28,34 +30,31 @@ def latest_detector(project: Path) -> Detector:
     return load_detector(versions[-1])
 
 
-def strip(detector: Detector, image: NDArray) -> tuple[list[NDArray], Judgement]:
-    """Return the four pictures (H, W, 3) uint8 of one image (C, H, W), and the judgement."""
-    scored = detector.score(image)
-    anomaly = scored.map
-    judgement = judge(scored, detector.thresholds, InspectionParams(), by_map=detector.by_map)
-    threshold = detector.thresholds.reject.value
+def strip(judge: Judge, photograph: NDArray) -> tuple[list[NDArray], Judgement]:
+    """Return the four pictures (H, W, 3) uint8 of one photograph (C, H, W), and the judgement."""
+    judged = judge.judge(photograph)
     pictures = [
-        to_rgb8(image),
-        to_rgb8(detector.redraw(image)),
-        heat(anomaly, top=5 * threshold),
-        overlay(image, anomaly, threshold, judgement.regions),
+        to_rgb8(photograph),
+        to_rgb8(judged.reconstruction.picture()),
+        heat(judged.scored.map, top=5 * judge.thresholds.reject.value),
+        draw_verdict(judged, judge),
     ]
-    return pictures, judgement
+    return pictures, judged.judgement
 
 
 def draw(project: Path) -> Figure:
     """Return the picture: a row a board."""
-    detector = latest_detector(project)
+    judge = Judge(latest_detector(project))
     figure = Figure(figsize=(10.4, 5.55), layout="constrained")
     axes = figure.subplots(len(BOARDS), len(TITLES))
     for row, name in zip(axes, BOARDS, strict=True):
         image = read_photograph(project / "data/01_raw/chess" / name, max_pixels=MAX_PIXELS).pixels
-        pictures, said = strip(detector, image)
+        pictures, said = strip(judge, image)
         for cell, picture, title in zip(row, pictures, TITLES, strict=True):
             cell.imshow(picture)
             cell.set(xticks=[], yticks=[])
             cell.set_title(title if title != "verdict" else f"{said.verdict}: {said.score:.3f}", fontsize=12)
-    figure.suptitle(f"image score above {detector.thresholds.reject.value:.3f}: reject", fontsize=11)
+    figure.suptitle(f"image score above {judge.thresholds.reject.value:.3f}: reject", fontsize=11)
     return figure
 
 

@@ -123,7 +123,7 @@ def test_study_seeds_that_are_no_numbers(finished, seeds):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pipelines=evaluatoin"], "Did you mean one of these instead?\n    evaluation"),
+        (["--pipelines=ingestoin"], "Did you mean one of these instead?\n    ingestion"),
         (["--from-nodes=trian"], "Pipeline does not contain nodes named ['trian']"),
         (["--pipelines=cae_inspection", "--load-versions=cae.detecto:1"], "[cae.detecto] are not found in the catalog"),
     ],

@@ -4,30 +4,34 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from flawline.detector.inspecting import Inspected, Inspection
 from flawline.storage.ragged import INDEX, Noted, RaggedArray, write_ragged, writing_folder
+
+if TYPE_CHECKING:
+    from flawline.detector.inspecting import Inspected, Inspection
 
 MAPS, PICTURES, NAMES = "maps", "pictures", "pictures.json"
 LONGEST = 255  # bytes of a file's name
 
 
-class InspectedDataset(AbstractVersionedDataset[Iterable[Inspected], Inspection]):
+class InspectedDataset(AbstractVersionedDataset["Iterable[Inspected]", "Inspection"]):
     """One folder: the maps with their rows of the verdicts, and below ``pictures`` a PNG file for each judged image."""
 
     def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
 
-    def load(self) -> Inspection:
+    def load(self) -> "Inspection":
+        from flawline.detector.inspecting import Inspection
+
         folder = Path(self._get_load_path())
         names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
         return Inspection(RaggedArray(folder / MAPS), {name: folder / PICTURES / file for name, file in names.items()})
 
-    def save(self, data: Iterable[Inspected]) -> None:
+    def save(self, data: "Iterable[Inspected]") -> None:
         with writing_folder(Path(self._get_save_path())) as partial:
             names: dict[str, str] = {}
             write_ragged(partial / MAPS, _storing_pictures(data, partial / PICTURES, names))
@@ -41,7 +45,7 @@ class InspectedDataset(AbstractVersionedDataset[Iterable[Inspected], Inspection]
         return {"filepath": str(self._filepath), "version": self._version}
 
 
-def _storing_pictures(items: Iterable[Inspected], folder: Path, names: dict[str, str]) -> Iterator[Noted]:
+def _storing_pictures(items: "Iterable[Inspected]", folder: Path, names: dict[str, str]) -> Iterator[Noted]:
     """Yield the maps with their rows; on the way write each picture below ``folder`` and put its file in ``names``."""
     from PIL import Image
 

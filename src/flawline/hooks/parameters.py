@@ -8,7 +8,7 @@ from typing import Any
 import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogConfigResolver
+from kedro.io import CatalogConfigResolver, DataCatalog
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
@@ -68,8 +68,9 @@ def asked_for() -> list[str]:
 
 def detector_path(context: KedroContext, method: str) -> Path:
     """Return where the catalog keeps the detectors of a method: a folder, with a version in each subfolder."""
-    entry = CatalogConfigResolver(context.config_loader["catalog"]).resolve_pattern(f"{method}.detector")
-    return context.project_path / entry["filepath"]
+    patterns = DataCatalog.default_runtime_patterns
+    resolver = CatalogConfigResolver(context.config_loader["catalog"], default_runtime_patterns=patterns)
+    return context.project_path / resolver.resolve_pattern(f"{method}.detector")["filepath"]
 
 
 def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:

@@ -1,14 +1,16 @@
 """As soon as the folder is read, every method of the run is asked whether it can serve the images."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from flawline.methods.registry import METHODS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEARNED = ("train", "validation")
 
@@ -33,14 +35,14 @@ class RequirementsHook:
         if dataset_name == "manifest" and self.methods:
             self.check(data)
 
-    def check(self, manifest: pd.DataFrame) -> None:
+    def check(self, manifest: "pd.DataFrame") -> None:
         """Raise FlawlineError if a method of the run cannot serve the images of ``manifest``."""
         from flawline.methods.requirements import check_methods
 
         count = int((manifest["split"].isin(LEARNED)).sum())
         check_methods(self.methods, self.tree, self._shapes(manifest), count)
 
-    def _shapes(self, manifest: pd.DataFrame) -> list[tuple[int, ...]] | None:
+    def _shapes(self, manifest: "pd.DataFrame") -> list[tuple[int, ...]] | None:
         """Return the images' shapes (C, H, W) as they will be stored; None where only the registration knows."""
         registration = self.tree["registration"]
         strips = bool((manifest["layout"] == "aitex").all()) if registration["trim_ends"] == "auto" else False
