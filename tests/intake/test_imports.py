@@ -2,10 +2,22 @@ import subprocess
 import sys
 
 HEAVY = {"torch", "skimage", "sklearn", "matplotlib", "mlflow", "kedro", "scipy.ndimage", "scipy.stats"}
-ROOMS = """
-    intake.layouts intake.manifest intake.registration intake.examples vision.patches vision.alignment vision.defects
-    vision.downsizing metrics.images metrics.maps metrics.shortcuts metrics.suitability storage.ragged storage.tensors
-""".split()
+ROOMS = [
+    "intake.layouts",
+    "intake.manifest",
+    "intake.registration",
+    "intake.examples",
+    "vision.patches",
+    "vision.alignment",
+    "vision.defects",
+    "vision.downsizing",
+    "metrics.images",
+    "metrics.maps",
+    "metrics.shortcuts",
+    "metrics.suitability",
+    "storage.ragged",
+    "storage.tensors",
+]
 
 
 def test_what_nodes_import_of_the_rooms_imports_nothing_heavy():
