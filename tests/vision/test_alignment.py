@@ -1,85 +1,11 @@
 import numpy as np
 import pytest
+from moved_parts import CORNERS, SIZE, aligner_of, displaced, foreign, part_of
 from safetensors.torch import load_file, save_file
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from flawline.checks import FlawlineError
-from flawline.params import RegistrationParams
 from flawline.vision.alignment import Aligner, Alignment
-from flawline.vision.fitting import find_reference, fit_aligner
-from flawline.vision.foreground import block_mean
-from flawline.vision.levels import grey_levels
-from flawline.vision.matching import Matcher
 from flawline.vision.transform import IDENTITY, Transform
-
-SIZE = (112, 120)
-CORNERS = np.array([[-30, -22], [-30, -6], [30, -6], [30, 24], [12, 24]], float)  # of the part, around the middle
-
-
-def part_of(move=IDENTITY, size=SIZE, seed=0, noise=2.0, dtype=np.uint8, shape="angle"):
-    """A part drawn analytically, moved against the middle (1, H, W): no interpolation has touched it."""
-    rows, columns = (np.mgrid[: 3 * size[0], : 3 * size[1]] + 0.5) / 3 - 0.5  # nine points a pixel
-    points = np.stack([rows - size[0] // 2 - move.shift_y, columns - size[1] // 2 - move.shift_x], axis=-1)
-    y, x = np.moveaxis(points @ np.linalg.inv(move.matrix).T, -1, 0)
-    grey = np.full(y.shape, 200.0) - 4 * np.hypot(y, x) / 40
-    if shape == "disk":
-        grey[np.hypot(y, x) <= 30] = 80
-    elif shape == "bar":
-        grey[(abs(y) <= 32) & (abs(x) <= 9)] = 80
-    else:
-        inside = ((abs(x + 14) <= 8) & (abs(y) <= 30)) | ((abs(y - 21) <= 9) & (x >= -22) & (x <= 24))
-        grey[inside] = 80
-        for mark_y, mark_x in ((-18, -14), (2, -12), (21, 12)):
-            grey[np.hypot(y - mark_y, x - mark_x) <= 4] = 130
-    grey = grey.reshape(size[0], 3, size[1], 3).mean(axis=(1, 3))
-    grey = np.clip(grey + np.random.default_rng(seed).normal(0, noise, size), 0, 255) / 255
-    image = np.rint(grey * np.iinfo(dtype).max).astype(dtype)[None]
-    image.flags.writeable = False
-    return image
-
-
-def params(align="rigid", **changes):
-    return RegistrationParams(align=align, **changes)
-
-
-def aligner_of(align="rigid", images=None, **changes):
-    images = [part_of()] if images is None else images
-    return fit_aligner(images, params(align, **changes), names=[f"{i}.png" for i in range(len(images))])[0]
-
-
-def displaced(found, wanted, size=SIZE):
-    """The mean distance of the part's corners, pixels."""
-    places = [move.to_image(CORNERS + np.array(SIZE) // 2, SIZE, size) for move in (found, wanted)]
-    return np.linalg.norm(places[0] - places[1], axis=1).mean()
-
-
-# --- geometry --------------------------------------------------------------------------------------------------------
-def test_transform_by_hand():
-    middle = np.array([[5.0, 10.0]])
-    right = middle + np.array([0, 4])
-    turned = Transform(angle=90, shift_y=1, shift_x=2, scale=2)  # counter-clockwise: right becomes up
-    np.testing.assert_allclose(turned.to_image(middle, (10, 20), (10, 20)), [[6, 12]])
-    np.testing.assert_allclose(turned.to_image(right, (10, 20), (10, 20)), [[6 - 8, 12]], atol=1e-12)
-    np.testing.assert_allclose(IDENTITY.to_image(middle, (10, 20), (14, 26)), [[7, 13]])
-
-
-def test_to_reference_undoes_to_image():
-    points = np.random.default_rng(0).uniform(0, 50, (7, 2))
-    move = Transform(33, 4.5, -2, 1.3)
-    np.testing.assert_allclose(move.to_reference(move.to_image(points, (40, 50), (61, 47)), (40, 50), (61, 47)), points)
-
-
-def test_enlarged_move_takes_the_blocks_where_the_small_one_takes_their_means():
-    reference, image, factor = (91, 120), (101, 99), 3
-    small = Transform(25, 1.5, -2, 1.1)
-    blocks = np.random.default_rng(0).uniform(0, 25, (5, 2))
-    places = small.to_image(blocks, [side // factor for side in reference], [side // factor for side in image])
-    large = small.enlarged(factor, reference, image).to_image((blocks + 0.5) * factor - 0.5, reference, image)
-    np.testing.assert_allclose(large, (places + 0.5) * factor - 0.5)
-
-
-def test_rounded_angle_is_within_half_a_turn():
-    assert Transform(350.00001, -1e-9).rounded() == Transform(-10, 0)
 
 
 # --- known moves -----------------------------------------------------------------------------------------------------
@@ -298,15 +224,6 @@ def test_without_brightness_nothing_is_changed():
 
 
 # --- what cannot be aligned ------------------------------------------------------------------------------------------
-def foreign(seed=0):
-    """Two dots far apart: not the part."""
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    grey = np.random.default_rng(seed).normal(200, 2, SIZE)
-    for y, x in ((15, 15), (95, 100)):
-        grey[np.hypot(rows - y, columns - x) <= 9] = 80
-    return grey.astype(np.uint8)[None]
-
-
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
@@ -326,44 +243,6 @@ def test_what_cannot_be_aligned_says_why_and_is_not_moved(image, reason):
     assert found.quality < 0.6
 
 
-def test_reference_of_another_product_is_an_error_before_the_long_work():
-    images = [foreign()] + [part_of()] * 60
-    seen = []
-
-    class Counted:
-        def __len__(self):
-            return len(images)
-
-        def __getitem__(self, i):
-            seen.append(i)
-            return images[i]
-
-    with pytest.raises(FlawlineError, match=r"part of the reference 0\.png: 1 of 20 correlate 0\.6 or more with it"):
-        fit_aligner(
-            Counted(), params("shift", reference="0.png", least_quality=0.6), names=[f"{i}.png" for i in range(61)]
-        )
-    assert len(seen) <= 21
-
-
-def test_blank_reference_is_an_error():
-    images = [np.full((1, *SIZE), 90, np.uint8), part_of()]
-    with pytest.raises(FlawlineError, match=r"the reference 0\.png is blank: its grey levels deviate by 0\.00"):
-        fit_aligner(images, params(reference="0.png"), names=["0.png", "1.png"])
-
-
-# --- the reference ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("align", ["shift", "rigid", "similarity"])
-def test_central_image_is_one_of_those_that_are_alike(align):
-    moves = [Transform(0 if align == "shift" else 50 * i, i, -i) for i in range(5)]
-    images = [foreign(), np.full((1, *SIZE), 90, np.uint8), *(part_of(move, seed=i) for i, move in enumerate(moves))]
-    assert find_reference(images, align) >= 2
-
-
-def test_all_blank_is_an_error():
-    with pytest.raises(FlawlineError, match=r"all 2 training images are blank"):
-        find_reference([np.zeros((1, 40, 40), np.uint8)] * 2, "rigid")
-
-
 # --- storing ---------------------------------------------------------------------------------------------------------
 def test_aligner_survives_a_file_of_tensors(tmp_path):
     aligner = aligner_of("similarity", brightness="gain_offset", margin=3)
@@ -372,20 +251,3 @@ def test_aligner_survives_a_file_of_tensors(tmp_path):
     image = part_of(Transform(77, 3, 4, 1.1), seed=1)
     assert again.align(image) == aligner.align(image)
     np.testing.assert_array_equal(again.warp(image, again.align(image)), aligner.warp(image, aligner.align(image)))
-
-
-# --- the matcher alone -----------------------------------------------------------------------------------------------
-def test_correlation_is_that_of_the_pixels_that_count():
-    grey, other = (grey_levels(part_of(seed=seed)) for seed in (0, 1))
-    seen = np.zeros(SIZE, bool)
-    seen[20:90, 30:100] = True
-    wanted = np.corrcoef(grey[seen], other[seen])[0, 1]
-    assert Matcher(grey, seen).correlation(other, IDENTITY) == pytest.approx(wanted, abs=1e-6)
-
-
-def test_self_likeness_by_angle_falls_and_is_one_at_none():
-    grey = block_mean(grey_levels(part_of()), 1)
-    matcher = Matcher(grey, np.ones(SIZE, bool))
-    likeness = matcher.by_angle(grey, [0, 45, 90])
-    assert likeness[0] == pytest.approx(1, abs=1e-3)
-    assert likeness[1:].max() < 0.9
