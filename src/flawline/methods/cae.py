@@ -1,4 +1,4 @@
-"""The convolutional autoencoder of Schneider 2022 (Tables 2 and 3): learn normal patches, see what it cannot reconstruct."""
+"""The convolutional autoencoder of Schneider 2022 (Tables 2 and 3): learn normal patches, show what comes out wrong."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The conditional patch-based convolutional autoencoder of Saeedi & Giusti 2022: its patches know their grid position."""
+"""The conditional patch-based autoencoder of Saeedi & Giusti 2022: its patches know their grid position."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -48,7 +48,8 @@ class CPCAE(nn.Module):
         self.decoder = _decoder((*params.channels[::-1], channels))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes (n, d) of patches with their position (n, C + 1, s, s): the activations a of Eq. 3, behind their ReLU."""
+        """Return the codes (n, d) of patches with their position (n, C + 1, s, s): the activations a of Eq. 3, behind
+        their ReLU."""
         check_shape("patches", x, ("N", self.channels + 1, self.size, self.size))
         patches, position = split_position(x)
         return self.compress(self._given(self.encoder(patches), position))
@@ -79,8 +80,8 @@ def _decoder(widths: Sequence[int]) -> nn.Sequential:
 
 
 def sparse_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None, *, sparsity: float) -> Tensor:
-    """Return Eq. 3 of ``model`` on patches with their position (n, C + 1, s, s): squared error plus ``sparsity`` (lambda)
-    times the L1 norm of a.
+    """Return Eq. 3 of ``model`` on patches with their position (n, C + 1, s, s): squared error plus ``sparsity``
+    (lambda) times the L1 norm of a.
 
     The paper leaves open the layer and the scale of both terms. Here a is the code, the error is the mean over all
     values of the patches and the norm the mean over units and patches: neither grows with a patch or the code."""

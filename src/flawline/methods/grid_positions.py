@@ -20,8 +20,8 @@ from flawline.vision.patches import cut_windows, patch_grid
 class GridWindows(Windows):
     """Grid patches of images of one size, already downsized, each a window (image, y, x, position).
 
-    An epoch goes through all positions of all images in random order, and begins again when none is left, so that none is
-    seen twice as often as another."""
+    An epoch goes through all positions of all images in random order, and begins again when none is left, so that none
+    is seen twice as often as another."""
 
     patches: GridPatchParams
 

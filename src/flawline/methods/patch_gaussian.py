@@ -9,15 +9,15 @@ from flawline.checks import FlawlineError
 from flawline.methods.one_class import State
 from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
 
-# Added to every variance, as a share of their mean over all positions: a position that hardly varied in the images learned
-# from is held to a third of the usual deviation, or the largest distances would be those of its noise.
+# Added to every variance, as a share of their mean over all positions: a position that hardly varied in the images
+# learned from is held to a third of the usual deviation, or the largest distances would be those of its noise.
 FLOOR = 0.1
 LEAST = 1e-6  # where nothing varies at all; what whitens stays within float16
 
 
 class PatchGaussian(PatchScorer):
-    """The distance of a position is Mahalanobis', from the normal mean of the position or a neighbour, whichever is nearer:
-    parts do not lie alike to the pixel.
+    """The distance of a position is Mahalanobis', from the normal mean of the position or a neighbour, whichever is
+    nearer: parts do not lie alike to the pixel.
 
     After PaDiM (Defard et al. 2021), with Ledoit and Wolf's shrinkage in the place of a constant on the diagonal."""
 
@@ -57,7 +57,8 @@ def choose(count: int, wanted: int | None, *, seed: int) -> Tensor:
 
 
 def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the means (h, w, D) of a view at every position and what whitens it (T, P) float16, as `packed_whitening`."""
+    """Return the means (h, w, D) of a view at every position and what whitens it (T, P) float16, as
+    `packed_whitening`."""
     floor = max(FLOOR * mean_variance(embeddings, view, chosen), LEAST)
     means, whitenings = [], []
     for block in position_blocks(embeddings, view):

@@ -24,7 +24,8 @@ class Memory(NamedTuple):
 
 
 class PatchMemory(PatchScorer):
-    """The distance of a position is that of its features to the nearest ones kept of the same position and its neighbours.
+    """The distance of a position is that of its features to the nearest ones kept of the same position and its
+    neighbours.
 
     After the patch memory of PatchCore (Roth et al. 2022), but knowing positions, as suits parts that lie alike."""
 
@@ -52,7 +53,8 @@ class PatchMemory(PatchScorer):
 
 
 def coreset(points: Tensor, size: int | None) -> Tensor:
-    """Return ``size`` of the ``points`` (P, N, D) of every position (P, size, D); all if there are no more or for None."""
+    """Return ``size`` of the ``points`` (P, N, D) of every position (P, size, D); all if there are no more or for
+    None."""
     if size is None or size >= points.shape[1]:
         return points
     return points.take_along_dim(greedy_coreset(points, size)[:, :, None], dim=1)
@@ -93,10 +95,11 @@ def quantise(values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def nearest_distances(seen: Tensor, memory: Memory, search_radius: int) -> Tensor:
-    """Return the Euclidean distance (h, w) of what is ``seen`` (h, w, D) at a position to the nearest features kept of a
-    position at most ``search_radius`` rows and columns away.
+    """Return the Euclidean distance (h, w) of what is ``seen`` (h, w, D) at a position to the nearest features kept of
+    a position at most ``search_radius`` rows and columns away.
 
-    The memory is read once: what is kept of a position meets what is seen at all its neighbours, in one matrix product."""
+    The memory is read once: what is kept of a position meets what is seen at all its neighbours, in one matrix
+    product."""
     shifted = seen - memory.offset
     around = neighbours(shifted * memory.scale, search_radius)  # (P, K, D)
     codes, lengths = memory.codes.flatten(0, 1), memory.lengths.flatten(0, 1)  # (P, M, D), (P, M)

@@ -75,8 +75,8 @@ class PatchScorer(OneClassScorer):
         return len(self.views) > 1
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` images are too few (fused, one is held out), or the pretrained network is not
-        to be had."""
+        """Raise FlawlineError if ``count`` images are too few (fused, one is held out), or the pretrained network is
+        not to be had."""
         check_learns(count, self.least + self._fused, self.name)
         _ = self._extractor
 
@@ -119,7 +119,8 @@ def patch_features(layers: Sequence[Tensor]) -> Tensor:
 
 
 def position_blocks(embeddings: Embeddings, view: int) -> Iterator[Tensor]:
-    """Yield one view of all images by position (positions, N, D) float32, some positions at a time, row by row of the grid."""
+    """Yield one view of all images by position (positions, N, D) float32, some positions at a time, row by row of the
+    grid."""
     flat = [one[view].reshape(-1, one.shape[-1]) for one in embeddings]  # (P, D) each, nothing copied
     positions, depth = flat[0].shape
     step = max(1, BLOCK // (len(flat) * depth))
@@ -128,7 +129,8 @@ def position_blocks(embeddings: Embeddings, view: int) -> Iterator[Tensor]:
 
 
 def neighbours(grid: Tensor, search_radius: int) -> Tensor:
-    """Return the values of every position's neighbours (P, K, D), row by row, of a ``grid`` (h, w, D); beyond it zeros."""
+    """Return the values of every position's neighbours (P, K, D), row by row, of a ``grid`` (h, w, D); beyond it
+    zeros."""
     side = 2 * search_radius + 1
     padded = pad(grid, (0, 0, search_radius, search_radius, search_radius, search_radius))
     windows = padded.unfold(0, side, 1).unfold(1, side, 1)  # (h, w, D, side, side)
@@ -152,7 +154,8 @@ def check_grid(embedding: NDArray, learned: tuple[int, ...], method: str) -> Non
     there = tuple(embedding.shape[1:3])
     if there != tuple(learned):
         raise FlawlineError(
-            f"{method} learned images of {learned[0]} x {learned[1]} grid positions, this one has {there[0]} x {there[1]}: its "
+            f"{method} learned images of {learned[0]} x {learned[1]} grid positions, this one has {there[0]} x "
+            f"{there[1]}: its "
             f"size is another. Photograph it as they were."
         )
 
@@ -176,7 +179,7 @@ def fuse(distances: Tensor, spread: Tensor) -> Tensor:
 
 
 def positions_to_map(values: Tensor, size: tuple[int, ...], smoothing: float) -> NDArray[np.float16]:
-    """Return the map (H, W) of positions (h, w) that cut the image into equal cells: bilinear (align_corners=False), then
-    smoothed."""
+    """Return the map (H, W) of positions (h, w) that cut the image into equal cells: bilinear (align_corners=False),
+    then smoothed."""
     upsized = interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)
     return smooth(upsized[0, 0].numpy(), smoothing)

@@ -14,8 +14,8 @@ from flawline.training.objective import Objective, minimise
 class VAE(CAE):
     """The autoencoder with two innermost linear layers: mean (lin21) and logarithm of sigma (lin22) of the code.
 
-    ``encode`` and ``forward`` take the mean, so that a patch is always reconstructed the same; only training draws codes.
-    Source: Schneider 2022, section 2.2, Tables 2 and 3."""
+    ``encode`` and ``forward`` take the mean, so that a patch is always reconstructed the same; only training draws
+    codes. Source: Schneider 2022, section 2.2, Tables 2 and 3."""
 
     def __init__(self, params: VAEModelParams, *, channels: int, size: int):
         super().__init__(params, channels=channels, size=size)
