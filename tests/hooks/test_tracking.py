@@ -8,9 +8,10 @@ from threading import Thread
 import kedro
 import mlflow
 import pytest
-from flawline.detector.detector import load_detector
 
 from flawline.checks import FlawlineError
+from flawline.detector.file import load_detector
+from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
@@ -128,7 +129,7 @@ def test_logged_model_judges_its_example_as_the_detector_does(finished_once, run
     example = model.input_example
     said = model.predict(example)
     path = finished_once.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")
-    wanted = judge_bytes(load_detector(path), example["image"].iloc[0])
+    wanted = judge_bytes(Judge(load_detector(path)), example["image"].iloc[0])
     assert said["verdict"].tolist() == [wanted.verdict]
     assert said["score"].tolist() == pytest.approx([wanted.score])
 
@@ -146,7 +147,7 @@ def test_failed_run_is_marked_with_its_children(finished, monkeypatch):
         raise RuntimeError("boom")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.pipelines.training.nodes.fit", boom)
+        patch.setattr("flawline.pipelines.training.nodes.train_network", boom)
         with pytest.raises(RuntimeError, match="boom"):
             finished.run("training")
     newest = [run for run in finished.mlflow_runs() if run.info.status != "FINISHED"]
