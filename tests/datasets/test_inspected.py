@@ -5,74 +5,133 @@ import pytest
 from kedro.io import DatasetError, Version
 from PIL import Image
 
-from flawline.datasets import PictureFolderDataset
+from flawline.datasets import InspectedDataset
+from flawline.datasets.inspected import picture_file
+from flawline.detector.inspecting import Inspected
+from flawline.methods.one_class import NO_MAP
 
 RED = np.zeros((2, 3, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
 
 
-def full_disk():
+def said(name, picture=RED, score=0.5):
+    """Return an image that was judged, or one that was not."""
+    judged = picture is not None
+    row = {"image": name, "score": score if judged else None, "verdict": "pass" if judged else "not_judged"}
+    return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, picture)
+
+
+def broken(*before):
+    yield from before
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_round_trip_with_names_in_folders(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
-    dataset.save({"b.png": lambda: RED, "a/ä, [1].jpg": lambda: RED + 1})
-    paths = dataset.load()
-    assert [path.relative_to(tmp_path / "heat").as_posix() for path in paths] == ["a/ä, [1].jpg.png", "b.png.png"]
-    np.testing.assert_array_equal(np.asarray(Image.open(paths[1])), RED)
+@pytest.fixture
+def dataset(tmp_path):
+    return InspectedDataset(filepath=str(tmp_path / "new"))
 
 
-def test_images_that_differ_in_extension_only_do_not_overwrite_each_other(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
-    dataset.save({"a.png": lambda: RED, "a.jpg": lambda: RED})
-    assert len(dataset.load()) == 2
+def test_round_trip_of_maps_rows_and_pictures(dataset, tmp_path):
+    dataset.save(iter([said("b.png", score=1 / 3), said("broken.png", None), said("a/ä, [1].jpg", RED // 2)]))
+    loaded = dataset.load()
+    table = loaded.verdicts()
+    assert table["image"].tolist() == ["b.png", "broken.png", "a/ä, [1].jpg"]
+    assert table["score"][0] == 1 / 3
+    assert table["verdict"].tolist() == ["pass", "not_judged", "pass"]
+    assert [one.shape for one in loaded.maps] == [(2, 3), (0, 0), (2, 3)]
+    assert loaded.maps[0].dtype == np.float16
+    files = {name: path.relative_to(tmp_path / "new" / "pictures").as_posix() for name, path in loaded.pictures.items()}
+    assert files == {"b.png": "b.png", "a/ä, [1].jpg": "a/ä, [1].jpg.png"}
+    np.testing.assert_array_equal(np.asarray(Image.open(loaded.pictures["b.png"])), RED)
+    np.testing.assert_array_equal(np.asarray(Image.open(loaded.pictures["a/ä, [1].jpg"])), RED // 2)
 
 
-def test_name_that_is_too_long_with_its_extension_gets_another(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
-    dataset.save({f"a/{letter}{'n' * 246}.png": lambda: RED for letter in "xyé"})  # 251 bytes fit, é has one more
-    names = sorted(path.name for path in dataset.load())
+def test_images_are_written_as_they_come(dataset):
+    """A folder of photographs does not fit into memory, so none waits for the next."""
+    alive = []
+
+    def stream():
+        for k in range(3):
+            alive.append(k)
+            yield said(f"{k}.png")
+            alive.remove(k)
+
+    dataset.save(stream())
+    assert alive == []
+    assert len(dataset.load().maps) == 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.png", "a.jpg", "a"],
+        ["a.jpg", "a.jpg.png", "a.jpg.png.png"],
+        ["a.jpg.png.png", "a.jpg.png", "a.jpg"],
+        ["a.png", "a", "a.png-2.png", "a.png-2"],
+    ],
+    ids=" ".join,
+)
+def test_names_that_would_make_one_file_make_one_each(dataset, names):
+    dataset.save([said(name, np.full((2, 3, 3), 10 * k, np.uint8)) for k, name in enumerate(names)])
+    pictures = dataset.load().pictures
+    assert list(pictures) == names
+    assert len(set(pictures.values())) == len(names)
+    assert [int(np.asarray(Image.open(pictures[name])).max()) for name in names] == [10 * k for k in range(len(names))]
+
+
+def test_names_that_are_too_long_with_their_extension_get_another(dataset):
+    long = [f"a/{letter}{'n' * 246}.jpg" for letter in "xyé"]  # 251 bytes fit, é has one more
+    dataset.save([said(name) for name in long])
+    names = sorted(path.name for path in dataset.load().pictures.values())
     assert len(names) == 3
     assert sorted(map(len, names)) == [68, 255, 255]
 
 
-def test_missing_and_empty(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
+def test_long_names_that_would_have_one_digest_have_two():
+    name = "n" * 300
+    first = picture_file(name, set())
+    second = picture_file(f"{name}.png", {first})
+    assert first != second
+    assert max(len(first), len(second)) == 68
+
+
+def test_missing_and_empty(dataset):
     assert not dataset.exists()
-    dataset.save({})
+    with pytest.raises(DatasetError):
+        dataset.load()
+    dataset.save([])
     assert dataset.exists()
-    assert dataset.load() == []
+    loaded = dataset.load()
+    assert (len(loaded.maps), loaded.pictures, len(loaded.verdicts())) == (0, {}, 0)
 
 
-def test_pictures_of_an_earlier_save_are_gone(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
-    dataset.save({"a": lambda: RED})
-    dataset.save({"b": lambda: RED})
-    assert [path.name for path in dataset.load()] == ["b.png"]
+def test_what_an_earlier_save_left_is_gone(dataset, tmp_path):
+    dataset.save([said("a.png"), said("c.png")])
+    dataset.save([said("b.png")])
+    assert [path.name for path in (tmp_path / "new" / "pictures").iterdir()] == ["b.png"]
+    assert dataset.load().verdicts()["image"].tolist() == ["b.png"]
 
 
-def test_full_disk_leaves_the_old_pictures(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"))
-    dataset.save({"a": lambda: RED})
+def test_full_disk_leaves_the_old_inspection(dataset, tmp_path):
+    dataset.save([said("a.png")])
     with pytest.raises(DatasetError, match="No space left on device"):
-        dataset.save({"b": lambda: RED, "c": full_disk})
-    assert [path.name for path in tmp_path.iterdir()] == ["heat"]
-    assert [path.name for path in dataset.load()] == ["a.png"]
+        dataset.save(broken(said("b.png")))
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert list(dataset.load().pictures) == ["a.png"]
 
 
 def test_versions_are_kept_apart(tmp_path):
-    path = str(tmp_path / "heat")
-    for version, name in (("2024", "old"), ("2025", "new")):
-        PictureFolderDataset(filepath=path, version=Version(None, version)).save({name: lambda: RED})
-    assert [p.name for p in PictureFolderDataset(filepath=path, version=Version(None, None)).load()] == ["new.png"]
-    pinned = PictureFolderDataset(filepath=path, version=Version("2024", None))
+    path = str(tmp_path / "new")
+    for version, name in (("2024", "old"), ("2025", "later")):
+        InspectedDataset(filepath=path, version=Version(None, version)).save([said(name)])
+    assert list(InspectedDataset(filepath=path, version=Version(None, None)).load().pictures) == ["later"]
+    pinned = InspectedDataset(filepath=path, version=Version("2024", None))
     assert pinned.exists()
-    assert [p.name for p in pinned.load()] == ["old.png"]
-    assert "heat" in str(pinned)
+    assert list(pinned.load().pictures) == ["old"]
+    assert "new" in str(pinned)
 
 
 def test_interrupted_version_does_not_exist(tmp_path):
-    dataset = PictureFolderDataset(filepath=str(tmp_path / "heat"), version=Version(None, "2025"))
+    dataset = InspectedDataset(filepath=str(tmp_path / "new"), version=Version(None, "2025"))
     with pytest.raises(DatasetError, match="No space left on device"):
-        dataset.save({"a": full_disk})
-    assert not PictureFolderDataset(filepath=str(tmp_path / "heat"), version=Version(None, None)).exists()
+        dataset.save(broken())
+    assert not InspectedDataset(filepath=str(tmp_path / "new"), version=Version(None, None)).exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from flawline.checks import FlawlineError
-from flawline.storage.ragged import DATA, INDEX, Lazy, RaggedArray, replace_folder, write_ragged, writing_folder
+from flawline.storage.ragged import DATA, INDEX, Lazy, Noted, RaggedArray, replace_folder, write_ragged, writing_folder
 
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.float16, np.float32, np.float64, np.bool_])
 ARRAYS = DTYPES.flatmap(lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=1, max_dims=3, min_side=0)))
@@ -215,3 +215,47 @@ def test_store_is_written_one_array_at_a_time(tmp_path):
 
     write_ragged(tmp_path / "s", Lazy(20, make))
     assert len(RaggedArray(tmp_path / "s")) == 20
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), NUMBERS | st.text(max_size=5) | st.none(), max_size=3), max_size=4)
+)
+def test_notes_come_back_as_they_were_and_floats_to_the_last_bit(tmp_path_factory, notes):
+    folder = tmp_path_factory.mktemp("noted") / "store"
+    write_ragged(folder, (Noted(np.full((1, k), k, np.uint8), note) for k, note in enumerate(notes)))
+    loaded = RaggedArray(folder)
+    assert loaded.notes == notes
+    assert [array.tolist() for array in loaded] == [[[k] * k] for k in range(len(notes))]
+    for mine, theirs in zip(loaded.notes, notes, strict=True):
+        floats = [(mine[name], value) for name, value in theirs.items() if isinstance(value, float)]
+        assert all(a.hex() == b.hex() for a, b in floats)  # the sign of zero too
+
+
+def test_a_score_comes_back_to_the_last_bit(tmp_path):
+    score = float(np.float32(1 / 3)) + 2**-52
+    write_ragged(tmp_path / "s", [Noted(np.zeros((2, 2), np.float16), {"score": score})])
+    assert RaggedArray(tmp_path / "s").notes == [{"score": score}]
+
+
+def test_arrays_with_and_without_a_note_may_lie_together(tmp_path):
+    write_ragged(tmp_path / "s", [np.zeros(1), Noted(np.ones(2), {"score": 0.1}), Noted(np.ones(2), {})])
+    assert RaggedArray(tmp_path / "s").notes == [{}, {"score": 0.1}, {}]
+
+
+def test_a_note_does_not_change_what_the_arrays_are(tmp_path):
+    write_ragged(tmp_path / "noted", [Noted(np.arange(3), {"score": 0.1})])
+    write_ragged(tmp_path / "plain", [np.arange(3)])
+    noted, plain = RaggedArray(tmp_path / "noted"), RaggedArray(tmp_path / "plain")
+    assert noted.digest == plain.digest
+    assert noted.is_intact()
+
+
+def test_a_note_that_json_has_no_word_for_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_ragged(tmp_path / "s", [Noted(np.zeros(1), {"score": np.float32(0.1)})])
+    assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,10 @@ def picture_file(image: str, taken: Collection[str]) -> str:
     where the file system would refuse it as too long."""
     bare = image.removesuffix(".png")
     names = (bare, image, *(f"{image}-{number}" for number in range(2, len(taken) + 3)))
-    name = next(name for name in names if f"{name}.png" not in taken)
+    return next(file for file in map(_as_png, names) if file not in taken)
+
+
+def _as_png(name: str) -> str:
     path = PurePosixPath(f"{name}.png")
     if len(path.name.encode()) > LONGEST:
         path = path.with_name(f"{hashlib.sha256(name.encode()).hexdigest()}.png")
