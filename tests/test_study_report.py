@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from flawline.methods.published import PUBLISHED_NOTE, published_for
+from flawline.methods.published import published_for
+from flawline.methods.registry import PAPERS
 from flawline.study_report import findings, notes, simple_first
 
 RESULTS = pd.DataFrame({"category": ["chess"] * 2, "method": ["cae", "vae"], "shortcut": np.nan})
@@ -13,7 +14,7 @@ BOLT = "bolt: its figures may measure a shortcut in the data (label by mean 1.00
 def test_notes_say_that_published_images_are_others():
     parameters = {"cae": {"train": {}}, "vae": {"train": {}}}
     rows = published_for("chess")
-    assert notes(RESULTS, rows, parameters)[0] == PUBLISHED_NOTE
+    assert notes(RESULTS, rows, parameters)[0] == PAPERS["schneider2022"].note
     assert notes(RESULTS, rows[:0], parameters) == []
 
 

@@ -151,5 +151,5 @@ def test_the_same_images_give_the_same_state_and_leave_the_global_generator_alon
 def test_an_image_of_another_size_is_told():
     scorer = PatchMemory(PatchMemoryParams(), extractor=len)
     other = np.zeros((1, 3, 5, 5), np.float16)
-    with pytest.raises(FlawlineError, match="patch_memory learned images of 3 x 4 places, this one has 3 x 5"):
+    with pytest.raises(FlawlineError, match="patch_memory learned images of 3 x 4 grid positions, this one has 3 x 5"):
         scorer.distances(scorer.fit(inputs_of(2), seed=0), other)

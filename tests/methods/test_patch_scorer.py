@@ -157,5 +157,5 @@ def test_bad_images_are_told(photographs):
     fused = MeanScorer(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
     with pytest.raises(FlawlineError, match="mean_scorer needs at least 2"):
         fused.fit(seen(fused, photographs[:1], photographs[:1]), seed=0)
-    with pytest.raises(FlawlineError, match="learned images of 2 x 3 places, this one has 2 x 2"):
+    with pytest.raises(FlawlineError, match="learned images of 2 x 3 grid positions, this one has 2 x 2"):
         check_grid(seen(scorer, photographs[:1, :, :, :16])[0].embedding, (2, 3), "mean_scorer")

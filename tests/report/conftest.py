@@ -110,7 +110,7 @@ def inspection(example):
         }
     )
     return InspectionPage(
-        "Inspection", "bottle", ["2 of 4 are rejected."], verdicts, [example], {"seed": 0}, {"date": "2026-01-02"}
+        "Inspection", "bottle", ["2 of 4 are rejected."], verdicts, {"seed": 0}, {"date": "2026-01-02"}
     )
 
 

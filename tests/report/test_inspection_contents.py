@@ -3,16 +3,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from flawline.params import InspectionParams
 from flawline.report.inspection_contents import (
-    MarkedPictures,
-    example_images,
     gather_inspection_page,
     inspection_found,
     inspection_summary,
     listed_images,
-    overlay_name,
+    pictures_of,
 )
 
 PROMISE = "at most 1 good part in 20 goes beyond it"
@@ -39,11 +38,6 @@ def test_rejected_images_are_listed_before_those_to_review_the_highest_score_fir
     assert len(listed_images(many)) == 200
 
 
-def test_examples_are_the_highest_and_the_lowest_scores_and_none_twice(verdicts):
-    assert verdicts["image"].iloc[example_images(verdicts, 2)].tolist() == ["f", "e", "a", "g"]
-    assert verdicts["image"].iloc[example_images(verdicts, 4)].tolist() == ["f", "e", "c", "b", "a", "g"]
-
-
 def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, detector):
     assert inspection_found(verdicts, detector) == [
         "7 images: 2 pass, 2 review, 2 reject, 1 not_judged.", "not judged: d is empty", PROMISE
@@ -52,30 +46,24 @@ def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, det
     assert len(inspection_found(eight, detector)) == 1 + 5 + 1
 
 
-def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detector, example):
+def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detector):
     page = gather_inspection_page(
-        verdicts, detector, inspection=InspectionParams(), folder="monday", run={"run": "7"}, pictures={"c": None},
-        examples=[example],
+        verdicts, detector, inspection=InspectionParams(min_area=3), folder="monday", run={"run": "7"},
+        pictures={"c": None},
     )  # fmt: skip
     assert page.title == "bottle: 7 images judged"
-    assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 0)
+    assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 3)
     assert {"folder": "monday", "method": "cae", "run": "7", "weights": "1234"}.items() <= page.ids.items()
     assert page.pictures == {"c": None}
     assert inspection_summary(page).startswith("category bottle\n7 images: 2 pass")
 
 
-def test_pictures_are_drawn_when_they_are_asked_for(example):
-    drawn = []
-    pictures = MarkedPictures(lambda k: drawn.append(k) or example, {"c": 2, "e": 4})
-    assert "c" in pictures
-    assert list(pictures) == ["c", "e"]
-    assert len(pictures) == 2
-    assert drawn == []
-    assert pictures["e"].shape == (40, 60, 3)
-    assert drawn == [4]
-
-
-def test_a_pictures_name_is_the_images_unless_another_has_it():
-    assert overlay_name("a.png", {"a.png", "b.jpg"}) == "a"
-    assert overlay_name("b.jpg", {"b.jpg"}) == "b.jpg"
-    assert overlay_name("b.jpg.png", {"b.jpg", "b.jpg.png"}) == "b.jpg.png"
+def test_pictures_are_those_of_the_listed_images_and_read_when_they_are_asked_for(verdicts, tmp_path):
+    files = {name: tmp_path / f"{name}.png" for name in "abcdefg"}
+    pictures = pictures_of(verdicts, files)
+    assert list(pictures) == ["e", "c", "f", "b"]  # none of the files is there yet
+    Image.fromarray(np.full((4, 6, 3), 7, np.uint8)).save(files["c"])
+    assert pictures["c"].shape == (4, 6, 3)
+    assert "a" not in pictures
+    with pytest.raises(FileNotFoundError):
+        pictures["e"]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from flawline.detector.detector import Thresholds
 
+from flawline.detector.thresholds import Thresholds
 from flawline.metrics.thresholds import Threshold
 from flawline.params import InspectionParams
 from flawline.report.run_contents import (
@@ -40,7 +40,7 @@ def threshold(value):
 @pytest.fixture
 def detector():
     return SimpleNamespace(
-        method="cae", by_map=True, redraw=lambda image: image // 2,
+        method="cae", by_map=True, reconstruct=lambda image: image // 2,
         thresholds=Thresholds(threshold(0.5), threshold(0.3), None),
     )  # fmt: skip
 

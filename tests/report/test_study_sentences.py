@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flawline.methods.registry import PAPERS
 from flawline.report.study_sentences import (
     category_found,
     recommendation,
@@ -30,6 +31,9 @@ def results():
     )
 
 
+ALIKE = PAPERS["schneider2022"].alike
+
+
 def test_a_category_is_told_by_its_overlap_the_best_mean_first(results):
     said = category_found(results[results["category"] == "chess"])
     assert said == "chess: overlap with the marked defects (oracle IoU) 0.800 by cae, 0.700 by vae."
@@ -50,15 +54,19 @@ def test_only_what_shapes_a_comparison_is_told_to_differ():
     own = {"patches": {"size": 64}, "train": {"epochs": 30, "precision": "32-true"}, "model": {"latent_size": 100}}
     other = {**own, "train": {"epochs": 9, "precision": "bf16-mixed"}, "model": {"latent_size": 7}}
     parameters = {"cae": own, "vae": own, "aae": other}
-    assert unequal_settings(["cae", "vae"], parameters) == []
-    assert unequal_settings([], {}) == []
-    (said,) = unequal_settings(["cae", "vae", "aae"], parameters)
+    assert unequal_settings(["cae", "vae"], parameters, ALIKE) == []
+    assert unequal_settings([], {}, ALIKE) == []
+    (said,) = unequal_settings(["cae", "vae", "aae"], parameters, ALIKE)
     assert said.startswith("aae differs from cae in model.latent_size, train.epochs, train.precision:")
     assert (
-        unequal_settings(["cae", "vae"], {"cae": own, "vae": own | {"model": {"latent_size": 100, "kl_weight": 1}}})
+        unequal_settings(
+            ["cae", "vae"], {"cae": own, "vae": own | {"model": {"latent_size": 100, "kl_weight": 1}}}, ALIKE
+        )
         == []
     )
-    (lacking,) = unequal_settings(["cae", "vae"], {"cae": own, "vae": {"train": own["train"], "model": own["model"]}})
+    (lacking,) = unequal_settings(
+        ["cae", "vae"], {"cae": own, "vae": {"train": own["train"], "model": own["model"]}}, ALIKE
+    )
     assert "patches.size" in lacking
 
 

@@ -159,7 +159,6 @@ class InspectionPage:
     verdicts: pd.DataFrame  # image, score, threshold, verdict, reason, y, x, height, width; a row an image
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
-    examples: Sequence[JudgedImage] = ()  # a few to show at length
     notes: Sequence[str] = ()
     pictures: Mapping[str, NDArray] = field(default_factory=dict)
     """Image name -> (H, W, 3) uint8, the photograph with what was found marked, of the rejected and reviewed images.

@@ -10,16 +10,13 @@ from flawline.figures import histogram_figure
 from flawline.report import tables
 from flawline.report.contents import InspectionPage
 from flawline.report.html import chart, fill
-from flawline.report.pictures import LISTED, Picture, picture, shrink_pixels, strips
-
-MOST_EXAMPLES = 40  # images shown at length
+from flawline.report.pictures import LISTED, Picture, picture, shrink_pixels
 
 
 def render_inspection(page: InspectionPage) -> str:
     """Return the report of an inspection as one HTML document."""
     flagged, unjudged, passed = (page.verdicts.iloc[rows] for rows in tables.by_urgency(page.verdicts))
     listed = flagged.head(LISTED)
-    examples = page.examples[:MOST_EXAMPLES]
     counted = tables.verdict_counts("", page.verdicts)
     return fill(
         "inspection.html",
@@ -32,8 +29,6 @@ def render_inspection(page: InspectionPage) -> str:
         unjudged_count=len(unjudged),
         passed=passed.head(tables.SHOWN_VERDICTS).to_dict("records"),
         passed_count=len(passed),
-        strips=strips(examples, of=len(examples)),
-        left_out=len(page.examples) - len(examples),
     )
 
 
