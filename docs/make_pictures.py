@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.detector.detector import Detector, Judgement, judge, load_detector
+from flawline.detector.file import Detector, load_detector
+from flawline.detector.judging import Judge, Judgement
 from flawline.figures import heat, overlay, to_rgb8
 from flawline.intake.decoding import read_photograph
-from flawline.params import InspectionParams
 
 BOARDS = ("test/deformed/000.png", "test/good/000.png")
 TITLES = ("photograph", "reconstruction", "anomaly map", "verdict")
@@ -30,17 +30,18 @@ def latest_detector(project: Path) -> Detector:
 
 def strip(detector: Detector, image: NDArray) -> tuple[list[NDArray], Judgement]:
     """Return the four pictures (H, W, 3) uint8 of one image (C, H, W), and the judgement."""
-    scored = detector.score(image)
-    anomaly = scored.map
-    judgement = judge(scored, detector.thresholds, InspectionParams(), by_map=detector.by_map)
+    said = Judge(detector).judge_framed(image)
+    assert said.scored is not None
+    assert said.reconstruction is not None
+    anomaly = said.scored.map
     threshold = detector.thresholds.reject.value
     pictures = [
         to_rgb8(image),
-        to_rgb8(detector.redraw(image)),
+        to_rgb8(said.reconstruction.picture()),
         heat(anomaly, top=5 * threshold),
-        overlay(image, anomaly, threshold, judgement.regions),
+        overlay(image, anomaly, threshold, said.judgement.regions),
     ]
-    return pictures, judgement
+    return pictures, said.judgement
 
 
 def draw(project: Path) -> Figure:
