@@ -146,7 +146,5 @@ def test_given_settings_change_the_verdict_and_only_of_that_request(served, imag
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"min_aera": 3}', '{"min_area": -1}', "3"])
 def test_settings_that_are_none_are_refused(text):
-    with pytest.raises(
-        FlawlineError, match=r"inspection must be a JSON object as conf/.*/inspection\.yml"
-    ):
+    with pytest.raises(FlawlineError, match=r"inspection must be a JSON object as conf/.*/inspection\.yml"):
         read_inspection(text)
