@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flawline import params
+from flawline.methods.tree import parameters_type
 
 PACKAGES = ("vision", "methods", "metrics")
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters"
@@ -26,10 +27,10 @@ def parameters_page() -> str:
     """Return a section for each part of the tree, a table row a parameter."""
     base, comments = base_values(), comments_by_field()
     own, parts = [], []
-    for name, field in params.Parameters.model_fields.items():
+    for name, field in parameters_type().model_fields.items():
         model = model_of(field.annotation)
         if model is None:
-            own.append(row(params.Parameters, name, field, name, base, comments))
+            own.append(row(params.BaseParameters, name, field, name, base, comments))
         else:
             parts.append(section(name, model, base.get(name, {}), comments))
     return "\n\n".join(["## The run\n\n" + table(own), *parts])

@@ -15,7 +15,7 @@ from flawline.params import FeatureParams
 from flawline.training.compute import keep_memory, using_threads
 
 SIDE = 256
-LAYERS = ((2, 3, 4), (7,))  # what the patch heads and the pooled ones take
+LAYERS = ((2, 3, 4), (7,))  # what the patch scorers and the pooled ones take
 
 
 def rows() -> Iterator[Row]:

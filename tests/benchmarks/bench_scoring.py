@@ -1,4 +1,4 @@
-"""Anomaly maps of 256 x 256 images."""
+"""Reconstructions and residual images, smoothed to anomaly maps, of 256 x 256 images."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,8 @@ from measure import Row, matmul_rate, seconds
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.cae import CAE, squared_residual
-from flawline.methods.maps import anomaly_map, load_model
+from flawline.methods.maps import load_model, smooth
+from flawline.methods.reconstruction import PatchReconstructor
 from flawline.params import CAEModelParams, ComputeParams, PatchParams
 from flawline.training.compute import keep_memory, using_threads
 from flawline.vision.patches import patch_grid
@@ -25,12 +26,12 @@ def rows() -> Iterator[Row]:
         model(torch.rand(1, 1, 64, 64))
     image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE), dtype=np.uint8)
     for stride in (16, 32):
-        geometry = PatchParams(size=64, stride=stride)
+        reconstructor = PatchReconstructor(model, PatchParams(size=64, stride=stride), squared_residual)
         grid = patch_grid(SIDE, SIDE, size=64, stride=stride)
         flops = counter.get_total_flops() * len(grid)
         for threads in THREADS:
             with using_threads(threads):
                 rate = matmul_rate(torch.float32)
-                took = seconds(lambda: anomaly_map(model, image, grid, geometry, 4.0, residual=squared_residual))  # noqa: B023
+                took = seconds(lambda: smooth(reconstructor.reconstruct(image).residual, 4.0))  # noqa: B023
             yield Row(f"anomaly map {SIDE} x {SIDE}, stride {stride} ({len(grid)} patches), {threads} thread(s)",
                       f"{1 / took:.1f} images/s", f"{rate / flops:.1f} images/s", flops / took / rate)  # fmt: skip

@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from measure import Row, cores, matmul_rate, seconds
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from flawline.methods.registry import AUTOENCODERS, get_method
+from flawline.methods.registry import METHODS, RECONSTRUCTORS, SCHNEIDER, resolve
 from flawline.params import TrainParams
 from flawline.training.compute import keep_memory, using_threads
-from flawline.training.loop import _seeded_model, _setup, _step, noise
+from flawline.training.loop import Training, _seeded_model, _step, noise
+from flawline.training.objective import Batch
 
 BATCH = 32
 Precision = Literal["32-true", "bf16-mixed"]
 TYPES: dict[Precision, torch.dtype] = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 THREADS = sorted({1, cores()})
+AUTOENCODERS = [name for name, method in METHODS.items() if method.paper == SCHNEIDER]
 # The memory-bound part of a step by the name of the operator; what matches none is "other".
 KINDS = {
     "convolution": ("conv",),
@@ -41,14 +44,17 @@ def training_step(
     ``methods.training`` makes it."""
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    method = get_method(name)
-    params = method.model_params()
-    make = partial(_seeded_model, partial(method.build, params, channels=1, size=size), 0)
-    objective = method.objective(params)
-    model, optimizers = _setup(fabric, make, objective, TrainParams(epochs=1))
+    row = RECONSTRUCTORS[name]
+    network, params = row.network, row.typed(model={})["model"]
+    assert network is not None
+    make = partial(_seeded_model, partial(resolve(network.build), params, channels=1, size=size), 0)
+    objective = resolve(network.objective)(params)
+    (stage,) = objective.stages
+    training = Training(fabric, make, objective, None, TrainParams(epochs=1))  # type: ignore[arg-type]  # no material
+    model, optimizers = training.place(make(), stage)
     model.to(memory_format=layout)  # type: ignore[call-overload]
-    batch = torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout)
-    step = partial(_step, fabric, model, optimizers, objective, batch, noise(0, 0))
+    batch = Batch(torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout), np.zeros((BATCH, 3), np.int64))
+    step = partial(_step, fabric, model, optimizers, stage, batch, noise(0, 0))
     with FlopCounterMode(display=False) as counter:
         step()
     return step, counter.get_total_flops()

@@ -1,8 +1,9 @@
 """Every one-class method on folders of different sizes: seconds to fit, images a second to score, anonymous memory.
 
 Run: python tests/benchmarks/methods.py --images 200 2000 --side 256. Fitting runs from ingested images to what the
-method learned. A method that looks at the differences of a redrawer takes them as they lie there: their seconds are in
-the redrawer's own row. On every folder but the first the autoencoder trains a single epoch: it is there for memory."""
+method learned. A method that sees the residual images of a reconstructor takes them as they lie there: their seconds
+are in the reconstructor's own row. On every folder but the first the autoencoder trains a single epoch: it is there for
+memory."""
 
 import argparse
 import json
@@ -19,12 +20,13 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 from memory import copy_project, draw, watch
 
-from flawline.methods.registry import ONE_CLASS
+from flawline.methods.registry import METHODS
 from flawline.params import flatten
 from flawline.training.compute import using_threads
 
 SHORT = {"cpcae": {"train": {"epochs": 1}}}
 CATEGORY = "many"
+ONE_CLASS = [name for name, method in METHODS.items() if not method.raw_maps]
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--scored", type=int, default=50, help="how many images to score")
-    parser.add_argument("--methods", nargs="+", default=list(ONE_CLASS), choices=list(ONE_CLASS))
+    parser.add_argument("--methods", nargs="+", default=ONE_CLASS, choices=ONE_CLASS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--params", help=argparse.SUPPRESS)
@@ -76,17 +78,26 @@ def measure(scratch: Path, count: int, arguments: argparse.Namespace, short: dic
 def fit_and_score(method: str, params: dict[str, Any], scored: int) -> None:
     """Fit ``method`` in the project in the current folder; print its seconds and how many images a second it scores."""
     bootstrap_project(Path.cwd())
-    fit = run(method, f"{method}.one_class", params)
+    fit = run(method, learned(method), params)
     run(method, f"{method}.detector", params)
     images, detector = load(params, "images", f"{method}.detector")
     chosen = [np.asarray(images[number]) for number in range(scored + 1)]
     with using_threads(params["compute"]["threads"]):
-        detector.score(chosen[0])  # builds the network
+        scorer = detector.make_scorer()
+        detector.score(chosen[0], scorer)  # builds the network
         start = time.perf_counter()
         for image in chosen[1:]:
-            detector.score(image)
+            detector.score(image, scorer)
         took = time.perf_counter() - start
     print(json.dumps({"fit": fit, "rate": (len(chosen) - 1) / took}))
+
+
+def learned(method: str) -> str:
+    """Return the dataset in which all is that ``method`` learned."""
+    row = METHODS[method]
+    if row.scorer_class.learns or row.reconstructor is None:
+        return f"{method}.one_class"
+    return f"{row.reconstructor.name}.weights"
 
 
 class TimedRunner(SequentialRunner):

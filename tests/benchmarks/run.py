@@ -9,7 +9,7 @@ import time
 
 import torch
 
-PARTS = ("ingestion", "training", "scoring", "patches", "features", "heads", "overhead")
+PARTS = ("ingestion", "training", "scoring", "patches", "features", "one_class", "overhead")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The heads of the one-class methods, on images of 256 x 256 pixels: 16 x 16 places of 232 features, 200 learned."""
+"""The one-class scorers, on images of 256 x 256 pixels: 16 x 16 places of 232 features, 200 learned."""
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -23,49 +23,49 @@ def rows() -> Iterator[Row]:
     generator = np.random.default_rng(0)
     image = np.zeros((3, SIDE, SIDE), np.float32)
     shape = (LEARNED + 1, 1, PLACES, PLACES, DEPTH)
-    seen, *looks = (Inputs((image,), one) for one in generator.standard_normal(shape, np.float32).astype(np.float16))
+    seen, *inputs = (Inputs((image,), each) for each in generator.standard_normal(shape, np.float32).astype(np.float16))
     with using_threads(1):
-        yield from memory_rows(looks, seen)
-        yield from gaussian_rows(looks, seen)
+        yield from memory_rows(inputs, seen)
+        yield from gaussian_rows(inputs, seen)
         yield from nearest_rows(generator)
 
 
-def memory_rows(looks: list[Inputs], seen: Inputs) -> Iterator[Row]:
+def memory_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: the products that the search needs, at the rate of a large matrix product."""
     rate = matmul_rate(torch.float32)
     for size in (64, None):
-        head = PatchMemory(PatchMemoryParams(size=size, bits=8, search_radius=REACH))
-        state, took = fitted(head, looks)
+        scorer = PatchMemory(PatchMemoryParams(size=size, bits=8, search_radius=REACH))
+        state, took = fitted(scorer, inputs)
         flops = 2 * PLACES**2 * (2 * REACH + 1) ** 2 * (size or LEARNED) * DEPTH
         what = f"patch memory, {size or 'all ' + str(LEARNED)} a place"
         yield Row(f"{what}: fit", f"{took:.2f} s", f"{megabytes(state):.1f} MB kept")
-        yield timed(f"{what}: distances", lambda: head.distances(state, seen.embedding), flops / rate)  # noqa: B023
-        yield Row("  with map and score", f"{1000 * seconds(lambda: head.score(state, seen)):.1f} ms/image")  # noqa: B023
+        yield timed(f"{what}: distances", lambda: scorer.distances(state, seen.embedding), flops / rate)  # noqa: B023
+        yield Row("  with map and score", f"{1000 * seconds(lambda: scorer.score(state, seen)):.1f} ms/image")  # noqa: B023
 
 
-def gaussian_rows(looks: list[Inputs], seen: Inputs) -> Iterator[Row]:
+def gaussian_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: reading what whitens once."""
     for dimensions in (100, None):
-        head = PatchGaussian(PatchGaussianParams(dimensions=dimensions))
-        state, took = fitted(head, looks)
+        scorer = PatchGaussian(PatchGaussianParams(dimensions=dimensions))
+        state, took = fitted(scorer, inputs)
         floor = state["whitening"].nbytes / copy_rate(state["whitening"].nbytes)
         what = f"patch Gaussian, {dimensions or 'all ' + str(DEPTH)} features"
         yield Row(f"{what}: fit", f"{took:.2f} s", f"{megabytes(state):.1f} MB kept")
-        yield timed(f"{what}: distances", lambda: head.distances(state, seen.embedding), floor)  # noqa: B023
-        yield Row("  with map and score", f"{1000 * seconds(lambda: head.score(state, seen)):.1f} ms/image")  # noqa: B023
+        yield timed(f"{what}: distances", lambda: scorer.distances(state, seen.embedding), floor)  # noqa: B023
+        yield Row("  with map and score", f"{1000 * seconds(lambda: scorer.score(state, seen)):.1f} ms/image")  # noqa: B023
 
 
 def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
     """The floor: reading all images once."""
     bank = torch.from_numpy(generator.integers(0, 256, (LEARNED, 3, SIDE, SIDE), dtype=np.uint8))
-    look = Inputs((generator.random((3, SIDE, SIDE), dtype=np.float32),))
-    head, floor = NearestNeighbour(PixelScorerParams()), bank.nbytes / copy_rate(bank.nbytes)
-    yield timed(f"nearest of {LEARNED} images", lambda: head.score({"bank": bank}, look), floor)
+    one = Inputs((generator.random((3, SIDE, SIDE), dtype=np.float32),))
+    scorer, floor = NearestNeighbour(PixelScorerParams()), bank.nbytes / copy_rate(bank.nbytes)
+    yield timed(f"nearest of {LEARNED} images", lambda: scorer.score({"bank": bank}, one), floor)
 
 
-def fitted(head: PatchScorer, looks: list[Inputs]) -> tuple[State, float]:
+def fitted(scorer: PatchScorer, inputs: list[Inputs]) -> tuple[State, float]:
     start = perf_counter()
-    return head.fit(looks, seed=0), perf_counter() - start
+    return scorer.fit(inputs, seed=0), perf_counter() - start
 
 
 def timed(what: str, work: Callable[[], object], floor: float) -> Row:
