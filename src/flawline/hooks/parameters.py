@@ -23,10 +23,12 @@ class ParametersHook:
         runtime = context._runtime_params or {}
         if "category" in runtime:
             check_category(runtime["category"])
-        parameters = validate_parameters(context.config_loader["parameters"])
+        tree = context.config_loader["parameters"]
+        context.config_loader["parameters"] = tree  # kept: Kedro would read and merge all files whenever it is asked
+        parameters = validate_parameters(tree)
         if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
             raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
-        check_paths_agree(context.config_loader["parameters"], {**context.config_loader["globals"], **runtime})
+        check_paths_agree(tree, {**context.config_loader["globals"], **runtime})
         self.data = context.project_path / "data"
         check_writable(self.data)
         if parameters.images is not None:

@@ -1,5 +1,6 @@
 """The whole tree of parameters: what every run has, and a branch of its own for each method and reconstructor."""
 
+import json
 from types import NoneType
 from typing import Any, get_args
 
@@ -8,6 +9,8 @@ from pydantic import ValidationError, create_model
 from flawline.checks import FlawlineError, near_name
 from flawline.methods import registry
 from flawline.params import BaseParameters, check_category
+
+_LAST: dict[tuple, BaseParameters] = {}  # the last tree that was checked
 
 
 def parameters_type() -> type[BaseParameters]:
@@ -25,11 +28,21 @@ def _field(kind: type) -> Any:
 def validate_parameters(tree: dict[str, Any]) -> BaseParameters:
     """Check the whole tree at once; raise FlawlineError naming every wrong key, what was wanted and what came."""
     category = check_category(tree.get("category"))
-    try:
-        return parameters_type().model_validate({**tree, "category": category})
-    except ValidationError as error:
-        lines = [_explain(problem, tree) for problem in error.errors()]
-        raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
+    return _validated({**tree, "category": category})
+
+
+def _validated(tree: dict[str, Any]) -> BaseParameters:
+    """Return the tree as parameters: the same ones for the tree that was asked for last, as several hooks ask."""
+    known = (json.dumps(tree, sort_keys=True, default=repr), tuple(registry.branches().values()))
+    if known not in _LAST:
+        try:
+            checked = parameters_type().model_validate(tree)
+        except ValidationError as error:
+            lines = [_explain(problem, tree) for problem in error.errors()]
+            raise FlawlineError("parameters are not valid:\n" + "\n".join(f"  {line}" for line in lines)) from None
+        _LAST.clear()
+        _LAST[known] = checked
+    return _LAST[known]
 
 
 def _explain(problem: Any, tree: Any) -> str:
