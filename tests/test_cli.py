@@ -185,7 +185,7 @@ def test_study_takes_parameters_and_a_name(finished, monkeypatch):
         "study", "cae", "--categories=chess", "--params=cae.train.epochs=3,cae.scorer.smoothing=2", "--name=few"
     )
     assert (code, said) == (0, "")
-    assert seen["changed"] == {"cae": {"train": {"epochs": 3}, "map": {"smoothing": 2}}}
+    assert seen["changed"] == {"cae": {"train": {"epochs": 3}, "scorer": {"smoothing": 2}}}
     assert seen["name"] == "few"
     assert invoke("study", "cae", "--categories=chess")[0] == 0
     assert (seen["changed"], seen["name"]) == ({}, None)

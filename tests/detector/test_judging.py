@@ -139,7 +139,7 @@ def test_regions_cannot_be_left_out_where_the_image_is_judged_as_a_whole(anomaly
         InspectionParams(min_area=3),
         InspectionParams(ignore=(IgnoreRegion(y=0, x=0, height=1, width=1),)),
     ):
-        with pytest.raises(FlawlineError, match="need a method whose score is its map's largest value"):
+        with pytest.raises(FlawlineError, match="need a method whose score is its map's maximum"):
             judge_whole(Scored(3.5, anomaly), APART, inspection)
 
 

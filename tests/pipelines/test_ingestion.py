@@ -142,7 +142,7 @@ def test_strips_lose_their_background_and_the_detector_does_the_same(project, st
     folder = tmp_path / "monday"
     save(folder / "new.png", strip(np.random.default_rng(5), 400))
     project.run("inspection", category="fabric00", images=str(folder))
-    anomaly = project.load("inspection_maps", category="fabric00", images=str(folder))[0]
+    anomaly = project.load("inspected", category="fabric00", images=str(folder)).maps[0]
     assert anomaly.shape == (SIDE, 400)
     assert not anomaly[:, :60].any()
     assert anomaly[:, 61:].all()

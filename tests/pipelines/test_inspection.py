@@ -86,7 +86,7 @@ def test_every_image_gets_its_row_and_the_exit_code_tells_of_the_unjudged(inspec
 
 
 def test_pictures_and_page_are_made_of_what_was_judged(inspected):
-    folder = inspected.project.newest("08_reporting/chess/seed-0/inspection/overlays/*/overlays")
+    folder = inspected.project.newest("08_reporting/chess/seed-0/inspection/images/*/images/pictures")
     pictures = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     assert pictures == [*JUDGED, "stack.tif#1.png"]
     with Image.open(folder / pictures[0]) as picture:
@@ -180,7 +180,7 @@ def test_images_not_given(finished):
 
 def test_detector_not_made_yet(project, tmp_path):
     with pytest.raises(
-        FlawlineError, match=r"cae.detector is not there yet. Make it with: kedro run --pipelines=evaluation"
+        FlawlineError, match=r"cae.detector is not there yet\.\nMake it with: kedro run --pipelines=cae --nodes="
     ):
         project.run("inspection", images=str(tmp_path))
 
@@ -196,5 +196,5 @@ def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
     verdicts = finished.load("verdicts", images=str(folder))
     assert verdicts["image"].tolist() == ["stack.tif#1", "stack.tif#2"]
     assert set(verdicts["verdict"]) <= {"pass", "review", "reject"}
-    pictures = {path.name for path in finished.load("overlays", images=str(folder))}
+    pictures = {path.name for path in finished.load("inspected", images=str(folder)).pictures.values()}
     assert pictures == {"stack.tif#1.png", "stack.tif#2.png"}

@@ -49,13 +49,14 @@ def test_from_nodes_goes_on_with_what_is_stored(finished, finished_once):
     for path in (finished.path / "data" / RESULTS).iterdir():
         if path.is_file() and not path.name.startswith("suitability"):  # no map is needed for that one
             path.unlink()
-    finished.run(options={"from_nodes": ["cae.map_images"]})
+    finished.run(options={"from_nodes": ["cae.reconstruct"]})
     assert_same_results(finished, finished_once)
 
 
-def test_a_methods_pipeline_makes_what_the_main_job_makes(project, finished_once):
-    project.run("cae")
-    assert_same_results(project, finished_once)
+def test_the_main_job_is_the_recommended_method(project):
+    project.run("__default__")
+    assert project.load("comparison")["method"].tolist() == ["patch_memory"]
+    assert project.load("patch_memory.metrics")["values"]["image_auroc"] == 1.0
     assert not (project.path / "data/03_primary/chess/pseudo_images").exists()
 
 

@@ -88,6 +88,14 @@ class Detector:
         tensors = part(self.weights, "aligner")
         return Aligner.from_tensors(tensors) if tensors else None
 
+    @property
+    def largest_frame(self) -> tuple[int, int]:
+        """The (height, width) of the largest image that is judged, in the frame in which it is judged."""
+        if self.aligner is None:
+            return self.largest
+        top, left, bottom, right = self.aligner.box
+        return bottom - top, right - left
+
     def align(self, image: NDArray) -> Alignment | None:
         """Return how the part in a photograph (C, H, W) lies against the reference; None without an aligner."""
         return None if self.aligner is None else self.aligner.align(image)

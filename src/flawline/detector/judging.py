@@ -60,6 +60,12 @@ class Judge:
     def thresholds(self) -> Thresholds:
         return self.detector.thresholds
 
+    def check(self) -> None:
+        """Raise FlawlineError, before any image is read, if no image can be judged with the settings."""
+        if not self.detector.by_map:
+            check_judged_whole(self.inspection)
+        ignored_pixels(self.detector.largest_frame, self.inspection)
+
     def judge(self, photograph: NDArray) -> Judged:
         """Judge a photograph (C, H, W) uint8 or uint16, as it was decoded; it is aligned and scored once."""
         reason = self.detector.misfit(photograph)
@@ -87,6 +93,15 @@ def judge(scored: Scored, thresholds: Thresholds, inspection: InspectionParams, 
     return judge_map(scored.map, thresholds, inspection) if by_map else judge_whole(scored, thresholds, inspection)
 
 
+def check_judged_whole(inspection: InspectionParams) -> None:
+    """Raise FlawlineError if the settings are about regions, which do not count where an image is judged as a whole."""
+    if inspection.ignore or inspection.min_area:
+        raise FlawlineError(
+            "inspection.ignore and inspection.min_area need a method whose score is its map's maximum; this one judges "
+            "an image as a whole. Leave them out, or take another method (docs/methods.md)."
+        )
+
+
 def judge_map(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
     """Judge an anomaly map (H, W): reject or review if a region above that threshold is large enough, else pass."""
     seen = anomaly[~ignored_pixels(anomaly.shape, inspection)]
@@ -109,11 +124,7 @@ def judge_map(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionPa
 
 def judge_whole(scored: Scored, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
     """Judge an image by its score. The regions of its map, if it has one, only say where to look."""
-    if inspection.ignore or inspection.min_area:
-        raise FlawlineError(
-            "inspection.ignore and inspection.min_area need a method whose score is its map's largest value; this one "
-            "judges an image as a whole. Leave them out, or take another method (docs/methods.md)."
-        )
+    check_judged_whole(inspection)
     limit = thresholds.on_map.value if scored.map.size else None
     above = [name for name in ("reject", "review") if scored.score > getattr(thresholds, name).value]
     if not above:

@@ -110,6 +110,9 @@ def set_up(context: KedroContext) -> "MlflowHook":
     import mlflow
     from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 
+    # What is imported this late has set its loggers up after conf/logging.yml was read.
+    for noisy in ("mlflow", "alembic", "kedro_mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     hook = MlflowHook()
     # Runs that start side by side would each make MLflow's tables and the experiment, and all but one would fail.
     with FileLock(context.project_path / "data" / ".tracking.lock"):

@@ -87,5 +87,5 @@ def check_one_size(shapes: Sequence[tuple[int, ...]], method: str) -> None:
         told = ", ".join(f"{height} x {width}" for height, width in sizes[:3])
         raise FlawlineError(
             f"{method} compares images position by position, so all must have one size; there are {len(sizes)}: "
-            f"{told}. Photograph them alike, or align them: registration.align = rigid."
+            f"{told}. Photograph them alike or, if they show one rigid part, align them: registration.align = rigid."
         )

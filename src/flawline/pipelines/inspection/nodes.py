@@ -43,6 +43,7 @@ def inspect_images(
     """Yield every image of the folder with its verdict, its map and its picture, made when it is saved."""
     keep_memory()
     judge, files = Judge(detector, inspection, compute=compute), inspection_list.to_dict("records")
+    judge.check()
 
     def made() -> Iterator[Inspected]:
         for row in progress.track(files, total=len(files), label="judging"):
