@@ -55,7 +55,7 @@ def test_interrupted_study_goes_on_with_what_is_missing(finished, parts, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("flawline.pipelines.training.nodes.fit", interrupt)
+        patch.setattr("flawline.methods.fitting.fit", interrupt)
         with pytest.raises(KeyboardInterrupt):
             study(["parts"], [0], raw=str(parts.parent))
     close_interrupted()  # as the command does
@@ -81,7 +81,7 @@ def test_changed_parameters_are_run_again(finished, monkeypatch):
     ((params, nodes),) = seen
     assert params == {"category": "chess", "seed": 0}
     assert nodes[0] == "cae.train"
-    assert {"cae.map_images", "cae.evaluate", "compare", "report"} <= set(nodes)
+    assert {"cae.score_images", "cae.evaluate", "compare", "report"} <= set(nodes)
     assert not {"ingest", "register", "cae.index_grid"} & set(nodes)  # none of these reads the number of epochs
 
 
@@ -166,8 +166,8 @@ def test_a_study_goes_on_behind_the_last_step_that_is_done(finished, capsys):
     study(["chess"], [0])
     said = capsys.readouterr()
     assert "goes on" in said.out
-    assert "cae.score_images" in said.err
-    assert "cae.map_images" not in said.err
+    assert "cae.tabulate_scores" in said.err
+    assert "cae.score_images" not in said.err
     assert finished.newest("06_models/chess/seed-0/cae/weights.safetensors").stat().st_mtime_ns == before
 
 
@@ -207,8 +207,8 @@ def test_changed_parameters_hold_for_every_run_and_a_name_keeps_the_tables_apart
     before = (folder / f"{PIPELINE}-smoke" / "results.csv").read_text()
     seen = []
     monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append(a[2]))
-    study(["chess"], [0], changed={"cae": {"map": {"smoothing": 1.5}}}, name="ablation")
-    assert seen == [{"cae": {"map": {"smoothing": 1.5}}, "category": "chess", "seed": 0}]
+    study(["chess"], [0], changed={"cae": {"scorer": {"smoothing": 1.5}}}, name="ablation")
+    assert seen == [{"cae": {"scorer": {"smoothing": 1.5}}, "category": "chess", "seed": 0}]
     page = (folder / "ablation" / "report.html").read_text()
     assert "<dt>parameters</dt><dd>cae.scorer.smoothing=1.5</dd>" in page
     assert "study ablation" in page
