@@ -7,7 +7,7 @@ parameters, the manifest and the inputs' own stamps say now."""
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,8 +95,7 @@ class LineageHook:
             raise FlawlineError("--only-missing-outputs would show the verdicts on other images: leave it out")
         if run_params.get("only_missing_outputs"):  # what is there already is used in the place of being made
             used |= {name for name in pipeline.all_outputs() if self._is_stored(name)}
-        for name in sorted(used & self.recipes.keys()):
-            self.check(name, pinned=name in pinned)
+        self.check(used & self.recipes.keys(), pinned=pinned)
         result = yield
         self.run_id = current_run()
         return result
@@ -115,18 +114,23 @@ class LineageHook:
             manifest = self.manifest_digest() if recipe.on_manifest else None
             write_stamp(path, Stamp(recipe.params, manifest, self._contents(node), content_digest(path), self.run_id))
 
-    def check(self, name: str, *, pinned: bool = False) -> None:
-        """Raise StaleError or FlawlineError unless the stored dataset ``name`` is there, whole and up to date.
+    def check(self, names: Iterable[str], *, pinned: Collection[str] = ()) -> None:
+        """Raise StaleError or FlawlineError unless all stored datasets ``names`` are there, whole and up to date.
 
         A version that the user pinned only has to be whole: it carries its own parameters."""
-        problem = self.problem(name, pinned=pinned)
-        if problem is None:
+        found = {name: self.problem(name, pinned=name in pinned) for name in sorted(names)}
+        problems = {name: problem for name, problem in found.items() if problem is not None}
+        if not problems:
             return
-        line, nodes = self.repair(name)
-        again = f"Make it with: kedro run{line} --nodes={','.join(nodes)}{self._which()}"
-        whole_line = f"or run the whole line again: kedro run{line}{self._which()}"
-        hint = self._pin_hint(name, self._dataset(name)) if problem.stale else ""
-        raise (StaleError if problem.there else FlawlineError)(f"{problem.said}.\n{again}\n{whole_line}{hint}")
+        name, first = next(iter(problems.items()))
+        commands = [
+            f"kedro run{line} --nodes={','.join(nodes)}{self._which()}" for line, nodes in self.repair(problems)
+        ]
+        whole_line = f"or run the whole line again: kedro run{self.line_of(name)[1]}{self._which()}"
+        hint = self._pin_hint(name, self._dataset(name)) if first.stale else ""
+        again = "\nthen: ".join(commands)
+        said = f"{first.said}.\nMake it with: {again}\n{whole_line}{hint}"
+        raise StaleError(said) if first.there else FlawlineError(said)
 
     def problem(self, name: str, *, pinned: bool = False) -> "Problem | None":
         """Return what is wrong with the stored dataset ``name``; None if it is there, whole and up to date."""
@@ -145,12 +149,19 @@ class LineageHook:
         changes = [] if pinned else self.changes(recipe, stamp)
         return Problem(f"{name} is stale: since it was made, {'; '.join(changes)}", stale=True) if changes else None
 
-    def repair(self, name: str) -> tuple[str, list[str]]:
-        """Return the option of ``kedro run`` that names the line which makes ``name``, and which of its nodes must run
-        until that is up to date."""
+    def line_of(self, name: str) -> tuple[Pipeline, str]:
+        """Return the line that makes the dataset ``name``, and the option of ``kedro run`` that names it."""
         line = next(each for each, pipeline in self.lines.items() if name in pipeline.all_outputs())
-        nodes = self.unfinished(self.lines[line].to_outputs(name))
-        return "" if line in ("", "__default__") else f" --pipelines={line}", nodes
+        return self.lines[line], "" if line in ("", "__default__") else f" --pipelines={line}"
+
+    def repair(self, names: Iterable[str]) -> list[tuple[str, list[str]]]:
+        """Return for each line that makes some of ``names`` the option of ``kedro run`` that names it, and which of its
+        nodes must run until these are up to date."""
+        wanted: dict[str, tuple[Pipeline, list[str]]] = {}
+        for name in names:
+            line, option = self.line_of(name)
+            wanted.setdefault(option, (line, []))[1].append(name)
+        return [(option, self.unfinished(line.to_outputs(*some))) for option, (line, some) in wanted.items()]
 
     def changes(self, recipe: Recipe, stamp: Mapping[str, Any]) -> list[str]:
         """Say what changed since a stamp was written: parameters by name, then the data."""
