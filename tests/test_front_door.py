@@ -31,8 +31,9 @@ def clone(project):
 
 
 def plain(**more: str) -> dict[str, str]:
-    """Return the environment of a shell in which nothing was activated."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "MLFLOW_TRACKING_URI")}
+    """Return the environment of a shell in which nothing was activated, and no ``make`` runs these tests."""
+    foreign = ("VIRTUAL_ENV", "MLFLOW_TRACKING_URI", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+    kept = {key: value for key, value in os.environ.items() if key not in foreign}
     return kept | {"PATH": PLAIN_PATH} | more
 
 

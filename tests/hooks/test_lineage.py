@@ -24,7 +24,10 @@ def test_changed_parameter_of_the_data_is_refused_by_training(finished):
         finished.run("training", **{"registration.color": "rgb"})
     said = str(refused.value)
     assert "images is stale: since it was made, registration.color went from 'auto' to 'rgb'" in said
-    assert "kedro run --pipelines=cae --nodes=draw_example,register --env=smoke --params category=chess,seed=0" in said
+    assert (
+        "kedro run --pipelines=cae --nodes=draw_example,register,drop_misaligned --env=smoke --params category=chess,seed=0"
+        in said
+    )
 
 
 def test_changed_parameter_of_training_is_refused_by_embedding(finished):
@@ -64,7 +67,9 @@ def test_another_manifest_is_refused(registered, photographs):
     own = {"category": "parts", "raw": str(parts)}
     photographs(parts / "good" / "more", 1, seed=7)
     project.run("ingestion", **own)
-    with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,register "):
+    with pytest.raises(
+        StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,register,drop_misaligned "
+    ):
         project.run("patching", **own)
     project.run("registration,patching", **own)
 
