@@ -82,7 +82,7 @@ class Project:
         from kedro.config import OmegaConfigLoader
         from kedro.io import DataCatalog
 
-        from flawline.settings import CONFIG_LOADER_ARGS
+        from flawline.conf import CONFIG_LOADER_ARGS
 
         conf = OmegaConfigLoader(str(self.path / "conf"), env=env, runtime_params=nested(params), **CONFIG_LOADER_ARGS)
         entries = conf["catalog"]

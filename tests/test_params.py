@@ -5,20 +5,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kedro.config import OmegaConfigLoader
 from pydantic import BaseModel, ValidationError
 
 from flawline.checks import FlawlineError
-from flawline.methods.tree import validate_parameters
+from flawline.conf import read_tree
+from flawline.methods.tree import parameters_type, validate_parameters
 from flawline.params import BaseParameters, InspectionParams, check_category
-from flawline.settings import CONFIG_LOADER_ARGS
 
-CONF = Path(__file__).parents[1] / "conf"
+PROJECT = Path(__file__).parents[1]
 ENVS = ("base", "smoke", "paper")
 
 
 def load(env, **runtime):
-    return OmegaConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)["parameters"]
+    return read_tree(PROJECT, env, **runtime)
 
 
 BASE = load("base")
@@ -64,6 +63,26 @@ def test_base_says_every_parameter_there_is():
             assert field is not None
 
     assert list(missing(validate_parameters(BASE), BASE, "")) == []
+
+
+def test_no_parameter_has_a_value_in_the_code_too():
+    def defaults(model, where):
+        for name, field in model.model_fields.items():
+            if not field.is_required() and field.get_default(call_default_factory=True) not in (None, "auto"):
+                yield f"{where}{name}"
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from defaults(field.annotation, f"{where}{name}.")
+
+    assert list(defaults(parameters_type(), "")) == []
+
+
+def test_changed_parameters_are_checked_again():
+    splits = validate_parameters(BASE).ingestion.splits
+    assert splits.but(test=0.3) == type(splits)(**(splits.model_dump() | {"test": 0.3}))
+    with pytest.raises(ValidationError, match=r"must stay below 1, got 1\.2"):
+        splits.but(test=0.9)
+    with pytest.raises(ValidationError, match="tset"):
+        splits.but(tset=0.3)
 
 
 def test_parameters_cannot_be_changed():
@@ -249,7 +268,7 @@ def test_number_as_category_becomes_text():
 
 def test_strips_are_cut_and_parts_aligned_but_not_both():
     with pytest.raises(FlawlineError, match=r"is of strips and align of rigid parts: set one, got true and rigid"):
-        validate_parameters(BASE | {"registration": {"trim_ends": True, "align": "rigid"}})
+        validate_parameters(BASE | {"registration": BASE["registration"] | {"trim_ends": True, "align": "rigid"}})
 
 
 # --- how images are judged -------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""Every parameter of the project: names, ranges and what they mean. Values live in conf/, each with its source."""
+"""Every parameter of the project: names, ranges and what they mean. Values live in conf/, each with its source.
+
+A value has one home, so there are no defaults here; but null and auto, which say that another place decides."""
 
 import re
 from collections.abc import Mapping
@@ -30,6 +32,10 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def but(self, **changes: Any) -> Self:
+        """Return the same parameters with ``changes``; raise pydantic's ValidationError if these cannot be."""
+        return type(self).model_validate({name: getattr(self, name) for name in self.model_fields_set} | changes)
+
 
 # --- the machine -----------------------------------------------------------------------------------------------------
 class ComputeParams(Params):
@@ -43,11 +49,11 @@ class ComputeParams(Params):
 class SplitParams(Params):
     """Shares of the normal images that are held out of training; the data set's own splits come first."""
 
-    validation: Rate = 0.1  # early stopping
-    calibration: Rate = 0.2  # thresholds
-    test: Fraction = 0.2  # only where the data set has no test split of its own
-    defective: Literal["all", "held_out"] = "all"  # which are tested on: all, or those whose group is not trained on
-    seed: Seed = 0  # which images are held out; apart from the run's seed, so that all seeds see the same data
+    validation: Rate  # early stopping
+    calibration: Rate  # thresholds
+    test: Fraction  # only where the data set has no test split of its own
+    defective: Literal["all", "held_out"]  # which are tested on: all, or those whose group is not trained on
+    seed: Seed  # which images are held out; apart from the run's seed, so that all seeds see the same data
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> Self:
@@ -60,71 +66,69 @@ class SplitParams(Params):
 class TableParams(Params):
     """The layout 'csv': a table in the raw folder, a row an image. Columns but image and label may be missing."""
 
-    file: Annotated[str, Field(pattern=r"^[^/\\]+$")] = "images.csv"  # below the raw folder
-    image: str = "image"  # path below the raw folder
-    label: str = "label"  # 0 or a word for good; 1 or the defect's name
-    defect: str = "defect"  # the defect's name
-    mask: str = "mask"  # path below the raw folder
-    split: str = "split"  # train, validation, calibration or test
-    group: str = "group"  # what must stay in one split: an item, a lot, a day
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]  # below the raw folder
+    image: str  # path below the raw folder
+    label: str  # 0 or a word for good; 1 or the defect's name
+    defect: str  # the defect's name
+    mask: str  # path below the raw folder
+    split: str  # train, validation, calibration or test
+    group: str  # what must stay in one split: an item, a lot, a day
 
 
 class IngestionParams(Params):
     # how the raw folder is ordered; auto: look
-    layout: Literal["auto", "csv", "aitex", "mvtec", "coco", "voc", "kolektorsdd2", "kolektorsdd", "folders"] = "auto"
-    table: TableParams = TableParams()
-    identical: Literal["stop", "move"] = "stop"  # where the data set's own split separates identical files
-    good: Names = ("good", "ok", "normal")  # folder names, in any case, that hold normal images
-    splits: SplitParams = SplitParams()
-    max_pixels: PositiveInt = 200_000_000  # an image whose header promises more is quarantined undecoded
+    layout: Literal["auto", "csv", "aitex", "mvtec", "coco", "voc", "kolektorsdd2", "kolektorsdd", "folders"]
+    table: TableParams
+    identical: Literal["stop", "move"]  # where the data set's own split separates identical files
+    good: Names  # folder names, in any case, that hold normal images
+    splits: SplitParams
+    max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
 
 
 class ElasticParams(Params):
     """Elastic deformation (Simard et al. 2003): uniform displacements, smoothed, scaled."""
 
-    amplitude: PositiveFloat = 12.0  # largest displacement, pixels
-    smoothness: Annotated[float, Field(gt=0, le=100)] = (
-        6.0  # standard deviation of the Gaussian that smooths the field, pixels
-    )
+    amplitude: PositiveFloat  # largest displacement, pixels
+    smoothness: Annotated[float, Field(gt=0, le=100)]  # standard deviation of the smoothing Gaussian, pixels
 
 
 class LineParams(Params):
     """A straight line with noisy position and intensity."""
 
-    width: PositiveFloat = 3.0  # pixels
-    intensity: Annotated[float, Field(ge=-1, le=1)] = 0.5  # added to the image, share of the full range
-    jitter: NonNegativeFloat = 1.0  # standard deviation of the line's position, pixels
-    noise: NonNegativeFloat = 0.1  # standard deviation of the intensity, share of the full range
+    width: PositiveFloat  # pixels
+    intensity: Annotated[float, Field(ge=-1, le=1)]  # added to the image, share of the full range
+    jitter: NonNegativeFloat  # standard deviation of the line's position, pixels
+    noise: NonNegativeFloat  # standard deviation of the intensity, share of the full range
 
 
 class GaussianParams(Params):
-    sigma: PositiveFloat = 0.2  # standard deviation of the added noise, share of the full range
+    sigma: PositiveFloat  # standard deviation of the added noise, share of the full range
 
 
 class PoissonParams(Params):
-    photons: PositiveFloat = 20.0  # mean photon count of a white pixel: fewer is noisier
+    photons: PositiveFloat  # mean photon count of a white pixel: fewer is noisier
 
 
 class ExampleCounts(Params):
     """How many images an embedded example has."""
 
-    train: PositiveInt = 4
-    validation: PositiveInt = 1
-    calibration: PositiveInt = 19  # enough to promise 5 % overkill
-    normal_test: NonNegativeInt = 2
-    anomalous_test: NonNegativeInt = 4
+    train: PositiveInt
+    validation: PositiveInt
+    calibration: PositiveInt
+    normal_test: NonNegativeInt
+    anomalous_test: NonNegativeInt
 
 
 class ChessParams(ExampleCounts):
     """The checkerboard of Schneider 2022, section 3.1. It prints no sizes: these are ours."""
 
-    image_size: Size = (256, 256)
-    square: PositiveInt = 16  # side of a square, pixels
-    dark: Fraction = 0.1  # intensity of the dark squares
-    bright: Annotated[float, Field(gt=0, le=1)] = 0.9
-    region_radius: tuple[PositiveFloat, PositiveFloat] = (28.0, 48.0)  # smallest and largest deformed disk, pixels
-    deformation: ElasticParams = ElasticParams()
-    seed: Seed = 2022
+    image_size: Size
+    square: PositiveInt  # side of a square, pixels
+    dark: Fraction  # intensity of the dark squares
+    bright: Annotated[float, Field(gt=0, le=1)]
+    region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest deformed disk, pixels
+    deformation: ElasticParams
+    seed: Seed
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -141,11 +145,11 @@ class ChessParams(ExampleCounts):
 class NoiseParams(ExampleCounts):
     """The Gaussian noise of Schneider 2022, section 3.1. It prints no sizes and no strengths: these are ours."""
 
-    image_size: Size = (256, 256)
-    mean: Fraction = 0.5  # of the intensities, share of the full range
-    deviation: PositiveFloat = 0.15  # standard deviation of the intensities, share of the full range
-    line: LineParams = LineParams(width=4.0, intensity=0.25)
-    seed: Seed = 2022
+    image_size: Size
+    mean: Fraction  # of the intensities, share of the full range
+    deviation: PositiveFloat  # standard deviation of the intensities, share of the full range
+    line: LineParams
+    seed: Seed
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -157,18 +161,15 @@ class NoiseParams(ExampleCounts):
 class SurfaceParams(ExampleCounts):
     """Crops of one photograph of 512 x 512 pixels: brick, gravel or grass; defective are copies of the test crops."""
 
-    crop: Annotated[int, Field(ge=8, le=512)] = 128  # side, pixels
-    train: PositiveInt = 6
-    calibration: PositiveInt = 5
-    normal_test: PositiveInt = 4
-    anomalous_test: NonNegativeInt = 16
-    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)] = ("elastic", "line", "gaussian", "poisson")
-    region_radius: tuple[PositiveFloat, PositiveFloat] = (12.0, 28.0)  # smallest and largest damaged disk, pixels
-    elastic: ElasticParams = ElasticParams()
-    line: LineParams = LineParams()
-    gaussian: GaussianParams = GaussianParams()
-    poisson: PoissonParams = PoissonParams()
-    seed: Seed = 2022
+    crop: Annotated[int, Field(ge=8, le=512)]  # side, pixels
+    normal_test: PositiveInt
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
+    region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest damaged disk, pixels
+    elastic: ElasticParams
+    line: LineParams
+    gaussian: GaussianParams
+    poisson: PoissonParams
+    seed: Seed
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -192,29 +193,29 @@ class RibletParams(Params):
 
     Of the figures here, the paper prints the full image size and the numbers of images; the shape is ours."""
 
-    image_size: Size = (512, 768)  # the paper's is (3672, 5496)
-    period: Annotated[float, Field(ge=4)] = 16.0  # from rib to rib, pixels
-    depth: PositiveFloat = 4.0  # from valley to rib, pixels
-    steepness: Annotated[float, Field(ge=1)] = 2.0  # 1: triangles; above: trapezoids with flat ribs and valleys
-    waviness: NonNegativeFloat = 1.5  # standard deviation of the tracks' position, pixels
-    wavelength: PositiveFloat = 250.0  # shortest of the tracks' waves; the longest is three times that, pixels
-    roughness: NonNegativeFloat = 0.15  # standard deviation of the height, pixels
-    grain: PositiveFloat = 1.5  # standard deviation of the Gaussian that smooths the roughness, pixels
-    dark: Fraction = 0.3  # albedo of the valleys
-    bright: Annotated[float, Field(gt=0, le=1)] = 0.7  # albedo of the ribs
-    blotches: NonNegativeFloat = 12.0  # darker areas in a million pixels, on average; they are normal
-    blotch_radius: tuple[PositiveFloat, PositiveFloat] = (20.0, 60.0)  # standard deviation of one, pixels
-    blotch_depth: Fraction = 0.4  # largest share of the albedo that one takes away
-    sensor_noise: NonNegativeFloat = 0.02  # standard deviation, share of the full range; albedo only
-    stripes: PositiveInt = 2  # crushed ones in a defective image
-    stripe_width: tuple[PositiveFloat, PositiveFloat] = (8.0, 24.0)  # smallest and largest, pixels
-    stripe_length: tuple[Rate, Rate] = (0.3, 0.9)  # smallest and largest, share of the image's height
-    stripe_wander: NonNegativeFloat = 2.0  # how far a stripe swings to each side, pixels
-    crush: Annotated[float, Field(gt=0, le=1)] = 0.7  # share of the depth that is lost in a stripe
-    displacement: NonNegativeInt = 6  # how far the tracks are dragged in a stripe at the most, pixels
-    albedo: ExampleCounts = ExampleCounts(train=10, anomalous_test=4)
-    normals: ExampleCounts = ExampleCounts(train=3, anomalous_test=2)
-    seed: Seed = 2022
+    image_size: Size  # the paper's is (3672, 5496)
+    period: Annotated[float, Field(ge=4)]  # from rib to rib, pixels
+    depth: PositiveFloat  # from valley to rib, pixels
+    steepness: Annotated[float, Field(ge=1)]  # 1: triangles; above: trapezoids with flat ribs and valleys
+    waviness: NonNegativeFloat  # standard deviation of the tracks' position, pixels
+    wavelength: PositiveFloat  # shortest of the tracks' waves; the longest is three times that, pixels
+    roughness: NonNegativeFloat  # standard deviation of the height, pixels
+    grain: PositiveFloat  # standard deviation of the Gaussian that smooths the roughness, pixels
+    dark: Fraction  # albedo of the valleys
+    bright: Annotated[float, Field(gt=0, le=1)]  # albedo of the ribs
+    blotches: NonNegativeFloat  # darker areas in a million pixels, on average; they are normal
+    blotch_radius: tuple[PositiveFloat, PositiveFloat]  # standard deviation of one, pixels
+    blotch_depth: Fraction  # largest share of the albedo that one takes away
+    sensor_noise: NonNegativeFloat  # standard deviation, share of the full range; albedo only
+    stripes: PositiveInt  # crushed ones in a defective image
+    stripe_width: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, pixels
+    stripe_length: tuple[Rate, Rate]  # smallest and largest, share of the image's height
+    stripe_wander: NonNegativeFloat  # how far a stripe swings to each side, pixels
+    crush: Annotated[float, Field(gt=0, le=1)]  # share of the depth that is lost in a stripe
+    displacement: NonNegativeInt  # how far the tracks are dragged in a stripe at the most, pixels
+    albedo: ExampleCounts
+    normals: ExampleCounts
+    seed: Seed
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -236,24 +237,24 @@ class RibletParams(Params):
 
 
 class ExamplesParams(Params):
-    chess: ChessParams = ChessParams()
-    noise: NoiseParams = NoiseParams()
-    surface: SurfaceParams = SurfaceParams()  # brick, gravel, grass
-    riblet: RibletParams = RibletParams()  # riblet-albedo, riblet-normals
+    chess: ChessParams
+    noise: NoiseParams
+    surface: SurfaceParams  # brick, gravel, grass
+    riblet: RibletParams  # riblet-albedo, riblet-normals
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------
 class RegistrationParams(Params):
     """How images are brought into one frame. ``align`` and below: of rigid parts (Saeedi & Giusti 2022, section 3)."""
 
-    color: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image of the category is grey
-    trim_ends: bool | Literal["auto"] = "auto"  # cut bare background and selvedge off strips; auto: layout aitex
-    align: Literal["none", "shift", "rigid", "similarity"] = "none"  # moves that are undone; rigid: shift and rotation
-    reference: str | None = None  # image that all are aligned to, as the manifest names it; null: the most central one
-    least_quality: Fraction = 0.6  # correlation with the reference from which an image counts as aligned
-    crop: bool = True  # aligned images are cut to the hull of the training parts' foreground
-    margin: NonNegativeInt = 8  # pixels around that hull
-    brightness: Literal["none", "gain", "gain_offset"] = "none"  # brought to the reference's, image by image
+    color: Literal["auto", "grey", "rgb"]  # auto: grey where every image of the category is grey
+    trim_ends: bool | Literal["auto"]  # cut bare background and selvedge off strips; auto: layout aitex
+    align: Literal["none", "shift", "rigid", "similarity"]  # moves that are undone; rigid: shift and rotation
+    reference: str | None  # image that all are aligned to, as the manifest names it; null: the most central one
+    least_quality: Fraction  # correlation with the reference from which an image counts as aligned
+    crop: bool  # aligned images are cut to the hull of the training parts' foreground
+    margin: NonNegativeInt  # pixels around that hull
+    brightness: Literal["none", "gain", "gain_offset"]  # brought to the reference's, image by image
 
     @model_validator(mode="after")
     def _strip_or_part(self) -> Self:
@@ -265,13 +266,13 @@ class RegistrationParams(Params):
 class DefectInjectionParams(Params):
     """Pseudo-defects in the normal calibration images."""
 
-    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)] = ("elastic", "line", "gaussian", "poisson")
-    per_image: PositiveInt = 1  # pseudo-defective images made from each normal image, kinds in turn
-    radius: tuple[Rate, Rate] = (0.05, 0.2)  # smallest and largest region, share of the image's shorter side
-    elastic: ElasticParams = ElasticParams()
-    line: LineParams = LineParams()
-    gaussian: GaussianParams = GaussianParams()
-    poisson: PoissonParams = PoissonParams()
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
+    per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
+    radius: tuple[Rate, Rate]  # smallest and largest region, share of the image's shorter side
+    elastic: ElasticParams
+    line: LineParams
+    gaussian: GaussianParams
+    poisson: PoissonParams
 
     @model_validator(mode="after")
     def _radius_in_order(self) -> Self:
@@ -285,9 +286,9 @@ class DefectInjectionParams(Params):
 class PatchParams(Params):
     """A method's geometry: the windows it learns from and the grid it scores on."""
 
-    size: PositiveInt = 128  # side of a patch, pixels
-    stride: PositiveInt = 32  # step of the dense scoring grid, pixels
-    per_epoch: Annotated[int, Field(ge=2)] = 512  # random training windows in an epoch
+    size: PositiveInt  # side of a patch, pixels
+    stride: PositiveInt  # step of the dense scoring grid, pixels
+    per_epoch: Annotated[int, Field(ge=2)]  # random training windows in an epoch
 
     @model_validator(mode="after")
     def _covers(self) -> Self:
@@ -300,49 +301,46 @@ class TrainParams(Params):
     """The one training procedure (Adam), for every method that trains by gradient."""
 
     epochs: PositiveInt  # rounds of patches.per_epoch random windows each
-    batch_size: PositiveInt = 32  # patches in a step
-    learning_rate: PositiveFloat = 1e-3
-    patience: PositiveInt | None = None  # epochs without a better validation loss before stopping; null: never
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16-mixed: faster where the processor has bfloat16
+    batch_size: PositiveInt  # patches in a step
+    learning_rate: PositiveFloat
+    patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
+    precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
 
 class CAEModelParams(Params):
     """Schneider 2022, Tables 2 and 3."""
 
-    encoder: Literal["synthetic", "industrial"] = "synthetic"  # column of Table 2
-    latent_size: PositiveInt = 100  # n_z
-    hidden_size: PositiveInt = 1024  # r
+    encoder: Literal["synthetic", "industrial"]  # column of Table 2
+    latent_size: PositiveInt  # n_z
+    hidden_size: PositiveInt  # r
 
 
 class VAEModelParams(CAEModelParams):
     """Schneider 2022, Tables 2 and 3, Eq. 4 to 6."""
 
-    kl_weight: NonNegativeFloat = 1.0  # beta, against the squared error summed over a patch; 1: Eq. 4, sigma^2 = 1/2
+    kl_weight: NonNegativeFloat  # beta, against the squared error summed over a patch; 1: Eq. 4, sigma^2 = 1/2
 
 
 class AAEModelParams(CAEModelParams):
     """Schneider 2022, Tables 2 to 4, section 2.3."""
 
-    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5  # updates of the critic for each of the autoencoder
-    clip: PositiveFloat = 0.01  # largest absolute value of the critic's weights
+    critic_steps: Annotated[int, Field(ge=1, le=100)]  # updates of the critic for each of the autoencoder
+    clip: PositiveFloat  # largest absolute value of the critic's weights
 
 
 class CPCAEModelParams(Params):
     """Saeedi & Giusti 2022, section 3.1, Fig. 2. The paper prints no sizes: these are ours."""
 
-    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64, 64)  # behind each convolution
-    latent_size: PositiveInt = 64  # d
-    conditioned: bool = True  # the position of a patch is given to encoder and decoder; false: ablation
-    sparsity: NonNegativeFloat = 1e-4  # lambda of Eq. 3; 0: ablation
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]  # behind each convolution
+    latent_size: PositiveInt  # d
+    conditioned: bool  # the position of a patch is given to encoder and decoder; false: ablation
+    sparsity: NonNegativeFloat  # lambda of Eq. 3; 0: ablation
 
 
 class GridPatchParams(PatchParams):
     """Geometry of a method whose patches know their grid position: a grid on downsized images."""
 
-    side: PositiveInt = 128  # shorter side of an image after downsizing, pixels; smaller images stay as they are
-    size: PositiveInt = 64  # side of a patch, pixels
-    stride: PositiveInt = 32  # step of the grid, pixels
-    per_epoch: Annotated[int, Field(ge=2)] = 1024  # patches in an epoch, drawn from the grids of all images
+    side: PositiveInt  # shorter side of an image after downsizing, pixels; smaller images stay as they are
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -354,54 +352,54 @@ class GridPatchParams(PatchParams):
 class FeatureParams(Params):
     """A pretrained network that features are taken from."""
 
-    backbone: str = "lite0"  # EfficientNet-Lite0, which comes along; or timm:NAME
-    weights: str | None = None  # file of weights (safetensors); null: the backbone's own
-    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (7,)  # its stages that are taken, from 0
-    side: PositiveInt | None = None  # shorter side of an image as it is given to the network, pixels; null: as it is
-    batch_size: PositiveInt = 1  # images given to it together; on a CPU more are no faster
+    backbone: str  # EfficientNet-Lite0, which comes along; or timm:NAME
+    weights: str | None  # file of weights (safetensors); null: the backbone's own
+    layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]  # its stages that are taken, from 0
+    side: PositiveInt | None  # shorter side of an image as it is given to the network, pixels; null: as it is
+    batch_size: PositiveInt  # images given to it together; on a CPU more are no faster
 
 
 class PooledKNNParams(Params):
     """One vector an image and its nearest neighbours: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
-    features: FeatureParams = FeatureParams()
-    pooling: Literal["three_way", "max"] = "three_way"  # Fig. 3; max: what it is compared with
-    k: PositiveInt = 5  # neighbours; the paper prints 15 for the deep feature baseline and none for its own
-    deviation_floor: NonNegativeFloat = 0.1  # of a feature, as a share of the RMS of all deviations; 0: as printed
-    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels
+    features: FeatureParams
+    pooling: Literal["three_way", "max"]  # Fig. 3; max: what it is compared with
+    k: PositiveInt  # neighbours; the paper prints 15 for the deep feature baseline and none for its own
+    deviation_floor: NonNegativeFloat  # of a feature, as a share of the RMS of all deviations; 0: as printed
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels
 
 
 class PatchMemoryParams(Params):
     """Features of every position of an image against those of the same position and its neighbours in training."""
 
-    features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    search_radius: NonNegativeInt = 1  # cells around a position where neighbours are looked for
-    size: PositiveInt | None = 64  # vectors kept a position, a coreset; null: all
-    bits: Literal[8, 16] = 8  # of each number kept
-    smoothing: NonNegativeFloat = 4.0  # of the map, pixels
+    features: FeatureParams
+    search_radius: NonNegativeInt  # cells around a position where neighbours are looked for
+    size: PositiveInt | None  # vectors kept a position, a coreset; null: all
+    bits: Literal[8, 16]  # of each number kept
+    smoothing: NonNegativeFloat  # of the map, pixels
 
 
 class PatchGaussianParams(Params):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
-    features: FeatureParams = FeatureParams(layers=(2, 3, 4), side=256)
-    search_radius: NonNegativeInt = 1  # cells around a position whose Gaussians count too
-    dimensions: PositiveInt | None = None  # of the features, a random choice; null: all
-    smoothing: NonNegativeFloat = 4.0  # of the map, pixels
+    features: FeatureParams
+    search_radius: NonNegativeInt  # cells around a position whose Gaussians count too
+    dimensions: PositiveInt | None  # of the features, a random choice; null: all
+    smoothing: NonNegativeFloat  # of the map, pixels
 
 
 class PixelScorerParams(Params):
     """What a one-class scorer of single pixels takes."""
 
-    smoothing: NonNegativeFloat = 4.0  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
 
 
 class AutoencoderParams(Params):
     """What every autoencoder of Schneider 2022 takes; its ``model`` is the method's own."""
 
-    patches: PatchParams = PatchParams()
+    patches: PatchParams
     train: TrainParams
-    scorer: PixelScorerParams = PixelScorerParams()
+    scorer: PixelScorerParams
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -413,26 +411,26 @@ class AutoencoderParams(Params):
 
 
 class CAEParams(AutoencoderParams):
-    model: CAEModelParams = CAEModelParams()
+    model: CAEModelParams
 
 
 class VAEParams(AutoencoderParams):
-    model: VAEModelParams = VAEModelParams()
+    model: VAEModelParams
 
 
 class AAEParams(AutoencoderParams):
-    model: AAEModelParams = AAEModelParams()
+    model: AAEModelParams
 
 
 class CPCAEParams(Params):
     """Saeedi & Giusti 2022, the proposed method: a conditional patch-based autoencoder, and kNN on what a pretrained
     network sees in its anomaly map."""
 
-    patches: GridPatchParams = GridPatchParams()
-    model: CPCAEModelParams = CPCAEModelParams()
+    patches: GridPatchParams
+    model: CPCAEModelParams
     train: TrainParams
-    folds: Annotated[int, Field(ge=0, le=20)] = 0  # training images mapped by networks that did not see them; 0: paper
-    scorer: PooledKNNParams = PooledKNNParams()
+    folds: Annotated[int, Field(ge=0, le=20)]  # training images mapped by networks that did not see them; 0: paper
+    scorer: PooledKNNParams
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -448,29 +446,29 @@ class CPCAEParams(Params):
 
 
 class PooledKNNMethodParams(Params):
-    scorer: PooledKNNParams = PooledKNNParams()
+    scorer: PooledKNNParams
 
 
 class PatchMemoryMethodParams(Params):
-    scorer: PatchMemoryParams = PatchMemoryParams()
+    scorer: PatchMemoryParams
 
 
 class PatchGaussianMethodParams(Params):
-    scorer: PatchGaussianParams = PatchGaussianParams()
+    scorer: PatchGaussianParams
 
 
 class PixelMethodParams(Params):
-    scorer: PixelScorerParams = PixelScorerParams()
+    scorer: PixelScorerParams
 
 
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------
 class SuitabilityParams(Params):
     """From which figures a material suits an autoencoder; all are shares, ours, fixed before any test was scored."""
 
-    regular: Rate = 0.5  # before training: spectral power in a repeating pattern, suited from here
-    linear: Rate = 0.9  # before training: variation a linear autoencoder explains, doubtful from here
-    suited: Rate = 0.8  # after training: variation the network explains, suited from here
-    doubtful: Rate = 0.5  # after training: doubtful from here, unsuited below
+    regular: Rate  # before training: spectral power in a repeating pattern, suited from here
+    linear: Rate  # before training: variation a linear autoencoder explains, doubtful from here
+    suited: Rate  # after training: variation the network explains, suited from here
+    doubtful: Rate  # after training: doubtful from here, unsuited below
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -480,9 +478,9 @@ class SuitabilityParams(Params):
 
 
 class EvaluationParams(Params):
-    target_overkill: Rate = 0.01  # wanted share of good parts rejected
-    review_overkill: Rate = 0.05  # wanted share of good parts a person has to look at, rejects included
-    aupro_limit: Annotated[float, Field(gt=0, le=1)] = 0.3  # false positive rate up to which AUPRO integrates
+    target_overkill: Rate  # wanted share of good parts rejected
+    review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
+    aupro_limit: Annotated[float, Field(gt=0, le=1)]  # false positive rate up to which AUPRO integrates
 
     @model_validator(mode="after")
     def _review_before_reject(self) -> Self:
@@ -509,16 +507,16 @@ class InspectionParams(Params):
     ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none
     min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
     mm_per_pixel: PositiveFloat | None = None
-    max_pixels: PositiveInt = 200_000_000
+    max_pixels: PositiveInt | None = None  # an image whose header promises more is not judged
 
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""
         given = {name: getattr(self, name) for name in self.model_fields_set if getattr(self, name) is not None}
-        return kept.model_copy(update=given)
+        return kept.but(**given)
 
 
 class ReportingParams(Params):
-    examples: PositiveInt = 6  # worst and best images shown, each
+    examples: PositiveInt  # worst and best images shown, each
 
 
 class BaseParameters(Params):
@@ -526,17 +524,17 @@ class BaseParameters(Params):
 
     category: str  # one product; names its folders below data/
     seed: Seed
-    raw: str | None = None  # folder of the category's photographs; null: data/01_raw/<category>
-    images: str | None = None  # folder of new images for inspection
-    compute: ComputeParams = ComputeParams()
-    ingestion: IngestionParams = IngestionParams()
-    examples: ExamplesParams = ExamplesParams()
-    registration: RegistrationParams = RegistrationParams()
-    defect_injection: DefectInjectionParams = DefectInjectionParams()
-    suitability: SuitabilityParams = SuitabilityParams()
-    evaluation: EvaluationParams = EvaluationParams()
-    inspection: InspectionParams = InspectionParams()
-    reporting: ReportingParams = ReportingParams()
+    raw: str | None  # folder of the category's photographs; null: data/01_raw/<category>
+    images: str | None  # folder of new images for inspection
+    compute: ComputeParams
+    ingestion: IngestionParams
+    examples: ExamplesParams
+    registration: RegistrationParams
+    defect_injection: DefectInjectionParams
+    suitability: SuitabilityParams
+    evaluation: EvaluationParams
+    inspection: InspectionParams
+    reporting: ReportingParams
 
 
 def check_category(category: Any) -> str:

@@ -2,19 +2,12 @@
 
 import warnings
 
+from flawline.conf import CONFIG_LOADER_ARGS  # noqa: F401 - Kedro takes it from here
 from flawline.hooks import LineageHook, LockHook, ParametersHook, RequirementsHook, SummaryHook, TrackingHook
 
 # Hooks run last in, first out: parameters are checked before the tracking server, and both before anything is read.
 HOOKS = (SummaryHook(), TrackingHook(), RequirementsHook(), LineageHook(), LockHook(), ParametersHook())
 # The first is extended by TrackingHook; the second would send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry", "kedro_telemetry")
-CONFIG_LOADER_ARGS = {
-    "base_env": "base",
-    "default_run_env": "local",
-    # Or an environment that overrides one key would silently drop its siblings.
-    "merge_strategy": {"parameters": "soft"},
-    "config_patterns": {"mlflow": ["mlflow*"]},
-}
-
 # Nodes that join several methods name their datasets "method.name"; that is what the dot is for.
 warnings.filterwarnings("ignore", message=".*dataset names contain '.' characters")

@@ -21,7 +21,7 @@ from flawline.hooks.tracking import PARENT, git_sha
 from flawline.intake.examples import EXAMPLES
 from flawline.intake.layouts import holds_categories
 from flawline.methods.tree import validate_parameters
-from flawline.params import BaseParameters, IngestionParams, check_category, flatten
+from flawline.params import BaseParameters, check_category, flatten
 from flawline.pipelines.ingestion.nodes import ingest
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
@@ -155,7 +155,7 @@ def _runtime_params(category: str, seed: int, raw: str | None) -> dict:
 def raw_folder(raw: Path, category: str) -> Path:
     """Return the raw folder of ``category``: its own below ``raw``, or ``raw`` itself where several share one."""
     own = raw / category
-    return raw if not own.exists() and holds_categories(raw, IngestionParams()) else own
+    return raw if not own.exists() and holds_categories(raw) else own
 
 
 def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) -> list[str] | None:

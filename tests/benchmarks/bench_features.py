@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from measure import Row, cores, matmul_rate, seconds
+from measure import BASE, Row, cores, matmul_rate, seconds
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.features import load_extractor
 from flawline.methods.lite0 import EPSILON, Convolution, load_lite0
-from flawline.params import FeatureParams
 from flawline.training.compute import keep_memory, using_threads
 
 SIDE = 256
@@ -30,7 +29,7 @@ def rows() -> Iterator[Row]:
 
 
 def extractor_row(layers: tuple[int, ...], batch: int, threads: int) -> Row:
-    extractor, images = load_extractor(FeatureParams(layers=layers)), torch.rand(batch, 3, SIDE, SIDE)
+    extractor, images = load_extractor(BASE.cpcae.scorer.features.but(layers=layers)), torch.rand(batch, 3, SIDE, SIDE)
     with FlopCounterMode(display=False) as counter:
         extractor(images)
     floor = counter.get_total_flops() / batch / matmul_rate(torch.float32)
@@ -43,7 +42,9 @@ def ratio_rows(layers: tuple[int, ...], *, batch: int = 8, rounds: int = 4) -> I
     """Yield the extractor beside networks that lack one or both of its savings; they take turns, so that what else the
     machine does meets all of them."""
     images = torch.rand(batch, 3, SIDE, SIDE)
-    works: dict[str, Callable[[], object]] = {"as it is": partial(load_extractor(FeatureParams(layers=layers)), images)}
+    works: dict[str, Callable[[], object]] = {
+        "as it is": partial(load_extractor(BASE.cpcae.scorer.features.but(layers=layers)), images)
+    }
     for what, normalised, layout in (
         ("channels first", False, torch.contiguous_format),
         ("normalisation not folded", True, torch.channels_last),

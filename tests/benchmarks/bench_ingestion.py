@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from measure import Row, cores, seconds
+from measure import BASE, Row, cores, seconds
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -27,7 +27,7 @@ def rows() -> Iterator[Row]:
 
 
 def rows_of(folder: Path, paths: list[Path], what: str) -> Iterator[Row]:
-    files = list_raw_files(folder)
+    files = list_raw_files(folder, BASE.ingestion)
     contents = [path.read_bytes() for path in paths]
     floor = rate(lambda: [Image.open(io.BytesIO(content)).load() for content in contents])
     yield Row(f"Pillow, one thread: {what}", f"{floor:.0f} images/s")

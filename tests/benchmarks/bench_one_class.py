@@ -5,14 +5,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from measure import Row, copy_rate, matmul_rate, seconds
+from measure import BASE, Row, copy_rate, matmul_rate, seconds
 
 from flawline.methods.nearest_neighbour import NearestNeighbour
 from flawline.methods.one_class import Inputs, State
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_scorer import PatchScorer
-from flawline.params import PatchGaussianParams, PatchMemoryParams, PixelScorerParams
 from flawline.training.compute import keep_memory, using_threads
 
 SIDE, PLACES, DEPTH, LEARNED, REACH = 256, 16, 232, 200, 1
@@ -34,7 +33,7 @@ def memory_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: the products that the search needs, at the rate of a large matrix product."""
     rate = matmul_rate(torch.float32)
     for size in (64, None):
-        scorer = PatchMemory(PatchMemoryParams(size=size, bits=8, search_radius=REACH))
+        scorer = PatchMemory(BASE.patch_memory.scorer.but(size=size, bits=8, search_radius=REACH))
         state, took = fitted(scorer, inputs)
         flops = 2 * PLACES**2 * (2 * REACH + 1) ** 2 * (size or LEARNED) * DEPTH
         what = f"patch memory, {size or 'all ' + str(LEARNED)} a place"
@@ -46,7 +45,7 @@ def memory_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
 def gaussian_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
     """The floor: reading what whitens once."""
     for dimensions in (100, None):
-        scorer = PatchGaussian(PatchGaussianParams(dimensions=dimensions))
+        scorer = PatchGaussian(BASE.patch_gaussian.scorer.but(dimensions=dimensions))
         state, took = fitted(scorer, inputs)
         floor = state["whitening"].nbytes / copy_rate(state["whitening"].nbytes)
         what = f"patch Gaussian, {dimensions or 'all ' + str(DEPTH)} features"
@@ -59,7 +58,7 @@ def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
     """The floor: reading all images once."""
     bank = torch.from_numpy(generator.integers(0, 256, (LEARNED, 3, SIDE, SIDE), dtype=np.uint8))
     one = Inputs((generator.random((3, SIDE, SIDE), dtype=np.float32),))
-    scorer, floor = NearestNeighbour(PixelScorerParams()), bank.nbytes / copy_rate(bank.nbytes)
+    scorer, floor = NearestNeighbour(BASE.cae.scorer), bank.nbytes / copy_rate(bank.nbytes)
     yield timed(f"nearest of {LEARNED} images", lambda: scorer.score({"bank": bank}, one), floor)
 
 

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measure import BASE
 from scipy.ndimage import affine_transform
 
 from flawline.intake.decoding import decode
-from flawline.params import RegistrationParams
 from flawline.vision.fitting import fit_aligner
 from flawline.vision.transform import Transform
 
@@ -52,7 +52,7 @@ def measure(folder, moves, seed, *, turned):
     for _ in range(moves):
         image = read(files[rng.integers(len(files))])
         move = drawn_move(rng, turned=turned)
-        aligner, _ = fit_aligner([image], RegistrationParams(align="rigid"), names=["reference"])
+        aligner, _ = fit_aligner([image], BASE.registration.but(align="rigid"), names=["reference"])
         start = time.perf_counter()
         found = aligner.align(moved(image, move))
         seconds.append(time.perf_counter() - start)

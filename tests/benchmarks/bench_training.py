@@ -10,12 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from measure import Row, cores, matmul_rate, seconds
+from measure import BASE, Row, cores, matmul_rate, seconds
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.registry import METHODS, RECONSTRUCTORS, SCHNEIDER, resolve
-from flawline.params import TrainParams
 from flawline.training.compute import keep_memory, using_threads
 from flawline.training.loop import Training, _seeded_model, _step, noise
 from flawline.training.objective import Batch
@@ -50,7 +49,7 @@ def training_step(
     make = partial(_seeded_model, partial(resolve(network.build), params, channels=1, size=size), 0)
     objective = resolve(network.objective)(params)
     (stage,) = objective.stages
-    training = Training(fabric, make, objective, None, TrainParams(epochs=1))  # type: ignore[arg-type]  # no material
+    training = Training(fabric, make, objective, None, BASE.cae.train.but(epochs=1))  # type: ignore[arg-type]  # no material
     model, optimizers = training.place(make(), stage)
     model.to(memory_format=layout)  # type: ignore[call-overload]
     batch = Batch(torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout), np.zeros((BATCH, 3), np.int64))

@@ -4,9 +4,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+
+from flawline.conf import read_parameters
+
+BASE = read_parameters(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from kedro.io import DatasetError, Version
 
 from flawline.datasets import DetectorDataset
@@ -8,10 +9,10 @@ from flawline.detector.file import Detector
 from flawline.detector.judging import Judge
 from flawline.detector.thresholds import calibrate
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams, InspectionParams
+from flawline.params import InspectionParams
 from flawline.storage.tensors import packed
 
-MODEL = CAEModelParams(latent_size=4, hidden_size=8)
+MODEL = BASE.cae.model.but(latent_size=4, hidden_size=8)
 SCORES = (0.5, 0.1, 0.3)
 
 

@@ -3,6 +3,7 @@ import weakref
 
 import numpy as np
 import pytest
+from base_params import BASE
 from kedro.io import DatasetError
 from PIL import Image
 
@@ -35,7 +36,7 @@ def test_examples_are_drawn_in_the_layout_that_ingestion_reads(dataset, folder):
     assert not dataset.exists()
     dataset.save(iter(EXAMPLES))
     assert dataset.exists()
-    assert list_raw_files(folder) == [
+    assert list_raw_files(folder, BASE.ingestion) == [
         RawFile("test/bent/000.png", 1, "bent", "test", "ground_truth/bent/000_mask.png"),
         RawFile("train/good/000.png", 0, "good", "train"),
     ]
@@ -88,7 +89,7 @@ def test_images_are_drawn_one_by_one_and_not_kept(dataset, folder):
         return image
 
     dataset.save(draw())
-    assert len(list_raw_files(folder)) == 4
+    assert len(list_raw_files(folder, BASE.ingestion)) == 4
 
 
 def test_iterator_without_images_leaves_the_users_folder_alone(dataset, folder):
@@ -99,7 +100,7 @@ def test_iterator_without_images_leaves_the_users_folder_alone(dataset, folder):
 def test_drawn_folder_is_replaced(dataset, folder):
     dataset.save(EXAMPLES)
     dataset.save(EXAMPLES[:1])
-    assert [file.path for file in list_raw_files(folder)] == ["train/good/000.png"]
+    assert [file.path for file in list_raw_files(folder, BASE.ingestion)] == ["train/good/000.png"]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
 
 
@@ -133,7 +134,7 @@ def test_folder_with_a_broken_marker_counts_as_the_users(dataset, folder, conten
 def test_empty_folder_is_drawn_into(dataset, folder):
     folder.mkdir(parents=True)
     dataset.save(EXAMPLES)
-    assert len(list_raw_files(folder)) == 2
+    assert len(list_raw_files(folder, BASE.ingestion)) == 2
 
 
 def test_interrupted_drawing_leaves_the_old_folder(dataset, folder):
@@ -143,7 +144,7 @@ def test_interrupted_drawing_leaves_the_old_folder(dataset, folder):
     with pytest.raises(DatasetError):
         dataset.save([*EXAMPLES, broken])
     assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
-    assert len(list_raw_files(folder)) == 2
+    assert len(list_raw_files(folder, BASE.ingestion)) == 2
 
 
 def test_describe(dataset, folder):

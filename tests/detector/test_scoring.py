@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.detector.scoring import ImageScorer
 from flawline.methods.inputs import InputSequence, embed_all
@@ -8,6 +9,8 @@ from flawline.params import ComputeParams
 from flawline.storage.tensors import packed
 
 COMPUTE = ComputeParams(device="cpu", threads=1)
+
+MEMORY = BASE.patch_memory.scorer
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ def test_with_a_stored_residual_image_the_network_is_not_needed(detector, image)
 
 
 def test_a_stored_embedding_scores_as_the_one_made_on_the_way():
-    method, params = METHODS["patch_memory"], {"scorer": {"features": {"layers": [2], "side": None}}}
+    small = MEMORY.but(features=MEMORY.features.but(layers=(2,), side=None))
+    method, params = METHODS["patch_memory"], {"scorer": small.model_dump()}
     learner = method.make_scorer(params["scorer"])
     unmade = ImageScorer(method, params, {}, channels=1, compute=COMPUTE)
     assert unmade.reconstructor is None

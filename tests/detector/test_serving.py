@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.detector import serving
@@ -17,7 +18,7 @@ from flawline.detector.serving import judge_bytes, read_inspection
 from flawline.detector.thresholds import calibrate
 from flawline.intake.decoding import encode_png
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams, IgnoreRegion, InspectionParams, PatchParams
+from flawline.params import IgnoreRegion, InspectionParams
 from flawline.storage.tensors import packed
 
 
@@ -31,8 +32,8 @@ def image():
 @pytest.fixture
 def detector():
     """An untrained detector of grey images of 32 x 40 pixels that would reject what scores above 0.5."""
-    model = CAEModelParams(latent_size=3, hidden_size=8)
-    parts = {"patches": PatchParams(size=16, stride=16), "model": model}
+    model = BASE.cae.model.but(latent_size=3, hidden_size=8)
+    parts = {"patches": BASE.cae.patches.but(size=16, stride=16), "model": model}
     reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

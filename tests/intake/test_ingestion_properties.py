@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from base_params import BASE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,7 +25,6 @@ from flawline.checks import FlawlineError
 from flawline.intake import masks, measuring
 from flawline.intake.layouts import list_raw_files
 from flawline.intake.manifest import build_manifest, in_table, near_duplicates_of, read_raw_files
-from flawline.params import IngestionParams
 
 MAX_PIXELS = 5000
 CATEGORY = "fabric00"
@@ -154,7 +154,7 @@ def on_disk(files):
 
 def ingested(folder, layout, known=None):
     """Return (files, rows as read, manifest, quarantine, measurements, near_duplicates), as the pipeline makes them."""
-    params = IngestionParams(layout=layout, identical="move", max_pixels=MAX_PIXELS)
+    params = BASE.ingestion.but(layout=layout, identical="move", max_pixels=MAX_PIXELS)
     files = list_raw_files(folder, params, category=CATEGORY)
     rows, quarantine, measurements = read_raw_files(folder, files, max_pixels=MAX_PIXELS, layout=layout, known=known)
     near_duplicates = near_duplicates_of(rows, measurements)

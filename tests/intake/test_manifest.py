@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
+from base_params import BASE
 from kedro_datasets.pandas import CSVDataset
 from PIL import Image
 
@@ -24,7 +25,8 @@ from flawline.intake.manifest import (
     rows_of,
 )
 from flawline.intake.splits import assign_splits
-from flawline.params import SplitParams
+
+SPLITS = BASE.ingestion.splits
 
 NOTHING = pd.DataFrame(columns=["path", "reason"])
 CATALOG = Path(__file__).parents[2] / "conf" / "base" / "catalog" / "intermediate.yml"
@@ -60,15 +62,15 @@ def read_all(folder, params=None, **options):
 def test_no_normal_image_left_names_the_first_reason():
     quarantine = pd.DataFrame({"path": ["good/b.png", "good/a.png"], "reason": ["is damaged", "is empty (0 bytes)"]})
     with pytest.raises(FlawlineError, match=r"got 0\..* quarantine: 2, the first: good/a.png is empty \(0 bytes\)\."):
-        build_manifest(make_rows(("s/0.png", None, 1, "x")), quarantine, SplitParams())
+        build_manifest(make_rows(("s/0.png", None, 1, "x")), quarantine, SPLITS)
     with pytest.raises(FlawlineError, match=r"got 0\..* No file is in quarantine\."):
-        build_manifest(make_rows(), NOTHING, SplitParams())
+        build_manifest(make_rows(), NOTHING, SPLITS)
 
 
 # --- leaks -----------------------------------------------------------------------------------------------------------
 def test_near_duplicates_within_a_split_are_no_leak():
     rows = make_rows(*normals(4), ("good/duplicate.png", None, 0, "d0"))
-    manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
+    manifest, quarantine = build_manifest(rows, NOTHING, SPLITS)
     assert quarantine.empty
     assert len(manifest) == 5
 
@@ -76,7 +78,7 @@ def test_near_duplicates_within_a_split_are_no_leak():
 def test_images_of_another_depth_than_most_normal_ones_are_quarantined():
     rows = make_rows(*normals(6), ("s/0.png", None, 1, "x"))
     rows.loc[[2, 6], "depth"] = 16
-    manifest, quarantine = build_manifest(rows, NOTHING, SplitParams())
+    manifest, quarantine = build_manifest(rows, NOTHING, SPLITS)
     reason = "has 16 bits a channel; most normal images have 8"
     assert dict(quarantine.itertuples(index=False)) == {"good/0002.png": reason, "s/0.png": reason}
     assert set(manifest["depth"]) == {8}
@@ -103,7 +105,7 @@ def test_unreadable_images_among_good_ones_are_quarantined(tmp_path):
     (tmp_path / "good" / "empty.png").touch()
     (tmp_path / "good" / "notes.txt").write_text("hello")
     (tmp_path / "good" / "text.png").write_text("hello")
-    manifest, quarantine = build_manifest(*read(tmp_path), SplitParams())
+    manifest, quarantine = build_manifest(*read(tmp_path), SPLITS)
     reasons = dict(quarantine.itertuples(index=False))
     assert list(reasons) == ["good/cut.png", "good/empty.png", "good/notes.txt", "good/text.png"]
     assert reasons["good/cut.png"].startswith("is damaged (")
@@ -181,7 +183,7 @@ def test_csv_round_trip_with_the_catalogs_own_options(tmp_path):
     for i, defect in enumerate(["NA", "nan", "null", "007"]):
         draw(tmp_path / "raw" / defect / "1.png", seed=100 + i)
     draw(tmp_path / "raw" / "masks" / "NA" / "1.png", mask=np.full((6, 8), 255, np.uint8))
-    manifest, _ = build_manifest(*read(tmp_path / "raw"), SplitParams())
+    manifest, _ = build_manifest(*read(tmp_path / "raw"), SPLITS)
     dataset = CSVDataset(filepath=str(tmp_path / "manifest.csv"), load_args=entry["load_args"])
     dataset.save(manifest)
     loaded = dataset.load()
@@ -196,7 +198,7 @@ def test_manifest_without_any_mask_loads_as_missing(tmp_path):
     entry = yaml.safe_load(CATALOG.read_text())["manifest"]
     for i in range(4):
         draw(tmp_path / "raw" / "good" / f"{i}.png", seed=i)
-    manifest, _ = build_manifest(*read(tmp_path / "raw"), SplitParams())
+    manifest, _ = build_manifest(*read(tmp_path / "raw"), SPLITS)
     dataset = CSVDataset(filepath=str(tmp_path / "manifest.csv"), load_args=entry["load_args"])
     dataset.save(manifest)
     assert dataset.load()["mask"].isna().all()
@@ -204,7 +206,7 @@ def test_manifest_without_any_mask_loads_as_missing(tmp_path):
 
 # --- small helpers ---------------------------------------------------------------------------------------------------
 def test_no_defective_image_at_all_is_normal():
-    counts = count_images(assign_splits(make_rows(*normals(10)), SplitParams()))
+    counts = count_images(assign_splits(make_rows(*normals(10)), SPLITS))
     assert counts["split"].tolist() == ["train", "validation", "calibration", "test"]
     assert counts["defective"].tolist() == [0, 0, 0, 0]
     assert counts["normal"].tolist() == [5, 1, 2, 2]
@@ -339,7 +341,7 @@ def test_another_limit_decodes_again(tmp_path, decoded):
     a_folder(tmp_path)
     known = read_all(tmp_path)[2]
     decoded.clear()
-    read_raw_files(tmp_path, list_raw_files(tmp_path), max_pixels=9_999, known=known)
+    read_raw_files(tmp_path, list_raw_files(tmp_path, BASE.ingestion), max_pixels=9_999, known=known)
     assert len(decoded) == 7
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from base_params import BASE
 from PIL import Image
 
 from flawline.checks import FlawlineError
@@ -24,9 +25,10 @@ from flawline.intake.registration import (
     usable,
     without_misaligned,
 )
-from flawline.params import RegistrationParams
 from flawline.storage.ragged import Lazy
 from flawline.vision.alignment import Aligner
+
+REGISTRATION = BASE.registration
 
 GREY = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
 RGB = np.arange(18, dtype=np.uint8).reshape(3, 2, 3)
@@ -214,7 +216,7 @@ def test_ends_are_cut_in_strips_of_aitex_or_where_it_is_asked_for(manifest, stri
 
 # --- parts that are aligned -------------------------------------------------------------------------------------------
 SIDE = 96
-RIGID = RegistrationParams(align="rigid", brightness="gain")
+RIGID = REGISTRATION.but(align="rigid", brightness="gain")
 
 
 def part_turned(angle, shift=(0, 0), mark=False):
@@ -307,7 +309,7 @@ def test_aligner_is_fitted_on_normal_training_images_only(tmp_path, parts):
     aligner, known = fit_registration(parts, tmp_path, RIGID, max_pixels=10**6)
     assert set(known) == {"a.png", "b.png", "c.png"}
     assert isinstance(aligner, Aligner)
-    assert fit_registration(parts, tmp_path, RegistrationParams(), max_pixels=10**6) == (None, {})
+    assert fit_registration(parts, tmp_path, REGISTRATION, max_pixels=10**6) == (None, {})
 
 
 @pytest.mark.parametrize(
@@ -339,7 +341,7 @@ def test_key_depends_on_the_aligner_and_on_what_it_was_made_from(tmp_path, parts
         registration_key(parts, alignment, RIGID, max_pixels=1, aligner={}),
     }
     assert len(keys) == 6
-    plain = RegistrationParams()
+    plain = REGISTRATION
     mine, others = (registration_key(each, alignment, plain, max_pixels=1) for each in (parts, other))
     assert mine == others
 

@@ -1,15 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from base_params import BASE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
 from flawline.intake.splits import SPLITS, assign_splits, groups_of, settle_identical
-from flawline.params import SplitParams
 
 COLUMNS = ["image", "split", "label", "sha256", "group"]
-SHARES = SplitParams(validation=0.1, calibration=0.2, test=0.2)
+SHARES = BASE.ingestion.splits.but(validation=0.1, calibration=0.2, test=0.2)
 
 
 def make_rows(*images):
@@ -47,12 +47,14 @@ def test_shares_are_of_all_normal_images():
 
 
 def test_at_least_one_image_in_each_split():
-    manifest = assign_splits(make_rows(*normals(4)), SplitParams(validation=0.01, calibration=0.01, test=0.01))
+    manifest = assign_splits(
+        make_rows(*normals(4)), BASE.ingestion.splits.but(validation=0.01, calibration=0.01, test=0.01)
+    )
     assert sizes(manifest) == {"train": 1, "test": 1, "calibration": 1, "validation": 1}
 
 
 def test_share_of_zero_holds_nothing_out():
-    manifest = assign_splits(make_rows(*normals(3)), SplitParams(validation=0.2, calibration=0.2, test=0))
+    manifest = assign_splits(make_rows(*normals(3)), BASE.ingestion.splits.but(validation=0.2, calibration=0.2, test=0))
     assert sizes(manifest) == {"train": 1, "validation": 1, "calibration": 1}
 
 
@@ -71,11 +73,13 @@ def test_data_sets_own_splits_stay_and_its_test_is_the_only_one():
 
 def test_all_splits_are_the_data_sets_own():
     rows = make_rows(*((f"{split}/good/0.png", split, 0, split) for split in SPLITS))
-    assert places(assign_splits(rows, SplitParams())) == {f"{split}/good/0.png": split for split in SPLITS}
+    assert places(assign_splits(rows, BASE.ingestion.splits)) == {f"{split}/good/0.png": split for split in SPLITS}
 
 
 def test_data_set_without_a_test_folder_gets_none():
-    assert "test" not in sizes(assign_splits(make_rows(*normals(10, split="train")), SplitParams(test=0.5)))
+    assert "test" not in sizes(
+        assign_splits(make_rows(*normals(10, split="train")), BASE.ingestion.splits.but(test=0.5))
+    )
 
 
 @given(
@@ -87,7 +91,7 @@ def test_data_set_without_a_test_folder_gets_none():
 )
 @settings(max_examples=60, deadline=None)
 def test_every_image_has_one_split_and_train_is_never_empty(count, validation, calibration, test, seed):
-    splits = SplitParams(validation=validation, calibration=calibration, test=test, seed=seed)
+    splits = BASE.ingestion.splits.but(validation=validation, calibration=calibration, test=test, seed=seed)
     found = sizes(assign_splits(make_rows(*normals(count)), splits))
     assert sum(found.values()) == count
     assert found["train"] >= 1
@@ -104,30 +108,33 @@ def test_too_few_different_images_says_how_many_are_wanted():
         r"got 3\. Add normal images\.$"
     )
     with pytest.raises(FlawlineError, match=wanted):
-        assign_splits(rows, SplitParams())
+        assign_splits(rows, BASE.ingestion.splits)
 
 
 def test_one_group_is_too_few_however_many_images_it_has():
     rows = make_rows(*((f"kos01/{i}.png", None, 0, f"d{i}", "kos01") for i in range(50)))
     with pytest.raises(FlawlineError, match=r"at least 4 different ones.*; got 1\."):
-        assign_splits(rows, SplitParams())
+        assign_splits(rows, BASE.ingestion.splits)
 
 
 # --- seed and order --------------------------------------------------------------------------------------------------
 def test_splits_follow_the_seed_and_not_the_order_of_the_rows():
     rows = make_rows(*((f"{i:02}.png", None, 0, f"d{i % 25:02}", f"lot {i // 2}") for i in range(30)))
     near_duplicates = pairs(("03.png", "17.png"))
-    first = assign_splits(rows, SplitParams(seed=0), near_duplicates)
+    first = assign_splits(rows, BASE.ingestion.splits.but(seed=0), near_duplicates)
     swapped = near_duplicates[["duplicate", "image"]].set_axis(["image", "duplicate"], axis=1)
     for order in (rows[::-1], rows.sample(frac=1, random_state=1)):
         for told, swap in ((order, near_duplicates), (order.reset_index(drop=True), swapped)):
-            pd.testing.assert_frame_equal(first, assign_splits(told, SplitParams(seed=0), swap))
-    assert (first["split"] != assign_splits(rows, SplitParams(seed=1), near_duplicates)["split"]).any()
+            pd.testing.assert_frame_equal(first, assign_splits(told, BASE.ingestion.splits.but(seed=0), swap))
+    assert (first["split"] != assign_splits(rows, BASE.ingestion.splits.but(seed=1), near_duplicates)["split"]).any()
 
 
 def test_every_image_is_held_out_by_some_seed():
     rows = make_rows(*normals(8))
-    tested = [assign_splits(rows, SplitParams(seed=seed)).query("split == 'test'")["image"] for seed in range(40)]
+    tested = [
+        assign_splits(rows, BASE.ingestion.splits.but(seed=seed)).query("split == 'test'")["image"]
+        for seed in range(40)
+    ]
     assert set(pd.concat(tested)) == set(rows["image"])
 
 
@@ -211,7 +218,7 @@ def test_groups_agree_with_a_slower_way(drawn):
 def test_normal_images_that_belong_together_are_in_one_split(drawn, seed, own):
     rows, near_duplicates = drawn
     alone = make_rows(*normals(4))
-    splits = SplitParams(seed=seed)
+    splits = BASE.ingestion.splits.but(seed=seed)
     free = assign_splits(pd.concat([rows, alone], ignore_index=True), splits, near_duplicates)
     normal = free[free["label"] == 0]
     assert one_each(normal["split"], groups_of(free, near_duplicates)[normal.index])
@@ -230,7 +237,7 @@ def test_normal_images_that_belong_together_are_in_one_split(drawn, seed, own):
 def test_byte_identical_images_stay_together():
     rows = make_rows(*((f"good/{i:02}.png", None, 0, f"d{i % 5}") for i in range(20)))
     for seed in range(5):
-        manifest = assign_splits(rows, SplitParams(seed=seed))
+        manifest = assign_splits(rows, BASE.ingestion.splits.but(seed=seed))
         assert one_each(manifest["split"], manifest["sha256"])
         assert set(manifest["split"]) == set(SPLITS)
 
@@ -242,7 +249,7 @@ def test_item_that_is_there_twice_is_never_on_two_sides():
         for item in range(1, 27) for part in range(8)
     ))  # fmt: skip
     for seed in range(10):
-        manifest = assign_splits(rows, SplitParams(seed=seed))
+        manifest = assign_splits(rows, BASE.ingestion.splits.but(seed=seed))
         assert one_each(manifest["split"], manifest["group"].replace("kos26", "kos01"))
         assert set(manifest["split"]) == set(SPLITS)
 
@@ -250,14 +257,14 @@ def test_item_that_is_there_twice_is_never_on_two_sides():
 def test_image_without_a_split_follows_the_one_it_is_identical_to():
     rows = make_rows(*normals(6, split="train"), ("test/a.png", "test", 0, "x"), ("more/a.png", None, 0, "x"))
     for seed in range(5):
-        assert places(assign_splits(rows, SplitParams(seed=seed)))["more/a.png"] == "test"
+        assert places(assign_splits(rows, BASE.ingestion.splits.but(seed=seed)))["more/a.png"] == "test"
 
 
 def test_image_without_a_split_follows_to_the_strictest():
     rows = make_rows(
         *normals(6), ("a", "train", 0, "a", "lot"), ("b", "calibration", 0, "b", "lot"), ("c", None, 0, "c", "lot")
     )
-    assert places(assign_splits(rows, SplitParams()))["c"] == "calibration"
+    assert places(assign_splits(rows, BASE.ingestion.splits))["c"] == "calibration"
 
 
 # --- defective images ------------------------------------------------------------------------------------------------
@@ -267,7 +274,7 @@ DEFECTS = [("kos01/d.png", None, 1, "y", "kos01"), ("alone/d.png", None, 1, "z",
 def test_all_defective_images_are_test_by_default():
     rows = make_rows(*normals(5), ("kos01/a.png", None, 0, "x", "kos01"), *DEFECTS)
     for seed in range(5):
-        manifest = assign_splits(rows, SplitParams(seed=seed))
+        manifest = assign_splits(rows, BASE.ingestion.splits.but(seed=seed))
         assert manifest.loc[manifest["label"] == 1, "split"].tolist() == ["test", "test"]
 
 
@@ -275,7 +282,7 @@ def test_held_out_leaves_out_defective_images_of_groups_that_are_learned_from():
     rows = make_rows(*normals(5), ("kos01/a.png", None, 0, "x", "kos01"), *DEFECTS)
     seen = set()
     for seed in range(20):
-        found = places(assign_splits(rows, SplitParams(seed=seed, defective="held_out")))
+        found = places(assign_splits(rows, BASE.ingestion.splits.but(seed=seed, defective="held_out")))
         assert found["alone/d.png"] == "test"
         assert found["kos01/d.png"] == ("test" if found["kos01/a.png"] == "test" else "unused")
         seen.add(found["kos01/a.png"])
@@ -284,7 +291,7 @@ def test_held_out_leaves_out_defective_images_of_groups_that_are_learned_from():
 
 def test_held_out_counts_near_duplicates_of_what_is_learned_from():
     rows = make_rows(*normals(8, split="train"), ("test/d.png", "test", 1, "x"))
-    splits = SplitParams(defective="held_out")
+    splits = BASE.ingestion.splits.but(defective="held_out")
     assert places(assign_splits(rows, splits))["test/d.png"] == "test"
     assert places(assign_splits(rows, splits, pairs(("good/0003.png", "test/d.png"))))["test/d.png"] == "unused"
 
@@ -293,7 +300,7 @@ def test_held_out_counts_near_duplicates_of_what_is_learned_from():
 @settings(max_examples=40, deadline=None)
 def test_held_out_tests_on_nothing_that_is_learned_from(drawn, seed):
     rows = pd.concat([drawn[0], make_rows(*normals(4))], ignore_index=True)
-    manifest = assign_splits(rows, SplitParams(seed=seed, defective="held_out"), drawn[1])
+    manifest = assign_splits(rows, BASE.ingestion.splits.but(seed=seed, defective="held_out"), drawn[1])
     together = groups_of(manifest, drawn[1])
     tested = set(together[manifest["split"] == "test"])
     assert tested.isdisjoint(together[~manifest["split"].isin(["test", "unused"])])

@@ -4,16 +4,19 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from torch import nn, tensor
 
 from flawline.methods.aae import AAE, aae_objective, clip_critic, confusion_loss, critic_loss
 from flawline.methods.cae import CAE, reconstruction_loss
-from flawline.params import AAEModelParams, CAEModelParams, ComputeParams, PatchParams, TrainParams
+from flawline.params import ComputeParams
 from flawline.training.loop import Tools, fit
 from flawline.training.objective import Batch, Material
 from flawline.training.windows import windows_of
 
-PARAMS = AAEModelParams(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02)
+AAE_MODEL = BASE.aae.model
+
+PARAMS = AAE_MODEL.but(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02)
 (STAGE,) = aae_objective(PARAMS).stages
 PHASES = {phase.name: phase for phase in STAGE.phases}
 
@@ -65,7 +68,7 @@ class Squared(Summed):
 
 # --- the network -----------------------------------------------------------------------------------------------------
 def test_the_critic_has_the_parameters_of_table_4_and_the_rest_the_caes():
-    model = AAE(AAEModelParams(encoder="synthetic"), channels=1, size=64)
+    model = AAE(AAE_MODEL.but(encoder="synthetic"), channels=1, size=64)
     critic = linear(100, 10) + linear(10, 1)
     assert critic == 100 * 10 + 10 + 10 * 1 + 1
     assert count(model.critic) == critic
@@ -74,7 +77,7 @@ def test_the_critic_has_the_parameters_of_table_4_and_the_rest_the_caes():
 
 def test_with_one_seed_the_shared_weights_are_the_caes():
     torch.manual_seed(7)
-    cae = CAE(CAEModelParams(latent_size=5, hidden_size=16), channels=1, size=16).state_dict()
+    cae = CAE(BASE.cae.model.but(latent_size=5, hidden_size=16), channels=1, size=16).state_dict()
     torch.manual_seed(7)
     aae = AAE(PARAMS, channels=1, size=16).state_dict()
     assert {name.split(".")[0] for name in aae.keys() - cae.keys()} == {"critic"}
@@ -82,7 +85,7 @@ def test_with_one_seed_the_shared_weights_are_the_caes():
 
 
 def test_the_critics_value_by_hand():
-    model = AAE(AAEModelParams(latent_size=2, hidden_size=8), channels=1, size=16)
+    model = AAE(AAE_MODEL.but(latent_size=2, hidden_size=8), channels=1, size=16)
     with torch.no_grad():
         for parameter in model.critic.parameters():
             parameter.fill_(1.0)
@@ -219,11 +222,11 @@ def train_one_epoch(photographs):
     """Train for an epoch of three batches, 20 patches in eights."""
 
     def train(objective):
-        geometry = PatchParams(size=16, stride=8, per_epoch=20)
+        geometry = BASE.cae.patches.but(size=16, stride=8, per_epoch=20)
         windows = windows_of(photographs, [0, 1], geometry, seed=0)
         make = partial(AAE, PARAMS, channels=1, size=16)
         tools = Tools(ComputeParams(device="cpu", threads=1))
-        return fit(make, objective, Material(windows, windows), TrainParams(epochs=1, batch_size=8), tools=tools)
+        return fit(make, objective, Material(windows, windows), BASE.cae.train.but(epochs=1, batch_size=8), tools=tools)
 
     return train
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from torch import nn, tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, reconstruction_loss, squared_residual
-from flawline.params import CAEModelParams
+
+CAE_MODEL = BASE.cae.model
 
 
 def conv(inputs, outputs):
@@ -36,7 +38,7 @@ def resolutions(module, x):
 
 
 def test_synthetic_columns_have_the_parameters_of_tables_2_and_3():
-    model = CAE(CAEModelParams(encoder="synthetic"), channels=1, size=64)
+    model = CAE(CAE_MODEL.but(encoder="synthetic"), channels=1, size=64)
     encoder = conv(1, 16) + conv(16, 32) + conv(32, 64) + conv(64, 64) + conv(64, 16)
     bottleneck = linear(4 * 4 * 16, 1024) + linear(1024, 100) + linear(100, 1024) + linear(1024, 4 * 4 * 16)
     decoder = conv(16, 64) + conv(64, 64) + conv(64, 32) + conv(32, 16) + conv(16, 1)
@@ -46,7 +48,7 @@ def test_synthetic_columns_have_the_parameters_of_tables_2_and_3():
 
 
 def test_industrial_columns_have_the_parameters_of_tables_2_and_3_in_colour():
-    model = CAE(CAEModelParams(encoder="industrial"), channels=3, size=128)
+    model = CAE(CAE_MODEL.but(encoder="industrial"), channels=3, size=128)
     encoder = conv(3, 16) + conv(16, 32) + conv(32, 64) + 2 * conv(64, 64) + conv(64, 16)
     bottleneck = linear(8 * 8 * 16, 1024) + linear(1024, 100) + linear(100, 1024) + linear(1024, 8 * 8 * 16)
     decoder = conv(16, 64) + 2 * conv(64, 64) + conv(64, 32) + conv(32, 16) + conv(16, 3)
@@ -63,7 +65,7 @@ def test_industrial_columns_have_the_parameters_of_tables_2_and_3_in_colour():
     ],
 )
 def test_every_layer_has_the_resolution_that_table_2_prints(encoder, shrinks, grows, channels):
-    model = CAE(CAEModelParams(encoder=encoder, hidden_size=8), channels=3, size=32)
+    model = CAE(CAE_MODEL.but(encoder=encoder, hidden_size=8), channels=3, size=32)
     down, codes = resolutions(model.encoder, torch.rand(2, 3, 32, 32))
     assert [shape[1:] for shape in down] == [(32 // shrink,) * 2 for shrink in shrinks]
     assert [shape[0] for shape in down] == channels
@@ -75,7 +77,7 @@ def test_every_layer_has_the_resolution_that_table_2_prints(encoder, shrinks, gr
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_codes_have_n_z_numbers_and_output_the_shape_of_the_input_in_0_to_1(channels):
-    model = CAE(CAEModelParams(latent_size=7, hidden_size=8), channels=channels, size=32)
+    model = CAE(CAE_MODEL.but(latent_size=7, hidden_size=8), channels=channels, size=32)
     x = torch.rand(2, channels, 32, 32)
     assert model.encode(x).shape == (2, 7)
     y = model(x)
@@ -85,23 +87,23 @@ def test_codes_have_n_z_numbers_and_output_the_shape_of_the_input_in_0_to_1(chan
 
 @pytest.mark.parametrize("encoder", ["synthetic", "industrial"])
 def test_gradient_reaches_every_parameter(encoder):
-    model = CAE(CAEModelParams(encoder=encoder, latent_size=5, hidden_size=16), channels=1, size=16)
+    model = CAE(CAE_MODEL.but(encoder=encoder, latent_size=5, hidden_size=16), channels=1, size=16)
     reconstruction_loss(model, torch.rand(4, 1, 16, 16)).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 def test_a_patch_is_redrawn_the_same_whatever_is_beside_it_in_the_batch():
-    model, x = CAE(CAEModelParams(hidden_size=8), channels=1, size=16), torch.rand(3, 1, 16, 16)
+    model, x = CAE(CAE_MODEL.but(hidden_size=8), channels=1, size=16), torch.rand(3, 1, 16, 16)
     torch.testing.assert_close(model(x)[1:2], model(x[1:2]))
 
 
 def test_size_must_be_a_multiple_of_16():
     with pytest.raises(FlawlineError, match="size must be a multiple of 16, got 40"):
-        CAE(CAEModelParams(), channels=1, size=40)
+        CAE(CAE_MODEL, channels=1, size=40)
 
 
 def test_patches_of_another_shape_are_refused():
-    model = CAE(CAEModelParams(hidden_size=8), channels=1, size=16)
+    model = CAE(CAE_MODEL.but(hidden_size=8), channels=1, size=16)
     with pytest.raises(FlawlineError, match=r"patches must have shape \(N, 1, 16, 16\), got \(2, 3, 16, 16\)"):
         model(torch.zeros(2, 3, 16, 16))
 

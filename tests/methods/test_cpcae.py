@@ -3,19 +3,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from torch import nn, tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods import cpcae
 from flawline.methods.cpcae import CPCAE, CPCAEReconstructor, check_images, cpcae_objective, load_cpcae, sparse_loss
 from flawline.methods.grid_positions import grid_windows, split_position, with_position
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
+from flawline.params import ComputeParams
 from flawline.training.compute import using_threads
 from flawline.vision.downsizing import downsize, upsize
 from flawline.vision.levels import unit
 
-GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)
-MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
+CPCAE_MODEL = BASE.cpcae.model
+
+GEOMETRY = BASE.cpcae.patches.but(side=24, size=16, stride=8, per_epoch=20)
+MODEL = CPCAE_MODEL.but(channels=(4, 8), latent_size=6)
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
 
 
@@ -55,7 +58,7 @@ def test_a_network_of_the_default_sizes_has_the_parameters_counted_by_hand():
     def conv(inputs, outputs):
         return outputs * (16 * inputs + 1)  # 4 x 4 and a bias, both ways
 
-    model = CPCAE(CPCAEModelParams(), channels=3, size=64)
+    model = CPCAE(CPCAE_MODEL, channels=3, size=64)
     encoder = conv(3, 16) + conv(16, 32) + conv(32, 64) + conv(64, 64)
     decoder = conv(64, 64) + conv(64, 32) + conv(32, 16) + conv(16, 3)
     compress = 64 * (4 * 4 * 64 + 1 + 1)  # features, place, bias
@@ -71,7 +74,7 @@ def test_without_condition_the_dense_layers_lack_the_place():
 
 @pytest.mark.parametrize(("channels", "size", "widths"), [(1, 16, (4, 8)), (3, 24, (4,)), (3, 32, (4, 8, 8, 4))])
 def test_patches_come_back_in_their_shape_without_the_place(channels, size, widths):
-    model = CPCAE(CPCAEModelParams(channels=widths, latent_size=5), channels=channels, size=size)
+    model = CPCAE(CPCAE_MODEL.but(channels=widths, latent_size=5), channels=channels, size=size)
     x = placed([0, 1], channels=channels, size=size)
     assert model(x).shape == (2, channels, size, size)
     assert model.encode(x).shape == (2, 5)
@@ -144,7 +147,7 @@ def test_a_patch_of_another_side_or_without_place_is_refused():
 
 def test_a_side_that_cannot_be_halved_often_enough_is_refused():
     with pytest.raises(FlawlineError, match="size must be a multiple of 16, got 40"):
-        CPCAE(CPCAEModelParams(), channels=1, size=40)
+        CPCAE(CPCAE_MODEL, channels=1, size=40)
 
 
 # --- how it learns ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from base_params import BASE
 from safetensors.torch import save_file
 from torch import nn
 
@@ -16,8 +17,9 @@ from flawline.methods.features import (
     three_way_pool,
 )
 from flawline.methods.lite0 import SHA256
-from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
+
+FEATURES = BASE.cpcae.scorer.features
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def x():
 
 @pytest.fixture(scope="module")
 def patches():
-    return load_extractor(FeatureParams(layers=(2, 3, 4)))
+    return load_extractor(FEATURES.but(layers=(2, 3, 4)))
 
 
 # --- what it gives out -----------------------------------------------------------------------------------------------
@@ -72,8 +74,8 @@ def test_the_shorter_side_is_brought_to_what_was_asked_for(x):
     assert resized(x, 96).shape == (3, 3, 128, 96)
     assert resized(x, 48) is x
     assert 0 <= float(resized(x, 96).min()) <= float(resized(x, 96).max()) <= 1
-    larger = load_extractor(FeatureParams(layers=(3,), side=96))
-    torch.testing.assert_close(larger(x)[0], load_extractor(FeatureParams(layers=(3,)))(resized(x, 96))[0])
+    larger = load_extractor(FEATURES.but(layers=(3,), side=96))
+    torch.testing.assert_close(larger(x)[0], load_extractor(FEATURES.but(layers=(3,)))(resized(x, 96))[0])
 
 
 def test_no_weight_can_be_trained(patches, x):
@@ -81,7 +83,7 @@ def test_no_weight_can_be_trained(patches, x):
 
 
 def test_the_same_parameters_give_the_same_extractor():
-    assert load_extractor(FeatureParams(layers=(2, 3, 4))) is load_extractor(FeatureParams(layers=(2, 3, 4)))
+    assert load_extractor(FEATURES.but(layers=(2, 3, 4))) is load_extractor(FEATURES.but(layers=(2, 3, 4)))
 
 
 def test_the_digest_tells_weights_apart():
@@ -115,7 +117,7 @@ def test_small_maps_can_be_pooled(size):
 )
 def test_what_lite0_does_not_have_is_refused(params, message):
     with pytest.raises(FlawlineError, match=message):
-        load_extractor(FeatureParams(**params))
+        load_extractor(FEATURES.but(**params))
 
 
 class Small(nn.Module):
@@ -185,21 +187,21 @@ def weights(tmp_path, timm):
 
 
 def test_weights_from_a_file_are_used_and_named(timm, weights):
-    extractor = load_extractor(FeatureParams(backbone="timm:small", weights=str(weights), layers=(0, 1)))
+    extractor = load_extractor(FEATURES.but(backbone="timm:small", weights=str(weights), layers=(0, 1)))
     assert extractor.widths == (4, 5)
     assert timm.made[-1] == {"file": str(weights)}
     assert len(extractor.digest) == 64
 
 
 def test_layers_of_timm_come_in_the_order_asked_for(timm, weights, x):
-    extractor = load_extractor(FeatureParams(backbone="timm:small", weights=str(weights), layers=(1, 0, 1)))
+    extractor = load_extractor(FEATURES.but(backbone="timm:small", weights=str(weights), layers=(1, 0, 1)))
     assert extractor.widths == (5, 4, 5) == tuple(layer.shape[1] for layer in extractor(x))
 
 
 def test_the_classifier_of_a_file_does_not_matter(timm, tmp_path):
     path = tmp_path / "none.safetensors"
     save_file(timm.create_model("small", pretrained=False, num_classes=0).state_dict(), path)
-    assert load_extractor(FeatureParams(backbone="timm:small", weights=str(path), layers=(1,))).widths == (5,)
+    assert load_extractor(FEATURES.but(backbone="timm:small", weights=str(path), layers=(1,))).widths == (5,)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +214,11 @@ def test_the_classifier_of_a_file_does_not_matter(timm, tmp_path):
 )
 def test_networks_that_give_no_maps_are_refused(timm, weights, name, message):
     with pytest.raises(FlawlineError, match=message):
-        load_extractor(FeatureParams(backbone=f"timm:{name}", weights=str(weights), layers=(1,)))
+        load_extractor(FEATURES.but(backbone=f"timm:{name}", weights=str(weights), layers=(1,)))
 
 
 def test_a_network_of_one_size_is_given_that(timm, weights, x):
-    params = FeatureParams(backbone="timm:one_size", weights=str(weights), layers=(1,), side=32)
+    params = FEATURES.but(backbone="timm:one_size", weights=str(weights), layers=(1,), side=32)
     assert load_extractor(params)(x[:, :, :48])[0].shape == (3, 5, 7, 7)
 
 
@@ -234,12 +236,12 @@ def test_a_network_of_one_size_is_given_that(timm, weights, x):
 )
 def test_what_timm_does_not_have_is_refused(timm, params, message):
     with pytest.raises(FlawlineError, match=message):
-        load_extractor(FeatureParams(**params))
+        load_extractor(FEATURES.but(**params))
 
 
 def test_weights_of_another_network_are_refused_with_what_does_not_fit(timm, tmp_path):
     save_file({"one.weight": torch.zeros(4, 1, 3, 3), "other": torch.zeros(1)}, tmp_path / "other.safetensors")
-    params = FeatureParams(backbone="timm:small", layers=(1,), weights=str(tmp_path / "other.safetensors"))
+    params = FEATURES.but(backbone="timm:small", layers=(1,), weights=str(tmp_path / "other.safetensors"))
     with pytest.raises(FlawlineError, match=r"one\.bias is missing.*one\.weight is \(4, 1, 3, 3\), wanted \(4, 3,"):
         load_extractor(params)
 
@@ -251,7 +253,7 @@ class Trap:
 
 def test_a_pickle_of_weights_is_refused_unread(timm, tmp_path):
     torch.save({"one.weight": Trap()}, tmp_path / "own.pth")
-    params = FeatureParams(backbone="timm:small", layers=(1,), weights=str(tmp_path / "own.pth"))
+    params = FEATURES.but(backbone="timm:small", layers=(1,), weights=str(tmp_path / "own.pth"))
     with pytest.raises(FlawlineError, match=r"is not a safetensors file .* Pickles .* are not read.*save_file"):
         load_extractor(params)
 
@@ -260,7 +262,7 @@ def test_without_timm_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not there
     load_extractor.cache_clear()
     with pytest.raises(FlawlineError, match=r"timm is not installed .*pip install 'flawline\[timm\]'"):
-        load_extractor(FeatureParams(backbone="timm:small"))
+        load_extractor(FEATURES.but(backbone="timm:small"))
 
 
 def test_a_timm_that_does_not_import_is_explained(monkeypatch, tmp_path):
@@ -270,4 +272,4 @@ def test_a_timm_that_does_not_import_is_explained(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     load_extractor.cache_clear()
     with pytest.raises(FlawlineError, match=r"timm cannot be imported \(RuntimeError: operator torch.*build"):
-        load_extractor(FeatureParams(backbone="timm:small"))
+        load_extractor(FEATURES.but(backbone="timm:small"))

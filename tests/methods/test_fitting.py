@@ -3,21 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.methods.cpcae import CPCAE, CPCAEReconstructor
 from flawline.methods.fitting import material_of, train_network
 from flawline.methods.grid_positions import GridWindows, grid_windows, split_position
 from flawline.methods.maps import load_model
 from flawline.methods.registry import RECONSTRUCTORS
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams, PatchParams, TrainParams
+from flawline.params import ComputeParams
 from flawline.training.checkpoints import FileCheckpoints, NoCheckpoints
 from flawline.training.compute import using_threads
 from flawline.training.folds import fit_folds, fold_of, fold_weights
 from flawline.training.loop import Tools
 from flawline.training.progress import Silent
 
-GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)
-MODEL = CPCAEModelParams(channels=(4, 8), latent_size=6)
+GEOMETRY = BASE.cpcae.patches.but(side=24, size=16, stride=8, per_epoch=20)
+MODEL = BASE.cpcae.model.but(channels=(4, 8), latent_size=6)
 CPCAE_NETWORK, CAE_NETWORK = RECONSTRUCTORS["cpcae"].network, RECONSTRUCTORS["cae"].network
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
 
@@ -43,7 +44,7 @@ def tools_of(*, checkpoints=None, progress=None):
 
 def train(images, rows=(0, 1, 2, 3), *, epochs=2, validated=(4, 5), patches=GEOMETRY, seed=7, tools=None, **train):
     """Validate on the last two of ``images``."""
-    params = TrainParams(**{"epochs": epochs, "batch_size": 8, **train})
+    params = BASE.cae.train.but(**{"epochs": epochs, "batch_size": 8, **train})
     material = material_of(CPCAE_NETWORK, images, (rows, validated), patches=patches, seed=seed)
     return train_network(CPCAE_NETWORK, images, material, patches=patches, model=MODEL, train=params,
                          tools=tools or tools_of())  # fmt: skip
@@ -67,14 +68,14 @@ def test_the_windows_are_those_that_the_row_names(images):
     assert isinstance(material.train, GridWindows)
     assert [image is images[row] for image, row in zip(material.train.images, (0, 2), strict=True)] == [True, True]
     assert (len(material.validation.images), material.validation.seed, material.pseudo) == (1, 3, None)
-    plain = material_of(CAE_NETWORK, images, ([0, 2], [4]), patches=PatchParams(size=16, stride=8), seed=3)
+    plain = material_of(CAE_NETWORK, images, ([0, 2], [4]), patches=BASE.cae.patches.but(size=16, stride=8), seed=3)
     assert not isinstance(plain.train, GridWindows)
 
 
 def test_pseudo_defective_images_come_with_their_masks(images):
     damaged, masks = images[:3], [np.zeros((24, 24), bool) for _ in range(3)]
     masks[2][:] = True
-    material = material_of(CAE_NETWORK, images, ([0], [4]), patches=PatchParams(size=16, stride=8), seed=3,
+    material = material_of(CAE_NETWORK, images, ([0], [4]), patches=BASE.cae.patches.but(size=16, stride=8), seed=3,
                            pseudo=(damaged, masks))  # fmt: skip
     assert len(material.pseudo.windows.images) == 3
     assert material.pseudo.shares(np.array([[0, 0, 0], [2, 4, 4]])).tolist() == [0, 1]

@@ -3,13 +3,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.grid_positions import check_grid_patches, grid_windows, split_position, with_position
-from flawline.params import GridPatchParams
 from flawline.training.loop import batches_of
 
-GEOMETRY = GridPatchParams(side=24, size=16, stride=8, per_epoch=20)  # 2 x 3 places in 24 x 32 pixels
+GEOMETRY = BASE.cpcae.patches.but(side=24, size=16, stride=8, per_epoch=20)  # 2 x 3 places in 24 x 32 pixels
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_8_and_16_bit_images_are_not_mixed(images):
 
 
 def test_a_patch_larger_than_the_downsized_image_is_an_error_that_says_what_to_do(images):
-    geometry = GridPatchParams(side=64, size=48, stride=16)
+    geometry = BASE.cpcae.patches.but(side=64, size=48, stride=16)
     with pytest.raises(
         FlawlineError,
         match=r"patches.size = 48 is larger .* patches.side = 64 pixels: 24 x 32. Set patches.size to a multiple of 16",

@@ -1,17 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, squared_residual
 from flawline.methods.maps import check_patches_fit, image_score, load_model, reconstruction_error, smooth
-from flawline.params import CAEModelParams, ComputeParams, PatchParams
+from flawline.params import ComputeParams
+
+CAE_MODEL = BASE.cae.model
 
 
 @pytest.fixture
 def cae():
     torch.manual_seed(0)
-    return CAE(CAEModelParams(latent_size=3, hidden_size=8), channels=3, size=16)
+    return CAE(CAE_MODEL.but(latent_size=3, hidden_size=8), channels=3, size=16)
 
 
 # --- smoothing -------------------------------------------------------------------------------------------------------
@@ -64,14 +67,14 @@ def test_image_score_is_the_largest_value():
 
 
 def test_check_patches_fit_names_how_many_images_are_too_small():
-    patches = PatchParams(size=16, stride=8)
-    check_patches_fit([(1, 16, 16), (1, 20, 40)], patches=patches, model=CAEModelParams())
+    patches = BASE.cae.patches.but(size=16, stride=8)
+    check_patches_fit([(1, 16, 16), (1, 20, 40)], patches=patches, model=CAE_MODEL)
     with pytest.raises(FlawlineError, match="size = 16 is larger than 2 of 3 images \\(first: 40 x 12\\)"):
         check_patches_fit([(1, 16, 16), (1, 40, 12), (1, 8, 8)], patches=patches)
 
 
 def test_load_model_is_ready_to_score(cae):
-    other = CAE(CAEModelParams(latent_size=3, hidden_size=8), channels=3, size=16)
+    other = CAE(CAE_MODEL.but(latent_size=3, hidden_size=8), channels=3, size=16)
     loaded = load_model(other, cae.state_dict(), ComputeParams(device="cpu"))
     assert not loaded.training
     assert all(torch.equal(value, cae.state_dict()[name]) for name, value in loaded.state_dict().items())

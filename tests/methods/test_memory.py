@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from base_params import PROJECT
 
 SCRIPT = """
 import sys
@@ -15,7 +16,8 @@ from flawline.methods.reconstruction import PatchReconstructor
 from flawline.training.objective import Material, minimise
 from flawline.training.loop import Tools, fit
 from flawline.training.windows import windows_of
-from flawline.params import ComputeParams, PatchParams, TrainParams
+from flawline.conf import read_parameters
+from flawline.params import ComputeParams
 from flawline.storage.ragged import Lazy, RaggedArray, write_ragged
 
 def anonymous():
@@ -31,11 +33,12 @@ torch.set_num_threads(1)
 peaks, count, folder = [], int(sys.argv[1]), Path(sys.argv[2])
 drawn = lambda k: np.random.default_rng(k).integers(0, 256, (1, 256, 256), dtype=np.uint8)
 write_ragged(folder / "images", Lazy(count, drawn))
-images, geometry = RaggedArray(folder / "images"), PatchParams(size=64, stride=64, per_epoch=64)
+base = read_parameters(Path(sys.argv[3])).cae
+images, geometry = RaggedArray(folder / "images"), base.patches.but(size=64, stride=64, per_epoch=64)
 windows = windows_of(images, range(count), geometry, seed=0)
 compute = ComputeParams(device="cpu", threads=1)
 make = lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1))
-params = TrainParams(epochs=2, batch_size=16)
+params = base.train.but(epochs=2, batch_size=16)
 fitted = fit(make, minimise(reconstruction_loss), Material(windows, windows), params, tools=Tools(compute))
 trained = PatchReconstructor(load_model(make(), fitted.weights, compute), geometry, squared_residual)
 mapped = lambda k: smooth(trained.reconstruct(images[k]).residual, 4.0)
@@ -50,7 +53,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     def peak(count):
         folder = tmp_path / str(count)
         folder.mkdir()
-        command = [sys.executable, "-c", SCRIPT, str(count), str(folder)]
+        command = [sys.executable, "-c", SCRIPT, str(count), str(folder), str(PROJECT)]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert peak(400) <= 1.2 * peak(40)  # the images alone are 2.6 and 26 MB, the maps twice that

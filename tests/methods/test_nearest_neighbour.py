@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.nearest_neighbour import NearestNeighbour, most_similar
 from flawline.methods.one_class import Inputs
-from flawline.params import PixelScorerParams
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def images():
 
 @pytest.fixture
 def scorer():
-    return NearestNeighbour(PixelScorerParams(smoothing=0))
+    return NearestNeighbour(BASE.cae.scorer.but(smoothing=0))
 
 
 def test_a_learned_image_has_no_distance(scorer, images):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from sklearn.covariance import ledoit_wolf
 
 from flawline.checks import FlawlineError
@@ -15,7 +16,8 @@ from flawline.methods.patch_gaussian import (
     packed_whitening,
     shrunk_covariance,
 )
-from flawline.params import PatchGaussianParams
+
+GAUSSIAN = BASE.patch_gaussian.scorer
 
 
 def inputs_of(count, *, depth=6, seed=0):
@@ -85,7 +87,7 @@ def test_more_features_than_there_are_are_told():
 def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions, block):
     monkeypatch.setattr(patch_scorer, "BLOCK", block)
     inputs = inputs_of(31)
-    scorer = PatchGaussian(PatchGaussianParams(dimensions=dimensions, search_radius=0), extractor=len)
+    scorer = PatchGaussian(GAUSSIAN.but(dimensions=dimensions, search_radius=0), extractor=len)
     state = scorer.fit(inputs[:30], seed=3)
     found = scorer.distances(state, inputs[30].embedding)[0]
     chosen = choose(6, dimensions, seed=3).numpy()
@@ -101,7 +103,7 @@ def test_distances_are_those_of_scikit_learns_covariance(monkeypatch, dimensions
 def test_within_reach_the_nearest_gaussian_counts():
     inputs = inputs_of(30)
     near, alone = (
-        PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=search_radius), extractor=len)
+        PatchGaussian(GAUSSIAN.but(dimensions=None, search_radius=search_radius), extractor=len)
         for search_radius in (1, 0)
     )
     state = near.fit(inputs, seed=0)
@@ -132,7 +134,7 @@ def test_a_place_that_never_varied_is_held_to_a_share_of_the_usual_variance():
     inputs = inputs_of(20)
     for each in inputs:
         each.embedding[0, 0, 0] = 1
-    scorer = PatchGaussian(PatchGaussianParams(dimensions=None, search_radius=0), extractor=len)
+    scorer = PatchGaussian(GAUSSIAN.but(dimensions=None, search_radius=0), extractor=len)
     state = scorer.fit(inputs, seed=0)
     away = np.array(inputs[0].embedding)
     away[0, 0, 0, 2] += 1
@@ -142,13 +144,13 @@ def test_a_place_that_never_varied_is_held_to_a_share_of_the_usual_variance():
 
 def test_images_that_are_all_the_same_give_finite_distances():
     inputs = inputs_of(1) * 3
-    scorer = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
+    scorer = PatchGaussian(GAUSSIAN.but(dimensions=None), extractor=len)
     state = scorer.fit(inputs, seed=0)
     assert not scorer.distances(state, inputs[0].embedding).any()
     assert torch.isfinite(scorer.distances(state, inputs[0].embedding + np.float16(1))).all()
 
 
 def test_one_image_is_too_few():
-    scorer = PatchGaussian(PatchGaussianParams(dimensions=None), extractor=len)
+    scorer = PatchGaussian(GAUSSIAN.but(dimensions=None), extractor=len)
     with pytest.raises(FlawlineError, match="patch_gaussian needs at least 2 normal images"):
         scorer.fit(inputs_of(1), seed=0)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods import patch_memory
@@ -13,7 +14,8 @@ from flawline.methods.patch_memory import (
     nearest_distances,
     quantise,
 )
-from flawline.params import PatchMemoryParams
+
+MEMORY = BASE.patch_memory.scorer
 
 
 def memory_of(kept):
@@ -109,7 +111,7 @@ def test_sixteen_bits_keep_float16_as_it_is():
 @pytest.mark.parametrize("bits", [8, 16])
 def test_the_head_finds_what_it_learned_and_nothing_else(bits):
     inputs = inputs_of(6)
-    scorer = PatchMemory(PatchMemoryParams(size=None, bits=bits, search_radius=1), extractor=len)
+    scorer = PatchMemory(MEMORY.but(size=None, bits=bits, search_radius=1), extractor=len)
     state = scorer.fit(inputs[:5], seed=0)
     kept = np.stack([each.embedding[0] for each in inputs[:5]], 2).astype(np.float32)
     step = 0.03 if bits == 8 else 2e-3
@@ -121,7 +123,7 @@ def test_the_head_finds_what_it_learned_and_nothing_else(bits):
 @pytest.mark.parametrize("search_radius", [0, 2])
 def test_the_scorer_looks_as_far_as_it_is_told(search_radius):
     inputs = inputs_of(4)
-    scorer = PatchMemory(PatchMemoryParams(size=None, bits=16, search_radius=search_radius), extractor=len)
+    scorer = PatchMemory(MEMORY.but(size=None, bits=16, search_radius=search_radius), extractor=len)
     kept = np.stack([each.embedding[0] for each in inputs[:3]], 2).astype(np.float32)
     wanted = by_hand(inputs[3].embedding[0].astype(np.float32), kept, search_radius)
     found = scorer.distances(scorer.fit(inputs[:3], seed=0), inputs[3].embedding)[0]
@@ -130,10 +132,10 @@ def test_the_scorer_looks_as_far_as_it_is_told(search_radius):
 
 def test_views_are_remembered_apart():
     inputs = inputs_of(6, views=2)
-    scorer = PatchMemory(PatchMemoryParams(size=3), ("image", "cpcae"), extractor=len)
+    scorer = PatchMemory(MEMORY.but(size=3), ("image", "cpcae"), extractor=len)
     state = scorer.fit(inputs, seed=0)
     assert state["codes"].shape == (2, 3, 4, 3, 5)
-    one = PatchMemory(PatchMemoryParams(size=3), extractor=len)
+    one = PatchMemory(MEMORY.but(size=3), extractor=len)
     for view in range(2):
         alone = [Inputs(each.views[:1], each.embedding[view : view + 1]) for each in inputs]
         expected = one.distances(one.fit(alone, seed=0), alone[0].embedding)
@@ -142,14 +144,14 @@ def test_views_are_remembered_apart():
 
 def test_the_same_images_give_the_same_state_and_leave_the_global_generator_alone():
     before = torch.get_rng_state()
-    states = [PatchMemory(PatchMemoryParams(size=2), extractor=len).fit(inputs_of(5), seed=1) for _ in range(2)]
+    states = [PatchMemory(MEMORY.but(size=2), extractor=len).fit(inputs_of(5), seed=1) for _ in range(2)]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_image_of_another_size_is_told():
-    scorer = PatchMemory(PatchMemoryParams(), extractor=len)
+    scorer = PatchMemory(MEMORY, extractor=len)
     other = np.zeros((1, 3, 5, 5), np.float16)
     with pytest.raises(FlawlineError, match="patch_memory learned images of 3 x 4 grid positions, this one has 3 x 5"):
         scorer.distances(scorer.fit(inputs_of(2), seed=0), other)

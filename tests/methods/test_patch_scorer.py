@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods import patch_scorer
@@ -17,7 +18,8 @@ from flawline.methods.patch_scorer import (
     positions_to_map,
     view_spread,
 )
-from flawline.params import PatchMemoryParams
+
+MEMORY = BASE.patch_memory.scorer
 
 
 class MeanScorer(PatchScorer):
@@ -58,7 +60,7 @@ def test_finer_layers_are_averaged_to_the_coarsest_grid():
 
 
 def test_embeddings_are_views_by_places_by_features(photographs):
-    scorer = MeanScorer(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
+    scorer = MeanScorer(MEMORY, ("image", "cpcae"), extractor=cells)
     embeddings = scorer.embed((torch.from_numpy(photographs), torch.zeros(6, 1, 16, 24).expand(6, 3, 16, 24)))
     assert (embeddings.shape, embeddings.dtype) == ((6, 2, 2, 3, 6), np.float16)
     wanted = photographs[0, :, 8:, :8].mean((1, 2))  # of the place in the second row and first column
@@ -119,7 +121,7 @@ def test_a_place_lies_in_the_middle_of_its_cell():
 
 
 def test_one_view_keeps_its_distances(photographs):
-    scorer = MeanScorer(PatchMemoryParams(smoothing=0), extractor=cells)
+    scorer = MeanScorer(MEMORY.but(smoothing=0), extractor=cells)
     inputs = seen(scorer, photographs)
     state = scorer.fit(inputs, seed=0)
     found = scorer.score(state, inputs[0])
@@ -130,7 +132,7 @@ def test_one_view_keeps_its_distances(photographs):
 
 
 def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photographs):
-    scorer = MeanScorer(PatchMemoryParams(smoothing=0), ("image", "cpcae"), extractor=cells)
+    scorer = MeanScorer(MEMORY.but(smoothing=0), ("image", "cpcae"), extractor=cells)
     inputs = seen(scorer, photographs, photographs * np.float32(0.1))
     state = scorer.fit(inputs, seed=5)
     held = []
@@ -148,13 +150,13 @@ def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photograph
 
 
 def test_bad_images_are_told(photographs):
-    scorer = MeanScorer(PatchMemoryParams(), extractor=cells)
+    scorer = MeanScorer(MEMORY, extractor=cells)
     inputs = seen(scorer, photographs)
     with pytest.raises(FlawlineError, match="mean_scorer compares images position by position"):
         scorer.fit([*inputs, *seen(scorer, photographs[:1, :, :, :16])], seed=0)
     with pytest.raises(FlawlineError, match="mean_scorer needs at least 1 normal images"):
         scorer.fit([], seed=0)
-    fused = MeanScorer(PatchMemoryParams(), ("image", "cpcae"), extractor=cells)
+    fused = MeanScorer(MEMORY, ("image", "cpcae"), extractor=cells)
     with pytest.raises(FlawlineError, match="mean_scorer needs at least 2"):
         fused.fit(seen(fused, photographs[:1], photographs[:1]), seed=0)
     with pytest.raises(FlawlineError, match="learned images of 2 x 3 grid positions, this one has 2 x 2"):

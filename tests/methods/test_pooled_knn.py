@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.features import three_way_pool
 from flawline.methods.one_class import NO_MAP, Inputs
 from flawline.methods.pooled_knn import PooledKNN, check_k, feature_scale, mean_nearest
-from flawline.params import PooledKNNParams
+
+POOLED = BASE.cpcae.scorer
 
 
 def pyramid(images):
@@ -55,14 +57,14 @@ def test_features_of_which_none_varies_keep_their_scale():
 def test_the_last_layer_is_pooled_as_asked(images):
     batch = torch.from_numpy(np.array(images))
     last = pyramid(batch)[-1]
-    maxima = PooledKNN(PooledKNNParams(pooling="max"), extractor=pyramid).embed((batch,))
+    maxima = PooledKNN(POOLED.but(pooling="max"), extractor=pyramid).embed((batch,))
     np.testing.assert_array_equal(maxima, last.amax((2, 3)))
-    three = PooledKNN(PooledKNNParams(pooling="three_way"), extractor=pyramid).embed((batch,))
+    three = PooledKNN(POOLED.but(pooling="three_way"), extractor=pyramid).embed((batch,))
     np.testing.assert_array_equal(three, three_way_pool(last))
 
 
 def test_the_score_is_that_of_normalised_embeddings(images):
-    scorer = PooledKNN(PooledKNNParams(pooling="max", k=3), extractor=pyramid)
+    scorer = PooledKNN(POOLED.but(pooling="max", k=3), extractor=pyramid)
     inputs = seen(scorer, images)
     found = scorer.score(scorer.fit(inputs[:8], seed=0), inputs[8])
     embeddings = np.stack([each.embedding for each in inputs])
@@ -73,7 +75,7 @@ def test_the_score_is_that_of_normalised_embeddings(images):
 
 
 def test_a_residual_image_has_a_map_and_a_photograph_none(images):
-    params = PooledKNNParams(k=1, smoothing=0)
+    params = POOLED.but(k=1, smoothing=0)
     for views in (("image",), ("mean_image",)):
         scorer = PooledKNN(params, views, extractor=pyramid)
         inputs = seen(scorer, images)
@@ -83,7 +85,7 @@ def test_a_residual_image_has_a_map_and_a_photograph_none(images):
 
 
 def test_of_two_views_both_are_embedded_and_the_residual_image_makes_the_map(images):
-    scorer = PooledKNN(PooledKNNParams(k=1, smoothing=0), ("image", "cpcae"), extractor=pyramid)
+    scorer = PooledKNN(POOLED.but(k=1, smoothing=0), ("image", "cpcae"), extractor=pyramid)
     first, second = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(images[::-1]))
     both = scorer.embed((first, second))
     np.testing.assert_array_equal(both, np.hstack([scorer.embed((first,)), scorer.embed((second,))]))
@@ -98,6 +100,6 @@ def test_more_neighbours_than_images_are_told(images):
         FlawlineError, match=r"scorer\.k = 10 neighbours .* there are 9 normal images.* Set scorer\.k to 9"
     ):
         check_k(10, 9)
-    scorer = PooledKNN(PooledKNNParams(k=10), extractor=pyramid)
+    scorer = PooledKNN(POOLED.but(k=10), extractor=pyramid)
     with pytest.raises(FlawlineError, match=r"scorer\.k = 10"):
         scorer.fit(seen(scorer, images), seed=0)

@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from torch import tensor
 
 from flawline.methods import maps
 from flawline.methods.cae import CAE, load_autoencoder, squared_residual
 from flawline.methods.reconstruction import PatchReconstructor, absolute_residual, dead_share
-from flawline.params import CAEModelParams, ComputeParams, PatchParams
+from flawline.params import ComputeParams
 from flawline.vision.levels import unit
 
-GEOMETRY = PatchParams(size=16, stride=8)
-MODEL = CAEModelParams(latent_size=3, hidden_size=8)
+GEOMETRY = BASE.cae.patches.but(size=16, stride=8)
+MODEL = BASE.cae.model.but(latent_size=3, hidden_size=8)
 
 
 def made(model, image):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from base_params import BASE, TREE
 
 from flawline.checks import FlawlineError
 from flawline.methods import registry
@@ -40,12 +41,12 @@ from flawline.params import (
     CAEParams,
     ComputeParams,
     CPCAEParams,
-    PatchParams,
     PixelMethodParams,
-    PixelScorerParams,
     TrainParams,
 )
 from flawline.training.objective import Batch, give
+
+PATCHES = BASE.cae.patches
 
 CODE = {"deep_feature_knn": "pooled_knn"}  # a method whose scorer another one shares, without a file of its own
 NETWORKS = {name: row for name, row in RECONSTRUCTORS.items() if row.network is not None}
@@ -67,8 +68,11 @@ def row(request):
 
 @pytest.fixture
 def parts(row):
-    typed = row.typed(patches=SMALL["patches"], model=SMALL.get(row.name, SMALL["cae"]))
-    return {**typed, "patches": typed["patches"].model_copy(update={"side": 24} if row.network.downsized else {})}
+    branch, side = getattr(BASE, row.name), {"side": 24} if row.network.downsized else {}
+    return {
+        "patches": branch.patches.but(**SMALL["patches"] | side),
+        "model": branch.model.but(**SMALL.get(row.name, SMALL["cae"])),
+    }
 
 
 @pytest.fixture
@@ -183,8 +187,8 @@ def test_a_method_sees_images_or_what_a_reconstructor_leaves():
 def test_a_scorer_is_made_of_its_own_parameters_as_conf_has_them(name):
     method = METHODS[name]
     kind = method.params.model_fields["scorer"].annotation
-    scorer = method.make_scorer({"smoothing": 2.5})
-    assert (type(scorer.params), scorer.params) == (kind, kind(smoothing=2.5))
+    scorer = method.make_scorer(TREE[name]["scorer"] | {"smoothing": 2.5})
+    assert (type(scorer.params), scorer.params) == (kind, getattr(BASE, name).scorer.but(smoothing=2.5))
     assert (scorer.views, scorer.device) == (method.views, "cpu")
     assert scorer.by_map is method.by_map
 
@@ -222,11 +226,11 @@ def test_effort_is_a_training_and_the_number_of_views(name, wanted):
 
 
 def test_a_part_in_conf_becomes_the_parameters_that_it_is():
-    assert part_of(CAEParams, "patches", {"size": 32}) == PatchParams(size=32)
-    assert part_of(CAEParams, "patches", PatchParams(size=32)) == PatchParams(size=32)
+    assert part_of(CAEParams, "patches", TREE["cae"]["patches"] | {"size": 32}) == PATCHES.but(size=32)
+    assert part_of(CAEParams, "patches", PATCHES.but(size=32)) == PATCHES.but(size=32)
     assert part_of(CPCAEParams, "folds", 3) == 3
-    typed = RECONSTRUCTORS["cae"].typed(patches={"size": 32}, train={"epochs": 2})
-    assert typed == {"patches": PatchParams(size=32), "train": TrainParams(epochs=2)}
+    typed = RECONSTRUCTORS["cae"].typed(patches=TREE["cae"]["patches"], train=TREE["cae"]["train"])
+    assert typed == {"patches": PATCHES, "train": BASE.cae.train}
 
 
 def test_an_unknown_method_is_refused_with_what_there_is():
@@ -270,7 +274,7 @@ def test_a_methods_scorer_may_see_the_photograph_and_one_residual_image(own_rows
     register_reconstructor(replace(MINE, residuals_of=EVERY))
     register(replace(METHOD, views=(IMAGE, "mine")))
     scorer = get_method("mine_too").make_scorer({"smoothing": 1.0})
-    assert (scorer.views, scorer.params) == ((IMAGE, "mine"), PixelScorerParams(smoothing=1.0))
+    assert (scorer.views, scorer.params) == ((IMAGE, "mine"), BASE.cae.scorer.but(smoothing=1.0))
 
 
 NAMES = [

@@ -1,14 +1,20 @@
 """Every method is asked what it requires of the images before anything long starts."""
 
+from dataclasses import replace
+
 import pytest
+from base_params import TREE as BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods import requirements
 from flawline.methods.registry import METHODS
 from flawline.methods.requirements import check_method, check_methods, why_not
+from flawline.params import Params, PixelScorerParams
 
-TREE = {name: {"train": {"epochs": 1}, "patches": {"size": 32, "stride": 16}} for name in ("cae", "vae", "aae")}
-TREE["cpcae"] = {"train": {"epochs": 1}, "patches": {"side": 64, "size": 32, "stride": 16}}
+SMALLER = {name: {"patches": BASE[name]["patches"] | {"size": 32, "stride": 16}} for name in ("cae", "vae", "aae")}
+SMALLER["cpcae"] = {"patches": BASE["cpcae"]["patches"] | {"side": 64, "size": 32, "stride": 16}}
+TREE = BASE | {name: BASE[name] | parts for name, parts in SMALLER.items()}
+TREE["deep_feature_knn"] = {"scorer": BASE["deep_feature_knn"]["scorer"] | {"k": 5}}  # as cpcae
 ALIKE = [(3, 64, 80)] * 4
 SEVERAL = [(3, 64, 80), (3, 96, 80)]
 SMALL = [(3, 24, 80)] * 4
@@ -71,7 +77,7 @@ def test_too_few_images_say_how_many_are_needed(shapes):
         METHODS["patch_gaussian"], TREE, shapes, 1
     )
     assert "scorer.k = 5 neighbours are asked for, but there are 3" in why_not(METHODS["cpcae"], TREE, shapes, 3)
-    fewer = {**TREE, "cpcae": {**TREE["cpcae"], "scorer": {"k": 3}}}
+    fewer = {**TREE, "cpcae": {**TREE["cpcae"], "scorer": {**TREE["cpcae"]["scorer"], "k": 3}}}
     assert why_not(METHODS["cpcae"], fewer, shapes, 3) is None
 
 
@@ -81,7 +87,7 @@ def test_sizes_that_are_not_known_yet_are_not_asked_about():
 
 
 def test_the_reconstructors_own_branch_tells_of_the_patch():
-    tree = {**TREE, "cae": {"train": {"epochs": 1}, "patches": {"size": 16, "stride": 16}}}
+    tree = {**TREE, "cae": {**TREE["cae"], "patches": {**TREE["cae"]["patches"], "size": 16}}}
     assert why_not(METHODS["cae"], tree, SMALL, 10) is None
     assert why_not(METHODS["vae"], tree, SMALL, 10) is not None
 
@@ -107,7 +113,9 @@ def test_where_no_method_can_that_is_said(monkeypatch):
 
 
 def test_a_branch_that_conf_lacks_has_its_defaults():
-    assert "patch_memory" not in TREE
-    assert why_not(METHODS["patch_memory"], TREE, ALIKE, 1) is None
-    with pytest.raises(FlawlineError, match="patch_memory needs at least 1 normal images to learn from, got 0"):
-        check_method(METHODS["patch_memory"], TREE, ALIKE, 0)
+    own = replace(METHODS["ae_l2"], name="own", params=WithDefaults)
+    assert why_not(own, TREE, ALIKE, 1) is None
+
+
+class WithDefaults(Params):
+    scorer: PixelScorerParams = PixelScorerParams(smoothing=2.0)

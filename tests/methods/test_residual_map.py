@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from scipy.ndimage import gaussian_filter
 
 from flawline.methods.cae import CAE, squared_residual
@@ -8,22 +9,25 @@ from flawline.methods.maps import smooth
 from flawline.methods.one_class import Inputs
 from flawline.methods.reconstruction import PatchReconstructor
 from flawline.methods.residual_map import ResidualMap
-from flawline.params import CAEModelParams, PatchParams, PixelScorerParams
 
 
 @pytest.fixture
 def residual():
     """The residual image (37, 29) of an untrained autoencoder, float16, read-only."""
     torch.manual_seed(0)
-    network = CAE(CAEModelParams(latent_size=3, hidden_size=8), channels=3, size=16)
+    network = CAE(BASE.cae.model.but(latent_size=3, hidden_size=8), channels=3, size=16)
     image = np.random.default_rng(3).integers(0, 256, (3, 37, 29), dtype=np.uint8)
-    found = PatchReconstructor(network, PatchParams(size=16, stride=8), squared_residual).reconstruct(image).residual
+    found = (
+        PatchReconstructor(network, BASE.cae.patches.but(size=16, stride=8), squared_residual)
+        .reconstruct(image)
+        .residual
+    )
     found.setflags(write=False)
     return found
 
 
 def scored(residual, smoothing):
-    scorer = ResidualMap(PixelScorerParams(smoothing=smoothing), ("cae",))
+    scorer = ResidualMap(BASE.cae.scorer.but(smoothing=smoothing), ("cae",))
     return scorer.score(scorer.fit([], seed=0), Inputs((residual,)))
 
 
@@ -53,7 +57,7 @@ def test_a_constant_residual_stays_as_it_is(smoothing):
 
 
 def test_nothing_is_learned_and_images_may_have_any_size():
-    scorer = ResidualMap(PixelScorerParams(), ("cae",))
+    scorer = ResidualMap(BASE.cae.scorer, ("cae",))
     scorer.check(0)
     assert scorer.fit([], seed=0) == {}
     assert (scorer.learns, scorer.embeds, scorer.by_map, scorer.one_size) == (False, False, True, False)

@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest
 import torch
+from base_params import BASE
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributions, nn, tensor
@@ -10,7 +11,8 @@ from torch import distributions, nn, tensor
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.methods.vae import VAE, kl_divergence, negative_elbo, reparametrise, vae_objective
-from flawline.params import CAEModelParams, VAEModelParams
+
+VAE_MODEL = BASE.vae.model
 
 SMALL = {"latent_size": 5, "hidden_size": 16}
 
@@ -32,7 +34,7 @@ def seeded(seed):
 def vae():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return VAE(VAEModelParams(**SMALL), channels=1, size=16)
+        return VAE(VAE_MODEL.but(**SMALL), channels=1, size=16)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def x():
 
 # --- the network -----------------------------------------------------------------------------------------------------
 def test_synthetic_columns_have_the_parameters_of_tables_2_and_3():
-    model = VAE(VAEModelParams(encoder="synthetic"), channels=1, size=64)
+    model = VAE(VAE_MODEL.but(encoder="synthetic"), channels=1, size=64)
     outer = linear(4 * 4 * 16, 1024) + linear(1024, 4 * 4 * 16)  # lin1, lin4
     inner = 2 * linear(1024, 100) + linear(100, 1024)  # lin21, lin22, lin3
     assert (outer, inner) == (525_568, 308_424)
@@ -51,22 +53,22 @@ def test_synthetic_columns_have_the_parameters_of_tables_2_and_3():
 
 
 def test_industrial_columns_have_the_parameters_of_tables_2_and_3_in_colour():
-    model = VAE(VAEModelParams(encoder="industrial"), channels=3, size=128)
+    model = VAE(VAE_MODEL.but(encoder="industrial"), channels=3, size=128)
     assert count(model) == 2_518_455 + linear(1024, 100)  # the cae's, and lin22
 
 
 def test_with_one_seed_the_shared_weights_are_the_caes():
     torch.manual_seed(7)
-    cae = CAE(CAEModelParams(**SMALL), channels=1, size=16).state_dict()
+    cae = CAE(BASE.cae.model.but(**SMALL), channels=1, size=16).state_dict()
     torch.manual_seed(7)
-    vae = VAE(VAEModelParams(**SMALL), channels=1, size=16).state_dict()
+    vae = VAE(VAE_MODEL.but(**SMALL), channels=1, size=16).state_dict()
     assert vae.keys() - cae.keys() == {"log_sigma.weight", "log_sigma.bias"}
     assert [name for name in cae if not torch.equal(cae[name], vae[name])] == []
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_code_is_n_z_means_and_as_many_sigmas_and_output_has_the_shape_of_the_input(channels):
-    model = VAE(VAEModelParams(latent_size=7, hidden_size=8), channels=channels, size=32)
+    model = VAE(VAE_MODEL.but(latent_size=7, hidden_size=8), channels=channels, size=32)
     x = torch.rand(2, channels, 32, 32)
     mu, log_sigma = model.distribution(x)
     assert (mu.shape, log_sigma.shape) == ((2, 7), (2, 7))
@@ -207,7 +209,7 @@ def test_gradient_reaches_every_parameter(vae, x, kl_weight):
 
 
 def test_the_objective_is_one_phase_that_moves_all_and_watches_the_same_loss(vae, x):
-    objective = vae_objective(VAEModelParams(kl_weight=0.5))
+    objective = vae_objective(VAE_MODEL.but(kl_weight=0.5))
     (stage,) = objective.stages
     (phase,) = stage.phases
     assert (phase.name, phase.times, len(phase.parameters(vae))) == ("train", 1, len(list(vae.parameters())))

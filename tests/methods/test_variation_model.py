@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.one_class import Inputs
 from flawline.methods.variation_model import VariationModel
-from flawline.params import PixelScorerParams
 
 
 def inputs_of(*values):
@@ -14,7 +14,7 @@ def inputs_of(*values):
 
 @pytest.fixture
 def scorer():
-    return VariationModel(PixelScorerParams(smoothing=0))
+    return VariationModel(BASE.cae.scorer.but(smoothing=0))
 
 
 def test_distances_count_in_each_pixels_own_deviations(scorer):

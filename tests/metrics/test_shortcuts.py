@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from base_params import BASE
 from sklearn.metrics import roc_auc_score
 
 from flawline.metrics.shortcuts import (
@@ -270,11 +271,10 @@ def test_features_are_joined_by_content_and_page():
 def test_brightness_alone_tells_all_screws_apart():
     from flawline.intake.layouts import list_raw_files
     from flawline.intake.manifest import build_manifest, read_raw_files
-    from flawline.params import SplitParams
 
     folder = REAL_DATA / "screw"
-    rows, quarantine, measurements = read_raw_files(folder, list_raw_files(folder), max_pixels=2**16)
-    manifest, _ = build_manifest(rows, quarantine, SplitParams())
+    rows, quarantine, measurements = read_raw_files(folder, list_raw_files(folder, BASE.ingestion), max_pixels=2**16)
+    manifest, _ = build_manifest(rows, quarantine, BASE.ingestion.splits)
     found = find_shortcuts(features_of(manifest, measurements.table))
     best = found.iloc[0]
     assert (best["question"], best["feature"], best["auroc"], bool(best["flagged"])) == (LABEL, "mean", 1.0, True)

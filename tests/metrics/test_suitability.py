@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from base_params import BASE
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -14,11 +15,12 @@ from flawline.metrics.suitability import (
     patch_mean_error,
     spectral_regularity,
 )
-from flawline.params import SuitabilityParams
+
+SUITABILITY = BASE.suitability
 
 SIDE = 32
 Y, X = np.mgrid[:SIDE, :SIDE]
-LIMITS = SuitabilityParams(regular=0.5, linear=0.9, suited=0.8, doubtful=0.5)
+LIMITS = SUITABILITY.but(regular=0.5, linear=0.9, suited=0.8, doubtful=0.5)
 
 
 def read_only(array):
@@ -224,7 +226,7 @@ def test_a_limit_is_still_suited_or_doubtful_and_just_below_is_not():
     shares = expect_suitability(patches, held_out, code_length=12, params=LIMITS)
 
     def verdict(regular, linear):
-        params = SuitabilityParams(regular=regular, linear=linear)
+        params = SUITABILITY.but(regular=regular, linear=linear)
         return expect_suitability(patches, held_out, code_length=12, params=params).verdict
 
     assert verdict(shares.regularity, 0.99) == "suited"
@@ -275,7 +277,7 @@ def test_where_the_averages_leave_nothing_a_network_must_make_no_error(error, ve
 def test_patches_without_contrast_are_looked_at_without_a_warning():
     even = np.full((4, 1, 16, 16), 0.5, np.float32)
     assert linear_error(even, even + 0.25, code_length=3) == pytest.approx(0.0625)
-    said = expect_suitability(even, even, code_length=3, params=SuitabilityParams())
+    said = expect_suitability(even, even, code_length=3, params=SUITABILITY)
     assert (said.regularity, said.linear) == (0.0, 1.0)
 
 

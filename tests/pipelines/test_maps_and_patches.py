@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.intake.manifest import rows_of
 from flawline.methods.maps import smooth
@@ -77,14 +78,13 @@ def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_on
     from functools import partial
 
     from flawline.methods.cae import CAE
-    from flawline.params import CAEModelParams, PatchParams
     from flawline.training.windows import windows_of
 
     images, manifest, weights, judged = finished_once.load_all("images", "manifest", "cae.weights", "cae.suitability")
-    patches = PatchParams(size=32, stride=16, per_epoch=64)
+    patches = BASE.cae.patches.but(size=32, stride=16, per_epoch=64)
     windows = windows_of(images, rows_of(manifest, ["validation"]), patches, seed=0)
     x = windows.cut(windows.fixed())
-    model = partial(CAE, CAEModelParams(latent_size=8, hidden_size=32), channels=1, size=32)()
+    model = partial(CAE, BASE.cae.model.but(latent_size=8, hidden_size=32), channels=1, size=32)()
     model.load_state_dict(weights)
     error = (model.eval()(x) - x).square().mean().item()
     spread = x.var(dim=(2, 3), correction=0).mean().item()

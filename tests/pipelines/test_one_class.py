@@ -5,20 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes
 from flawline.intake.manifest import rows_of
 from flawline.methods.registry import PAPERS, RECONSTRUCTORS
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
+from flawline.params import ComputeParams
 from flawline.training.folds import fold_of
 from flawline.training.folds import fold_weights as weights_of_fold
 
 COMPARED = PAPERS["saeedi2022"].methods
 SCORED = ["validation", "calibration", "test"]
-PATCHES = GridPatchParams(side=64, size=32, stride=16, per_epoch=64)
-MODEL = CPCAEModelParams(channels=(8, 16), latent_size=8)
+PATCHES = BASE.cpcae.patches.but(side=64, size=32, stride=16, per_epoch=64)
+MODEL = BASE.cpcae.model.but(channels=(8, 16), latent_size=8)
 
 
 def test_every_method_is_in_the_comparison(compared_once):

@@ -5,11 +5,11 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from base_params import BASE
 from PIL import Image
 
 from flawline.intake.decoding import encode_png
 from flawline.intake.measuring import Measurements, measure
-from flawline.params import IngestionParams
 from flawline.report.data_contents import (
     Photographs,
     count_defects,
@@ -50,7 +50,7 @@ def page_of(read, folder, pairs=NO_PAIRS):
     manifest, measured = read
     return gather_data_page(
         manifest, pd.DataFrame(columns=["path", "reason"]), measured, pairs, shortcuts=NO_SHORTCUT, folder=folder,
-        category="screw", ingestion=IngestionParams(), run={"run": "7"},
+        category="screw", ingestion=BASE.ingestion, run={"run": "7"},
     )  # fmt: skip
 
 

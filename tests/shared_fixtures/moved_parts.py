@@ -1,8 +1,8 @@
 """Parts drawn where they are known to lie, and the aligners made from them."""
 
 import numpy as np
+from base_params import BASE
 
-from flawline.params import RegistrationParams
 from flawline.vision.fitting import fit_aligner
 from flawline.vision.transform import IDENTITY
 
@@ -33,7 +33,7 @@ def part_of(move=IDENTITY, size=SIZE, seed=0, noise=2.0, dtype=np.uint8, shape="
 
 
 def params(align="rigid", **changes):
-    return RegistrationParams(align=align, **changes)
+    return BASE.registration.but(align=align, **changes)
 
 
 def aligner_of(align="rigid", images=None, **changes):

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
 from torch import nn
 
 from flawline.detector.file import Detector
 from flawline.detector.thresholds import calibrate
 from flawline.methods.cae import CAE
-from flawline.params import CAEModelParams, PatchParams
 from flawline.storage.tensors import packed
 
 
@@ -39,8 +39,8 @@ def photographs():
 @pytest.fixture
 def detector():
     """An untrained detector of grey 8-bit images of 24 x 28 to 32 x 28 pixels, calibrated on 0.01, 0.02, ... 0.99."""
-    model = CAEModelParams(latent_size=3, hidden_size=8)
-    parts = {"patches": PatchParams(size=16, stride=8), "model": model}
+    model = BASE.cae.model.but(latent_size=3, hidden_size=8)
+    parts = {"patches": BASE.cae.patches.but(size=16, stride=8), "model": model}
     reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

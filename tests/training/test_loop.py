@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from base_params import BASE, PROJECT
 from safetensors import SafetensorError
 from torch import nn
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.methods.registry import RECONSTRUCTORS, resolve
-from flawline.params import CAEModelParams, ComputeParams, PatchParams, TrainParams
+from flawline.params import ComputeParams
 from flawline.storage.tensors import read_tensors
 from flawline.training.checkpoints import FileCheckpoints, NoCheckpoints
 from flawline.training.loop import (
@@ -32,10 +33,14 @@ from flawline.training.objective import Best, Material, Objective, Phase, Stage,
 from flawline.training.progress import Silent
 from flawline.training.windows import PseudoWindows, to_unit, windows_of
 
-GEOMETRY = PatchParams(size=16, stride=8, per_epoch=20)
+PATCHES = BASE.cae.patches
+CAE_MODEL = BASE.cae.model
+TRAIN = BASE.cae.train
+
+GEOMETRY = PATCHES.but(size=16, stride=8, per_epoch=20)
 SIZES = {"latent_size": 3, "hidden_size": 8}
 AUTOENCODERS = ("cae", "vae", "aae")
-MODEL = CAEModelParams(**SIZES)
+MODEL = CAE_MODEL.but(**SIZES)
 BY_ERROR = minimise(reconstruction_loss)
 ONE_THREAD = ComputeParams(device="cpu", threads=1)
 
@@ -48,7 +53,7 @@ def train(images, *, seed=0, make=None, objective=BY_ERROR, checkpoints=None, pr
         make or partial(CAE, MODEL, channels=channels, size=geometry.size),
         objective,
         Material(windows_of(images, [0, 1], geometry, seed=seed), windows_of(images, [2], geometry, seed=seed)),
-        TrainParams(**({"epochs": 4, "batch_size": 8} | params)),
+        TRAIN.but(**({"epochs": 4, "batch_size": 8} | params)),
         tools=Tools(ONE_THREAD, checkpoints or NoCheckpoints(), progress=progress or Silent()),
     )
 
@@ -61,7 +66,7 @@ def small(name, *, channels=1):
 
 
 def model_params(name, **changes):
-    return RECONSTRUCTORS[name].typed(model={**SIZES, **changes})["model"]
+    return getattr(BASE, name).model.but(**{**SIZES, **changes})
 
 
 def assert_same(one, other):
@@ -136,7 +141,7 @@ def test_validation_windows_stay_and_are_no_epochs_windows(photographs):
 
 
 def test_validation_has_at_most_256_windows(photographs):
-    assert len(windows_of(photographs, [0], PatchParams(size=16, stride=8, per_epoch=300), seed=0).fixed()) == 256
+    assert len(windows_of(photographs, [0], PATCHES.but(size=16, stride=8, per_epoch=300), seed=0).fixed()) == 256
 
 
 def test_batches_are_the_images_pixels_in_0_to_1(photographs):
@@ -155,7 +160,7 @@ def test_no_image_is_an_error(photographs):
 
 def test_a_patch_larger_than_an_image_is_an_error(photographs):
     with pytest.raises(FlawlineError, match="size = 32 must fit every image; one has 24 x 28 pixels"):
-        windows_of(photographs, [0, 1], PatchParams(size=32), seed=0)
+        windows_of(photographs, [0, 1], PATCHES.but(size=32), seed=0)
 
 
 def test_8_and_16_bit_images_are_not_mixed(photographs):
@@ -282,7 +287,8 @@ from flawline.training.progress import Silent
 from flawline.methods.fitting import material_of, train_network
 from flawline.methods.registry import RECONSTRUCTORS
 from flawline.training.loop import Tools
-from flawline.params import ComputeParams, PatchParams, TrainParams
+from flawline.conf import read_parameters
+from flawline.params import ComputeParams
 
 class Slow(Silent):
     def track(self, items, *, total, label):
@@ -292,12 +298,13 @@ class Slow(Silent):
 
 folder, row = Path(sys.argv[1]), RECONSTRUCTORS[sys.argv[2]]
 images = list(np.load(folder / "images.npy"))
-geometry = PatchParams(size=16, stride=8, per_epoch=20)
-model = row.typed(model={"latent_size": 3, "hidden_size": 8})["model"]
+branch = getattr(read_parameters(Path(sys.argv[3])), row.name)
+geometry = branch.patches.but(size=16, stride=8, per_epoch=20)
+model = branch.model.but(latent_size=3, hidden_size=8)
 material = material_of(row.network, images, ([0, 1], [2]), patches=geometry, seed=0)
 tools = Tools(ComputeParams(device="cpu", threads=1), FileCheckpoints(folder / "state.safetensors"), progress=Slow())
 train_network(row.network, images, material, patches=geometry, model=model,
-              train=TrainParams(epochs=8, batch_size=8), tools=tools)
+              train=branch.train.but(epochs=8, batch_size=8), tools=tools)
 """
 
 
@@ -321,7 +328,7 @@ def test_a_killed_run_is_taken_up_again_and_ends_as_the_unbroken_one_to_the_bit(
     images.setflags(write=False)
     np.save(tmp_path / "images.npy", images)
     path = tmp_path / "state.safetensors"
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), name]) as process:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), name, str(PROJECT)]) as process:
         try:
             wait_for_epoch(process, path, 3)
         finally:
@@ -337,9 +344,9 @@ def test_a_killed_run_is_taken_up_again_and_ends_as_the_unbroken_one_to_the_bit(
         {"seed": 1},
         {"learning_rate": 2e-3},
         {"batch_size": 10},
-        {"geometry": PatchParams(size=16, stride=8, per_epoch=21)},
-        {"make": partial(CAE, CAEModelParams(latent_size=4, hidden_size=8), channels=1, size=16)},
-        {"make": partial(CAE, CAEModelParams(encoder="industrial", latent_size=3, hidden_size=8), channels=1, size=16)},
+        {"geometry": PATCHES.but(size=16, stride=8, per_epoch=21)},
+        {"make": partial(CAE, CAE_MODEL.but(latent_size=4, hidden_size=8), channels=1, size=16)},
+        {"make": partial(CAE, CAE_MODEL.but(encoder="industrial", latent_size=3, hidden_size=8), channels=1, size=16)},
         {"objective": minimise(lambda model, x, generator: (model(x) - x).abs().mean())},
         small("vae"),
         small("aae"),
@@ -420,7 +427,7 @@ def test_training_stops_after_patience_epochs_without_a_lower_validation_loss(hi
 
 def planned(objective=BY_ERROR, **params):
     """Return a training of which only its plan counts."""
-    return Training(None, None, objective, None, TrainParams(**params))
+    return Training(None, None, objective, None, TRAIN.but(**params))
 
 
 def test_a_history_beyond_the_parameters_end_is_known():
@@ -615,8 +622,8 @@ def test_a_diverged_epoch_is_not_saved(tmp_path, photographs):
 def test_loss_falls_on_a_pattern_that_is_easy_to_learn(precision):
     stripes = np.tile(np.repeat(np.array([0, 255], np.uint8), 32), (1, 32, 1))  # (1, 32, 64): dark left, bright right
     stripes.setflags(write=False)
-    geometry = PatchParams(size=32, stride=32, per_epoch=64)
-    model = partial(CAE, CAEModelParams(latent_size=4, hidden_size=32), channels=1, size=32)
+    geometry = PATCHES.but(size=32, stride=32, per_epoch=64)
+    model = partial(CAE, CAE_MODEL.but(latent_size=4, hidden_size=32), channels=1, size=32)
     fitted = train([stripes] * 3, make=model, geometry=geometry, epochs=12, learning_rate=3e-3, precision=precision)
     assert fitted.history["validation_loss"].min() < 0.5 * fitted.history["validation_loss"][0]
     assert {value.dtype for value in fitted.weights.values()} == {torch.float32}
@@ -892,7 +899,7 @@ def test_pseudo_defective_material_reaches_the_hooks_and_the_key(tmp_path, photo
         pseudo = PseudoWindows(windows_of(damaged, range(len(damaged)), GEOMETRY, seed=0), masks)
         objective = minimise(reconstruction_loss, after_epoch=note)
         material = Material(windows, windows, pseudo)
-        return fit(TwoParts, objective, material, TrainParams(epochs=1), tools=Tools(ONE_THREAD, store)), pseudo
+        return fit(TwoParts, objective, material, TRAIN.but(epochs=1), tools=Tools(ONE_THREAD, store)), pseudo
 
     assert fitted(photographs)[0].resumed_from == 0
     again, pseudo = fitted(photographs)

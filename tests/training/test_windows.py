@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from base_params import BASE
 
-from flawline.params import PatchParams
 from flawline.training.windows import PseudoWindows, windows_of
 
-GEOMETRY = PatchParams(size=4, stride=4, per_epoch=6)
+GEOMETRY = BASE.cae.patches.but(size=4, stride=4, per_epoch=6)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
+from base_params import BASE
 from pydantic import ValidationError
 from skimage.transform import warp
 
 from flawline.checks import FlawlineError
-from flawline.params import DefectInjectionParams, ElasticParams, GaussianParams, LineParams, PoissonParams
+from flawline.params import DefectKind
 from flawline.vision.defects import (
     FULL_SCALE,
     INJECTORS,
@@ -23,8 +25,10 @@ from flawline.vision.defects import (
     random_region,
 )
 
+INJECTION = BASE.defect_injection
+
 KINDS = ("elastic", "line", "gaussian", "poisson")
-PARAMS = DefectInjectionParams()
+PARAMS = INJECTION
 
 
 def rng(seed=0):
@@ -52,7 +56,7 @@ def disk():
 
 # --- every injector --------------------------------------------------------------------------------------------------
 def test_there_is_an_injector_for_every_kind_of_the_params():
-    assert set(INJECTORS) == set(KINDS) == set(DefectInjectionParams.model_fields["kinds"].default)
+    assert set(INJECTORS) == set(KINDS) == set(get_args(DefectKind)) == set(INJECTION.kinds)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,21 +92,25 @@ def test_injector_refuses_other_shapes_and_types(kind):
 # --- elastic ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("amplitude", "smoothness"), [(12.0, 6.0), (0.5, 2.0), (40.0, 15.0)])
 def test_longest_displacement_in_the_region_is_the_amplitude(disk, amplitude, smoothness):
-    field = displacement_field(disk, rng(), ElasticParams(amplitude=amplitude, smoothness=smoothness))
+    field = displacement_field(
+        disk, rng(), BASE.defect_injection.elastic.but(amplitude=amplitude, smoothness=smoothness)
+    )
     assert field.shape == (2, 100, 100)
     assert np.hypot(*field)[disk].max() == pytest.approx(amplitude)
 
 
 def test_smoothed_white_noise_correlates_as_theory_says():
     """White noise under a Gaussian of s: the correlation at distance d is exp(-d^2 / (4 s^2))."""
-    field = displacement_field(np.ones((400, 400), bool), rng(), ElasticParams(amplitude=1, smoothness=3))
+    field = displacement_field(
+        np.ones((400, 400), bool), rng(), BASE.defect_injection.elastic.but(amplitude=1, smoothness=3)
+    )
     for axis, shift in [(1, 3), (2, 3), (1, 6)]:
         moved = np.roll(field, shift, axis=axis)
         assert (field * moved).mean() / (field**2).mean() == pytest.approx(np.exp(-(shift**2) / 36), abs=0.05)
 
 
 def test_field_is_no_stronger_at_the_rim_than_inside():
-    whole, params = np.ones((60, 60), bool), ElasticParams(amplitude=1, smoothness=4)
+    whole, params = np.ones((60, 60), bool), BASE.defect_injection.elastic.but(amplitude=1, smoothness=4)
     energy = np.mean([(displacement_field(whole, rng(seed), params) ** 2).sum(axis=0) for seed in range(200)], axis=0)
     rim = np.concatenate([energy[0], energy[-1], energy[:, 0], energy[:, -1]])
     assert rim.mean() == pytest.approx(energy[10:-10, 10:-10].mean(), rel=0.15)
@@ -111,7 +119,10 @@ def test_field_is_no_stronger_at_the_rim_than_inside():
 def test_elastic_moves_a_ramp_by_the_field(disk):
     """A pixel of a linear ramp shows its own position: the difference is the displacement, y and x told apart."""
     ys, xs = np.mgrid[:100, :100] / np.float32(200)
-    image, params = frozen(np.stack([ys, xs]).astype(np.float32)), ElasticParams(amplitude=5, smoothness=6)
+    image, params = (
+        frozen(np.stack([ys, xs]).astype(np.float32)),
+        BASE.defect_injection.elastic.but(amplitude=5, smoothness=6),
+    )
     result, mask = Elastic(params)(image, disk, rng(3))
     box = disk[18:79, 20:81]
     expected = displacement_field(box, rng(3), params)[:, box] / 200
@@ -120,7 +131,11 @@ def test_elastic_moves_a_ramp_by_the_field(disk):
 
 
 def test_elastic_equals_scikit_image_warp_with_mirrored_borders():
-    image, params, whole = textured(np.float32, (1, 40, 50)), ElasticParams(amplitude=8, smoothness=4), (40, 50)
+    image, params, whole = (
+        textured(np.float32, (1, 40, 50)),
+        BASE.defect_injection.elastic.but(amplitude=8, smoothness=4),
+        (40, 50),
+    )
     result, _ = Elastic(params)(image, np.ones(whole, bool), rng(1))
     points = np.indices(whole) + displacement_field(np.ones(whole, bool), rng(1), params)
     expected = warp(image[0], points, order=1, mode="symmetric")
@@ -129,7 +144,7 @@ def test_elastic_equals_scikit_image_warp_with_mirrored_borders():
 
 # --- line ------------------------------------------------------------------------------------------------------------
 def test_quiet_line_is_straight_as_wide_as_asked_and_spans_the_region(disk):
-    params = LineParams(width=3, jitter=0, noise=0, intensity=0.5)
+    params = BASE.defect_injection.line.but(width=3, jitter=0, noise=0, intensity=0.5)
     for seed in range(10):
         mask = noisy_line(disk, rng(seed), params)
         points = np.argwhere(mask) - np.array([48, 50])
@@ -140,13 +155,13 @@ def test_quiet_line_is_straight_as_wide_as_asked_and_spans_the_region(disk):
 
 
 def test_quiet_line_raises_its_pixels_by_the_intensity(disk):
-    result, mask = Line(LineParams(jitter=0, noise=0, intensity=0.5))(flat(0.25), disk, rng())
+    result, mask = Line(BASE.defect_injection.line.but(jitter=0, noise=0, intensity=0.5))(flat(0.25), disk, rng())
     np.testing.assert_array_equal(result[0], np.where(mask, np.float32(0.75), np.float32(0.25)))
 
 
 def test_line_mask_is_exactly_the_changed_pixels_where_nothing_saturates(disk):
     image = flat(0.3, (3, 100, 100))
-    result, mask = Line(LineParams(noise=0.02, intensity=0.4))(image, disk, rng())
+    result, mask = Line(BASE.defect_injection.line.but(noise=0.02, intensity=0.4))(image, disk, rng())
     np.testing.assert_array_equal((result != image).any(axis=0), mask)
     assert (result[0] == result[2]).all()
     assert result[0, mask].mean() == pytest.approx(0.7, abs=0.01)
@@ -155,7 +170,9 @@ def test_line_mask_is_exactly_the_changed_pixels_where_nothing_saturates(disk):
 
 def test_jitter_spreads_the_line_by_its_standard_deviation():
     """Across the line, pixels lie uniform in a band of the width (variance w^2 / 12) whose middle jitters."""
-    points = np.argwhere(noisy_line(np.ones((401, 401), bool), rng(4), LineParams(width=5, jitter=2)))
+    points = np.argwhere(
+        noisy_line(np.ones((401, 401), bool), rng(4), BASE.defect_injection.line.but(width=5, jitter=2))
+    )
     across = (points - points.mean(axis=0)) @ np.linalg.eigh(np.cov(points.T)).eigenvectors[:, 0]
     assert across.var() == pytest.approx(2**2 + 5**2 / 12, rel=0.1)
 
@@ -164,12 +181,12 @@ def test_jitter_spreads_the_line_by_its_standard_deviation():
 def test_line_is_never_empty_however_thin_and_noisy(seed):
     region = np.zeros((9, 9), bool)
     region[4, 4:6] = True
-    assert noisy_line(region, rng(seed), LineParams(width=0.01, jitter=50)).any()
+    assert noisy_line(region, rng(seed), BASE.defect_injection.line.but(width=0.01, jitter=50)).any()
 
 
 # --- noise -----------------------------------------------------------------------------------------------------------
 def test_gaussian_noise_has_the_asked_mean_and_deviation(disk):
-    result, mask = GaussianNoise(GaussianParams(sigma=0.05))(flat(0.5, (3, 100, 100)), disk, rng())
+    result, mask = GaussianNoise(INJECTION.gaussian.but(sigma=0.05))(flat(0.5, (3, 100, 100)), disk, rng())
     values = result[:, disk]
     assert values.mean() == pytest.approx(0.5, abs=0.002)
     assert values.std() == pytest.approx(0.05, rel=0.03)
@@ -179,14 +196,14 @@ def test_gaussian_noise_has_the_asked_mean_and_deviation(disk):
 
 @pytest.mark.parametrize("value", [0.2, 0.6])
 def test_poisson_noise_keeps_the_mean_and_has_variance_value_over_photons(disk, value):
-    result, mask = PoissonNoise(PoissonParams(photons=500))(flat(value), disk, rng())
+    result, mask = PoissonNoise(INJECTION.poisson.but(photons=500))(flat(value), disk, rng())
     assert result[0, disk].mean() == pytest.approx(value, abs=0.004)
     assert result[0, disk].var() == pytest.approx(value / 500, rel=0.1)
     np.testing.assert_array_equal(mask, disk)
 
 
 def test_poisson_counts_are_whole_and_black_stays_black(disk):
-    injector = PoissonNoise(PoissonParams(photons=20))
+    injector = PoissonNoise(INJECTION.poisson.but(photons=20))
     counts = injector(flat(0.5), disk, rng())[0][0, disk] * 20
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-5)
     np.testing.assert_array_equal(injector(flat(0), disk, rng())[0], flat(0))
@@ -293,7 +310,7 @@ def test_inject_refuses_what_it_cannot_use():
 # --- PseudoDefects ---------------------------------------------------------------------------------------------------
 def test_pseudo_defects_take_images_in_order_and_kinds_in_turn():
     images = [textured(np.uint8, (1, 40 + i, 40)) for i in range(3)]
-    defects = PseudoDefects(images, DefectInjectionParams(per_image=2), seed=0)
+    defects = PseudoDefects(images, INJECTION.but(per_image=2), seed=0)
     assert len(defects) == 6
     assert [d.parameters["kind"] for d in defects] == ["elastic", "line", "gaussian", "poisson", "elastic", "line"]
     assert [d.image.shape[1] for d in defects] == [40, 40, 41, 41, 42, 42]
@@ -318,7 +335,7 @@ def test_pseudo_defects_look_at_no_image_before_they_must():
             return super().__getitem__(i)
 
     images = Watched([textured(np.uint8, (1, 40, 40))] * 3)
-    defects = PseudoDefects(images, DefectInjectionParams(per_image=4), seed=0)
+    defects = PseudoDefects(images, INJECTION.but(per_image=4), seed=0)
     assert len(defects) == 12
     assert images.seen == ()
     _ = defects[9]
@@ -326,7 +343,7 @@ def test_pseudo_defects_look_at_no_image_before_they_must():
 
 
 def test_pseudo_defects_index_like_a_sequence():
-    defects = PseudoDefects([textured(np.uint8, (1, 40, 40))] * 3, PARAMS, seed=0)
+    defects = PseudoDefects([textured(np.uint8, (1, 40, 40))] * 3, INJECTION.but(per_image=1), seed=0)
     assert defects[-1].parameters == defects[2].parameters
     assert [d.parameters for d in defects[1:]] == [defects[1].parameters, defects[2].parameters]
     with pytest.raises(IndexError):
@@ -335,4 +352,4 @@ def test_pseudo_defects_index_like_a_sequence():
 
 def test_pseudo_defects_need_a_kind():
     with pytest.raises(ValidationError, match="at least 1 item"):
-        DefectInjectionParams(kinds=())
+        INJECTION.but(kinds=())

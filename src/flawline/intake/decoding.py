@@ -77,7 +77,7 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def decode(content: bytes, *, max_pixels: int, page: int | None = None) -> NDArray:
+def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -> NDArray:
     """Decode a file's content to (C, H, W) uint8 or uint16: grey as C = 1, all colour as RGB, alpha dropped.
 
     ``page`` (from 1) is the page of a TIFF, None the only one. EXIF orientation is applied. The header's size is

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.intake.examples.base import GROUPS, draw_images, image_generator, to_8_bit
-from flawline.params import ExampleCounts
 
-COUNTS = ExampleCounts(train=3, validation=1, calibration=2, normal_test=1, anomalous_test=2)
+COUNTS = BASE.examples.riblet.albedo.but(train=3, validation=1, calibration=2, normal_test=1, anomalous_test=2)
 
 
 def draw(generator, defective):

@@ -2,11 +2,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.intake.examples.chess import chessboard, draw_chess
-from flawline.params import ChessParams
 
-SMALL = ChessParams(image_size=(80, 96), square=8, region_radius=(10.0, 20.0))
+SMALL = BASE.examples.chess.but(image_size=(80, 96), square=8, region_radius=(10.0, 20.0))
 
 
 @pytest.fixture(scope="module")

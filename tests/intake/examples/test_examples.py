@@ -2,15 +2,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from base_params import BASE
 
 from flawline.intake.examples import EXAMPLES, ExampleImage, params_of
-from flawline.params import ChessParams, ExampleCounts, ExamplesParams, NoiseParams, RibletParams, check_category
+from flawline.params import ExamplesParams, check_category
 
-COUNTS = ExampleCounts(train=2, calibration=1, normal_test=1, anomalous_test=2)
-SMALL = ExamplesParams(
-    chess=ChessParams(image_size=(80, 96), square=8, region_radius=(10.0, 20.0)),
-    noise=NoiseParams(image_size=(80, 96)),
-    riblet=RibletParams(image_size=(80, 96), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS),
+COUNTS = BASE.examples.riblet.albedo.but(train=2, calibration=1, normal_test=1, anomalous_test=2)
+SMALL = BASE.examples.but(
+    chess=BASE.examples.chess.but(image_size=(80, 96), square=8, region_radius=(10.0, 20.0)),
+    noise=BASE.examples.noise.but(image_size=(80, 96)),
+    riblet=BASE.examples.riblet.but(image_size=(80, 96), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS),
 )
 
 

@@ -2,13 +2,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from base_params import BASE
 from pydantic import ValidationError
 
 from flawline.intake.examples.noise import draw_noise
-from flawline.params import LineParams, NoiseParams
 
-PARAMS = NoiseParams()
-LINES = NoiseParams(image_size=(120, 160), train=1, calibration=1, normal_test=0, anomalous_test=24)
+NOISE = BASE.examples.noise
+
+PARAMS = NOISE
+LINES = NOISE.but(image_size=(120, 160), train=1, calibration=1, normal_test=0, anomalous_test=24)
 
 
 @pytest.fixture(scope="module")
@@ -90,4 +92,4 @@ def test_lines_differ_in_angle_and_place(lines):
 @pytest.mark.parametrize("width", [80.0, 100.0])
 def test_line_must_fit_the_image(width):
     with pytest.raises(ValidationError, match=r"line.width must be less than the image \(80, 96\), got"):
-        NoiseParams(image_size=(80, 96), line=LineParams(width=width))
+        NOISE.but(image_size=(80, 96), line=BASE.defect_injection.line.but(width=width))

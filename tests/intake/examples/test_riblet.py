@@ -3,6 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from base_params import BASE
 from pydantic import ValidationError
 from scipy.ndimage import binary_dilation, label
 
@@ -22,16 +23,17 @@ from flawline.intake.examples.riblet import (
     normals_image,
     surface_normals,
 )
-from flawline.params import ExampleCounts, RibletParams
 
-COUNTS = ExampleCounts(train=2, calibration=1, normal_test=1, anomalous_test=3)
-SMALL = RibletParams(image_size=(160, 224), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS)
+RIBLET = BASE.examples.riblet
+
+COUNTS = BASE.examples.riblet.albedo.but(train=2, calibration=1, normal_test=1, anomalous_test=3)
+SMALL = RIBLET.but(image_size=(160, 224), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS)
 STILL = {"waviness": 0, "roughness": 0, "blotches": 0, "sensor_noise": 0}  # nothing is left to chance but the phase
 DRAW = {"albedo": draw_riblet_albedo, "normals": draw_riblet_normals}
 
 
 def small(**changes):
-    return RibletParams(**SMALL.model_dump() | changes)
+    return RIBLET.but(**SMALL.model_dump() | changes)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def undamaged(params, name):
 # --- counts ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("name", "train", "anomalous"), [("albedo", 10, 4), ("normals", 3, 2)])
 def test_counts_are_the_papers_and_ours(name, train, anomalous):
-    params = RibletParams(image_size=(40, 40), period=8, stripe_width=(4.0, 6.0))
+    params = RIBLET.but(image_size=(40, 40), period=8, stripe_width=(4.0, 6.0))
     assert Counter((e.split, e.defect) for e in DRAW[name](params)) == {
         ("train", "good"): train,
         ("validation", "good"): 1,
@@ -72,7 +74,7 @@ def test_counts_are_the_papers_and_ours(name, train, anomalous):
     ],
 )
 def test_groove_profile_by_hand(steepness, heights):
-    params = RibletParams(period=8, depth=4, steepness=steepness)
+    params = RIBLET.but(period=8, depth=4, steepness=steepness)
     np.testing.assert_allclose(groove_profile(np.arange(9.0), params), heights)
 
 
@@ -94,7 +96,7 @@ def test_waves_have_the_asked_deviation_and_are_long():
 @pytest.mark.parametrize("grain", [0.3, 1.0, 4.0])
 def test_roughness_has_the_asked_deviation_after_smoothing(grain):
     heights = np.zeros((400, 400), np.float32)
-    add_roughness(heights, RibletParams(roughness=0.5, grain=grain), np.random.default_rng(0))
+    add_roughness(heights, RIBLET.but(roughness=0.5, grain=grain), np.random.default_rng(0))
     assert heights.mean() == pytest.approx(0, abs=0.05)
     assert heights.std() == pytest.approx(0.5, rel=0.06)
 
@@ -159,7 +161,7 @@ def test_masks_are_the_crushed_pixels_and_of_normals_also_their_neighbours(albed
 
 # --- albedo ----------------------------------------------------------------------------------------------------------
 def test_albedo_by_hand():
-    params = RibletParams(image_size=(8, 8), period=4, depth=4, dark=0.2, bright=0.6, blotches=0, sensor_noise=0,
+    params = RIBLET.but(image_size=(8, 8), period=4, depth=4, dark=0.2, bright=0.6, blotches=0, sensor_noise=0,
                           stripe_width=(1.0, 2.0))  # fmt: skip
     heights = np.repeat(np.float32([-2, 0, 2, 5, -5, 1, 0, 0])[:, None], 8, axis=1)
     image = albedo_image(heights, params, np.random.default_rng(0))
@@ -186,7 +188,7 @@ def test_blotches_only_darken_and_are_as_many_as_asked_on_average():
 
 
 def test_blotches_are_in_normal_images_of_all_splits_and_smooth():
-    left = draw_blotches(RibletParams(), np.random.default_rng(0))
+    left = draw_blotches(RIBLET, np.random.default_rng(0))
     assert left.min() < 0.9
     steepest = 0.4 / (20 * np.sqrt(np.e))  # of one: depth / (deviation sqrt(e))
     assert max(np.abs(np.diff(left, axis=axis)).max() for axis in (0, 1)) < 2 * steepest
@@ -259,8 +261,8 @@ def test_blocks_do_not_show(albedo, normals, rows, monkeypatch):
 
 @pytest.mark.parametrize(("name", "most"), [("albedo", 12), ("normals", 5)])
 def test_memory_at_the_papers_size_is_a_few_times_one_image(name, most):
-    counts = ExampleCounts(train=1, calibration=1, normal_test=0, anomalous_test=1)
-    params = RibletParams(image_size=(3672, 5496), **{name: counts})
+    counts = BASE.examples.riblet.albedo.but(train=1, calibration=1, normal_test=0, anomalous_test=1)
+    params = RIBLET.but(image_size=(3672, 5496), **{name: counts})
     generator = np.random.default_rng(0)
     draw = {"albedo": riblet._draw_albedo, "normals": riblet._draw_normals}[name]
     tracemalloc.start()
@@ -289,4 +291,4 @@ def test_memory_at_the_papers_size_is_a_few_times_one_image(name, most):
 )
 def test_parameters_that_do_not_fit(params, message):
     with pytest.raises(ValidationError, match=message):
-        RibletParams(**params)
+        RIBLET.but(**params)

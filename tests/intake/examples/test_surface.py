@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import skimage.data
+from base_params import BASE
 from pydantic import ValidationError
 
 from flawline.intake.examples.surface import (
@@ -16,9 +17,10 @@ from flawline.intake.examples.surface import (
     source_crop,
     split_crops,
 )
-from flawline.params import SurfaceParams
 
-PARAMS = SurfaceParams()
+SURFACE = BASE.examples.surface
+
+PARAMS = SURFACE
 NAMES = ("brick", "gravel", "grass")
 
 
@@ -94,21 +96,21 @@ def test_no_pixel_of_the_photograph_is_in_two_normal_images_and_all_are_used(sur
 
 
 def test_crops_that_do_not_fill_the_photograph_share_no_pixel_either():
-    params = SurfaceParams(crop=100, train=10, calibration=8, normal_test=6)
+    params = SURFACE.but(crop=100, train=10, calibration=8, normal_test=6)
     corners = list(itertools.chain(*split_crops(512, params).values()))
     assert len(set(corners)) == 25
     assert all(y % 100 == x % 100 == 0 and max(y, x) <= 400 for y, x in corners)
 
 
 def test_more_training_images_leave_the_held_out_ones_as_they_are():
-    few, many = (split_crops(512, SurfaceParams(crop=64, train=train)) for train in (6, 40))
+    few, many = (split_crops(512, SURFACE.but(crop=64, train=train)) for train in (6, 40))
     for count in HELD_OUT_FIRST[:-1]:
         assert few[count] == many[count]
     assert many["train"][:6] == few["train"]
 
 
 def test_order_of_the_crops_is_drawn_from_the_seed():
-    orders = [str(split_crops(512, SurfaceParams(seed=seed))) for seed in (0, 0, 1)]
+    orders = [str(split_crops(512, SURFACE.but(seed=seed))) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
 
 
@@ -142,12 +144,12 @@ def test_every_crop_gets_every_kind_before_any_comes_twice():
     pairs = [(i % 4, source_crop(i, PARAMS)) for i in range(16)]
     assert len(set(pairs)) == 16
     assert [crop for _, crop in pairs[:4]] == [0, 1, 2, 3]
-    five = SurfaceParams(crop=64, normal_test=5)
+    five = SURFACE.but(crop=64, normal_test=5)
     assert len({(i % 4, source_crop(i, five)) for i in range(20)}) == 20
 
 
 def test_a_defective_image_does_not_depend_on_how_many_others_there_are(surface, name):
-    few = list(draw_surface(name, SurfaceParams(train=2, anomalous_test=5)))
+    few = list(draw_surface(name, SURFACE.but(train=2, anomalous_test=5)))
     by_name = {(e.defect, e.name): e for e in surface if e.mask is not None}
     defective = [e for e in few if e.mask is not None]
     assert [(e.defect, e.name) for e in defective] == [
@@ -173,4 +175,4 @@ def test_a_defective_image_does_not_depend_on_how_many_others_there_are(surface,
 )
 def test_parameters_that_do_not_fit(params, message):
     with pytest.raises(ValidationError, match=message):
-        SurfaceParams(**params)
+        SURFACE.but(**params)

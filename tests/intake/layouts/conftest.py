@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from base_params import BASE
 
 from flawline.intake.layouts import RawFile, detect_layout, list_raw_files
-from flawline.params import IngestionParams
 
 REAL_DATA = Path(__file__).parents[4] / "shared" / "data"
 
@@ -25,10 +25,10 @@ class RawFolder:
         target.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def list(self, category: str = "", **params) -> list[RawFile]:
-        return list_raw_files(self.path, IngestionParams(**params), category=category)
+        return list_raw_files(self.path, BASE.ingestion.but(**params), category=category)
 
     def detect(self, **params) -> str:
-        return detect_layout(self.path, IngestionParams(**params))
+        return detect_layout(self.path, BASE.ingestion.but(**params))
 
     def files(self, category: str = "", **params) -> dict[str, RawFile]:
         """Return the listed files by path."""

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.intake.layouts import LAYOUTS, check_folder, files_in, holds_categories
-from flawline.params import IngestionParams
+
+INGESTION = BASE.ingestion
 
 VOC = "<annotation/>"
 COCO = json.dumps({"images": [{"id": 1, "file_name": "0.png"}], "annotations": []})
@@ -99,13 +101,13 @@ def test_long_listing_is_cut(raw):
 # --- several categories in one folder --------------------------------------------------------------------------------
 @pytest.mark.parametrize("layout", TREES)
 def test_only_fabrics_share_a_folder(raw, layout):
-    assert holds_categories(fill(raw, layout).path, IngestionParams()) == (layout == "aitex")
+    assert holds_categories(fill(raw, layout).path) == (layout == "aitex")
 
 
 def test_missing_folder_holds_no_categories(raw):
-    assert not holds_categories(raw.path / "missing", IngestionParams())
+    assert not holds_categories(raw.path / "missing")
     raw.touch("file")
-    assert not holds_categories(raw.path / "file", IngestionParams())
+    assert not holds_categories(raw.path / "file")
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

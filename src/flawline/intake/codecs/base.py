@@ -65,9 +65,9 @@ def check_page(page: int | None, pages: int) -> None:
         raise UnreadableImageError(f"has no page {page}; it holds {pages}")
 
 
-def check_size(height: int, width: int, max_pixels: int) -> None:
-    """Raise UnreadableImageError if a header promises more than ``max_pixels``."""
-    if width * height > max_pixels:
+def check_size(height: int, width: int, max_pixels: int | None) -> None:
+    """Raise UnreadableImageError if a header promises more than ``max_pixels``; None: as many as it likes."""
+    if max_pixels is not None and width * height > max_pixels:
         raise UnreadableImageError(f"its header says {height} x {width} pixels, more than max_pixels = {max_pixels}")
 
 

@@ -31,7 +31,7 @@ REDUCED = 0xFE  # tag whose lowest bit marks a smaller copy of another page
 WANTED = "wanted 8 or 16 bits a channel, grey or RGB"
 
 
-def decode_tiff(content: bytes, number: int | None, max_pixels: int) -> NDArray:
+def decode_tiff(content: bytes, number: int | None, max_pixels: int | None) -> NDArray:
     """Decode a TIFF's page: with tifffile, which cuts no depth, or with Pillow where colours are not RGB."""
     with TiffFile(io.BytesIO(content)) as file:
         own = own_pages(file)

@@ -36,10 +36,9 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def list_raw_files(folder: Path, params: IngestionParams | None = None, *, category: str = "") -> list[RawFile]:
+def list_raw_files(folder: Path, params: IngestionParams, *, category: str = "") -> list[RawFile]:
     """List the photographs of ``folder``, sorted by path. Raise FlawlineError if it is missing, empty or unlike the
     layout. ``category`` tells which is meant where a layout holds several."""
-    params = params or IngestionParams()
     name = detect_layout(folder, params)
     listed = list(LAYOUTS[name].list_files(folder, params, category))
     files = sorted([*listed, *_strays(folder, name, listed, params)] if listed else [], key=lambda file: file.path)
@@ -66,16 +65,16 @@ def detect_layout(folder: Path, params: IngestionParams) -> str:
     raise FlawlineError(f"no known layout in {folder}.\n{_wanted(params)}\n{_found(folder)}")
 
 
-def holds_categories(folder: Path, params: IngestionParams) -> bool:
+def holds_categories(folder: Path) -> bool:
     """Return True if ``folder`` is one raw folder that several categories share."""
-    return folder.is_dir() and any(layout.several and layout.is_in(folder, params) for layout in LAYOUTS.values())
+    return folder.is_dir() and any(layout.shared(folder) for layout in LAYOUTS.values() if layout.shared)
 
 
 def _strays(folder: Path, name: str, listed: Sequence[RawFile], params: IngestionParams) -> Iterator[RawFile]:
     """Yield what looks like a photograph and is in no list: nothing of a folder is left out unsaid.
 
     Where several categories share the folder, what is not of one may be of another."""
-    if LAYOUTS[name].several or LAYOUTS[name].complete:
+    if LAYOUTS[name].shared or LAYOUTS[name].complete:
         return
     known = {file.path for file in listed} | {part for file in listed for part in (file.mask or "").split(APART)}
     for path in stray_files(folder, known):

@@ -63,9 +63,13 @@ def _index_masks(folder: Path) -> dict[str, list[str]]:
     return masks
 
 
+def _is_aitex(folder: Path) -> bool:
+    return folder_named(folder, NORMAL) is not None
+
+
 AITEX = Layout(
-    is_in=lambda folder, params: folder_named(folder, NORMAL) is not None,
+    is_in=lambda folder, params: _is_aitex(folder),
     list_files=list_aitex,
     wanted=lambda params: f"{NORMAL}/FABRIC/, {DEFECTIVE}/ and {MASKS}/",
-    several=True,
+    shared=_is_aitex,
 )

@@ -37,7 +37,7 @@ class Layout:
     is_in: Callable[[Path, IngestionParams], bool]
     list_files: Callable[[Path, IngestionParams, str], Iterator[RawFile]]  # (folder, params, category)
     wanted: Callable[[IngestionParams], str]
-    several: bool = False  # the folder holds several categories
+    shared: Callable[[Path], bool] | None = None  # whether several categories share the folder; None: they never do
     complete: bool = False  # its list already names every picture of the folder
 
 

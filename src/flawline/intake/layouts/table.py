@@ -36,10 +36,9 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
         table = _parse(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:  # pandas' own are ValueErrors
         raise FlawlineError(f"{path} cannot be read as a table ({error}); wanted UTF-8 text, a row an image") from None
-    defaults = TableParams()
     for role in ("image", "label", "mask", "split", "group", "defect"):
         name = getattr(columns, role)
-        needed = role in ("image", "label") or name != getattr(defaults, role)
+        needed = role in ("image", "label") or name != role  # a column that was named must be there
         if needed and name not in table:
             near = near_name(name, table.columns)
             raise FlawlineError(
