@@ -79,6 +79,7 @@ def test_no_parameter_has_a_value_in_the_code_too():
 def test_changed_parameters_are_checked_again():
     splits = validate_parameters(BASE).ingestion.splits
     assert splits.but(test=0.3) == type(splits)(**(splits.model_dump() | {"test": 0.3}))
+    assert validate_parameters(BASE).ingestion.but(splits={"test": 0.3}).splits == splits.but(test=0.3)
     with pytest.raises(ValidationError, match=r"must stay below 1, got 1\.2"):
         splits.but(test=0.9)
     with pytest.raises(ValidationError, match="tset"):

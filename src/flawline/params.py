@@ -33,8 +33,14 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def but(self, **changes: Any) -> Self:
-        """Return the same parameters with ``changes``; raise pydantic's ValidationError if these cannot be."""
-        return type(self).model_validate({name: getattr(self, name) for name in self.model_fields_set} | changes)
+        """Return the same parameters with ``changes``, of a part of them a mapping of its own changes; raise pydantic's
+        ValidationError if these cannot be."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate(given | {name: _changed(given.get(name), to) for name, to in changes.items()})
+
+
+def _changed(value: Any, to: Any) -> Any:
+    return value.but(**to) if isinstance(value, Params) and isinstance(to, Mapping) else to
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_with_a_stored_residual_image_the_network_is_not_needed(detector, image)
 
 
 def test_a_stored_embedding_scores_as_the_one_made_on_the_way():
-    small = MEMORY.but(features=MEMORY.features.but(layers=(2,), side=None))
+    small = MEMORY.but(features={"layers": (2,), "side": None})
     method, params = METHODS["patch_memory"], {"scorer": small.model_dump()}
     learner = method.make_scorer(params["scorer"])
     unmade = ImageScorer(method, params, {}, channels=1, compute=COMPUTE)

@@ -15,7 +15,6 @@ from flawline.vision.patches import (
     index_patches,
     patch_grid,
     random_windows,
-    reassemble,
     window_means,
 )
 
@@ -135,6 +134,13 @@ def test_cut_by_hand():
     ]
 
 
+def averaged(batches, height, width, *, size, stride):
+    whole = OverlapAverage(height, width, size=size, stride=stride)
+    for patches, positions in batches:
+        whole.add(patches, positions)
+    return whole.result()
+
+
 @given(geometries(), st.integers(0, 1000), st.integers(1, 50))
 def test_round_trip_is_exact_to_the_bit(geometry, seed, batch):
     height, width, size, stride = geometry
@@ -142,14 +148,14 @@ def test_round_trip_is_exact_to_the_bit(geometry, seed, batch):
     grid = patch_grid(height, width, size=size, stride=stride)
     parts = [grid[i : i + batch] for i in range(0, len(grid), batch)]
     batches = ((cut(image, part, size)[:, 0], part) for part in parts)
-    result = reassemble(batches, height, width, size=size, stride=stride)
+    result = averaged(batches, height, width, size=size, stride=stride)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, image[0])
 
 
 def test_overlap_is_averaged_by_hand():
     patches = np.array([[[1.0, 1.0]] * 2, [[4.0, 4.0]] * 2], np.float32)
-    result = reassemble([(patches, np.array([[0, 0], [0, 1]]))], 2, 3, size=2, stride=1)
+    result = averaged([(patches, np.array([[0, 0], [0, 1]]))], 2, 3, size=2, stride=1)
     assert result.tolist() == [[1.0, 2.5, 4.0]] * 2
 
 
@@ -165,7 +171,7 @@ def test_memory_of_a_20_megapixel_image_stays_below_its_patches():
     image = np.broadcast_to(np.float32(0.25), (1, height, width))
     tracemalloc.start()
     batches = ((cut(image, grid[i : i + 64], size)[:, 0], grid[i : i + 64]) for i in range(0, len(grid), 64))
-    result = reassemble(batches, height, width, size=size, stride=stride)
+    result = averaged(batches, height, width, size=size, stride=stride)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (result == 0.25).all()

@@ -1,6 +1,5 @@
 """An inspection of new images: maps, verdicts and pictures, written as they are made; versioned."""
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
+from flawline.storage.digests import content_digest
 from flawline.storage.ragged import INDEX, Noted, RaggedArray, write_ragged, writing_folder
 
 if TYPE_CHECKING:
@@ -72,5 +72,5 @@ def picture_file(image: str, taken: Collection[str]) -> str:
 def _as_png(name: str) -> str:
     path = PurePosixPath(f"{name}.png")
     if len(path.name.encode()) > LONGEST:
-        path = path.with_name(f"{hashlib.sha256(name.encode()).hexdigest()}.png")
+        path = path.with_name(f"{content_digest(name)}.png")
     return str(path)

@@ -1,6 +1,5 @@
 """The raw folder: the user's own photographs, read in place, or an embedded example drawn into data/01_raw."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError, check_shape
+from flawline.storage.digests import file_digest
 from flawline.storage.ragged import writing_folder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RawFolderDataset(AbstractDataset["Iterable[ExampleImage]", Path]):
 def _digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file of ``folder`` but the marker, by path."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
 
 
 def _drawn(folder: Path) -> dict[str, str]:

@@ -124,25 +124,17 @@ class Detector:
         reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0."""
         columns, judged = self._judged(image)
         scored, reconstruction = scorer.score(judged)
-        if judged.shape[1:] == image.shape[1:]:
-            return scored, reconstruction
-        found = _widened(scored.map, image.shape[1:], columns) if scored.map.size else scored.map
-        if reconstruction is not None:
-            size = (len(reconstruction.image), *image.shape[1:])
-            reconstruction = replace(reconstruction, image=_widened(reconstruction.image, size, columns))
-        return replace(scored, map=found), reconstruction
+        if scored.map.size:
+            scored = replace(scored, map=_widened(scored.map, image.shape[2], columns))
+        return scored, None if reconstruction is None else _whole(reconstruction, image.shape[2], columns)
 
-    @cached_property
-    def _scorer(self) -> ImageScorer:
-        return self.make_scorer()
-
-    def reconstruct(self, image: NDArray) -> NDArray[np.uint8] | None:
+    def reconstruct(self, image: NDArray, scorer: ImageScorer) -> NDArray[np.uint8] | None:
         """Return the reconstruction (C, H, W) of ``image`` (C, H, W) as a person is shown it, black in the ends not
-        judged; None of a method without a reconstructor."""
-        if self._method.reconstructor is None:
+        judged; None of a method without a reconstructor. Nothing is scored."""
+        if scorer.reconstructor is None:
             return None
-        _, reconstruction = self.score(image, self._scorer)
-        return None if reconstruction is None else reconstruction.picture()
+        columns, judged = self._judged(image)
+        return _whole(scorer.reconstructor.reconstruct(judged), image.shape[2], columns).picture()
 
     def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
         """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""
@@ -182,9 +174,16 @@ def load_detector(path: Path) -> Detector:
     return Detector(**plain, thresholds=thresholds, inspection=inspection, weights=weights)
 
 
-def _widened(array: NDArray, shape: tuple[int, ...], columns: slice) -> NDArray:
-    """Return ``array`` (..., H, w) at ``columns`` of zeros of ``shape`` (..., H, W)."""
-    whole = np.zeros(shape, array.dtype)
+def _whole(reconstruction: Reconstruction, width: int, columns: slice) -> Reconstruction:
+    """Return the reconstruction of an image's ``columns`` in an image of ``width``."""
+    return replace(reconstruction, image=_widened(reconstruction.image, width, columns))
+
+
+def _widened(array: NDArray, width: int, columns: slice) -> NDArray:
+    """Return ``array`` (..., H, w) at ``columns`` of zeros (..., H, ``width``)."""
+    if array.shape[-1] == width:
+        return array
+    whole = np.zeros((*array.shape[:-1], width), array.dtype)
     whole[..., columns] = array
     return whole
 

@@ -1,6 +1,5 @@
 """A folder of new images, file by file: decoded once, judged once, drawn once."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from flawline.figures import overlay
 from flawline.intake.decoding import UnreadableImageError, count_pages, decode, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
+from flawline.storage.digests import content_digest
 from flawline.storage.ragged import RaggedArray
 
 
@@ -56,7 +56,7 @@ def inspect_file(folder: Path, file: str, judge: Judge) -> Iterator[Inspected]:
     except UnreadableImageError as error:
         yield inspect_odd(file, str(error), judge)
         return
-    digest = hashlib.sha256(content).hexdigest()
+    digest = content_digest(content)
     for page in [0] if pages == 1 else range(1, pages + 1):
         yield _inspect_page(folder, file, page, content=content, digest=digest, judge=judge)
 

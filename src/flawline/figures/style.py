@@ -7,10 +7,11 @@ matplotlib is imported where it draws: whoever only names a figure need not wait
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from typing import TYPE_CHECKING, Any
+
+from flawline.storage.digests import content_digest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def svg(figure: Figure) -> str:
     drawing = re.sub(r'(<svg [^>]*?) width="[^"]*pt"', r"\1", drawing, count=1)
     drawing = re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", drawing, count=1)
     # Markers and clip paths are referred to by ids, which must differ from figure to figure too.
-    own = hashlib.sha256(drawing.encode()).hexdigest()[:8]
+    own = content_digest(drawing)[:8]
     drawing = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{own}-", drawing)
     return drawing.replace(INK, "currentColor").strip()
 

@@ -5,7 +5,6 @@ the manifest it stands on and of its direct inputs, and its own. The stamp is re
 written after it, so that a half-written result has none. Before a run, every stored input is compared with what the
 parameters, the manifest and the inputs' own stamps say now."""
 
-import hashlib
 import json
 from collections.abc import Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from flawline.checks import FlawlineError
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.params import flatten
+from flawline.storage.digests import Digest
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
@@ -112,7 +112,7 @@ class LineageHook:
         if dataset_name in self.recipes and is_stamped(dataset):
             recipe, path = self.recipes[dataset_name], where(dataset)
             manifest = self.manifest_digest() if recipe.on_manifest else None
-            write_stamp(path, Stamp(recipe.params, manifest, self._contents(node), content_digest(path), self.run_id))
+            write_stamp(path, Stamp(recipe.params, manifest, self._contents(node), result_digest(path), self.run_id))
 
     def check(self, names: Iterable[str], *, pinned: Collection[str] = ()) -> None:
         """Raise StaleError or FlawlineError unless all stored datasets ``names`` are there, whole and up to date.
@@ -144,7 +144,7 @@ class LineageHook:
         if path is None or not path.exists():
             return Problem(f"{name} is not there yet", there=False)
         stamp = read_stamp(path)
-        if stamp is None or stamp["content"] != content_digest(path):
+        if stamp is None or stamp["content"] != result_digest(path):
             return Problem(f"{name} ({self._short(path)}) is not whole, or was changed by hand")
         changes = [] if pinned else self.changes(recipe, stamp)
         return Problem(f"{name} is stale: since it was made, {'; '.join(changes)}", stale=True) if changes else None
@@ -194,7 +194,7 @@ class LineageHook:
     def manifest_digest(self) -> str | None:
         """Return the SHA-256 of the manifest as it is stored now, or None."""
         path = where(self._dataset(ROOT))
-        return content_digest(path) if path.exists() else None
+        return result_digest(path) if path.exists() else None
 
     def is_fresh(self, name: str) -> bool:
         """Return True if the stored dataset ``name`` is whole and up to date."""
@@ -370,13 +370,13 @@ def read_stamp(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def content_digest(path: Path) -> str:
+def result_digest(path: Path) -> str:
     """Return a digest of a file, or of all files below a folder: of the content, of large files only the size."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
+    digest = Digest()
     for file in files:
         size = file.stat().st_size
-        digest.update(f"{file.name}:{size}:".encode())
+        digest.add(f"{file.name}:{size}:")
         if size <= HASHED:
-            digest.update(file.read_bytes())
+            digest.add(file.read_bytes())
     return digest.hexdigest()

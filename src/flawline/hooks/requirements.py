@@ -44,9 +44,10 @@ class RequirementsHook:
 
     def _shapes(self, manifest: "pd.DataFrame") -> list[tuple[int, ...]] | None:
         """Return the images' shapes (C, H, W) as they will be stored; None where only the registration knows."""
+        from flawline.intake.registration import cuts_ends
+
         registration = self.tree["registration"]
-        strips = bool((manifest["layout"] == "aitex").all()) if registration["trim_ends"] == "auto" else False
-        if registration["align"] != "none" or strips or registration["trim_ends"] is True:
+        if registration["align"] != "none" or cuts_ends(manifest, registration["trim_ends"]):
             return None
         sizes = manifest[["channels", "height", "width"]].itertuples(index=False)
         return [tuple(map(int, size)) for size in sizes]

@@ -2,7 +2,6 @@
 
 MLflow takes seconds to import, so all of that waits until nothing can refuse the run any more."""
 
-import hashlib
 import logging
 import os
 import socket
@@ -26,6 +25,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
+from flawline.storage.digests import content_digest
 
 if TYPE_CHECKING:
     from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
@@ -162,7 +162,7 @@ def check_server(uri: str) -> None:
 
 def project_id(project: Path) -> str:
     """Return a name for this copy of the project on this machine, which no other has."""
-    return hashlib.sha256(f"{socket.gethostname()}:{project}".encode()).hexdigest()[:12]
+    return content_digest(f"{socket.gethostname()}:{project}")[:12]
 
 
 def git_sha(project: Path) -> str:

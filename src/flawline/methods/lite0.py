@@ -4,7 +4,6 @@ Source of the architecture: Tan & Le 2019, EfficientNet, Table 1, and the Lite v
 excitation, ReLU6, stem and head not scaled. Padding is TensorFlow's: out = ceil(in / stride), an odd pixel goes to the
 lower right."""
 
-import hashlib
 import math
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
 from flawline.checks import FlawlineError
+from flawline.storage.digests import file_digest
 
 STAGES = (  # expansion, channels, repeats, stride, kernel
     (1, 16, 1, 1, 3),
@@ -108,7 +108,7 @@ def load_lite0(layers: tuple[int, ...]) -> tuple[Lite0, str]:
             f"{PACKAGE.replace('_', '-')}. flawline never uses a network with random weights in its place."
         )
     path = Path(spec.origin).parent / FILE
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    digest = file_digest(path) if path.is_file() else "no file"
     if digest != SHA256:
         raise FlawlineError(
             f"{path} is not the file of weights that was published (SHA-256 {digest[:12]}, wanted {SHA256[:12]}). "

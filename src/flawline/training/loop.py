@@ -1,7 +1,5 @@
 """The one training procedure: Adam on windows, seeded, resumable, stage after stage as the objective says."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams, TrainParams
+from flawline.storage.digests import arrays_digest, settings_digest
 from flawline.training.checkpoints import (
     CheckpointStore,
     NoCheckpoints,
@@ -272,24 +271,16 @@ def run_key(model: nn.Module, training: Training, threads: int) -> str:
 
     ``epochs`` and what ends a stage are left out: a longer run goes on from a shorter one."""
     material, params = training.material, training.params
-    pseudo = [] if material.pseudo is None else [_data_digest(material.pseudo.windows)]
+    pseudo = [] if material.pseudo is None else [arrays_digest(material.pseudo.windows.images)]
     settings = {
         "model": [repr(model), training.objective.describe()],
-        "data": [_data_digest(material.train), _data_digest(material.validation), *pseudo],
+        "data": [arrays_digest(material.train.images), arrays_digest(material.validation.images), *pseudo],
         "patches": material.train.patches.model_dump(mode="json"),
         "train": params.model_dump(mode="json", exclude={"epochs", "patience"}),
         "seed": material.train.seed,
         "threads": threads,
     }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _data_digest(windows: Windows) -> str:
-    digest = hashlib.sha256()
-    for image in windows.images:
-        digest.update(f"{image.dtype.str}{image.shape}".encode())
-        digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
+    return settings_digest(settings)
 
 
 def _seeded_model(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.params import PatchParams
-from flawline.vision.patches import cut_windows, random_windows
+from flawline.vision.patches import cut_windows, random_windows, window_means
 
 VALIDATION_STREAM = 1  # keeps the random numbers of different uses apart
 MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
@@ -58,9 +58,12 @@ class PseudoWindows:
     masks: Sequence[NDArray]  # (H, W) bool, an image each
 
     def shares(self, windows: NDArray) -> NDArray[np.float64]:
-        """Return the share (n,) of defective pixels in each of ``windows`` (n, 3)."""
-        size = self.windows.patches.size
-        return np.array([self.masks[i][y : y + size, x : x + size].mean() for i, y, x, *_ in windows])
+        """Return the share (n,) of defective pixels in each of ``windows`` (n, 3) as (image, y, x)."""
+        shares = np.zeros(len(windows))
+        for i in np.unique(windows[:, 0]):
+            own = windows[:, 0] == i
+            shares[own] = window_means(self.masks[i], windows[own, 1:3], self.windows.patches.size)
+        return shares
 
 
 def windows_of(images: Sequence[NDArray], rows: Sequence[int], patches: PatchParams, *, seed: int) -> Windows:

@@ -1,6 +1,6 @@
 """Windows of an image: a dense overlapping grid for scoring, random ones for training, and the way back to a map."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,16 +95,6 @@ class OverlapAverage:
         self._sums /= self._rows[:, None]
         self._sums /= self._columns
         return self._sums.astype(np.float32)
-
-
-def reassemble(
-    batches: Iterable[tuple[NDArray, NDArray]], height: int, width: int, *, size: int, stride: int
-) -> NDArray[np.float32]:
-    """Average (patches (n, size, size), positions (n, 2)) batches of one image's dense grid to a map (H, W)."""
-    whole = OverlapAverage(height, width, size=size, stride=stride)
-    for patches, positions in batches:
-        whole.add(patches, positions)
-    return whole.result()
 
 
 def _coverage(length: int, size: int, stride: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import pandas as pd
 from flawline.detector.file import Detector
 from flawline.intake.manifest import rows_of
 from flawline.methods.registry import SCORED
-from flawline.params import InspectionParams, ReportingParams
+from flawline.params import ComputeParams, InspectionParams, ReportingParams
 from flawline.report import MethodResult, render_run
 from flawline.report.run_contents import (
     comparison_table,
@@ -40,12 +40,13 @@ def gather_result(
     detector: Detector,
     inspection: InspectionParams,
     reporting: ReportingParams,
+    compute: ComputeParams,
 ) -> MethodResult:
     """Return all that one method made of the category, with its worst and best test images drawn."""
     keep_memory()
     kept = rows_of(manifest, SCORED)
     show = partial(judged_images, scores=scores, images=images, masks=masks, maps=maps, kept=kept, detector=detector,
-                   inspection=inspection)  # fmt: skip
+                   inspection=inspection, compute=compute)  # fmt: skip
     worst, best = map(show, worst_and_best(scores, reporting.examples))
     return method_result(
         detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best

@@ -64,6 +64,7 @@ def _gather(spec: Method) -> Pipeline:
                     "manifest": "usable_manifest",
                     "inspection": "params:inspection",
                     "reporting": "params:reporting",
+                    "compute": "params:compute",
                 },
                 outputs="gathered" if more else "result",
             ),
@@ -71,7 +72,12 @@ def _gather(spec: Method) -> Pipeline:
         ],
         namespace=spec.name,
         inputs={*shared, "usable_manifest"},
-        parameters={"params:inspection", "params:reporting", *(["params:seed"] if spec.codes else [])},
+        parameters={
+            "params:inspection",
+            "params:reporting",
+            "params:compute",
+            *(["params:seed"] if spec.codes else []),
+        },
     )
 
 
