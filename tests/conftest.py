@@ -33,6 +33,9 @@ STAGES = {
     "reporting",
 }
 
+# Kedro looks for this package, which is not there, at each of the 400 parameters of a run: that takes long.
+sys.modules.setdefault("ibis", None)  # type: ignore[arg-type]
+
 os.environ["MLFLOW_TELEMETRY_DISABLED"] = os.environ["DO_NOT_TRACK"] = "1"
 
 
@@ -91,10 +94,12 @@ class Project:
         return DataCatalog.from_config(entries)
 
     def session(self, env: str = "smoke", **params: Any):
+        from kedro.framework.project import PACKAGE_NAME
         from kedro.framework.session import KedroSession
         from kedro.framework.startup import bootstrap_project
 
-        bootstrap_project(self.path)
+        if PACKAGE_NAME is None:  # the settings are the package's, the same for every copy of the project
+            bootstrap_project(self.path)
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen:

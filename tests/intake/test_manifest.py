@@ -54,7 +54,7 @@ def read(folder, **options):
     return read_all(folder, **options)[:2]
 
 
-def read_all(folder, params=None, **options):
+def read_all(folder, params=BASE.ingestion, **options):
     return read_raw_files(folder, list_raw_files(folder, params), max_pixels=10_000, **options)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flawline.figures.style import INK, SERIES, SIZE, add_legend, set_style
+from flawline.figures.style import AROUND, INK, SERIES, SIZE, add_legend, set_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """Make a chart of ``count`` panels, one under the other over the same epochs, the first the highest."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(SIZE[0], SIZE[1] + PANEL * (count - 1)), layout="constrained")
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + PANEL * (count - 1)))
+    figure.subplots_adjust(**AROUND, hspace=0.3)
     ratios = [SIZE[1], *[PANEL] * (count - 1)]
     grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)
     for axes in grid[:, 0]:
