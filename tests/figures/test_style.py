@@ -4,9 +4,10 @@ import xml.etree.ElementTree as ET
 import matplotlib
 import numpy as np
 import pandas as pd
+import pytest
 
 from flawline import figures
-from flawline.figures.style import INK
+from flawline.figures.style import INK, plain_number
 
 
 def test_svg_of_a_logarithmic_chart_has_the_pages_ink_alone():
@@ -47,3 +48,19 @@ def test_svg_of_a_curve_of_a_million_pixels_stays_small():
     rates = np.linspace(0, 1, 1_000_000)
     drawing = figures.svg(figures.roc_figure({"a": pd.DataFrame({"fpr": rates, "tpr": rates**0.1})}))
     assert len(drawing) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.001, "0.001"),
+        (0.25, "0.25"),
+        (1.0, "1"),
+        (10_000.0, "10000"),
+        (1e-5, "10⁻⁵"),
+        (2e-4, "2·10⁻⁴"),
+        (3e12, "3·10¹²"),
+    ],
+)
+def test_a_logarithmic_axis_has_plain_numbers(number, text):
+    assert plain_number(number) == text

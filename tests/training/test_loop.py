@@ -620,10 +620,10 @@ def test_a_diverged_epoch_is_not_saved(tmp_path, photographs):
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_loss_falls_on_a_pattern_that_is_easy_to_learn(precision):
-    stripes = np.tile(np.repeat(np.array([0, 255], np.uint8), 32), (1, 32, 1))  # (1, 32, 64): dark left, bright right
+    stripes = np.tile(np.repeat(np.array([0, 255], np.uint8), 16), (1, 16, 1))  # (1, 16, 32): dark left, bright right
     stripes.setflags(write=False)
-    geometry = PATCHES.but(size=32, stride=32, per_epoch=64)
-    model = partial(CAE, CAE_MODEL.but(latent_size=4, hidden_size=32), channels=1, size=32)
+    geometry = PATCHES.but(size=16, stride=16, per_epoch=64)
+    model = partial(CAE, CAE_MODEL.but(latent_size=4, hidden_size=32), channels=1, size=16)
     fitted = train([stripes] * 3, make=model, geometry=geometry, epochs=12, learning_rate=3e-3, precision=precision)
     assert fitted.history["validation_loss"].min() < 0.5 * fitted.history["validation_loss"][0]
     assert {value.dtype for value in fitted.weights.values()} == {torch.float32}

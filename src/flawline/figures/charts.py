@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.checks import check_range
-from flawline.figures.style import INK, LEGEND, LEGEND_LINE, SERIES, SIZE, add_legend, new_figure
+from flawline.figures.style import INK, LEGEND, LEGEND_LINE, SERIES, SIZE, add_legend, new_figure, set_logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,8 @@ def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE)
     figure, axes = new_figure(size)
     finite = losses[np.isfinite(losses["loss"].to_numpy(dtype=float))]
     edges, logarithmic = _loss_edges(finite["loss"].to_numpy(dtype=float))
-    axes.set_xscale("log" if logarithmic else "linear")
+    if logarithmic:
+        set_logarithmic(axes, "x")
     for name, group, kind in (
         ("normal", "test", finite["mask_share"] == 0),
         ("defective", "defective", finite["mask_share"] > 0),
@@ -139,7 +140,8 @@ def feature_figure(features: pd.DataFrame, feature: str) -> Figure:
     rows = [(name, colour, v) for name, colour, v in _feature_rows(finite, feature) if len(v)]
     values = np.concatenate([v for _, _, v in rows]) if rows else np.zeros(1)
     logarithmic = 0 < 30 * values.min() < values.max()
-    axes.set_xscale("log" if logarithmic else "linear")
+    if logarithmic:
+        set_logarithmic(axes, "x")
     for row, (_, colour, inside) in enumerate(rows):
         dots = _at_even_ranks(inside, MOST_DOTS)
         heights = row + _swarm(*(np.log(v) if logarithmic else v for v in (dots, values)))

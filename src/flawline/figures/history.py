@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flawline.figures.style import AROUND, INK, SERIES, SIZE, add_legend, set_style
+from flawline.figures.style import AROUND, INK, SERIES, SIZE, add_legend, set_logarithmic, set_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def history_figure(history: pd.DataFrame) -> Figure:
         _mark_stages(one, history)
         one.set_ylabel(name)
         if name.endswith("loss") and _spans_a_decade(history[columns].to_numpy(float)):
-            one.set_yscale("log")
+            set_logarithmic(one, "y")
         add_legend(one, least=1)
     axes[-1].set_xlabel("epoch")
     return figure

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flawline.storage.digests import content_digest
 
@@ -31,10 +31,9 @@ SERIES = (
 SIZE = (4.7, 3.3)  # inches
 LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 2.7, "columnspacing": 1.2}
 LEGEND_LINE = 0.26  # inches
-# What a chart leaves around its axes, roughly; what labels really take is measured when it is saved. A layout engine
-# would measure them too, twice, and that takes longer than the drawing.
-AROUND = {"left": 0.12, "right": 0.98, "bottom": 0.14, "top": 0.9}
-CROPPED: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05}  # how a chart is saved: with all its labels
+AROUND = {"left": 0.12, "right": 0.98, "bottom": 0.14, "top": 0.9}  # the axes' place; `cropped` measures their labels
+PAD = 3.6  # points around what is drawn
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def svg(figure: Figure) -> str:
@@ -44,7 +43,7 @@ def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     # The backend reads these two from the settings only; the context puts them back.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flawline"}):
-        figure.savefig(buffer, format="svg", transparent=True, **CROPPED)
+        figure.savefig(buffer, format="svg", transparent=True, **cropped(figure))
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
@@ -57,6 +56,11 @@ def svg(figure: Figure) -> str:
     own = content_digest(drawing)[:8]
     drawing = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{own}-", drawing)
     return drawing.replace(INK, "currentColor").strip()
+
+
+def cropped(figure: Figure) -> dict[str, Any]:
+    """Return how ``figure.savefig`` saves all that is drawn and no more: as with "tight", which would draw it twice."""
+    return {"bbox_inches": figure.get_tightbbox().padded(PAD / 72)}
 
 
 def _round_down(attribute: re.Match[str]) -> str:
@@ -85,6 +89,29 @@ def set_style(axes: Axes) -> None:
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=INK, fontsize=9.5)
+
+
+def set_logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain text as labels: matplotlib's own are typeset, half of a chart's time."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return plain_number(x) if super().__call__(x, pos) else ""
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+
+
+def plain_number(x: float) -> str:
+    """Return a tick's number as text: 0.002, 10000, 2·10⁻⁵."""
+    if 1e-3 <= x <= 1e4:
+        return f"{x:g}"
+    mantissa, exponent = f"{x:.0e}".split("e")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPT)}"
+    return power if mantissa == "1" else f"{mantissa}·{power}"
 
 
 def add_legend(axes: Axes, *, least: int, top: int = 0) -> None:

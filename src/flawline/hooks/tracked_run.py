@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from flawline import __version__
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
-from flawline.figures.style import CROPPED
+from flawline.figures.style import cropped
 from flawline.hooks.lineage import where
 from flawline.hooks.tracking import git_sha, project_id
 from flawline.intake.decoding import encode_png
@@ -220,7 +220,7 @@ class TrackedRun:
             if name in result.curves:
                 figures[name] = draw({result.method: result.curves[name]})
         for name, figure in figures.items():
-            self.client.log_figure(run_id, figure, f"figures/{name}.png", save_kwargs=CROPPED)
+            self.client.log_figure(run_id, figure, f"figures/{name}.png", save_kwargs=cropped(figure))
 
     def _log_detector(self, method: str, path: Path) -> None:
         images, manifest = self.catalog.load("images"), self.catalog.load("manifest")
