@@ -176,15 +176,22 @@ def few(examples):
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
-@few(60)
+@few(80)
 @given(folders())
-def test_every_listed_file_is_once_in_the_manifest_or_in_quarantine_with_its_reason(folder):
+def test_what_is_made_of_a_folder(folder):
+    """One folder serves several properties: to make and read it takes most of the time."""
     layout, files = folder
     with on_disk(files) as path:
         found = outcome(path, layout)
-    if found is None:
-        return
-    listed, _, manifest, quarantine, _, _ = found
+    if found is not None:
+        check_every_listed_file_is_once_in_the_manifest_or_in_quarantine_with_its_reason(*found)
+        check_nothing_that_belongs_together_lies_in_two_splits(*found)
+        check_there_is_something_to_learn_from(*found)
+
+
+def check_every_listed_file_is_once_in_the_manifest_or_in_quarantine_with_its_reason(
+    listed, _rows, manifest, quarantine, _measurements, _near_duplicates
+):
     names = Counter([*manifest["image"], *quarantine["path"]])
     assert set(names.values()) <= {1}
     for file in listed:
@@ -196,15 +203,9 @@ def test_every_listed_file_is_once_in_the_manifest_or_in_quarantine_with_its_rea
     assert len(listed) == len({file.path for file in listed})
 
 
-@few(60)
-@given(folders())
-def test_nothing_that_belongs_together_lies_in_two_splits(folder):
-    layout, files = folder
-    with on_disk(files) as path:
-        found = outcome(path, layout)
-    if found is None:
-        return
-    _, rows, manifest, _, _, near_duplicates = found
+def check_nothing_that_belongs_together_lies_in_two_splits(
+    _listed, rows, manifest, _quarantine, _measurements, near_duplicates
+):
     normal = manifest[manifest["label"] == 0].assign(content=manifest["sha256"] + manifest["page"].astype(str))
     assert set(normal.groupby("content")["split"].nunique()) <= {1}
     own = rows.set_index("image")["split"]
@@ -216,15 +217,8 @@ def test_nothing_that_belongs_together_lies_in_two_splits(folder):
             assert split[a] == split[b], (a, b)
 
 
-@few(60)
-@given(folders())
-def test_there_is_something_to_learn_from_or_an_error_says_what_is_missing(folder):
-    layout, files = folder
-    with on_disk(files) as path:
-        found = outcome(path, layout)
-    if found is None:
-        return
-    manifest = found[2]
+def check_there_is_something_to_learn_from(_listed, _rows, manifest, *_others):
+    """Where there is not, an error said what is missing."""
     counts = manifest[manifest["label"] == 0].groupby("split").size()
     assert {"train", "validation", "calibration"} <= set(counts.index)
     assert set(manifest.loc[manifest["label"] == 1, "split"]) <= {"test"}
