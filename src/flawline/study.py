@@ -20,12 +20,11 @@ from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT, git_sha
 from flawline.intake.examples import EXAMPLES
 from flawline.intake.layouts import holds_categories
+from flawline.intake.manifest import ingest_folder
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category, flatten
-from flawline.pipelines.ingestion.nodes import ingest
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
-from flawline.training.progress import Silent
 
 KEYS = ["category", "seed"]
 SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "suitability")
@@ -174,7 +173,7 @@ def is_unchanged(catalog: DataCatalog, parameters: BaseParameters) -> bool:
     """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded."""
     try:
         stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))
-        now = ingest(raw, parameters.category, parameters.ingestion, known, Silent())[0]
+        now = ingest_folder(raw, parameters.ingestion, category=parameters.category, known=known)[0]
     except FlawlineError:
         return False  # the run itself says what is wrong
     return as_text(now) == as_text(stored)

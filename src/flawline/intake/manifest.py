@@ -15,12 +15,12 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
-from flawline.intake.layouts import RawFile
+from flawline.intake.layouts import RawFile, detect_layout, list_raw_files
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
-from flawline.params import SplitParams
+from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
 
 COLUMNS = [
@@ -64,6 +64,29 @@ def locate(folder: Path, image: str) -> tuple[Path, int | None]:
     if (folder / image).exists() or not (mark and page.isdecimal()):
         return folder / image, None
     return folder / file, int(page)
+
+
+def ingest_folder(
+    folder: Path,
+    ingestion: IngestionParams,
+    *,
+    category: str,
+    known: Measurements | None = None,
+    track: Track | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
+    """Read every file of a raw folder; return (manifest, quarantine, measurements, near_duplicates).
+
+    Raise FlawlineError if the folder is not as wanted, or too little in it can be learned from."""
+    layout = detect_layout(folder, ingestion)
+    files = list_raw_files(folder, ingestion.but(layout=layout), category=category)
+    rows, quarantine, measurements = read_raw_files(
+        folder, files, max_pixels=ingestion.max_pixels, layout=layout, known=known, track=track
+    )
+    near_duplicates = near_duplicates_of(rows, measurements)
+    manifest, quarantine = build_manifest(
+        rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
+    )
+    return manifest, quarantine, measurements, near_duplicates
 
 
 def read_raw_files(

@@ -4,7 +4,7 @@ The frame is the whole image; of a strip, the image without its bare ends; of a 
 reference's photograph. The table ``alignment``, which says where each image lies, is at home here too."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError, near_name
 from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
+from flawline.intake.layouts import check_folder
 from flawline.intake.manifest import file_of
 from flawline.intake.masks import read_mask_source
 from flawline.intake.measuring import decoder_key
 from flawline.intake.splits import UNUSED
 from flawline.params import RegistrationParams
 from flawline.storage.digests import Digest, content_digest
-from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.storage.ragged import Keyed, Lazy, RaggedArray
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.fitting import Track, fit_aligner, untracked
 from flawline.vision.levels import LUMA
@@ -205,6 +206,36 @@ def without_misaligned(manifest: pd.DataFrame, alignment: pd.DataFrame) -> pd.Da
                 f"name another registration.reference, or leave images as they are: registration.align=none."
             )
     return manifest.assign(planned=manifest["split"], split=split)
+
+
+def register(
+    manifest: pd.DataFrame,
+    folder: Path,
+    registration: RegistrationParams,
+    *,
+    max_pixels: int,
+    known: Registered | None = None,
+    track: Track = untracked,
+) -> "tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, dict[str, Tensor]]":
+    """Return (images (C, H, W), masks (H, W), alignment, aligner); images and masks are decoded as they are stored, and
+    not at all where ``known`` holds the same ones. The aligner is empty where nothing is aligned."""
+    check_folder(folder)
+    if known is not None:
+        key = registration_key(manifest, known.alignment, registration, max_pixels=max_pixels, aligner=known.aligner)
+        if known.is_made_from(key):
+            return known.images, known.masks, known.alignment, known.aligner
+    aligner, found = fit_registration(manifest, folder, registration, max_pixels=max_pixels, track=track)
+    cut = cuts_ends(manifest, registration.trim_ends)
+    alignment = find_alignment(
+        manifest, folder, cut=cut, max_pixels=max_pixels, aligner=aligner, known=found, track=track
+    )
+    how: dict[str, Any] = {"max_pixels": max_pixels, "aligner": aligner}
+    images = registered_images(manifest, folder, alignment, color=registration.color, **how)
+    masks = registered_masks(manifest, folder, alignment, **how)
+    tensors = aligner.to_tensors() if aligner else {}
+    key = registration_key(manifest, alignment, registration, max_pixels=max_pixels, aligner=tensors)
+    tracked = track(images, total=len(images), label="registering")
+    return Keyed(tracked, key), Keyed(masks, key), alignment, tensors
 
 
 def registered_images(

@@ -90,7 +90,7 @@ def pick_images(images: Sequence[NDArray], rows: Sequence[int]) -> list[NDArray]
 def to_unit(patches: NDArray) -> Tensor:
     """Return uint8 or uint16 ``patches`` as a float32 tensor in [0, 1], channels last in memory."""
     if patches.dtype == np.uint8:
-        tensor = torch.from_numpy(patches).float().div_(255)
+        tensor = torch.from_numpy(np.require(patches, requirements="W")).float().div_(255)
     else:
         tensor = torch.from_numpy(patches.astype(np.float32)).div_(65535)
     return tensor.contiguous(memory_format=torch.channels_last)

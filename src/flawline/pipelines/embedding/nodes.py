@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flawline.detector.evaluating import scores_of
 from flawline.detector.scoring import ImageScorer
 from flawline.intake.manifest import rows_of
 from flawline.methods.inputs import InputSequence, embed_all
@@ -100,11 +101,6 @@ def make_tabulate(spec: Method) -> Callable:
         return scores_of(rows, score=score, **({"map_maximum": [image_score(one) for one in maps]} if apart else {}))
 
     return tabulate_scores
-
-
-def scores_of(rows: pd.DataFrame, **columns: list[float]) -> pd.DataFrame:
-    """Return a row for each of the manifest's ``rows``: image, split, label, defect and ``columns``."""
-    return rows[["image", "split", "label", "defect"]].assign(**columns).reset_index(drop=True)
 
 
 def make_score_patches(spec: Method) -> Callable:

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from flawline.intake.examples import EXAMPLES, ExampleImage
-from flawline.intake.layouts import detect_layout, list_raw_files
-from flawline.intake.manifest import build_manifest, near_duplicates_of, read_raw_files
+from flawline.intake.manifest import ingest_folder
 from flawline.intake.measuring import Measurements
 from flawline.metrics.shortcuts import features_of, find_shortcuts
 from flawline.params import ExamplesParams, IngestionParams
@@ -25,28 +24,16 @@ def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> It
 
 
 def ingest(
-    raw_folder: Path,
-    category: str,
-    ingestion: IngestionParams,
-    known_measurements: Measurements | None,
+    raw_folder: Path, ingestion: IngestionParams, *, category: str, known_measurements: Measurements | None,
     progress: Progress,
-) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:  # fmt: skip
     """Read every file of the raw folder; return (manifest, quarantine, measurements, near_duplicates)."""
     keep_memory()
-    layout = detect_layout(raw_folder, ingestion)
-    files = list_raw_files(raw_folder, ingestion.model_copy(update={"layout": layout}), category=category)
 
     def track(items: Iterable[Any], total: int) -> Iterator[Any]:
         return progress.track(items, total=total, label="reading")
 
-    rows, quarantine, measurements = read_raw_files(
-        raw_folder, files, max_pixels=ingestion.max_pixels, layout=layout, known=known_measurements, track=track
-    )
-    near_duplicates = near_duplicates_of(rows, measurements)
-    manifest, quarantine = build_manifest(
-        rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
-    )
-    return manifest, quarantine, measurements, near_duplicates
+    return ingest_folder(raw_folder, ingestion, category=category, known=known_measurements, track=track)
 
 
 def look_for_shortcuts(manifest: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
@@ -59,6 +46,7 @@ def report_on_data(
     quarantine: pd.DataFrame,
     measurements: Measurements,
     near_duplicates: pd.DataFrame,
+    *,
     shortcuts: pd.DataFrame,
     raw_folder: Path,
     category: str,

@@ -34,6 +34,7 @@ def gather_result(
     masks: RaggedArray,
     scores: pd.DataFrame,
     maps: RaggedArray,
+    *,
     metrics: dict[str, Any],
     curves: pd.DataFrame,
     verdicts: pd.DataFrame,
@@ -87,17 +88,18 @@ def make_report(
     seed: int,
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
+    *,
     alignment: pd.DataFrame,
     aligner: Tensors,
     shortcuts: pd.DataFrame,
     comparison: pd.DataFrame,
     run: Mapping[str, str],
     parameters: Mapping[str, Any],
-    *results: MethodResult,
+    **results: MethodResult,
 ) -> tuple[str, str]:
-    """Return (the page as HTML, what was found as a few lines of text)."""
+    """Return (the page as HTML, what was found as a few lines of text) of the methods' results, in their order."""
     page = gather_run_page(
-        results, category=category, seed=seed, manifest=manifest, quarantine=quarantine,
+        tuple(results.values()), category=category, seed=seed, manifest=manifest, quarantine=quarantine,
         aligned=show_alignment(manifest, alignment, aligner), shortcuts=shortcuts, parameters=parameters, run=run,
     )  # fmt: skip
     return render_run(page), run_summary(page, shortcuts, comparison)

@@ -13,6 +13,8 @@ from flawline.pipelines.reporting.nodes import (
     project_spaces,
 )
 
+PAGE = ("manifest", "quarantine", "alignment", "aligner", "shortcuts", "comparison", "run", "parameters")
+
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:
     names = [spec.name for spec in specs]
@@ -31,19 +33,12 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
         Node(
             make_report,
             name="report",
-            inputs=[
-                "params:category",
-                "params:seed",
-                "manifest",
-                "quarantine",
-                "alignment",
-                "aligner",
-                "shortcuts",
-                "comparison",
-                "run",
-                "parameters",
-                *(f"{name}.result" for name in names),
-            ],
+            inputs={
+                "category": "params:category",
+                "seed": "params:seed",
+                **{name: name for name in PAGE},
+                **{f"result_of_{name}": f"{name}.result" for name in names},
+            },
             outputs=["report", "summary"],
         ),
     ]

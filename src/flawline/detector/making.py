@@ -1,0 +1,55 @@
+"""What a finished detector keeps: the method's parameters, what it learned from, how it was calibrated."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flawline.detector.evaluating import map_maxima_of
+from flawline.detector.thresholds import Thresholds
+from flawline.intake.manifest import rows_of
+from flawline.intake.registration import cuts_ends
+from flawline.methods.features import network_digest
+from flawline.methods.registry import Method
+from flawline.params import EvaluationParams, RegistrationParams
+from flawline.storage.ragged import RaggedArray
+
+
+def kept_params(spec: Method, scorer: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a detector keeps of a method's parameters, as JSON: the scorer's, and its reconstructor's parts."""
+    kept: dict[str, Any] = {"scorer": spec.typed(scorer).model_dump(mode="json")}
+    if spec.reconstructor is not None:
+        typed = spec.reconstructor.typed(**parts)
+        kept["reconstructor"] = {name: value.model_dump(mode="json") for name, value in typed.items()}
+    return kept
+
+
+def network_of(spec: Method, scorer: dict[str, Any]) -> dict[str, str]:
+    """Return the digest of the pretrained network's weights that a scorer looks through, if it does."""
+    return {"network": network_digest(scorer["features"])} if spec.scorer_class.embeds else {}
+
+
+def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams) -> dict[str, Any]:
+    """Return what a detector holds of the images it learned from: a test image must not widen what is judged."""
+    seen = rows_of(manifest, ["train", "validation", "calibration"])
+    photographs = manifest[["height", "width"]].to_numpy()[seen]  # (n, 2)
+    stored = np.array([images.shapes[i][1:] for i in seen])  # (n, 2)
+    sizes = stored if registration.align == "none" else photographs
+    return {
+        "channels": images.shapes[seen[0]][0],
+        "depth": 8 * images[seen[0]].itemsize,
+        "smallest": tuple(sizes.min(axis=0).tolist()),
+        "largest": tuple(sizes.max(axis=0).tolist()),
+        "trim_ends": registration.align == "none" and cuts_ends(manifest, registration.trim_ends),
+    }
+
+
+def calibrated(scores: pd.DataFrame, thresholds: Thresholds, evaluation: EvaluationParams) -> dict[str, Any]:
+    """Return what a detector holds of its calibration."""
+    held_out = scores[scores["split"] == "calibration"]
+    return {
+        "thresholds": thresholds,
+        "review_overkill": evaluation.review_overkill,
+        "calibration_scores": tuple(held_out["score"]),
+        "calibration_map_maxima": tuple(map_maxima_of(held_out)),
+    }
