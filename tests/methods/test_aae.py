@@ -95,7 +95,7 @@ def test_the_critics_value_by_hand():
     torch.testing.assert_close(model.criticise(z), tensor([[41.0], [0.6], [-0.49]]))
 
 
-def test_redrawing_does_not_need_the_critic(aae, x):
+def test_reconstruction_does_not_need_the_critic(aae, x):
     before = aae(x)
     with torch.no_grad():
         for parameter in aae.critic.parameters():

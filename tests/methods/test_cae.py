@@ -92,7 +92,7 @@ def test_gradient_reaches_every_parameter(encoder):
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-def test_a_patch_is_redrawn_the_same_whatever_is_beside_it_in_the_batch():
+def test_a_patch_is_reconstructed_the_same_whatever_is_beside_it_in_the_batch():
     model, x = CAE(CAE_MODEL.but(hidden_size=8), channels=1, size=16), torch.rand(3, 1, 16, 16)
     torch.testing.assert_close(model(x)[1:2], model(x[1:2]))
 

@@ -163,7 +163,7 @@ class Fixed(nn.Module):
 
 def test_eq_3_by_hand():
     patches = tensor([[0.0, 1.0], [0.5, 0.0]]).reshape(2, 1, 1, 2)
-    x = with_position(patches, np.array([0, 1]), 2)  # redrawn as 0, 0 and 0.5, 0.5
+    x = with_position(patches, np.array([0, 1]), 2)  # reconstructed as 0, 0 and 0.5, 0.5
     error = (0 + 1 + 0 + 0.25) / 4
     assert sparse_loss(Fixed(), x, sparsity=0.0).item() == pytest.approx(error)
     assert sparse_loss(Fixed(), x, sparsity=0.1).item() == pytest.approx(error + 0.1 * (1 + 3 + 0 + 2) / 4)

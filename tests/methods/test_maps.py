@@ -40,8 +40,8 @@ def test_smoothing_reflects_at_the_borders_and_goes_up_to_float16s_largest():
 def test_reconstruction_error_is_the_mean_over_all_values_of_all_patches(cae, count):
     patches = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        redrawn = torch.cat([cae(patch[None]) for patch in patches])
-    direct = np.mean((patches.double().numpy() - redrawn.double().numpy()) ** 2)
+        reconstructed = torch.cat([cae(patch[None]) for patch in patches])
+    direct = np.mean((patches.double().numpy() - reconstructed.double().numpy()) ** 2)
     assert reconstruction_error(cae, patches, squared_residual) == pytest.approx(direct, rel=1e-5)
 
 

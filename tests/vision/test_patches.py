@@ -71,7 +71,7 @@ def test_index_has_a_place_a_patch_and_starts_anew_each_image():
     table = index_patches([(1, 2, 4), (3, 2, 2)], [mask, np.zeros((0, 0), bool)], size=2, stride=2)
     assert table.drop(columns="mask_share").to_dict("split")["data"] == [[0, 0, 0, 0], [0, 0, 2, 1], [1, 0, 0, 0]]
     assert table["mask_share"].tolist() == [0.0, 0.25, 0.0]
-    assert list(table.columns) == ["image", "y", "x", "place", "mask_share"]
+    assert list(table.columns) == ["image", "y", "x", "position", "mask_share"]
 
 
 @given(geometries(), st.integers(0, 100))
@@ -79,7 +79,7 @@ def test_place_is_the_same_window_in_images_of_one_size(geometry, seed):
     height, width, size, stride = geometry
     empty = np.zeros((0, 0), bool)
     table = index_patches([(1, height, width)] * 2, [empty, empty], size=size, stride=stride)
-    assert (table.groupby("place")[["y", "x"]].nunique() == 1).all(axis=None)
+    assert (table.groupby("position")[["y", "x"]].nunique() == 1).all(axis=None)
 
 
 @given(geometries(), st.integers(0, 100), st.floats(0, 1))

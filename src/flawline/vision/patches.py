@@ -36,7 +36,7 @@ def index_patches(
         grid = patch_grid(*shape[-2:], size=size, stride=stride)
         share = window_means(mask, grid, size) if mask.size else np.zeros(len(grid))
         tables.append(
-            pd.DataFrame({"image": i, "y": grid[:, 0], "x": grid[:, 1], "place": np.arange(len(grid))}).assign(
+            pd.DataFrame({"image": i, "y": grid[:, 0], "x": grid[:, 1], "position": np.arange(len(grid))}).assign(
                 mask_share=share.astype(np.float32)
             )
         )

@@ -21,7 +21,7 @@ def make_index_grid(row: Reconstructor) -> Callable:
     """Return the node that indexes the scoring grid of a reconstructor."""
 
     def index_grid(images: RaggedArray, masks: RaggedArray, patches: Any) -> pd.DataFrame:
-        """Return the dense scoring grid of every image: image, y, x, place, mask_share; no pixel is copied."""
+        """Return the dense scoring grid of every image: image, y, x, position, mask_share; no pixel is copied."""
         parts = row.typed(patches=patches)
         resolve(row.check)(images.shapes, **parts)
         return index_patches(images.shapes, masks, size=parts["patches"].size, stride=parts["patches"].stride)
