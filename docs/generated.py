@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 from flawline import params
 from flawline.methods.tree import parameters_type
 
-PACKAGES = ("vision", "methods", "metrics")
+PACKAGES = ("intake", "vision", "metrics", "training", "methods", "detector", "figures", "storage")
+FOREIGN = "flawline.detector.serving"  # MLflow adds a text of its own to what it finds there
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters"
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
@@ -157,6 +158,6 @@ def package_section(name: str) -> str:
     package = import_module(f"flawline.{name}")
     home = f"flawline.{name}."
     below = (each.name.removeprefix(home) for each in pkgutil.walk_packages(package.__path__, prefix=home))
-    modules = sorted(module for module in below if not module.startswith("_"))
+    modules = sorted(module for module in below if not module.startswith("_") and home + module != FOREIGN)
     parts = [f"### {module}\n\n```{{eval-rst}}\n.. automodule:: flawline.{name}.{module}\n```" for module in modules]
     return "\n\n".join([f"## flawline.{name}\n\n{package.__doc__}", *parts])

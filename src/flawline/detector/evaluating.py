@@ -84,7 +84,7 @@ def count_pixels(
 def measure_raw(
     residuals: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, evaluation: EvaluationParams
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Return (values, absent), named raw_..., of the residual maps themselves at a threshold calibrated on them."""
+    """Return (values, absent), named ``raw_...``, of the residual maps themselves at a threshold calibrated on them."""
     rows = rows_of(manifest, SCORED)
     maps = [residuals[row] for row in rows]
     scores = scores_of(manifest.iloc[rows], score=[image_score(one) for one in maps])
