@@ -20,8 +20,17 @@ def read_once(loader: OmegaConfigLoader, key: str) -> Any:
     if key in loader.data or key == "credentials":  # set by hand, or taken from the environment
         return read(loader, key)
     folder = Path(loader.conf_source)
-    text = tuple((str(path.relative_to(folder)), path.read_bytes()) for path in sorted(folder.rglob("*.yml")))
-    asked = (key, loader.env, repr(loader.runtime_params), repr(loader.config_patterns), text)
+    text = tuple(
+        (str(path.relative_to(folder)), path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file()
+    )
+    asked = (
+        key,
+        loader.env,
+        repr(loader.runtime_params),
+        repr(loader.config_patterns),
+        repr(loader.merge_strategy),
+        text,
+    )
     if asked not in KNOWN:
         KNOWN[asked] = read(loader, key)
     return deepcopy(KNOWN[asked])
