@@ -4,65 +4,80 @@ import shutil
 from pathlib import Path
 
 import pytest
+from base_params import BASE
 
 from flawline.intake.manifest import count_images
+from flawline.pipelines.ingestion.nodes import ingest, look_for_shortcuts
+from flawline.training.progress import Silent
 
 EVERYTHING = Path(__file__).parents[2] / "shared" / "data"
 DATA = EVERYTHING / "mvtec"
 pytestmark = pytest.mark.real_data
 
 
-@pytest.mark.parametrize(
-    ("category", "good", "test_good", "defective"), [("bottle", 209, 20, 63), ("toothbrush", 48, 12, 30)]
-)
-def test_mvtec_category_is_ingested_and_registered_whole(project, category, good, test_good, defective):
-    project.run("ingestion,registration", category=category, raw=str(DATA / category))
-    manifest = project.load("manifest", category=category)
+def ingested(category, folder):
+    """Return what the nodes make of a whole category: manifest, quarantine, measurements, near-duplicates."""
+    return ingest(EVERYTHING / folder, category, BASE.ingestion, None, Silent())
+
+
+def check_mvtec_category(manifest, quarantine, *, good, test_good, defective):
     counts = count_images(manifest).set_index("split")
     assert counts.loc[["train", "validation", "calibration"], "normal"].sum() == good
     assert (counts.loc[["train", "validation", "calibration"], "normal"] > 0).all()
     assert counts.loc["test"].tolist() == [test_good, defective]
-    assert project.load("quarantine", category=category).empty
-    images, masks = project.load("images", category=category), project.load("masks", category=category)
+    assert quarantine.empty
+
+
+def test_mvtec_category_is_ingested_and_registered_whole(project):
+    project.run("ingestion,registration", category="toothbrush", raw=str(DATA / "toothbrush"))
+    manifest, quarantine, images, masks = project.load_all(
+        "manifest", "quarantine", "images", "masks", category="toothbrush"
+    )
+    check_mvtec_category(manifest, quarantine, good=48, test_good=12, defective=30)
     assert set(images.shapes) == {(3, 256, 256)}
     assert [mask.size > 0 for mask in masks] == (manifest["label"] == 1).tolist()
 
 
-@pytest.mark.parametrize(
-    ("category", "folder", "layout", "normal", "defective"),
-    [
-        ("fabric00", "aitex", "aitex", 4, 7),
-        ("fabric01", "aitex", "aitex", 4, 12),
-        ("fabric02", "aitex", "aitex", 4, 12),
-        ("kolektor", "kolektorsdd", "kolektorsdd", 126, 18),
-        ("screw", "mvtec/screw", "mvtec", 361, 119),
-    ],
-)
-def test_counts_are_those_of_the_data_set(project, category, folder, layout, normal, defective):
-    project.run("ingestion", category=category, raw=str(EVERYTHING / folder))
-    manifest = project.load("manifest", category=category)
+def test_bottles_are_ingested_whole_and_have_no_shortcut():
+    manifest, quarantine, measurements, _ = ingested("bottle", "mvtec/bottle")
+    check_mvtec_category(manifest, quarantine, good=209, test_good=20, defective=63)
+    assert set(manifest[["channels", "height", "width"]].itertuples(index=False, name=None)) == {(3, 256, 256)}
+    assert manifest["mask"].notna().tolist() == (manifest["label"] == 1).tolist()
+    assert not look_for_shortcuts(manifest, measurements)["flagged"].any()
+
+
+def check_counts(manifest, quarantine, *, layout, normal, defective):
     assert manifest["layout"].unique().tolist() == [layout]
     assert manifest["label"].value_counts().to_dict() == {0: normal, 1: defective}
     assert manifest.loc[manifest["label"] == 1, "mask"].notna().all()
-    assert project.load("quarantine", category=category).empty
+    assert quarantine.empty
     learned = manifest[manifest["label"] == 0]
     assert (learned.groupby("group")["split"].nunique() == 1).all()
 
 
-def test_the_shortcut_of_the_screws_is_found_and_their_near_duplicates(project):
-    project.run("ingestion", category="screw", raw=str(DATA / "screw"))
-    shortcuts = project.load("shortcuts", category="screw")
-    first = shortcuts.iloc[0]
+@pytest.mark.parametrize(
+    ("category", "folder", "normal", "defective"),
+    [
+        ("fabric00", "aitex", 4, 7),
+        ("fabric01", "aitex", 4, 12),
+        ("fabric02", "aitex", 4, 12),
+        ("kolektor", "kolektorsdd", 126, 18),
+    ],
+)
+def test_counts_are_those_of_the_data_set(category, folder, normal, defective):
+    manifest, quarantine, *_ = ingested(category, folder)
+    check_counts(manifest, quarantine, layout=folder, normal=normal, defective=defective)
+
+
+def test_screws_are_ingested_whole_and_their_shortcut_and_near_duplicates_found():
+    manifest, quarantine, measurements, near_duplicates = ingested("screw", "mvtec/screw")
+    check_counts(manifest, quarantine, layout="mvtec", normal=361, defective=119)
+    first = look_for_shortcuts(manifest, measurements).iloc[0]
     assert (first["question"], first["feature"], first["flagged"]) == ("label", "mean", True)
     assert first["auroc"] == 1.0
     assert first["direction"] == "defective images are brighter"
-    (pair,) = project.load("near_duplicates", category="screw").to_dict("records")
+    (pair,) = near_duplicates.to_dict("records")
     assert (pair["image"], pair["duplicate"]) == ("train/good/053.jpg", "train/good/173.jpg")
-
-
-def test_no_shortcut_in_bottles(project):
-    project.run("ingestion", category="bottle", raw=str(DATA / "bottle"))
-    assert not project.load("shortcuts", category="bottle")["flagged"].any()
 
 
 def test_first_images_of_a_category_go_through_the_line(project, tmp_path):
@@ -73,9 +88,7 @@ def test_first_images_of_a_category_go_through_the_line(project, tmp_path):
         (folder / target).mkdir(parents=True)
         for path in sorted((DATA / "bottle" / source).iterdir())[:count]:
             shutil.copy(path, folder / target)
-    project.run(
-        "schneider2022", category="bottles", raw=str(folder), **{"cae.patches.size": 64, "cae.patches.stride": 64}
-    )
+    project.run(category="bottles", raw=str(folder), **{"cae.patches.size": 64, "cae.patches.stride": 64})
     values = project.load("cae.metrics", category="bottles")["values"]
     assert (values["normals"], values["defectives"]) == (1, 2)
     assert 0 <= values["aupro"] <= 1

@@ -22,7 +22,9 @@ def turned(tmp_path):
     return folder.parent
 
 
-def test_what_could_not_be_aligned_is_on_the_page_and_at_the_end(project, turned, capsys):
+def test_what_could_not_be_aligned_is_on_the_page_and_at_the_end_and_a_damaged_aligner_is_made_again(
+    project, turned, capsys
+):
     project.run("nearest_neighbour", raw=str(turned), **ALIGNED)
     sentence = "1 photograph could not be aligned: neither learned from nor judged."
     assert sentence in capsys.readouterr().out
@@ -33,11 +35,8 @@ def test_what_could_not_be_aligned_is_on_the_page_and_at_the_end(project, turned
     assert "<td>is blank</td>" in page
     assert "The part has a unique orientation" in page
 
-
-def test_damaged_aligner_is_made_again(project, turned):
-    project.run("ingestion,registration", raw=str(turned), **ALIGNED)
     path = project.path / "data/03_primary/parts/aligner.safetensors"
     first = path.read_bytes()
     path.write_bytes(first[: len(first) // 2])
-    project.run("ingestion,registration", raw=str(turned), **ALIGNED)
+    project.make("registration", "aligner", raw=str(turned), **ALIGNED)
     assert path.read_bytes() == first

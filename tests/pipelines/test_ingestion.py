@@ -14,7 +14,7 @@ SIDE = 48
 
 
 def ingested(project, raw, **params):
-    project.run("ingestion", category="parts", raw=str(raw), **params)
+    project.make("ingestion", category="parts", raw=str(raw), **params)
     return project.load("manifest", category="parts")
 
 
@@ -24,7 +24,7 @@ def page_of(project):
 
 # --- the page and what it says ---------------------------------------------------------------------------------------
 def test_ingestion_ends_with_what_it_found_and_a_page(project, parts, capsys):
-    ingested(project, parts)
+    project.run("ingestion", category="parts", raw=str(parts))
     said = capsys.readouterr().out
     assert "14 images: " in said
     assert "12 are normal, 2 defective; layout folders." in said
@@ -47,7 +47,7 @@ def bright(tmp_path, photographs):
 
 
 def test_a_shortcut_is_shown_wherever_a_figure_is(project, bright, capsys):
-    project.run(category="parts", raw=str(bright))
+    project.run("nearest_neighbour", category="parts", raw=str(bright))
     sentence = "Shortcut: mean alone tells defective test images from good ones (AUROC 1.000)"
     assert sentence in capsys.readouterr().out
     assert sentence in page_of(project)
@@ -63,7 +63,7 @@ def test_no_shortcut_no_word_of_it(finished_once):
     assert not any("shortcut" in run.data.tags for run in finished_once.mlflow_runs())
 
 
-def test_a_photograph_saved_again_stays_with_itself(project, parts, capsys):
+def test_a_photograph_saved_again_stays_with_itself(project, parts):
     Image.open(parts / "good" / "003.png").save(
         parts / "good" / "again.jpg", quality=98
     )  # the texture is pure noise, which a JPEG keeps worst
@@ -71,7 +71,8 @@ def test_a_photograph_saved_again_stays_with_itself(project, parts, capsys):
     assert manifest.loc["good/again.jpg", "split"] == manifest.loc["good/003.png", "split"]
     (pair,) = project.load("near_duplicates", category="parts").to_dict("records")
     assert (pair["image"], pair["duplicate"], pair["kind"]) == ("good/003.png", "good/again.jpg", "near")
-    assert "1 pair of the same photograph: 0 identical, 1 near-identical." in capsys.readouterr().out
+    told = project.load("data_summary", category="parts")
+    assert "1 pair of the same photograph: 0 identical, 1 near-identical." in told
 
 
 def test_identical_files_across_own_splits_stop_the_run_or_are_moved(project, bright):
@@ -90,11 +91,14 @@ def test_second_ingestion_decodes_nothing_and_finds_the_same(registered, monkeyp
     assert ingested(registered, registered.path / "parts").equals(first)
 
 
-@pytest.mark.parametrize("damage", ["key.json", "table.parquet", "thumbnails/index.json"])
-def test_damaged_measurements_are_made_again(registered, damage):
+def test_damaged_measurements_are_made_again(registered):
     first = registered.load("manifest", category="parts")
-    (registered.path / "data/02_intermediate/parts/measurements" / damage).write_text("{")
-    assert ingested(registered, registered.path / "parts").equals(first)
+    folder = registered.path / "data/02_intermediate/parts/measurements"
+    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for damage in ("key.json", "table.parquet", "thumbnails/index.json"):
+        (folder / damage).write_text("{")
+        assert ingested(registered, registered.path / "parts").equals(first)
+        assert {path: path.read_bytes() for path in whole} == whole
 
 
 # --- every layout to the end -----------------------------------------------------------------------------------------
@@ -130,7 +134,7 @@ def save(path, pixels):
 
 
 def test_strips_lose_their_background_and_the_detector_does_the_same(project, strips, tmp_path):
-    project.run(category="fabric00", raw=str(strips), options={"to_outputs": ["cae.detector"]})
+    project.make("cae,defect_injection", "cae.detector", category="fabric00", raw=str(strips))
     images, masks = (project.load(name, category="fabric00") for name in ("images", "masks"))
     assert sorted({shape[2] for shape in images.shapes}) == [140, 340]
     assert max(int(image.max()) for image in images) < 200
@@ -141,7 +145,7 @@ def test_strips_lose_their_background_and_the_detector_does_the_same(project, st
     assert detector.trim_ends
     folder = tmp_path / "monday"
     save(folder / "new.png", strip(np.random.default_rng(5), 400))
-    project.run("inspection", category="fabric00", images=str(folder))
+    project.make("cae_inspection", "inspected", category="fabric00", images=str(folder))
     anomaly = project.load("inspected", category="fabric00", images=str(folder)).maps[0]
     assert anomaly.shape == (SIDE, 400)
     assert not anomaly[:, :60].any()
@@ -156,7 +160,7 @@ def test_coco_boxes_become_masks_all_the_way(project, parts):
     tree = {"images": images, "annotations": marks, "categories": [{"id": 1, "name": "dent"}]}
     (parts / "marks.json").write_text(json.dumps(tree))
     (parts / "ground_truth" / "scratch" / "001_mask.png").unlink()
-    project.run("ingestion,registration", category="parts", raw=str(parts))
+    project.make("ingestion,registration", "masks", category="parts", raw=str(parts))
     manifest = project.load("manifest", category="parts")
     assert manifest["layout"].unique().tolist() == ["coco"]
     assert manifest["defect"].value_counts().to_dict() == {"good": 12, "dent": 2}
@@ -177,7 +181,7 @@ def test_sixteen_bit_colour_goes_through_the_line(project, tmp_path):
     for number in range(6):
         pixels = generator.integers(20_000, 40_000, (SIDE, SIDE, 3), dtype=np.uint16)
         tifffile.imwrite(tmp_path / "deep" / "good" / f"{number}.tif", pixels, photometric="rgb")
-    project.run(category="deep", raw=str(tmp_path / "deep"), options={"to_outputs": ["cae.detector"]})
+    project.make("cae,defect_injection", "cae.detector", category="deep", raw=str(tmp_path / "deep"))
     images = project.load("images", category="deep")
     assert images[0].dtype == np.uint16
     assert set(images.shapes) == {(3, SIDE, SIDE)}
@@ -207,18 +211,21 @@ def digests(project):
 
 
 def registered_again(project, **params):
-    project.run("ingestion,registration", category="parts", raw=str(project.path / "parts"), **params)
+    outputs = (*DIGESTED, "alignment", "aligner")
+    project.make("ingestion,registration", *outputs, category="parts", raw=str(project.path / "parts"), **params)
     return digests(project)
 
 
 def test_second_registration_decodes_nothing_and_keeps_what_is_there(registered, monkeypatch):
     first = digests(registered)
     before = registered.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns
+    raw = {"category": "parts", "raw": str(registered.path / "parts")}
     with monkeypatch.context() as patch:
         patch.setattr("flawline.intake.registration.decode", None)
-        assert registered_again(registered) == first
+        registered.run("ingestion,registration", **raw)
+    assert digests(registered) == first
     assert registered.newest("03_primary/parts/images/data.bin").stat().st_mtime_ns == before
-    registered.run("patching", category="parts", raw=str(registered.path / "parts"))  # and its stamps are whole
+    registered.run("patching", **raw)  # and its stamps are whole
 
 
 def test_what_changed_is_registered_again(registered):
@@ -230,12 +237,14 @@ def test_what_changed_is_registered_again(registered):
     assert registered_again(registered, **{"registration.color": "rgb"})[0] != images
 
 
-@pytest.mark.parametrize("damage", ["images/data.bin", "masks/data.bin", "alignment.csv", "images/index.json"])
-def test_stored_images_that_are_not_as_written_are_made_again(registered, damage):
+def test_stored_images_that_are_not_as_written_are_made_again(registered):
     first = digests(registered)
-    path = registered.path / "data/03_primary/parts" / damage
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert registered_again(registered) == first
-    assert all(stored.is_intact() for stored in registered.load_all(*DIGESTED, category="parts"))
+    for damage in ("images/data.bin", "masks/data.bin", "alignment.csv", "images/index.json"):
+        path = registered.path / "data/03_primary/parts" / damage
+        whole = path.read_bytes()
+        content = bytearray(whole)
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        assert registered_again(registered) == first
+        assert path.read_bytes() == whole
+        assert all(stored.is_intact() for stored in registered.load_all(*DIGESTED, category="parts"))

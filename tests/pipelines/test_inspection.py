@@ -60,7 +60,7 @@ JUDGED = [f"line 1/shift a/{i:03d}.png" for i in range(2)] + [f"line 2/{i:03d}.p
 
 
 def inspect(project, folder, **params):
-    project.run("inspection", images=str(folder), **params)
+    project.make("inspection", "inspected", "verdicts", images=str(folder), **params)
     return project.load("verdicts", images=str(folder))
 
 
@@ -122,7 +122,8 @@ def test_target_overkill_moves_the_threshold_without_training(finished):
     scores = finished.load("cae.scores")
     calibration = np.sort(scores.loc[scores["split"] == "calibration", "score"])
     folder = finished.path / "data/01_raw/chess/test/good"
-    verdicts = inspect(finished, folder, **{"inspection.target_overkill": 0.5})
+    finished.run("inspection", images=str(folder), **{"inspection.target_overkill": 0.5})
+    verdicts = finished.load("verdicts", images=str(folder))
     limits = verdicts.loc[verdicts["verdict"] != "review", "threshold"]
     np.testing.assert_allclose(limits, calibration[5 - 1])  # of 9 the k-th, k = ceil((9 + 1)(1 - 0.5))
     assert weights.stat().st_mtime_ns == before
@@ -175,7 +176,7 @@ def test_folder_without_images(finished, tmp_path):
 
 def test_images_not_given(finished):
     with pytest.raises(FlawlineError, match=r"give it as --params images=FOLDER,category=NAME"):
-        finished.run("inspection")
+        finished.make("inspection")
 
 
 def test_detector_not_made_yet(project, tmp_path):
@@ -192,8 +193,7 @@ def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
     tifffile.imwrite(
         folder / "stack.tif", np.stack([np.asarray(Image.open(b)) for b in boards]), photometric="minisblack"
     )
-    finished.run("inspection", images=str(folder))
-    verdicts = finished.load("verdicts", images=str(folder))
+    verdicts = inspect(finished, folder)
     assert verdicts["image"].tolist() == ["stack.tif#1", "stack.tif#2"]
     assert set(verdicts["verdict"]) <= {"pass", "review", "reject"}
     pictures = {path.name for path in finished.load("inspected", images=str(folder)).pictures.values()}

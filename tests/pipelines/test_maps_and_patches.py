@@ -37,8 +37,8 @@ def test_raw_metrics_are_those_of_the_raw_maps(finished_once):
 
 
 def test_without_smoothing_both_are_the_same(finished):
-    finished.run("embedding,evaluation", **{"cae.scorer.smoothing": 0.0})
-    values = finished.load("cae.metrics", **{"cae.scorer.smoothing": 0.0})["values"]
+    finished.make("embedding,evaluation", "cae.metrics", **{"cae.scorer.smoothing": 0.0})
+    values = finished.load("cae.metrics")["values"]
     assert {name: values[name] for name in RAW} == {name: values[name.removeprefix("raw_")] for name in RAW}
 
 
@@ -55,18 +55,18 @@ def test_patch_losses_are_the_test_images_raw_maps_averaged_over_each_patch(fini
     assert (losses["mask_share"] == 0).any()
 
 
-def test_verdicts_on_the_material_are_stored_tracked_and_told(finished_once, project, capsys):
-    expected_suitability, judged, comparison = finished_once.load_all(
+def test_verdicts_on_the_material_are_stored_tracked_and_told(finished, capsys):
+    expected_suitability, judged, comparison = finished.load_all(
         "cae.expected_suitability", "cae.suitability", "comparison"
     )
     assert judged["before"] == expected_suitability
     row = comparison.iloc[0]
     assert (row["before"], row["suitability"]) == (expected_suitability["verdict"], judged["verdict"])
-    parent = next(run for run in finished_once.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
-    child = next(run for run in finished_once.mlflow_runs() if run.data.tags.get("method") == "cae")
+    parent = next(run for run in finished.mlflow_runs() if "mlflow.parentRunId" not in run.data.tags)
+    child = next(run for run in finished.mlflow_runs() if run.data.tags.get("method") == "cae")
     assert child.data.tags["suitability_before"] == expected_suitability["verdict"]
     assert parent.data.tags["cae.suitability"] == judged["verdict"]
-    project.run("ingestion,registration,patching")
+    finished.run("patching")
     assert (
         f"before training, {expected_suitability['verdict']} for cae: {expected_suitability['reason']}"
         in capsys.readouterr().err
@@ -93,7 +93,7 @@ def test_the_material_is_judged_by_held_out_patches_of_no_test_image(finished_on
 
 def test_patches_of_defective_images_without_a_mask_are_no_normal_ones(project, parts):
     (parts / "ground_truth" / "scratch" / "001_mask.png").unlink()
-    project.run("ingestion,registration,patching,training,embedding", category="parts", raw=str(parts))
+    project.make("cae,defect_injection", "cae.patch_losses", category="parts", raw=str(parts))
     losses, manifest = project.load_all("cae.patch_losses", "manifest", category="parts")
     tests = manifest[manifest["split"] == "test"]
     unmarked = tests.index[(tests["label"] == 1) & tests["mask"].isna()]

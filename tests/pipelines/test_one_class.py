@@ -1,6 +1,5 @@
 """The one-class methods through the line: what each stage stores, and that a detector says what the stages said."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +9,11 @@ from base_params import BASE
 from flawline.checks import FlawlineError
 from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes
+from flawline.hooks import RequirementsHook
 from flawline.intake.manifest import rows_of
 from flawline.methods.registry import PAPERS, RECONSTRUCTORS
 from flawline.params import ComputeParams
+from flawline.pipeline_registry import register_pipelines
 from flawline.training.folds import fold_of
 from flawline.training.folds import fold_weights as weights_of_fold
 
@@ -77,7 +78,7 @@ def test_what_is_projected_are_the_test_images_in_both_spaces(compared_once):
 
 def test_in_folds_an_image_is_reconstructed_by_the_network_that_did_not_see_it(compared):
     folds = {"cpcae.folds": 2}
-    compared.run("saeedi2022", options={"to_outputs": ["cpcae.residuals"]}, **folds)
+    compared.run("cpcae", options={"from_nodes": ["cpcae.train_folds"], "to_outputs": ["cpcae.residuals"]}, **folds)
     manifest, images, residuals, weights, own = compared.load_all(
         "manifest", "images", "cpcae.residuals", "cpcae.fold_weights", "cpcae.weights", **folds
     )
@@ -97,7 +98,7 @@ def test_in_folds_an_image_is_reconstructed_by_the_network_that_did_not_see_it(c
 def check_one_way_to_judge(project, method):
     """The stages, an inspection, a detector in this process and the served model say the same, to the last bit."""
     folder = project.path / "data/01_raw/chess/test"
-    project.run(f"{method}_inspection", images=str(folder))
+    project.make(f"{method}_inspection", "inspected", "verdicts", images=str(folder))
     verdicts, known, detector = project.load_all("verdicts", f"{method}.verdicts", f"{method}.detector")
     known = known.set_index("sha256").loc[verdicts["sha256"]]
     assert verdicts["verdict"].tolist() == known["verdict"].tolist()
@@ -111,52 +112,75 @@ def check_one_way_to_judge(project, method):
     assert all(path.is_file() for path in files.values())
 
 
+@pytest.mark.slow
 def test_there_is_one_way_to_judge_whatever_the_method(compared):
     for method in COMPARED:
         check_one_way_to_judge(compared, method)
 
 
-def test_there_is_one_way_to_judge_with_an_autoencoder(project):
-    project.run("schneider2022")
-    for method in PAPERS["schneider2022"].methods:
-        check_one_way_to_judge(project, method)
+def test_there_is_one_way_to_judge_with_an_autoencoder(finished):
+    methods = PAPERS["schneider2022"].methods  # of which the first ran in it
+    wanted = [f"{method}.{name}" for method in methods for name in ("detector", "verdicts")]
+    finished.make("schneider2022", *wanted, missing=True)
+    for method in methods:
+        check_one_way_to_judge(finished, method)
 
 
 def test_regions_cannot_be_left_out_where_an_image_is_judged_as_a_whole(compared):
     folder = compared.path / "data/01_raw/chess/test"
     with pytest.raises(FlawlineError, match=r"inspection\.ignore and inspection\.min_area need a method whose score"):
         compared.run("deep_feature_knn_inspection", images=str(folder), **{"inspection.min_area": 5})
+    compared.make("deep_feature_knn_inspection", images=str(folder))
+    assert compared.newest("08_reporting/chess/seed-0/inspection/report.html/*/report.html")
+
+
+# --- what cannot work is said before anything long starts ------------------------------------------------------------
+TOO_MANY = r"scorer\.k = 50 neighbours are asked for, but there are 5 normal images"
+
+
+def test_what_cannot_work_is_said_before_the_training_and_before_images_are_embedded(project):
+    with pytest.raises(FlawlineError, match=TOO_MANY):
+        project.run("cpcae", **{"cpcae.scorer.k": 50})
+    data = project.path / "data"
+    assert list(data.rglob("manifest*"))
+    assert not list(data.rglob("images"))
+    assert not [*data.rglob("weights*"), *data.rglob("embeddings*")]
 
 
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("method", "params", "message"),
     [
-        ({"cpcae.scorer.k": 50}, r"scorer\.k = 50 neighbours are asked for, but there are 5 normal images"),
-        ({"cpcae.scorer.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
-        ({"cpcae.scorer.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
-        ({"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
-        ({"cpcae.patches.stride": 33}, r"stride must not exceed size, or pixels stay uncovered"),
-        ({"cpcae.patches.size": 128, "cpcae.patches.side": 128}, r"patches\.size = 128 is larger than the images"),
+        ("deep_feature_knn", {"deep_feature_knn.scorer.k": 50}, TOO_MANY),
+        ("mean_image", {"mean_image.scorer.k": 50}, TOO_MANY),
+        ("cpcae", {"cpcae.scorer.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
+        ("cpcae", {"cpcae.scorer.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
+        ("cpcae", {"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
+        ("cpcae", {"cpcae.patches.stride": 33}, r"stride must not exceed size, or pixels stay uncovered"),
+        (
+            "cpcae",
+            {"cpcae.patches.size": 128, "cpcae.patches.side": 128},
+            r"patches\.size = 128 is larger than the images",
+        ),
     ],
 )
-def test_what_cannot_work_is_said_before_the_training(project, params, message):
+def test_what_cannot_work_is_said_as_soon_as_the_manifest_is_made(compared_once, method, params, message):
     with pytest.raises(FlawlineError, match=message):
-        project.run("cpcae", **params)
-    assert not list((project.path / "data").glob("06_models/chess/seed-0/cpcae/weights*"))
+        ask(compared_once, compared_once.load("manifest"), method, **params)
 
 
-def test_images_of_mixed_size_are_refused_with_what_to_do(project, tmp_path, photographs):
-    folder = tmp_path / "raw" / "good"
-    photographs(folder, 8)
-    [path.rename(path.with_name(f"small-{path.name}")) for path in photographs(tmp_path / "more", 3, size=(40, 44))]
-    for path in (tmp_path / "more").iterdir():
-        shutil.move(path, folder / path.name)
-    with pytest.raises(FlawlineError, match=r"compares images position by position, .*: 40 x 44, 48 x 48"):
-        project.run("patch_memory", category="nuts", raw=str(tmp_path / "raw"))
+def ask(project, manifest, method, **params):
+    """Do what the hooks do before a run and, in it, once the manifest is made."""
+    with project.session(**params) as session:
+        context = session.load_context()
+    hook = RequirementsHook()
+    hook.after_context_created(context)
+    hook.before_pipeline_run(register_pipelines()[method], context.catalog)
+    assert hook.methods == [method]
+    hook.after_dataset_saved("manifest", manifest)
 
 
-@pytest.mark.parametrize("method", ["deep_feature_knn", "mean_image"])
-def test_too_many_neighbours_are_told_before_images_are_embedded(project, method):
-    with pytest.raises(FlawlineError, match=r"scorer\.k = 50 neighbours are asked for, but there are 5 normal images"):
-        project.run(method, **{f"{method}.scorer.k": 50})
-    assert not list((project.path / "data").rglob("embeddings*"))
+def test_images_of_mixed_size_are_refused_with_what_to_do(blank_once, compared_once):
+    manifest = compared_once.load("manifest")
+    manifest.loc[manifest.index[:3], ["height", "width"]] = (40, 44)
+    with pytest.raises(FlawlineError, match=r"compares images position by position, .*: 40 x 44, 96 x 96"):
+        ask(blank_once, manifest, "patch_memory")
