@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from base_params import BASE
 
-from flawline.intake.manifest import count_images
-from flawline.pipelines.ingestion.nodes import ingest, look_for_shortcuts
-from flawline.training.progress import Silent
+from flawline.intake.manifest import count_images, ingest_folder
+from flawline.pipelines.ingestion.nodes import look_for_shortcuts
 
 EVERYTHING = Path(__file__).parents[2] / "shared" / "data"
 DATA = EVERYTHING / "mvtec"
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.real_data
 
 def ingested(category, folder):
     """Return what the nodes make of a whole category: manifest, quarantine, measurements, near-duplicates."""
-    return ingest(EVERYTHING / folder, category, BASE.ingestion, None, Silent())
+    return ingest_folder(EVERYTHING / folder, BASE.ingestion, category=category)
 
 
 def check_mvtec_category(manifest, quarantine, *, good, test_good, defective):
