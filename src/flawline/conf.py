@@ -16,7 +16,8 @@ CONFIG_LOADER_ARGS = {
 
 
 def read_tree(project: Path, env: str = "base", **runtime: Any) -> dict[str, Any]:
-    """Return the tree of parameters as a run in ``env`` has it, not checked; ``runtime`` goes before the files."""
+    """Return the tree of parameters as a run in ``env`` has it, not checked; ``runtime`` takes precedence over the
+    files."""
     from kedro.config import OmegaConfigLoader
 
     return OmegaConfigLoader(str(project / "conf"), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)["parameters"]

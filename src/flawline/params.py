@@ -211,7 +211,7 @@ class RibletParams(Params):
     bright: Annotated[float, Field(gt=0, le=1)]  # albedo of the ribs
     blotches: NonNegativeFloat  # darker areas in a million pixels, on average; they are normal
     blotch_radius: tuple[PositiveFloat, PositiveFloat]  # standard deviation of one, pixels
-    blotch_depth: Fraction  # largest share of the albedo that one takes away
+    blotch_depth: Fraction  # largest share of the albedo that a blotch takes away
     sensor_noise: NonNegativeFloat  # standard deviation, share of the full range; albedo only
     stripes: PositiveInt  # crushed ones in a defective image
     stripe_width: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, pixels
@@ -507,7 +507,8 @@ class IgnoreRegion(Params):
 
 
 class InspectionParams(Params):
-    """How images are judged. A detector keeps what it was made with; what is given at an inspection goes before."""
+    """How images are judged. A detector keeps what it was made with; what is given at an inspection takes
+    precedence."""
 
     target_overkill: Rate | None = None  # null: as the detector was calibrated
     ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none

@@ -1,4 +1,4 @@
-"""What a study reads for its page: the results of every category and seed, from their catalogs."""
+"""Collects the stored results of every category and seed of a study and builds its page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kedro.io import DataCatalog
 
 from flawline.intake.manifest import rows_of
 from flawline.methods.published import published_for, published_notes
-from flawline.methods.registry import METHODS, PAPERS, SCORED, effort
+from flawline.methods.registry import METHODS, PAPERS, SCORED, complexity
 from flawline.params import flatten
 from flawline.report import CategoryShown, StudyPage, render_study
 from flawline.report.origin import origin
@@ -69,9 +69,9 @@ def findings(results: pd.DataFrame) -> list[str]:
 
 
 def simple_first(methods: Iterable[str]) -> list[str]:
-    """Return the methods from simple to complex: those that train no network first, then those that look at one thing;
-    of equals a recommendation is the first."""
-    return sorted(methods, key=effort)
+    """Return the methods from simple to complex: first those without a trained network, then those with fewer views.
+    Where a recommendation ties, the earlier one is taken."""
+    return sorted(methods, key=complexity)
 
 
 def notes(results: pd.DataFrame, printed: pd.DataFrame, parameters: Mapping[str, Any]) -> list[str]:

@@ -101,7 +101,7 @@ def test_a_threshold_changed_in_the_file_is_refused(tmp_path, detector):
     content = path.read_bytes()
     assert content.count(b'value\\": 0.95') == 1
     path.write_bytes(content.replace(b'value\\": 0.95', b'value\\": 0.99'))
-    with pytest.raises(FlawlineError, match="its content is not what was written"):
+    with pytest.raises(FlawlineError, match="its checksum does not fit"):
         load_detector(path)
 
 

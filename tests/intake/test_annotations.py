@@ -99,7 +99,7 @@ def test_voc_without_size_name_or_objects():
     (b"", "cannot be read"),
     (b"<annotation>", "cannot be read"),
     (b"<html/>", "wanted an <annotation>, got a <html>"),
-    (voc("<xmin>1</xmin>"), "an object without bndbox/ymin"),
+    (voc("<xmin>1</xmin>"), "an object has no element bndbox/ymin"),
     (voc(BOX.replace("3", "nan")), "bndbox/xmax is nan"),
     (voc(BOX.replace("3", "1e999")), "bndbox/xmax is 1e999"),
     (voc(BOX.replace("3", "1e99")), "bndbox/xmax is 1e99"),

@@ -7,7 +7,7 @@ import torch
 from base_params import BASE
 from torch import nn, tensor
 
-from flawline.methods.aae import AAE, aae_objective, clip_critic, confusion_loss, critic_loss
+from flawline.methods.aae import AAE, aae_objective, clip_critic, critic_loss, generator_loss
 from flawline.methods.cae import CAE, reconstruction_loss
 from flawline.params import ComputeParams
 from flawline.training.loop import Tools, fit
@@ -125,13 +125,13 @@ def test_one_generator_seed_gives_one_critic_loss(aae, x):
 
 def test_confusion_loss_falls_as_codes_move_to_what_the_critic_likes():
     x = tensor([[1.0, 2.0], [5.0, 0.0]]).reshape(2, 1, 1, 2)
-    assert confusion_loss(Summed(), x).item() == -4  # the critic's mean of 3 and 5
-    assert confusion_loss(Summed(), x + 1).item() == -6
+    assert generator_loss(Summed(), x).item() == -4  # the critic's mean of 3 and 5
+    assert generator_loss(Summed(), x + 1).item() == -6
 
 
 def test_a_step_down_the_confusion_loss_raises_the_critics_value_of_the_codes(aae, x):
     before = aae.criticise(aae.encode(x)).mean().item()
-    confusion_loss(aae, x).backward()
+    generator_loss(aae, x).backward()
     with torch.no_grad():
         for parameter in PHASES["generator"].parameters(aae):
             parameter -= 0.01 * parameter.grad

@@ -118,7 +118,7 @@ def test_a_network_without_condition_draws_the_same_everywhere():
     assert not torch.equal(bound(one), bound(other))
 
 
-def test_a_network_learns_what_belongs_where():
+def test_a_network_learns_patches_that_depend_on_their_position():
     """Black patches in the first half of the places hide white ones there; the patch alone cannot tell which."""
     torch.manual_seed(0)
     places = np.arange(8).repeat(4)

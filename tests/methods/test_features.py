@@ -227,7 +227,7 @@ def test_a_network_of_one_size_is_given_that(timm, weights, x):
     [
         ({"backbone": "timm:smal"}, r"timm has no network 'smal' \(did you mean 'small'\?\)"),
         ({"backbone": "timm:small", "layers": (2,)}, r"features\.layers must be from 0 to 1 for timm:small"),
-        ({"backbone": "timm:small", "layers": (1,)}, r"not to be had \(OSError: no route to the hub\).*give a file"),
+        ({"backbone": "timm:small", "layers": (1,)}, r"cannot be loaded \(OSError: no route to the hub\).*give a file"),
         (
             {"backbone": "timm:small", "layers": (1,), "weights": "no.safetensors"},
             r"features\.weights: no file no\.saf",

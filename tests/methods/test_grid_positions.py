@@ -109,7 +109,7 @@ def test_a_patch_larger_than_the_downsized_image_is_an_error_that_says_what_to_d
     geometry = BASE.cpcae.patches.but(side=64, size=48, stride=16)
     with pytest.raises(
         FlawlineError,
-        match=r"patches.size = 48 is larger .* patches.side = 64 pixels: 24 x 32. Set patches.size to a multiple of 16",
+        match=r"patches.size = 48 is larger .* patches.side = 64 pixels: 24 x 32. Set patches.size to at most 24",
     ):
         grid_windows(images, [0], geometry, seed=0)
 

@@ -11,7 +11,7 @@ from flawline.methods.patch_scorer import (
     check_grid,
     folds,
     fuse,
-    given_back,
+    least_over_neighbourhood,
     neighbours,
     patch_features,
     position_blocks,
@@ -88,7 +88,7 @@ def test_a_place_gets_back_the_least_that_any_place_has_for_it():
     least = torch.full((2, 9), 9.0)  # two places side by side
     least[0, 5] = 1.0  # what the left one has for its right neighbour
     least[1, 4] = 3.0  # what the right one has for itself
-    assert given_back(least, (1, 2), 1).tolist() == [[9.0, 1.0]]
+    assert least_over_neighbourhood(least, (1, 2), 1).tolist() == [[9.0, 1.0]]
 
 
 def test_every_image_is_held_out_once_by_others_than_itself():

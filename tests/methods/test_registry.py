@@ -26,7 +26,7 @@ from flawline.methods.registry import (
     Reconstructor,
     add_to_paper,
     check_scorer,
-    effort,
+    complexity,
     get_method,
     part_of,
     register,
@@ -222,7 +222,7 @@ def test_what_a_method_can_be_told_of_follows_from_its_row():
     ],
 )  # fmt: skip
 def test_effort_is_a_training_and_the_number_of_views(name, wanted):
-    assert effort(name) == wanted
+    assert complexity(name) == wanted
 
 
 def test_a_part_in_conf_becomes_the_parameters_that_it_is():

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.metrics.choice import leave_one_out, recommended, tried
+from flawline.metrics.choice import leave_one_out, recommend, recommended
 
 CANDIDATES = ["a", "b"]
 
@@ -74,23 +74,23 @@ def test_a_choice_that_cannot_be_made(results):
 
 
 def test_tried_on_the_categories_that_could_be_measured(results):
-    method, found = tried(results)
+    method, found = recommend(results)
     assert method == "a"
     pd.testing.assert_frame_equal(found, leave_one_out(results, CANDIDATES))
     unmeasured = table({"w": {"a": np.nan, "b": np.nan}})
-    pd.testing.assert_frame_equal(tried(pd.concat([results, unmeasured]))[1], found)
+    pd.testing.assert_frame_equal(recommend(pd.concat([results, unmeasured]))[1], found)
 
 
 @pytest.mark.parametrize("candidates", [["b", "a"], ["a", "b"]])
 def test_of_equals_the_first_is_tried(candidates):
-    method, found = tried(table({name: {"a": 1.0, "b": 1.0, "c": 1.1} for name in "xyz"}), candidates)
+    method, found = recommend(table({name: {"a": 1.0, "b": 1.0, "c": 1.1} for name in "xyz"}), candidates)
     assert method == candidates[0]
     assert found["best_method"].tolist() == [candidates[0]] * 3
 
 
 def test_not_tried_on_few_categories_or_with_one_method(results):
-    assert tried(results[results["category"] != "x"]) is None
-    assert tried(results[results["method"] == "a"]) is None
-    assert tried(results.drop(columns="image_auroc")) is None
+    assert recommend(results[results["category"] != "x"]) is None
+    assert recommend(results[results["method"] == "a"]) is None
+    assert recommend(results.drop(columns="image_auroc")) is None
     results.loc[(results["category"] == "y") & (results["method"] == "a"), "image_auroc"] = np.nan
-    assert tried(results) is None  # one method is left that has them all
+    assert recommend(results) is None  # one method is left that has them all

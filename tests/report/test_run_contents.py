@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flawline.detector.thresholds import Thresholds
-from flawline.metrics.thresholds import Threshold
+from flawline.metrics.conformal import Threshold
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report.run_contents import (
     comparison_table,

@@ -112,7 +112,7 @@ def test_strip_shows_photograph_reconstruction_map_and_verdict(page, example, me
     assert render_run(replace(page, methods=[plain])).count("<img") == 3
 
 
-def test_applicability_stands_with_the_method(page, method):
+def test_suitability_stands_with_the_method(page, method):
     said = Suitability("unsuited", "noise is not <redrawn>", "doubtful", "few components")
     html = render_run(replace(page, methods=[replace(method, suitability=said)]))
     assert (

@@ -23,7 +23,7 @@ def result(method, verdicts, *, suited="suited"):
 def test_one_method_is_told_at_length():
     assert run_found([result("cae", ["pass", "reject", "review"])]) == [
         "cae judged 3 test images: 1 pass, 1 review, 1 reject, 0 not_judged.",
-        "1 of 1 defective parts were caught.",
+        "1 of 1 defective parts were caught, 1 of them sent to review.",
         "1 of 2 good parts were rejected.",
         PROMISE,
     ]

@@ -24,9 +24,9 @@ from flawline.training.loop import (
     Training,
     batches_of,
     fit,
-    has_no_patience_left,
     noise,
     past_end,
+    patience_exhausted,
     should_stop,
 )
 from flawline.training.objective import Best, Material, Objective, Phase, Stage, Stop, minimise, one_stage
@@ -421,7 +421,7 @@ def losses(*values, **more):
     ],
 )
 def test_training_stops_after_patience_epochs_without_a_lower_validation_loss(history, patience, stops):
-    assert has_no_patience_left(history, patience) is stops
+    assert patience_exhausted(history, patience) is stops
     assert should_stop(Stage((), reconstruction_loss), history, patience) is stops
 
 

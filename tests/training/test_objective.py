@@ -200,7 +200,7 @@ def test_the_loss_gets_the_patches_or_what_given_makes_of_the_batch_without_grad
     [
         (Best(), 5.0, [], True),
         (Best(), 1.0, [2.0, 3.0], True),
-        (Best(), 2.0, [2.0, 3.0], False),  # of equals the first
+        (Best(), 2.0, [2.0, 3.0], False),  # ties go to the earlier epoch
         (Best(), 2.5, [2.0, 3.0], False),
         (Best(highest=True), -5.0, [], True),
         (Best(highest=True), 4.0, [2.0, 3.0], True),

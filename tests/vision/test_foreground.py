@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flawline.vision.foreground import block_mean, drawn, find_foreground, neighbourhood
+from flawline.vision.foreground import block_mean, find_foreground, neighbourhood, render_foreground
 
 SIDE = 128
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
@@ -69,9 +69,9 @@ def test_neighbourhood_holds_the_part_and_little_more():
 def test_drawing_knows_neither_light_nor_background():
     grey = photograph()
     grey[50:60, 50:60] = 90  # a mark on the part
-    drawing = drawn(grey, BLOCK, 5.0)
+    drawing = render_foreground(grey, BLOCK, 5.0)
     darker = 0.5 * grey + 40
     darker[~BLOCK] = 130
-    np.testing.assert_allclose(drawn(darker, BLOCK, 5.0), drawing, atol=1)  # of 192
+    np.testing.assert_allclose(render_foreground(darker, BLOCK, 5.0), drawing, atol=1)  # of 192
     assert drawing[~neighbourhood(BLOCK)].max() < 0.1
     assert drawing[52:58, 52:58].mean() > drawing[70:76, 52:58].mean() + 10

@@ -60,7 +60,7 @@ class KnownMeasurementsDataset(Handle):
 
         try:
             known = read_measurements(self._folder)
-        except (OSError, ValueError, KeyError, TypeError):  # missing, cut off, of another version: measure again
+        except (OSError, ValueError, KeyError, TypeError):  # the file is missing, cut off or of another version
             return None
         whole = list(known.table.columns) == COLUMNS and len(known.table) == len(known.thumbnails)
         return known if whole else None

@@ -95,7 +95,7 @@ def measure_raw(
     return ({f"raw_{name}": each[name] for name in TOLD_OF_RAW_MAPS if name in each} for each in (found, missing))  # type: ignore[return-value]
 
 
-def told_of_training(history: pd.DataFrame | None, codes: RaggedArray | None) -> dict[str, float]:
+def training_metrics(history: pd.DataFrame | None, codes: RaggedArray | None) -> dict[str, float]:
     """Return what of a training belongs to the metrics: its seconds, and the share of latent units that are dead."""
     told = {} if history is None else {"train_seconds": float(history["seconds"].sum())}
     if codes is not None:

@@ -34,7 +34,7 @@ class Detector:
     category: str
     params: dict[str, Any]  # of the method, as JSON: "scorer", and "reconstructor" if it has one
     channels: int
-    depth: int  # bits a channel of the training images
+    depth: int  # bit depth of a channel of the training images: 8 or 16
     smallest: tuple[int, int]  # (height, width) of the photographs that it learned from
     largest: tuple[int, int]
     thresholds: Thresholds
@@ -90,7 +90,8 @@ class Detector:
 
     @property
     def largest_frame(self) -> tuple[int, int]:
-        """The (height, width) of the largest image that is judged, in the frame in which it is judged."""
+        """The (height, width) of the largest image that is scored: the aligner's box, or without one the largest
+        training image."""
         if self.aligner is None:
             return self.largest
         top, left, bottom, right = self.aligner.box
@@ -180,7 +181,7 @@ def _whole(reconstruction: Reconstruction, width: int, columns: slice) -> Recons
 
 
 def _widened(array: NDArray, width: int, columns: slice) -> NDArray:
-    """Return ``array`` (..., H, w) at ``columns`` of zeros (..., H, ``width``)."""
+    """Return zeros (..., H, ``width``) with ``array`` (..., H, w) written into ``columns``."""
     if array.shape[-1] == width:
         return array
     whole = np.zeros((*array.shape[:-1], width), array.dtype)

@@ -47,7 +47,7 @@ class Judge:
     def __init__(
         self, detector: Detector, inspection: InspectionParams | None = None, *, compute: ComputeParams | None = None
     ):
-        """``inspection`` goes before the settings that the detector keeps, where it is not null."""
+        """``inspection`` takes precedence over the settings that the detector keeps, where it is not null."""
         self.inspection = detector.inspection if inspection is None else inspection.over(detector.inspection)
         self.detector = detector.at_overkill(self.inspection.target_overkill)
         self._compute = compute or ComputeParams()

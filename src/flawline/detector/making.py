@@ -32,8 +32,8 @@ def network_of(spec: Method, scorer: dict[str, Any]) -> dict[str, str]:
 def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams) -> dict[str, Any]:
     """Return what a detector holds of the images it learned from: a test image must not widen what is judged."""
     seen = rows_of(manifest, ["train", "validation", "calibration"])
-    photographs = manifest[["height", "width"]].to_numpy()[seen]  # (n, 2)
-    stored = np.array([images.shapes[i][1:] for i in seen])  # (n, 2)
+    photographs = manifest[["height", "width"]].to_numpy()[seen]  # (n, 2) as (height, width)
+    stored = np.array([images.shapes[i][1:] for i in seen])  # (n, 2) as (height, width)
     sizes = stored if registration.align == "none" else photographs
     return {
         "channels": images.shapes[seen[0]][0],

@@ -19,7 +19,7 @@ class DetectorModel(mlflow.pyfunc.PythonModel):
     """Judges a table with a column ``image`` of file contents (PNG, JPEG, BMP, TIFF, WebP).
 
     It judges with the settings that the detector keeps; the parameter ``inspection``, a JSON object as conf has it,
-    goes before them."""
+    takes precedence over them."""
 
     def load_context(self, context: Any) -> None:
         self.detector = load_detector(Path(context.artifacts["detector"]))

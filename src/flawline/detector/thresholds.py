@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flawline.metrics.thresholds import Threshold, calibrate_threshold
+from flawline.metrics.conformal import Threshold, calibrate_threshold
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class LineageHook:
         commands = [
             f"kedro run{line} --nodes={','.join(nodes)}{self._which()}" for line, nodes in self.repair(problems)
         ]
-        whole_line = f"or run the whole line again: kedro run{self.line_of(name)[1]}{self._which()}"
+        whole_line = f"or run the whole pipeline again: kedro run{self.line_of(name)[1]}{self._which()}"
         hint = self._pin_hint(name, self._dataset(name)) if first.stale else ""
         again = "\nthen: ".join(commands)
         said = f"{first.said}.\nMake it with: {again}\n{whole_line}{hint}"

@@ -114,7 +114,7 @@ def _voc_object(element: ElementTree.Element) -> Shape:
 def _number(element: ElementTree.Element, path: str, *, needed: bool = False) -> float:
     text = element.findtext(path)
     if text is None and needed:
-        raise ValueError(f"an object without {path}")
+        raise ValueError(f"an object has no element {path}")
     value = float(text or 0)
     if not abs(value) <= LARGEST:
         raise ValueError(f"{path} is {text}")

@@ -104,7 +104,8 @@ class Measurements:
 
 
 def decoder_key(max_pixels: int) -> str:
-    """Return what a file's measurements depend on beside its content."""
+    """Return a key of all that a file's measurements depend on beside its bytes: ``max_pixels`` and the versions of the
+    decoders and of flawline."""
     libraries = ("pillow", "simplejpeg", "imagecodecs", "tifffile", "flawline")
     return f"max_pixels {max_pixels}, " + ", ".join(f"{name} {version(name)}" for name in libraries)
 

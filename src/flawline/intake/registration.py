@@ -208,7 +208,7 @@ def without_misaligned(manifest: pd.DataFrame, alignment: pd.DataFrame) -> pd.Da
     return manifest.assign(planned=manifest["split"], split=split)
 
 
-def register(
+def register_images(
     manifest: pd.DataFrame,
     folder: Path,
     registration: RegistrationParams,

@@ -1,4 +1,5 @@
-"""Run-length masks as COCO writes them: the lengths of runs of unmarked and marked pixels in turn, column by column.
+"""Run-length encoded masks (RLE) as COCO writes them: the lengths of runs of unmarked and marked pixels in turn, column
+by column.
 
 pycocotools decodes them too, but does not check that the runs fill the image: where they end early it returns memory
 that nobody has written, so a broken file would get an arbitrary mask."""

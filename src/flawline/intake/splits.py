@@ -96,7 +96,8 @@ def _strictest(normal: pd.DataFrame, together: pd.Series) -> pd.Series:
 
 
 def _refuse_separated(normal: pd.DataFrame, together: pd.Series, what: str) -> None:
-    """Raise FlawlineError, with names, if the data set gives images that belong ``together`` different splits."""
+    """Raise FlawlineError, naming the images, if images of one group (``together`` holds each row's) are in different
+    splits of the data set."""
     apart = normal["split"] != _strictest(normal, together)
     if not apart.any():
         return

@@ -46,7 +46,7 @@ def critic_loss(model: nn.Module, codes: Tensor, generator: torch.Generator | No
     return model.criticise(codes).mean() - model.criticise(prior).mean()  # type: ignore[operator]
 
 
-def confusion_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def generator_loss(model: nn.Module, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return what the encoder, as the generator of codes, lowers to confuse the critic: minus its value of them.
 
     Source: Schneider 2022, section 2.3, after Arjovsky et al. 2017, Algorithm 1, lines 9 to 11."""
@@ -66,10 +66,10 @@ def aae_objective(params: AAEModelParams) -> Objective:
     The encoder rests while the critic learns, so a batch is encoded once for all the critic's updates."""
     clip = partial(clip_critic, clip=params.clip)
     return one_stage(
-        phases=(
+        phases=(  # the paper's reconstruction phase; its regularisation phase is the two behind it
             Phase("train", reconstruction_loss, ("encoder", "compress", "expand", "decoder")),
-            Phase("critic", critic_loss, ("critic",), params.critic_steps, given=encode_batch, after=clip),
-            Phase("generator", confusion_loss, ("encoder", "compress")),
+            Phase("critic", critic_loss, ("critic",), times=params.critic_steps, given=encode_batch, after=clip),
+            Phase("generator", generator_loss, ("encoder", "compress")),
         ),
         watched=reconstruction_loss,
     )

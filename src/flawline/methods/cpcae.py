@@ -1,4 +1,9 @@
-"""The conditional patch-based autoencoder of Saeedi & Giusti 2022: its patches know their grid position."""
+"""The conditional patch-based autoencoder of Saeedi & Giusti 2022, section 3.1: its patches know their grid position.
+
+Here are network, loss (Eq. 3) and residual image; `grid_positions` has the patches and their condition. What the
+proposed method makes of the residual image (section 3.2: pretrained features, three-way pooling, nearest neighbours,
+Eq. 4) is in `features` and `pooled_knn`. docs/papers/saeedi2022.md has the paper beside the code, and where we
+depart."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -52,16 +57,16 @@ class CPCAE(nn.Module):
         their ReLU."""
         check_shape("patches", x, ("N", self.channels + 1, self.size, self.size))
         patches, position = split_position(x)
-        return self.compress(self._given(self.encoder(patches), position))
+        return self.compress(self._with_condition(self.encoder(patches), position))
 
     def decode(self, codes: Tensor, position: Tensor) -> Tensor:
         """Return the patches (n, C, s, s) that the decoder draws from codes (n, d) at positions (n, 1)."""
-        return self.decoder(self.expand(self._given(codes, position)))
+        return self.decoder(self.expand(self._with_condition(codes, position)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x), split_position(x)[1])
 
-    def _given(self, features: Tensor, position: Tensor) -> Tensor:
+    def _with_condition(self, features: Tensor, position: Tensor) -> Tensor:
         return torch.cat([features, position.to(features)], dim=1) if self.conditioned else features
 
 
@@ -104,7 +109,9 @@ class CPCAEReconstructor:
         self.network, self.patches = network.eval(), patches
 
     def reconstruct(self, image: NDArray) -> Reconstruction:
-        """Return the reconstruction of ``image`` (C, H, W) and its residual image abs(x - reconstructed) (C, H, W)."""
+        """Return the reconstruction of ``image`` (C, H, W) and its residual image abs(x - reconstructed) (C, H, W).
+
+        Eq. 2 squares the difference; the square is taken where a map is measured (`pixel_scorers`)."""
         small = self._downsized(image)  # (C, h, w)
         planes = [OverlapAverage(*small.shape[1:], size=self.patches.size, stride=self.patches.stride) for _ in small]
         for patches, at in self._through(self.network, small):

@@ -1,4 +1,4 @@
-"""What a pretrained network sees in images: the outputs of some of its stages, and ways to make one vector of them."""
+"""Feature extraction with a pretrained network: the outputs of selected stages, and pooling of these to one vector."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -66,7 +66,7 @@ class FeatureExtractor:
 def load_extractor(params: FeatureParams, device: str = "cpu") -> FeatureExtractor:
     """Return the extractor of ``params`` on ``device``; its weights are read once a device.
 
-    Raise FlawlineError if there is no such network or layer, or its weights are not to be had, do not fit, or are in a
+    Raise FlawlineError if there is no such network or layer, or its weights cannot be loaded, do not fit, or are in a
     format that can run code: random weights never take their place."""
     if params.backbone == LITE0:
         return _lite0(params).to(device)
@@ -123,7 +123,7 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
         network = timm.create_model(name, pretrained=True, features_only=True, out_indices=taken, **source)
     except Exception as error:  # what a hub raises is its own
         raise FlawlineError(
-            f"the weights of timm:{name} are not to be had ({type(error).__name__}: {error}). Connect to the hub once, "
+            f"the weights of timm:{name} cannot be loaded ({type(error).__name__}: {error}). Connect to the hub once, "
             f"or give a file of them: features.weights: FILE.safetensors."
         ) from None
     config = timm.get_pretrained_cfg(name)

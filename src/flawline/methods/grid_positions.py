@@ -73,7 +73,8 @@ def check_grid_patches(shape: tuple[int, ...], patches: GridPatchParams) -> None
     if patches.size > min(height, width):
         raise FlawlineError(
             f"patches.size = {patches.size} is larger than the images once downsized to patches.side = {patches.side} "
-            f"pixels: {height} x {width}. Set patches.size to a multiple of 16 that fits; images are never enlarged."
+            f"pixels: {height} x {width}. Set patches.size to at most {min(height, width)}, or patches.side to "
+            f"more; images are never enlarged."
         )
 
 
@@ -84,7 +85,8 @@ def grid_of(shape: tuple[int, ...], patches: GridPatchParams) -> NDArray[np.int6
 
 def with_position(patches: Tensor, positions: NDArray, total: int) -> Tensor:
     """Return patches (n, C, s, s) with a last plane that says where they are, (n, C + 1, s, s): the condition of Saeedi
-    & Giusti 2022, section 3.1, the position's number, here from 0, divided by the ``total`` number of positions."""
+    & Giusti 2022, section 3.1, the position's number, here from 0, divided by the ``total`` number of positions. As a
+    plane it travels with its patch, since a network takes one tensor."""
     share = torch.from_numpy(positions.astype(np.float32) / total).to(patches)  # (n,)
     plane = share[:, None, None, None].expand(-1, 1, *patches.shape[2:])  # (n, 1, s, s)
     return torch.cat([patches, plane], dim=1).contiguous(memory_format=torch.channels_last)

@@ -1,5 +1,5 @@
-"""What a one-class scorer sees of the images of a category: views made as they are asked for, embeddings a batch at a
-time."""
+"""The inputs of a one-class scorer, made when they are accessed: the views of each image (photograph, residual image),
+and embeddings in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -60,7 +60,7 @@ def image_score(anomaly: NDArray) -> float:
 
 
 def check_patches_fit(shapes: Sequence[tuple[int, ...]], *, patches: PatchParams, **others: Any) -> None:
-    """Raise FlawlineError if a patch is larger than one of the images (C, H, W); ``others`` have no say in it."""
+    """Raise FlawlineError if a patch is larger than one of the images (C, H, W); ``others`` are ignored."""
     small = [shape for shape in shapes if min(shape[-2:]) < patches.size]
     if small:
         height, width = small[0][-2:]

@@ -46,7 +46,7 @@ class MeanImageReconstructor:
 
 
 def load_mean(weights: dict[str, Tensor], *, channels: int, compute: ComputeParams) -> MeanImageReconstructor:
-    """Return the reconstructor of `fit_mean`'s weights; there is nothing to place on a device."""
+    """Return the reconstructor of `fit_mean`'s weights. ``channels`` and ``compute`` are what every loader is given."""
     return MeanImageReconstructor(weights["mean"].numpy())
 
 

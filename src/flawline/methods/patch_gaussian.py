@@ -7,7 +7,14 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.methods.one_class import State
-from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
+from flawline.methods.patch_scorer import (
+    Embeddings,
+    PatchScorer,
+    check_grid,
+    least_over_neighbourhood,
+    neighbours,
+    position_blocks,
+)
 
 # Added to every variance, as a share of their mean over all positions: a position that hardly varied in the images
 # learned from is held to a third of the usual deviation, or the largest distances would be those of its noise.
@@ -25,7 +32,7 @@ class PatchGaussian(PatchScorer):
     least = 2
 
     def learn(self, embeddings: Embeddings, *, seed: int) -> State:
-        """Return the chosen features (D,), and for each view the means (V, h, w, D) and what whitens (V, T, P)."""
+        """Return the chosen features (D,), and for each view the means (V, h, w, D) and packed whitenings (V, T, P)."""
         chosen = choose(embeddings[0].shape[-1], self.params.dimensions, seed=seed)
         views = [learn_view(embeddings, view, chosen) for view in range(len(embeddings[0]))]
         means, whitenings = zip(*views, strict=True)
@@ -40,7 +47,7 @@ class PatchGaussian(PatchScorer):
         found = []
         for one, mean, whitening in zip(seen, means, whitenings, strict=True):
             around = neighbours(one, search_radius) - mean.flatten(0, 1)[:, None]  # (P, K, D)
-            found.append(given_back(mahalanobis(around, whitening), one.shape[:2], search_radius))
+            found.append(least_over_neighbourhood(mahalanobis(around, whitening), one.shape[:2], search_radius))
         return torch.stack(found)
 
 
@@ -57,7 +64,7 @@ def choose(count: int, wanted: int | None, *, seed: int) -> Tensor:
 
 
 def learn_view(embeddings: Embeddings, view: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the means (h, w, D) of a view at every position and what whitens it (T, P) float16, as
+    """Return the means (h, w, D) of a view at every position and its packed whitenings (T, P) float16, as
     `packed_whitening`."""
     floor = max(FLOOR * mean_variance(embeddings, view, chosen), LEAST)
     means, whitenings = [], []
@@ -90,7 +97,7 @@ def shrunk_covariance(centred: Tensor) -> Tensor:
     d2 = (length - m.square()).clamp_min(0)  # |S_n - m I|^2
     fourth = centred.square().sum(dim=2).square().sum(dim=1) / depth  # sum of |x x^T|^2
     b2 = ((fourth / count - length) / count).clamp_min(0).minimum(d2)
-    share = torch.where(d2 > 0, b2 / d2, 0.0)  # of the identity
+    share = torch.where(d2 > 0, b2 / d2, 0.0)  # weight of the scaled identity
     shrunk = (1 - share)[:, None, None] * sample
     shrunk.diagonal(dim1=1, dim2=2).add_((share * m)[:, None])
     return shrunk

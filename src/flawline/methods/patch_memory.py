@@ -8,19 +8,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.methods.one_class import State
-from flawline.methods.patch_scorer import Embeddings, PatchScorer, check_grid, given_back, neighbours, position_blocks
+from flawline.methods.patch_scorer import (
+    Embeddings,
+    PatchScorer,
+    check_grid,
+    least_over_neighbourhood,
+    neighbours,
+    position_blocks,
+)
 
 CACHED = 2**18  # values of the memory searched at a time, 1 MiB: they stay in a core's cache
 
 
 class Memory(NamedTuple):
-    """What is kept of one view: ``codes`` (h, w, M, D), worth codes * scale + offset, and ``lengths`` (h, w, M), the
-    squared lengths of codes * scale; ``scale`` and ``offset`` (D,)."""
+    """What is kept of one view: ``codes`` (h, w, M, D), worth codes * scale + offset, and ``squared_norms`` (h, w, M),
+    the squared norms of codes * scale; ``scale`` and ``offset`` (D,)."""
 
     codes: Tensor
     scale: Tensor
     offset: Tensor
-    lengths: Tensor
+    squared_norms: Tensor
 
 
 class PatchMemory(PatchScorer):
@@ -48,8 +55,8 @@ class PatchMemory(PatchScorer):
     def _remember(self, embeddings: Embeddings, view: int) -> Memory:
         kept = torch.cat([coreset(block, self.params.size).half() for block in position_blocks(embeddings, view)])
         codes, scale, offset = quantise(kept.unflatten(0, embeddings[0].shape[1:3]), self.params.bits)
-        lengths = torch.stack([(row.float() * scale).square().sum(dim=-1) for row in codes])  # a row: less memory
-        return Memory(codes, scale, offset, lengths)
+        squared_norms = torch.stack([(row.float() * scale).square().sum(dim=-1) for row in codes])  # a row: less memory
+        return Memory(codes, scale, offset, squared_norms)
 
 
 def coreset(points: Tensor, size: int | None) -> Tensor:
@@ -66,12 +73,12 @@ def greedy_coreset(points: Tensor, size: int) -> Tensor:
 
     Source: Gonzalez 1985, greedy k-center."""
     centred = points - points.mean(dim=1, keepdim=True)
-    lengths = centred.square().sum(dim=2)  # (P, N)
-    chosen = [lengths.argmin(dim=1, keepdim=True)]  # (P, 1)
-    nearest = torch.full_like(lengths, torch.inf)
+    squared_norms = centred.square().sum(dim=2)  # (P, N)
+    chosen = [squared_norms.argmin(dim=1, keepdim=True)]  # (P, 1)
+    nearest = torch.full_like(squared_norms, torch.inf)
     for _ in range(size - 1):
         last = centred.take_along_dim(chosen[-1][:, :, None], dim=1)  # (P, 1, D)
-        squared = lengths + lengths.gather(1, chosen[-1]) - 2 * torch.bmm(centred, last.mT).squeeze(2)
+        squared = squared_norms + squared_norms.gather(1, chosen[-1]) - 2 * torch.bmm(centred, last.mT).squeeze(2)
         nearest = torch.minimum(nearest, squared.clamp_min(0)).scatter(1, chosen[-1], -1.0)  # never again
         chosen.append(nearest.argmax(dim=1, keepdim=True))
     return torch.cat(chosen, dim=1)
@@ -102,14 +109,14 @@ def nearest_distances(seen: Tensor, memory: Memory, search_radius: int) -> Tenso
     product."""
     shifted = seen - memory.offset
     around = neighbours(shifted * memory.scale, search_radius)  # (P, K, D)
-    codes, lengths = memory.codes.flatten(0, 1), memory.lengths.flatten(0, 1)  # (P, M, D), (P, M)
+    codes, squared_norms = memory.codes.flatten(0, 1), memory.squared_norms.flatten(0, 1)  # (P, M, D), (P, M)
     step = max(1, CACHED // codes[0].numel())
-    blocks = zip(around.split(step), codes.split(step), lengths.split(step), strict=True)
+    blocks = zip(around.split(step), codes.split(step), squared_norms.split(step), strict=True)
     least = torch.cat([_least(*block) for block in blocks])  # (P, K)
-    squared = shifted.square().sum(dim=2) + given_back(least, seen.shape[:2], search_radius)
+    squared = shifted.square().sum(dim=2) + least_over_neighbourhood(least, seen.shape[:2], search_radius)
     return squared.clamp_min(0).sqrt()
 
 
-def _least(around: Tensor, codes: Tensor, lengths: Tensor) -> Tensor:
+def _least(around: Tensor, codes: Tensor, squared_norms: Tensor) -> Tensor:
     """Return the least |z|^2 - 2 z q (p, K) over all z in ``codes`` (p, M, D), for every q in ``around`` (p, K, D)."""
-    return torch.baddbmm(lengths[:, None, :], around, codes.float().mT, alpha=-2).amin(dim=2)
+    return torch.baddbmm(squared_norms[:, None, :], around, codes.float().mT, alpha=-2).amin(dim=2)

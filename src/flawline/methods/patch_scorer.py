@@ -58,7 +58,7 @@ class PatchScorer(OneClassScorer):
 
     @abstractmethod
     def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
-        """Return how far every place of an image (V, h, w, D) is from normal (V, h, w)."""
+        """Return the anomaly distances (V, h, w) of an image's features (V, h, w, D), a view and position each."""
 
     @cached_property
     def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
@@ -75,8 +75,8 @@ class PatchScorer(OneClassScorer):
         return len(self.views) > 1
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` images are too few (fused, one is held out), or the pretrained network is
-        not to be had."""
+        """Raise FlawlineError if ``count`` training images are too few, or the pretrained network cannot be loaded.
+        Several views need one image more, since their spread is measured on held-out ones."""
         check_learns(count, self.least + self._fused, self.name)
         _ = self._extractor
 
@@ -137,9 +137,9 @@ def neighbours(grid: Tensor, search_radius: int) -> Tensor:
     return windows.permute(0, 1, 3, 4, 2).reshape(-1, side * side, grid.shape[2])
 
 
-def given_back(least: Tensor, size: tuple[int, ...], search_radius: int) -> Tensor:
-    """Return for every place of a grid (h, w) the least that any position has for it in ``least`` (P, K), ordered as
-    ``neighbours``."""
+def least_over_neighbourhood(least: Tensor, size: tuple[int, ...], search_radius: int) -> Tensor:
+    """Return for every position of a grid (h, w) the smallest of the values (P, K) that its neighbours hold for it; K
+    is ordered as in `neighbours`, whose inverse this is."""
     height, width = size
     best = torch.full((height + 2 * search_radius, width + 2 * search_radius), torch.inf, device=least.device)
     for k, values in enumerate(least.unflatten(0, (height, width)).unbind(dim=2)):

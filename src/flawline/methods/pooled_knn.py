@@ -45,7 +45,7 @@ class PooledKNN(OneClassScorer):
         return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
     def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` images are fewer than k, or the pretrained network is not to be had."""
+        """Raise FlawlineError if ``count`` images are fewer than k, or the pretrained network cannot be loaded."""
         check_learns(count, 1, "a nearest neighbour")
         check_k(self.params.k, count)
         _ = self._extractor

@@ -29,7 +29,8 @@ class Reconstruction:
 
 
 class TrainedReconstructor(Protocol):
-    """Reconstructs images (C, H, W) uint8 or uint16 in the channels that it learned from."""
+    """A fitted reconstructor: takes an image (C, H, W), uint8 or uint16, with the training images' number of channels,
+    and returns its `Reconstruction`."""
 
     def reconstruct(self, image: NDArray) -> Reconstruction: ...
 

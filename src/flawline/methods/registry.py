@@ -167,8 +167,8 @@ def register_reconstructor(row: Reconstructor) -> None:
     _check_fields("reconstructor", row.name, row.params, row.parts)
     if (row.network is None) == (row.fit is None):
         raise FlawlineError(
-            f"the reconstructor '{row.name}' needs either a network, which is trained, or fit, which makes its weights "
-            f"of images; got {'neither' if row.fit is None else 'both'}"
+            f"the reconstructor '{row.name}' needs either a network, which is trained, or fit, which computes "
+            f"its weights from the images; got {'neither' if row.fit is None else 'both'}"
         )
     if row.network is not None:
         _check_network(row, row.network)
@@ -292,8 +292,8 @@ def branches() -> dict[str, type[Params]]:
     return {row.name: row.params for row in rows}
 
 
-def effort(name: str) -> tuple[bool, int]:
-    """Return how much a method is made of, to sort by: whether a network is trained for it, and its number of views."""
+def complexity(name: str) -> tuple[bool, int]:
+    """Return what methods are sorted by, the simpler first: whether a network is trained, and the number of views."""
     row = METHODS.get(name)
     if row is None:
         return False, 1

@@ -14,6 +14,8 @@ from flawline.training.objective import Objective, minimise
 class VAE(CAE):
     """The autoencoder with two innermost linear layers: mean (lin21) and logarithm of sigma (lin22) of the code.
 
+    The paper's text names the two layers in the other order; which is which changes nothing.
+
     ``encode`` and ``forward`` take the mean, so that a patch is always reconstructed the same; only training draws
     codes. Source: Schneider 2022, section 2.2, Tables 2 and 3."""
 
@@ -39,7 +41,7 @@ def reparametrise(mu: Tensor, log_sigma: Tensor, generator: torch.Generator | No
 def kl_divergence(mu: Tensor, log_sigma: Tensor) -> Tensor:
     """Return the Kullback-Leibler divergence (N,) of N(mu, sigma^2) from N(0, I), in nats. Source: Eq. 5.
 
-    Departs from Eq. 5 as our copy of the paper has it, without the leading minus: a divergence is never negative."""
+    Our copy of the paper lacks the leading minus, as other minus signs; a divergence is never negative."""
     log_variance = 2 * log_sigma
     return -0.5 * (1 + log_variance - mu.square() - log_variance.exp()).sum(dim=1)  # (N,)
 

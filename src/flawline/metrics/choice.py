@@ -11,10 +11,10 @@ LEAST_CATEGORIES, LEAST_METHODS = 3, 2
 
 
 def recommended(results: pd.DataFrame, candidates: Sequence[str], metric: str = "image_auroc") -> str:
-    """Return the candidate with the highest mean over categories of its mean over seeds, of equals the first.
+    """Return the candidate with the highest mean over categories of its mean over seeds; ties go to the earlier one.
 
-    Columns are category, method and ``metric``, more being better. A candidate without a figure on some category is
-    not chosen. Raises FlawlineError where none has figures on all."""
+    Columns are category, method and ``metric``, of which a higher value is better. A candidate without a value on
+    every category is excluded. Raises FlawlineError where none has values on all."""
     return _chosen(_figures(results, candidates, metric), metric)
 
 
@@ -35,13 +35,13 @@ def leave_one_out(results: pd.DataFrame, candidates: Sequence[str], metric: str 
     return pd.DataFrame(rows, columns=["category", "method", "figure", "best_method", "best", "regret"])
 
 
-def tried(
+def recommend(
     results: pd.DataFrame, candidates: Sequence[str] = (), metric: str = "image_auroc"
 ) -> tuple[str, pd.DataFrame] | None:
-    """Return the `recommended` of the candidates and its `leave_one_out`, over the categories where ``metric`` could be
-    measured; None for fewer than LEAST_CATEGORIES of these or LEAST_METHODS with a figure on each.
+    """Return the `recommended` method and its `leave_one_out` evaluation.
 
-    Without ``candidates`` all methods are, in the order of their rows."""
+    Categories without any value of ``metric`` are dropped, then methods without a value on every category that is
+    left; None if fewer than LEAST_CATEGORIES or LEAST_METHODS remain. An empty ``candidates`` means all methods."""
     figures = _figures(results, list(candidates) or list(dict.fromkeys(results["method"])), metric)
     figures = figures.dropna(how="all").dropna(axis="columns")
     if len(figures) < LEAST_CATEGORIES or len(figures.columns) < LEAST_METHODS:

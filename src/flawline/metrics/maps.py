@@ -105,8 +105,8 @@ class MapCounts:
         return float(found / defective), float(found / (defective + wrong))
 
     def oracle_iou(self) -> tuple[float, float, float]:
-        """Return (threshold, A, IoU) where IoU is largest over all thresholds, the highest of equals. An oracle: it is
-        tuned on the masks. The threshold is negative where flagging every pixel is best.
+        """Return (threshold, A, IoU) where IoU is largest over all thresholds; ties go to the highest threshold. An
+        oracle: it is tuned on the masks. The threshold is negative where flagging every pixel is best.
 
         Raises FlawlineError if no pixel is defective."""
         self._need_defective()

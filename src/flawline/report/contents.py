@@ -31,7 +31,7 @@ class JudgedImage:
     score: float
     verdict: str  # pass, review, reject or not_judged
     reconstruction: NDArray | None = None  # (C, H, W), on the same share of its full scale as the image
-    mask: NDArray | None = None  # (H, W) bool, the defect marked by hand
+    mask: NDArray | None = None  # (H, W) bool, the true defect; None: not known
     label: int | None = None  # 0 normal, 1 defective
     defect: str | None = None  # the defect's kind
     regions: Sequence[Region] = ()
@@ -146,7 +146,7 @@ class StudyPage:
     ids: Mapping[str, str]  # runs, versions, date
     notes: Sequence[str] = ()  # cautions
     tables: Sequence[PublishedTable] = ()
-    candidates: Sequence[str] = ()  # methods to choose from, of equals the first; empty: all, in their order
+    candidates: Sequence[str] = ()  # methods to choose from, ties go to the earlier one; empty: all, in their order
 
 
 @dataclass(frozen=True)

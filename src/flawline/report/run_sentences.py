@@ -70,10 +70,23 @@ def _found_by_one(result: MethodResult) -> list[str]:
 
 
 def _caught(verdicts: pd.DataFrame) -> list[str]:
-    """Return how many defective parts were caught and how many good ones rejected, of those that were tested."""
+    """Return how many defective parts were caught, that is rejected or sent to review, and how many good ones were
+    rejected, of those that were tested. What could not be judged is neither, and is told."""
     good, defective = verdicts[verdicts["label"] == 0]["verdict"], verdicts[verdicts["label"] == 1]["verdict"]
-    lines = [f"{(defective != 'pass').sum()} of {len(defective)} defective parts were caught."] * bool(len(defective))
-    return lines + [f"{(good == 'reject').sum()} of {len(good)} good parts were rejected."] * bool(len(good))
+    return [*_caught_defective(defective.value_counts()), *_rejected_good(good.value_counts())]
+
+
+def _caught_defective(count: pd.Series) -> list[str]:
+    if count.empty:
+        return []
+    rejected, reviewed, unjudged = (int(count.get(name, 0)) for name in ("reject", "review", "not_judged"))
+    review = f", {reviewed} of them sent to review" if reviewed else ""
+    lost = f"; {unjudged} could not be judged" if unjudged else ""
+    return [f"{rejected + reviewed} of {count.sum()} defective parts were caught{review}{lost}."]
+
+
+def _rejected_good(count: pd.Series) -> list[str]:
+    return [] if count.empty else [f"{count.get('reject', 0)} of {count.sum()} good parts were rejected."]
 
 
 def _unsuited(result: MethodResult) -> list[str]:

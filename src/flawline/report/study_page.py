@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
-from flawline.metrics.choice import tried
+from flawline.metrics.choice import recommend
 from flawline.report import tables, words
 from flawline.report.contents import CategoryShown, StudyPage, Suitability
 from flawline.report.html import chart, fill
@@ -128,7 +128,7 @@ def _image_auroc(results: pd.DataFrame, category: str, method: str) -> str:
 
 def _choice(page: StudyPage) -> dict[str, Any] | None:
     """Return which method would be chosen, and what the choice is worth on a category that it was not made on."""
-    found = tried(page.results, page.candidates, CHOSEN)
+    found = recommend(page.results, page.candidates, CHOSEN)
     if found is None:
         return None
     method, table = found

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from flawline.metrics.choice import tried
+from flawline.metrics.choice import recommend
 from flawline.params import flatten
 from flawline.report.words import DEVELOPMENT, counted
 
@@ -47,7 +47,7 @@ def category_found(results: pd.DataFrame) -> str:
 
 def recommendation(results: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
     """Return which method the study recommends and what that is worth on a category left out; see `choice.tried`."""
-    found = tried(results, candidates)
+    found = recommend(results, candidates)
     if found is None:
         return []
     method, table = found

@@ -39,7 +39,7 @@ def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         digest, _, text = (file.metadata() or {}).get("flawline", "").partition(" ")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if digest != tensors_digest(tensors, text):
-        raise SafetensorError("its content is not what was written")
+        raise SafetensorError("its checksum does not fit: it was changed or damaged after it was written")
     return tensors, json.loads(text)
 
 

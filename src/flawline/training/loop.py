@@ -241,11 +241,11 @@ def records_of(history: Sequence[Record], stage: int) -> list[Record]:
 def should_stop(stage: Stage, records: Sequence[Record], patience: int | None) -> bool:
     """Return True if a stage's stop, or without one ``patience``, ends it after these records."""
     if stage.stop is None:
-        return has_no_patience_left(records, patience)
+        return patience_exhausted(records, patience)
     return bool(records) and stage.stop.ended([record[stage.stop.series] for record in records])
 
 
-def has_no_patience_left(records: Sequence[Record], patience: int | None) -> bool:
+def patience_exhausted(records: Sequence[Record], patience: int | None) -> bool:
     """Return True when the last ``patience`` epochs brought no lower validation loss than the best before them."""
     if patience is None or len(records) <= patience:
         return False

@@ -97,7 +97,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Best:
-    """Which epoch's weights are kept: the one with the lowest, or highest, value of ``series``; of equals the first."""
+    """Which epoch's weights are kept: the one with the lowest, or highest, value of ``series``; ties go to the earlier
+    epoch."""
 
     series: str = VALIDATION_LOSS
     highest: bool = False

@@ -13,7 +13,7 @@ import scipy
 from numpy.typing import NDArray
 
 from flawline.params import RegistrationParams
-from flawline.vision.foreground import block_mean, drawn, find_foreground, neighbourhood
+from flawline.vision.foreground import block_mean, find_foreground, neighbourhood, render_foreground
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import WORK, Matcher, is_blank
 from flawline.vision.transform import IDENTITY, Transform
@@ -174,11 +174,11 @@ class Aligner:
         return find_foreground(block_mean(self.reference, self.factor))
 
     def _picture(self, small: NDArray[np.float32], part: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        return small if part is None else drawn(small, part, BLUR * max(self.reference.shape) / self.factor)
+        return small if part is None else render_foreground(small, part, BLUR * max(self.reference.shape) / self.factor)
 
     @property
     def picture(self) -> NDArray[np.float32]:
-        """What is compared of the reference (H // factor, W // factor)."""
+        """The reference as it is compared with other photographs, (H // factor, W // factor)."""
         return self._picture(block_mean(self.reference, self.factor), self.part)
 
     @cached_property
@@ -276,7 +276,7 @@ def _is_whole(move: Transform) -> bool:
 
 
 def _inside(points: NDArray, size: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which of ``points`` (n, 2) lie in a frame of ``size``."""
+    """Return which of ``points`` (n, 2), as (y, x), lie in an image of ``size`` (h, w): (n,) bool."""
     return np.all((points >= 0) & (points < np.array(size)), axis=1)
 
 

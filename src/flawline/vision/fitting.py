@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
 from flawline.vision.alignment import BLUR, Aligner, Box
-from flawline.vision.foreground import block_mean, drawn, find_foreground
+from flawline.vision.foreground import block_mean, find_foreground, render_foreground
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import COARSE, WORK, Matcher, is_blank
 from flawline.vision.spectra import spectral_descriptor
@@ -76,7 +76,7 @@ def find_reference(images: Sequence[NDArray], align: str, *, track: Track = untr
             continue
         small = block_mean(grey, -(-max(grey.shape) // WORK))
         part = find_foreground(small)
-        picture = small if part is None else drawn(small, part, BLUR * max(small.shape))
+        picture = small if part is None else render_foreground(small, part, BLUR * max(small.shape))
         coarse = block_mean(picture, -(-max(picture.shape) // COARSE))
         descriptors.append(spectral_descriptor(coarse, align))
         boxes.append(0 if align == "shift" else _box_area(part, small.size))

@@ -47,7 +47,7 @@ def neighbourhood(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return scipy.ndimage.binary_dilation(part, iterations=steps)
 
 
-def drawn(grey: NDArray[np.float32], part: NDArray[np.bool_], blur: float) -> NDArray[np.float32]:
+def render_foreground(grey: NDArray[np.float32], part: NDArray[np.bool_], blur: float) -> NDArray[np.float32]:
     """Return a drawing (H, W) of the part alone: its silhouette, which weighs most, with its texture on it.
 
     The texture is what differs from the part's own levels within ``blur`` pixels; so neither the light, nor a shadow
@@ -121,7 +121,8 @@ def _without_dust(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _blown_up(part: NDArray[np.bool_], factor: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the part of an image of ``shape`` (H, W), of which ``part`` has one pixel for ``factor`` each way."""
+    """Upsample the foreground mask ``part`` (h, w) by the integer ``factor`` to ``shape`` (H, W); the last rows and
+    columns are repeated to fill it."""
     if factor == 1:
         return part
     large = part.repeat(factor, axis=0).repeat(factor, axis=1)

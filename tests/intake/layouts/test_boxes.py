@@ -198,7 +198,7 @@ def test_object_called_good_is_no_defect(raw):
     ("text", "reason"),
     [
         (voc("dent")[:-5], r"cannot be read \(unclosed token"),
-        (voc("dent").replace("<xmin>1</xmin>", ""), r"cannot be read \(an object without bndbox/xmin\)"),
+        (voc("dent").replace("<xmin>1</xmin>", ""), r"cannot be read \(an object has no element bndbox/xmin\)"),
         (voc("dent").replace("<xmin>1<", "<xmin>one<"), r"cannot be read \(could not convert string to float: 'one'\)"),
         (voc("dent").replace("<xmin>1<", "<xmin>7<"), r"cannot be read \(a box from \(7, 1\) to \(2, 2\)\)"),
         (voc("dent").replace("<width>9<", "<width>inf<"), r"cannot be read \(size/width is inf\)"),

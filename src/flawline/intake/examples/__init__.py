@@ -49,5 +49,6 @@ EXAMPLES: dict[str, ExampleCategory] = {
 
 
 def params_of(category: str) -> str | None:
-    """Return the name in ExamplesParams of what the images of ``category`` depend on; None if it is no example."""
+    """Return the field of ExamplesParams with the settings of the embedded example ``category``, or None if it is
+    none."""
     return EXAMPLES[category].params if category in EXAMPLES else None

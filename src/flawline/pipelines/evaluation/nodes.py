@@ -12,7 +12,7 @@ from flawline.detector.evaluating import (
     long_form,
     measure,
     measure_raw,
-    told_of_training,
+    training_metrics,
 )
 from flawline.detector.file import Detector
 from flawline.detector.making import calibrated, kept_params, learned_from, network_of
@@ -48,7 +48,7 @@ def make_evaluate(spec: Method) -> Callable:
         if residuals is not None:
             raw, raw_absent = measure_raw(residuals, masks, manifest, evaluation)
             values, absent = values | raw, absent | raw_absent
-        values |= told_of_training(history, codes)
+        values |= training_metrics(history, codes)
         tests = scores[scores["split"] == "test"]
         curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | counts.curves()
         return {"values": values, "absent": absent}, long_form(curves)

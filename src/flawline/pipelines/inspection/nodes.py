@@ -54,7 +54,7 @@ def inspect_images(
 
 
 def _inspect(folder: Path, row: Mapping[str, str], judge: Judge) -> Iterator[Inspected]:
-    """Yield the images of one file, or what is said of one that cannot be read at all."""
+    """Yield the images of one file, or the verdict on one that cannot be read at all."""
     if row["reason"]:
         return iter([inspect_odd(in_table(row["file"]), row["reason"], judge)])
     return inspect_file(folder, row["file"], judge)

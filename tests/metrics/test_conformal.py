@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.metrics.thresholds import Threshold, calibrate_threshold, percent
+from flawline.metrics.conformal import Threshold, calibrate_threshold, percent
 
 
 def test_99_scores_at_1_percent_take_the_highest_and_keep_the_target():
