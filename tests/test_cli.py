@@ -13,8 +13,8 @@ from flawline.cli import cli, run
 
 LONG = {"cae.train.epochs": 4}
 TYPED = "cae.train.epochs=4"
-# The command `kedro`, but a certain epoch of its own does not end: it stays where the signal is to find it, however long
-# the signal takes on busy cores, and no epoch has to be long.
+# The command `kedro`, but a certain epoch of its own does not end: it stays where the signal is to find it, however
+# long the signal takes on busy cores, and no epoch has to be long.
 HELD = """
 import sys, time
 from flawline.training import loop
@@ -47,8 +47,8 @@ def unbroken(once, finished_path):
 
 
 def stop_in_training(project, number, *, after, held):
-    """Start a training in another process, of which epoch ``held`` of its own does not end, and send it a signal once it
-    has told of epoch ``after``; return (exit code, output)."""
+    """Start a training in another process, of which epoch ``held`` of its own does not end, and send it a signal once
+    it has told of epoch ``after``; return (exit code, output)."""
     asked = ("run", "--env=smoke", "--pipelines=cae", "--tags=training", f"--params={TYPED}")
     with project.start(*asked, program=(sys.executable, "-c", HELD.format(held=held))) as process:
         try:
