@@ -105,7 +105,8 @@ def test_mistake_is_told_without_a_traceback_from_a_folder_below_the_project(fin
     assert not list(folder.iterdir())
 
 
-def test_good_run_ends_with_the_table_and_the_page(finished):
+def test_good_run_ends_with_the_table_and_the_page(finished, monkeypatch):
+    monkeypatch.setattr("flawline.pipelines.reporting.nodes.render_run", lambda *_, **__: "the page")
     code, said = invoke("run", "--pipelines=cae", "--tags=reporting")
     assert code == 0
     assert "category chess" in said
