@@ -119,9 +119,9 @@ class Project:
             bootstrap_project(self.path)
         return KedroSession.create(project_path=self.path, env=env, runtime_params=nested(params))
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen:
+    def start(self, *arguments: str, program: Sequence[str] = KEDRO, **options: Any) -> subprocess.Popen:
         """Start a ``kedro`` command in another process."""
-        return subprocess.Popen([*KEDRO, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        return subprocess.Popen([*program, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 preexec_fn=hear_ctrl_c, **{"cwd": self.path, **options})  # fmt: skip
 
     def kedro(self, *arguments: str, **options: Any) -> tuple[int, str]:

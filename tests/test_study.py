@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 from PIL import Image
 
 from flawline.checks import FlawlineError
+from flawline.cli import cli
 from flawline.hooks.tracking import close_interrupted
 from flawline.methods.tree import validate_parameters
-from flawline.study import _runtime_params, is_unchanged, mean_and_deviation, run_study
+from flawline.pipeline_registry import register_pipelines
+from flawline.study import _runtime_params, _unfinished, is_unchanged, mean_and_deviation, run_study
 
 PIPELINE = "cae"  # one method: the main job's, which a finished project has already
 PAPER = "schneider2022"
@@ -26,45 +29,79 @@ def parents_of(project):
     return [run for run in project.mlflow_runs() if "study" in run.data.tags]
 
 
-def test_study_runs_what_is_missing_and_gathers_all(finished, capsys):
-    results = study(["chess"], [0, 1])
-    said = capsys.readouterr().out
-    assert "[1/2] chess, seed 0: done before" in said
-    assert "[2/2] chess, seed 1: goes on" in said  # the images are stored, the training is missing
-    (parent,) = parents_of(finished)
-    assert parent.info.status == "FINISHED"
-    (run,) = [run for run in finished.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+def runs_of(project, parent):
+    """Return the runs of a study."""
+    below = parent.info.run_id
+    return [run for run in project.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == below]
+
+
+def break_off(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _little_is_logged(monkeypatch):
+    """What MLflow keeps of a single run is tested with the hook that tells it."""
+    for name in ("_log_figures", "_log_detector"):
+        monkeypatch.setattr(f"flawline.hooks.tracked_run.TrackedRun.{name}", lambda *_: None)
+
+
+def draw_no_run(monkeypatch):
+    """A study is asked for its own page: the pages of its runs are tested with the report."""
+    monkeypatch.setattr("flawline.pipelines.reporting.nodes.render_run", lambda *_, **__: "the page of a run")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A list of (parameters, nodes) of the runs that a study would start. It starts none."""
+    seen = []
+    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append((a[2], a[4])))
+    return seen
+
+
+@pytest.mark.slow
+def test_interrupted_study_goes_on_with_what_is_missing_and_gathers_all(finished, monkeypatch, capsys):
+    asked_for = (["chess", "chess"], [0, 1, 1])  # twice the same is once
+    draw_no_run(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.methods.fitting.fit", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            study(*asked_for)
+    close_interrupted()  # as the command does
+    (killed,) = parents_of(finished)
+    assert killed.info.status == "KILLED"
+    said = capsys.readouterr()
+    assert "[1/2] chess, seed 0: done before" in said.out
+    assert "[2/2] chess, seed 1: goes on" in said.out  # the images are stored, the training is missing
+    assert "cae.train" in said.err
+
+    results = study(*asked_for)
+    said = capsys.readouterr()
+    assert "[1/2] chess, seed 0: done before" in said.out
+    assert "[2/2] chess, seed 1: goes on" in said.out
+    assert "cae.train" in said.err
+    parent = parents_of(finished)[0]
+    assert [run.info.status for run in parents_of(finished)] == ["FINISHED", "KILLED"]
+    (run,) = runs_of(finished, parent)
     assert run.data.tags["seed"] == "1"
     assert results[["category", "seed"]].to_numpy().tolist() == [["chess", 0], ["chess", 1]]
     assert results.loc[1, "pixel_auroc"] == finished.load("cae.metrics", seed=1)["values"]["pixel_auroc"]
-
-    again = study(["chess"], [0, 1])
-    assert capsys.readouterr().out.count("done before") == 2
-    pd.testing.assert_frame_equal(again, results)
-    assert len(parents_of(finished)) == 1
     folder = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke"
+    assert "Table 1" in (folder / "report.html").read_text()
     table = pd.read_csv(folder / "comparison.csv")
     assert table.loc[0, ["category", "method", "seeds"]].tolist() == ["chess", "cae", 2]
     both = results["pixel_auroc"]
     assert table.loc[0, "pixel_auroc_mean"] == pytest.approx(both.mean())
     assert table.loc[0, "pixel_auroc_std"] == pytest.approx(abs(both[0] - both[1]) / 2**0.5)
 
-
-def test_interrupted_study_goes_on_with_what_is_missing(finished, parts, monkeypatch, capsys):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("flawline.methods.fitting.fit", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            study(["parts"], [0], raw=str(parts.parent))
-    close_interrupted()  # as the command does
-    assert [run.info.status for run in parents_of(finished)] == ["KILLED"]
-    capsys.readouterr()
-    results = study(["parts"], [0], raw=str(parts.parent))
-    assert "parts, seed 0: goes on" in capsys.readouterr().out  # the images are read and stored
-    assert results["category"].tolist() == ["parts"]
-    assert {run.info.status for run in parents_of(finished)} == {"KILLED", "FINISHED"}
+    before = (folder / "results.csv").read_text()
+    monkeypatch.setattr("flawline.study.study_page", lambda *_: "")
+    again = CliRunner().invoke(cli, ["study", "cae", "--categories=chess", "--seeds=0,1", "--env=smoke"])
+    assert again.exit_code == 0
+    assert again.output.count("done before") == 2
+    assert "comparison: " in again.output
+    assert (folder / "results.csv").read_text() == before
+    assert len(parents_of(finished)) == 2
 
 
 def test_failed_study_is_marked_failed(project, tmp_path):
@@ -73,13 +110,14 @@ def test_failed_study_is_marked_failed(project, tmp_path):
     assert [run.info.status for run in parents_of(project)] == ["FAILED"]
 
 
-def test_changed_parameters_are_run_again(finished, monkeypatch):
+def left(project):
+    """Return the nodes that a study would run."""
+    return _unfinished(project.path, register_pipelines()[PIPELINE], {"category": "chess", "seed": 0}, "smoke")
+
+
+def test_changed_parameters_are_run_again(finished):
     finished.edit("smoke/parameters/smoke.yml", **{"cae.train.epochs": 3})
-    seen = []
-    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append((a[2], a[4])))
-    study(["chess"], [0])
-    ((params, nodes),) = seen
-    assert params == {"category": "chess", "seed": 0}
+    nodes = left(finished)
     assert nodes[0] == "cae.train"
     assert {"cae.score_images", "cae.evaluate", "compare", "report"} <= set(nodes)
     assert not {"ingest", "register", "cae.index_grid"} & set(nodes)  # none of these reads the number of epochs
@@ -115,12 +153,25 @@ def test_shortcut_and_verdicts_cost_no_metric():
     assert mean_and_deviation(results)["image_auroc_mean"].tolist() == [pytest.approx(0.6)]
 
 
-def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsys):
+@pytest.mark.slow
+def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, monkeypatch, capsys):
     weights = finished.load("cae.weights")
-    results = study(["chess"], [0], pipeline=PAPER)
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.pipelines.reporting.nodes.render_run", break_off)  # before the last
+        with pytest.raises(KeyboardInterrupt):
+            study(["chess"], [0], pipeline=PAPER)
+    close_interrupted()
     said = capsys.readouterr()
     assert "[1/1] chess, seed 0: goes on" in said.out
+    assert "vae.train" in said.err
     assert "cae.train" not in said.err
+
+    draw_no_run(monkeypatch)
+    results = study(["chess"], [0], pipeline=PAPER)
+    said = capsys.readouterr()
+    assert "7 steps are left" in said.out
+    assert ".train" not in said.err
+    assert finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").stat().st_size > 0
     assert results["method"].tolist() == ["cae", "vae", "aae"]
     assert weights.keys() == finished.load("cae.weights").keys()
     assert results["train_seconds"].gt(0).all()
@@ -128,47 +179,25 @@ def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, capsy
     page = (folder / "report.html").read_text()
     for told in ("0.949", "0.800", "1\N{NARROW NO-BREAK SPACE}223", "unsuited", "Schneider 2022, Table 1"):
         assert told in page, told
-    (parent,) = parents_of(finished)
-    (run,) = [run for run in finished.mlflow_runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    for method in ("cae", "vae", "aae"):  # what an earlier run made is told of this one too
-        assert run.data.tags[f"{method}.suitability"] == "unsuited"
-        assert run.data.metrics[f"{method}.pixel_auroc"] >= 0
-    logged = {each.path for each in finished.client.list_artifacts(parent.info.run_id)}
+    parents = parents_of(finished)
+    for parent in parents:
+        (run,) = runs_of(finished, parent)
+        for method in ("cae", "vae", "aae"):  # what an earlier run made is told of this one too
+            assert run.data.tags[f"{method}.suitability"] == "unsuited"
+            assert run.data.metrics[f"{method}.pixel_auroc"] >= 0
+    logged = {each.path for each in finished.client.list_artifacts(parents[0].info.run_id)}
     assert {"report.html", "comparison.csv", "results.csv"} <= logged
 
+    monkeypatch.setattr("flawline.study.study_page", lambda *_: "")
     assert study(["chess"], [0], pipeline=PAPER)["method"].tolist() == ["cae", "vae", "aae"]
     assert "done before" in capsys.readouterr().out
 
-    finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").unlink()  # as if broken off before the last
-    study(["chess"], [0], pipeline=PAPER)
-    assert "7 steps are left" in capsys.readouterr().out
-    assert finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").stat().st_size > 0
 
-
-def test_an_own_folder_that_has_an_examples_name_is_not_taken_for_it(finished, parts, capsys):
-    study(["chess"], [0])
-    page = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke" / "report.html"
-    assert "Table 1" in page.read_text()
-    capsys.readouterr()
-    own = parts.rename(parts.with_name("chess"))
-    study(["chess"], [0], raw=str(own.parent))
-    assert "chess, seed 0: done before" not in capsys.readouterr().out
-    assert "Table 1" not in page.read_text()
-
-
-def test_twice_the_same_is_once(finished):
-    assert len(study(["chess", "chess"], [0, 0])) == 1
-
-
-def test_a_study_goes_on_behind_the_last_step_that_is_done(finished, capsys):
+def test_a_study_goes_on_behind_the_last_step_that_is_done(finished):
     finished.newest("07_model_output/chess/seed-0/cae/scores.csv").unlink()
-    before = finished.newest("06_models/chess/seed-0/cae/weights.safetensors").stat().st_mtime_ns
-    study(["chess"], [0])
-    said = capsys.readouterr()
-    assert "goes on" in said.out
-    assert "cae.tabulate_scores" in said.err
-    assert "cae.score_images" not in said.err
-    assert finished.newest("06_models/chess/seed-0/cae/weights.safetensors").stat().st_mtime_ns == before
+    nodes = left(finished)
+    assert "cae.tabulate_scores" in nodes
+    assert not {"cae.train", "cae.score_images"} & set(nodes)
 
 
 def test_embedded_examples_stand_beside_a_folder_of_categories(parts):
@@ -201,18 +230,22 @@ def test_photographs_added_since_are_run_again(registered, photographs):
     assert not unchanged()  # nothing to learn from is left
 
 
-def test_changed_parameters_hold_for_every_run_and_a_name_keeps_the_tables_apart(finished, monkeypatch):
-    study(["chess"], [0])
+def test_folder_and_parameters_hold_for_every_run_and_a_name_keeps_the_tables_apart(finished, parts, asked):
+    """An own folder that has an example's name is not taken for the example: all of it is run, and the page does not
+    set what was published on the example beside it."""
     folder = finished.path / "data/08_reporting/studies"
-    before = (folder / f"{PIPELINE}-smoke" / "results.csv").read_text()
-    seen = []
-    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append(a[2]))
-    study(["chess"], [0], changed={"cae": {"scorer": {"smoothing": 1.5}}}, name="ablation")
-    assert seen == [{"cae": {"scorer": {"smoothing": 1.5}}, "category": "chess", "seed": 0}]
+    usual = folder / f"{PIPELINE}-smoke" / "results.csv"
+    usual.parent.mkdir(parents=True)
+    usual.write_text("of an earlier study")
+    own, changed = parts.rename(parts.with_name("chess")), {"cae": {"scorer": {"smoothing": 1.5}}}
+    study(["chess"], [0], raw=str(own.parent), changed=changed, name="ablation")
+    assert asked == [(changed | {"category": "chess", "seed": 0, "raw": str(own)}, None)]  # None: all nodes
     page = (folder / "ablation" / "report.html").read_text()
     assert "<dt>parameters</dt><dd>cae.scorer.smoothing=1.5</dd>" in page
     assert "study ablation" in page
-    assert (folder / f"{PIPELINE}-smoke" / "results.csv").read_text() == before
+    assert "Table 1" not in page
+    assert (folder / "ablation" / "results.csv").is_file()
+    assert usual.read_text() == "of an earlier study"
 
 
 @pytest.mark.parametrize("key", ["category", "seed", "raw", "images"])

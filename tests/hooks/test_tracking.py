@@ -1,8 +1,10 @@
 """What MLflow knows of a run: who, from what, how it went, and a model that can be served."""
 
 import socket
-from contextlib import closing
+import sys
+from contextlib import chdir, closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from subprocess import PIPE
 from threading import Thread
 
 import kedro
@@ -16,6 +18,23 @@ from flawline.detector.serving import judge_bytes
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
 from flawline.hooks.tracking import check_server, close_interrupted, in_project
+
+# Opens MLflow for a project as a run does, and a run in it, once it is told to.
+FIRST_RUN = """
+from pathlib import Path
+import mlflow
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+bootstrap_project(Path.cwd())
+with KedroSession.create(env="smoke") as session:
+    context = session.load_context()
+    print("ready", flush=True)
+    input()
+    context.mlflow.tracking
+    mlflow.start_run()
+    mlflow.end_run()
+"""
 
 
 @pytest.fixture
@@ -142,7 +161,7 @@ def test_logged_model_says_why_it_cannot_judge(finished_once, runs):
     assert model.predict(example)["verdict"].tolist() == ["not_judged"]
 
 
-def test_failed_run_is_marked_with_its_children(finished, monkeypatch):
+def test_failed_run_is_marked_with_its_children_and_a_killed_one_by_the_next(finished, monkeypatch):
     def boom(*_, **__):
         raise RuntimeError("boom")
 
@@ -153,19 +172,30 @@ def test_failed_run_is_marked_with_its_children(finished, monkeypatch):
     newest = [run for run in finished.mlflow_runs() if run.info.status != "FINISHED"]
     assert [run.info.status for run in newest] == ["FAILED", "FAILED"]
     assert mlflow.active_run() is None
+
+    client = finished.client
+    alive = next(run for run in finished.mlflow_runs() if "method" not in run.data.tags)
+    tags = {key: alive.data.tags[key] for key in ("category", "project")}
+    dead = client.create_run(alive.info.experiment_id, tags=tags | {"project": tracking.project_id(finished.path)})
+    other = client.create_run(alive.info.experiment_id, tags=tags | {"project": "elsewhere"})
     finished.run("training")
     assert [run.info.status for run in finished.mlflow_runs()].count("FINISHED") == 4
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert client.get_run(other.info.run_id).info.status == "RUNNING"
 
 
 def test_server_that_is_not_there_stops_the_run_before_any_work(project):
-    uri = project.path / "conf/base/mlflow.yml"
-    before = uri.read_text()
     project.edit("base/mlflow.yml", **{"server.mlflow_tracking_uri": "http://127.0.0.1:9"})
     with pytest.raises(FlawlineError, match=r"the MLflow server http://127.0.0.1:9 does not answer.*refused.*Start it"):
         project.run("ingestion")
     assert all(path.suffix == ".lock" for path in (project.path / "data").iterdir())
-    uri.write_text(before)
-    project.run("ingestion")
+    # The next run of the same process goes to the project's own file, from wherever the command is run.
+    project.edit("base/mlflow.yml", **{"server.mlflow_tracking_uri": "sqlite:///mlflow.db"})
+    (project.path / "notes").mkdir()
+    with chdir(project.path / "notes"):
+        project.run("ingestion")
+    assert not list((project.path / "notes").iterdir())
+    assert len(project.mlflow_runs()) == 1
 
 
 def test_server_that_takes_calls_but_never_answers(monkeypatch):
@@ -190,19 +220,14 @@ def test_server_that_answers(code):
         check_server(f"http://127.0.0.1:{server.server_port}")
 
 
-def test_tracking_file_lies_in_the_project_from_wherever_the_command_is_run(project, monkeypatch):
-    (project.path / "notes").mkdir()
-    monkeypatch.chdir(project.path / "notes")
-    project.run("ingestion")
-    assert not list((project.path / "notes").iterdir())
-    assert len(project.mlflow_runs()) == 1
-
-
 @pytest.mark.slow
-def test_first_runs_side_by_side_make_the_tracking_tables_once(project, parts):
+def test_first_runs_side_by_side_make_the_tracking_tables_once(project):
     (project.path / "mlflow.db").unlink()
-    raw = [f"category={name},raw={parts}" for name in ("nuts", "bolts")]
-    runs = [project.start("run", "--env=smoke", "--pipelines=ingestion", "--params", each) for each in raw]
+    runs = [project.start(program=(sys.executable, "-c", FIRST_RUN), stdin=PIPE) for _ in range(2)]
+    assert [run.stdout.readline() for run in runs] == ["ready\n"] * 2
+    for run in runs:
+        run.stdin.write("\n")
+        run.stdin.flush()
     said = [run.communicate(timeout=240)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert len(project.mlflow_runs()) == 2
@@ -218,17 +243,6 @@ def test_closing_where_no_run_is_open_makes_no_tracking_tables(tmp_path, monkeyp
 @pytest.mark.parametrize("uri", ["http://example:5000", "sqlite:////srv/mlflow.db", "postgresql://host/db", ""])
 def test_other_places_are_left_as_they_are(uri, tmp_path):
     assert in_project(uri, tmp_path) == uri
-
-
-def test_a_run_that_was_killed_is_marked_by_the_next(finished):
-    client = finished.client
-    alive = next(run for run in finished.mlflow_runs() if "method" not in run.data.tags)
-    tags = {key: alive.data.tags[key] for key in ("category", "project")}
-    dead = client.create_run(alive.info.experiment_id, tags=tags | {"project": tracking.project_id(finished.path)})
-    other = client.create_run(alive.info.experiment_id, tags=tags | {"project": "elsewhere"})
-    finished.run("reporting")
-    assert client.get_run(dead.info.run_id).info.status == "KILLED"
-    assert client.get_run(other.info.run_id).info.status == "RUNNING"
 
 
 def test_the_page_names_its_run(finished_once, runs):
