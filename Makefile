@@ -12,6 +12,8 @@ PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpa
 PORT ?=
 # Kedro and MLflow start each other by name.
 BY_NAME := PATH="$(abspath $(BIN)):$$PATH"
+# MLflow would start four processes and a queue of jobs, which takes three times as long: one person reads the page.
+ONE_READER := MLFLOW_WORKERS=1 MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 # Where no screen is attached there is no browser to open.
 NO_BROWSER := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 WORKERS ?= auto
@@ -59,7 +61,7 @@ viz: $(READY) ## show the lineage as a page, http://127.0.0.1:4141 [PORT=number]
 	$(BY_NAME) $(BIN)/kedro viz run --port $(or $(PORT),4141) $(NO_BROWSER)
 
 ui: $(READY) ## show the tracked runs as a page, http://127.0.0.1:5000 [PORT=number]; Ctrl-C ends it
-	$(BY_NAME) $(BIN)/kedro mlflow ui --port $(or $(PORT),5000)
+	$(BY_NAME) $(ONE_READER) $(BIN)/kedro mlflow ui --port $(or $(PORT),5000)
 
 docs: $(READY) ## build the documentation site into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html

@@ -17,8 +17,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 PATIENCE = 180  # seconds: on busy cores a server takes long
-# One process answers as four do, and each takes seconds to start; jobs are what MLflow runs for language models.
-FEW_PROCESSES = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def serving(clone, target: str, port: int):
     """Start a make target that serves, and end it with all its children."""
     said = clone.path / "said.txt"
     with said.open("w") as output, subprocess.Popen(
-        ["make", target, f"PORT={port}"], cwd=clone.path, env=plain(**FEW_PROCESSES), start_new_session=True,
+        ["make", target, f"PORT={port}"], cwd=clone.path, env=plain(), start_new_session=True,
         stdout=output, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         try:

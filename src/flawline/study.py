@@ -164,7 +164,7 @@ def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) ->
         context = session.load_context()
         lineage = LineageHook.over(context, line)
         parameters = validate_parameters(context.config_loader["parameters"])
-        if lineage.is_fresh("manifest") and is_unchanged(context.catalog, parameters):
+        if lineage.is_fresh("manifest") and is_unchanged(lineage.catalog, parameters):
             return lineage.unfinished(line)
     return None
 

@@ -82,8 +82,8 @@ class TrackedRun:
 
     def log_figures(self, outputs: dict[str, Any]) -> None:
         """Draw and log what is shown of the method whose results are among a node's ``outputs``."""
-        for value in outputs.values():
-            if isinstance(value, MethodResult):
+        for name, value in outputs.items():
+            if isinstance(value, MethodResult) and name.endswith("result"):  # not one to which the training is added
                 self._log_figures(value)
 
     def take(self, dataset_name: str, data: Any) -> None:
