@@ -1,44 +1,19 @@
 import numpy as np
 import pytest
-import torch
-from base_params import BASE
 from kedro.io import DatasetError, Version
+from small_detector import untrained
 
 from flawline.datasets import DetectorDataset
-from flawline.detector.file import Detector
 from flawline.detector.judging import Judge
-from flawline.detector.thresholds import calibrate
-from flawline.methods.cae import CAE
 from flawline.params import InspectionParams
-from flawline.storage.tensors import packed
 
-MODEL = BASE.cae.model.but(latent_size=4, hidden_size=8)
 SCORES = (0.5, 0.1, 0.3)
 
 
 @pytest.fixture(scope="module")
 def detector():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        weights = CAE(MODEL, channels=1, size=16).state_dict()
-    return Detector(
-        method="cae",
-        category="chess",
-        params={
-            "scorer": {"smoothing": 0.0},
-            "reconstructor": {"patches": {"size": 16, "stride": 8, "per_epoch": 4}, "model": MODEL.model_dump()},
-        },
-        channels=1,
-        depth=8,
-        smallest=(20, 24),
-        largest=(20, 24),
-        thresholds=calibrate(SCORES, target_overkill=0.01, review_overkill=0.3),
-        review_overkill=0.3,
-        calibration_scores=SCORES,
-        weights=packed({"reconstructor": weights}),
-        inspection=InspectionParams(min_area=12.5),
-        about={"manifest": "abc"},
-    )  # fmt: skip
+    more = {"inspection": InspectionParams(min_area=12.5), "about": {"manifest": "abc"}}
+    return untrained((20, 24), (20, 24), SCORES, smoothing=0.0, target=0.01, review=0.3, **more)
 
 
 def at(tmp_path, load=None, save=None):

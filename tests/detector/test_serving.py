@@ -7,19 +7,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from base_params import BASE
+from small_detector import untrained
 
 from flawline.checks import FlawlineError
 from flawline.detector import serving
-from flawline.detector.file import Detector, save_detector
+from flawline.detector.file import save_detector
 from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes, read_inspection
-from flawline.detector.thresholds import calibrate
 from flawline.intake.decoding import encode_png
-from flawline.methods.cae import CAE
 from flawline.params import IgnoreRegion, InspectionParams
-from flawline.storage.tensors import packed
 
 
 @pytest.fixture
@@ -31,26 +27,8 @@ def image():
 
 @pytest.fixture
 def detector():
-    """An untrained detector of grey images of 32 x 40 pixels that would reject what scores above 0.5."""
-    model = BASE.cae.model.but(latent_size=3, hidden_size=8)
-    parts = {"patches": BASE.cae.patches.but(size=16, stride=16), "model": model}
-    reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        weights = CAE(model, channels=1, size=16).state_dict()
-    return Detector(
-        method="cae",
-        category="bolt",
-        params={"scorer": {"smoothing": 2.0}, "reconstructor": reconstructor},
-        channels=1,
-        depth=8,
-        smallest=(32, 40),
-        largest=(32, 40),
-        thresholds=calibrate([0.5], target_overkill=0.5, review_overkill=0.5),
-        review_overkill=0.5,
-        calibration_scores=(0.5,),
-        weights=packed({"reconstructor": weights}),
-    )
+    """A detector that would reject what scores above 0.5."""
+    return untrained((32, 40), (32, 40), (0.5,), smoothing=2.0, stride=16, target=0.5, review=0.5)
 
 
 def test_a_good_file_is_judged_as_the_detector_does(detector, image):

@@ -36,27 +36,34 @@ def photographs():
     return images
 
 
-@pytest.fixture
-def detector():
-    """An untrained detector of grey 8-bit images of 24 x 28 to 32 x 28 pixels, calibrated on 0.01, 0.02, ... 0.99."""
+def untrained(smallest, largest, scores, *, smoothing=1.0, stride=8, target=0.05, review=0.1, **more):
+    """Return an untrained detector of grey 8-bit images of these sizes (H, W), calibrated on ``scores``."""
     model = BASE.cae.model.but(latent_size=3, hidden_size=8)
-    parts = {"patches": BASE.cae.patches.but(size=16, stride=8), "model": model}
-    reconstructor = {name: part.model_dump(mode="json") for name, part in parts.items()}
+    parts = {"patches": BASE.cae.patches.but(size=16, stride=stride), "model": model}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = CAE(model, channels=1, size=16).state_dict()
-    scores = tuple(k / 100 for k in range(1, 100))
     return Detector(
         method="cae",
         category="bolt",
-        params={"scorer": {"smoothing": 1.0}, "reconstructor": reconstructor},
+        params={
+            "scorer": {"smoothing": smoothing},
+            "reconstructor": {name: part.model_dump(mode="json") for name, part in parts.items()},
+        },
         channels=1,
         depth=8,
-        smallest=(24, 28),
-        largest=(32, 28),
-        thresholds=calibrate(scores, target_overkill=0.05, review_overkill=0.1),
-        review_overkill=0.1,
+        smallest=smallest,
+        largest=largest,
+        thresholds=calibrate(scores, target_overkill=target, review_overkill=review),
+        review_overkill=review,
         calibration_scores=scores,
         weights=packed({"reconstructor": weights}),
-        about={"seed": "0", "images": "ab12"},
+        **more,
     )
+
+
+@pytest.fixture
+def detector():
+    """An untrained detector of grey 8-bit images of 24 x 28 to 32 x 28 pixels, calibrated on 0.01, 0.02, ... 0.99."""
+    scores = tuple(k / 100 for k in range(1, 100))
+    return untrained((24, 28), (32, 28), scores, about={"seed": "0", "images": "ab12"})
