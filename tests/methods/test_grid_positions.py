@@ -96,7 +96,9 @@ def test_no_image_is_an_error(images):
 
 def test_images_of_different_size_are_an_error(images):
     other = np.zeros((1, 24, 40), np.uint8)
-    with pytest.raises(FlawlineError, match=r"cpcae compares .* one size; there are 2: 24 x 32, 24 x 40"):
+    with pytest.raises(
+        FlawlineError, match=r"a network of grid positions compares .* one size; there are 2: 24 x 32, 24 x 40"
+    ):
         grid_windows([*images, other], [0, 4], GEOMETRY, seed=0)
 
 

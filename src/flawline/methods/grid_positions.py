@@ -62,7 +62,7 @@ def grid_windows(images: Sequence[NDArray], rows: Sequence[int], patches: GridPa
     Raise FlawlineError if there is none, they differ in size, a patch does not fit, or 8 and 16 bit are mixed."""
     chosen = pick_images(images, rows)
     shapes = [image.shape for image in chosen]
-    check_one_size(shapes, "cpcae")
+    check_one_size(shapes, "a network of grid positions")
     check_grid_patches(shapes[0], patches)
     return GridWindows(chosen, shapes, patches, seed)
 
