@@ -2,9 +2,9 @@
 
 Convention: arrays (C, H, W); the corners of both images meet (``align_corners=False`` elsewhere), borders repeat.
 
-scikit-image's resize_local_mean averages by area too, but with full matrices: it takes 1.5 to 70 times as long, and where
-a mean lies halfway between two levels it may round the other way (in up to 1 % of the pixels of a photograph), so that
-figures would change. Pillow's box filter counts whole pixels only."""
+scikit-image's resize_local_mean averages by area too, but with full matrices: it takes 1.5 to 70 times as long, and
+where a mean lies halfway between two levels it may round the other way (in up to 1 % of the pixels of a photograph), so
+that figures would change. Pillow's box filter counts whole pixels only."""
 
 import numpy as np
 import scipy
