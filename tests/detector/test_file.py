@@ -48,7 +48,7 @@ def test_misfit_of_images_of_one_size_names_it_once(detector):
 def test_a_colour_image_is_judged_as_its_grey_one(detector):
     grey = np.random.default_rng(0).integers(0, 256, (1, 24, 28), dtype=np.uint8)
     np.testing.assert_array_equal(map_of(detector, np.repeat(grey, 3, axis=0)), map_of(detector, grey))
-    assert detector.reconstruct(grey, detector.make_scorer()).shape == (1, 24, 28)
+    assert detector.reconstruct(grey, detector.make_reconstructor()).shape == (1, 24, 28)
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_a_detector_comes_back_to_the_bit(tmp_path, detector):
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 28), dtype=np.uint8)
     np.testing.assert_array_equal(map_of(back, image), map_of(detector, image))
     np.testing.assert_array_equal(
-        back.reconstruct(image, back.make_scorer()), detector.reconstruct(image, detector.make_scorer())
+        back.reconstruct(image, back.make_reconstructor()), detector.reconstruct(image, detector.make_reconstructor())
     )
 
 

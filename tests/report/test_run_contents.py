@@ -10,7 +10,7 @@ import torch
 
 from flawline.detector.thresholds import Thresholds
 from flawline.metrics.conformal import Threshold
-from flawline.params import ComputeParams, InspectionParams
+from flawline.params import InspectionParams
 from flawline.report.run_contents import (
     comparison_table,
     curve_table,
@@ -32,8 +32,6 @@ SUITED = {
 NO_SHORTCUT = pd.DataFrame(columns=["question", "feature", "auroc", "direction", "flagged"])
 SHORTCUT = pd.DataFrame([("label", "mean", 1.0, "defective ones are darker", True)], columns=NO_SHORTCUT.columns)
 
-COMPUTE = ComputeParams()
-
 
 def threshold(value):
     return Threshold(value, target_overkill=0.05, promised_overkill=0.05, samples=19, needed=19)
@@ -42,8 +40,8 @@ def threshold(value):
 @pytest.fixture
 def detector():
     return SimpleNamespace(
-        method="cae", by_map=True, make_scorer=lambda compute: lambda image: image // 2,
-        reconstruct=lambda image, scorer: scorer(image),
+        method="cae", by_map=True,
+        reconstruct=lambda image, reconstructor: reconstructor(image),
         thresholds=Thresholds(threshold(0.5), threshold(0.3), None),
     )  # fmt: skip
 
@@ -66,7 +64,8 @@ def test_images_are_shown_as_they_are_judged(scores, detector):
     maps = [np.full((4, 4), score, np.float16) for score in scores["score"]]
     kept = [2, 3, 4, 5, 6, 7]  # the first two rows of the manifest were learned from
     worst, passed = judged_images([5, 2], scores=scores, images=images, masks=masks, maps=maps, kept=kept,
-                                  detector=detector, inspection=InspectionParams(), compute=COMPUTE)  # fmt: skip
+                                  detector=detector, inspection=InspectionParams(),
+                                  reconstructor=lambda image: image // 2)  # fmt: skip
     assert (worst.name, worst.verdict, worst.label, worst.defect) == ("f", "reject", 1, "scratch")
     assert worst.image[0, 0, 0] == 7
     assert worst.reconstruction[0, 0, 0] == 3

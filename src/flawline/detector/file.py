@@ -16,7 +16,7 @@ from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.intake.registration import to_channels
 from flawline.methods.features import check_network
 from flawline.methods.one_class import Scored
-from flawline.methods.reconstruction import Reconstruction
+from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method, get_method
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
@@ -52,6 +52,13 @@ class Detector:
         """Return what scores images. Raise FlawlineError if the pretrained network is not the one learned with."""
         if "network" in self.about:
             check_network(self.params["scorer"]["features"], self.about["network"])
+        return self._scorer(compute)
+
+    def make_reconstructor(self, compute: ComputeParams | None = None) -> TrainedReconstructor | None:
+        """Return what reconstructs images for the scorer; None of a method without a reconstructor."""
+        return self._scorer(compute).reconstructor
+
+    def _scorer(self, compute: ComputeParams | None) -> ImageScorer:
         return ImageScorer(
             self._method, self.params, self.weights, channels=self.channels, compute=compute or ComputeParams()
         )
@@ -129,13 +136,13 @@ class Detector:
             scored = replace(scored, map=_widened(scored.map, image.shape[2], columns))
         return scored, None if reconstruction is None else _whole(reconstruction, image.shape[2], columns)
 
-    def reconstruct(self, image: NDArray, scorer: ImageScorer) -> NDArray[np.uint8] | None:
+    def reconstruct(self, image: NDArray, reconstructor: TrainedReconstructor | None) -> NDArray[np.uint8] | None:
         """Return the reconstruction (C, H, W) of ``image`` (C, H, W) as a person is shown it, black in the ends not
         judged; None of a method without a reconstructor. Nothing is scored."""
-        if scorer.reconstructor is None:
+        if reconstructor is None:
             return None
         columns, judged = self._judged(image)
-        return _whole(scorer.reconstructor.reconstruct(judged), image.shape[2], columns).picture()
+        return _whole(reconstructor.reconstruct(judged), image.shape[2], columns).picture()
 
     def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
         """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""

@@ -12,7 +12,7 @@ import pandas as pd
 from flawline.intake.manifest import count_images
 from flawline.metrics.shortcuts import brief
 from flawline.metrics.shortcuts import sentences as shortcut_sentences
-from flawline.params import ComputeParams, InspectionParams, flatten
+from flawline.params import InspectionParams, flatten
 from flawline.report.contents import (
     AlignmentShown,
     JudgedImage,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flawline.detector.file import Detector
-    from flawline.detector.scoring import ImageScorer
+    from flawline.methods.reconstruction import TrainedReconstructor
     from flawline.storage.ragged import RaggedArray
 
 AXES = {  # curve -> the names of its columns
@@ -92,21 +92,20 @@ def judged_images(
     kept: Sequence[int],
     detector: Detector,
     inspection: InspectionParams,
-    compute: ComputeParams,
+    reconstructor: TrainedReconstructor | None,
 ) -> list[JudgedImage]:
     """Return the images in ``rows`` of the scores with what the detector makes of them. ``maps`` has the scores' rows,
     ``kept`` says where they stand in ``images`` and ``masks``."""
-    scorer = detector.make_scorer(compute)
     return [
-        _judged(scores.loc[k], images[kept[k]], masks[kept[k]], maps[k], detector=detector, scorer=scorer,
+        _judged(scores.loc[k], images[kept[k]], masks[kept[k]], maps[k], detector=detector, reconstructor=reconstructor,
                 inspection=inspection)
         for k in rows
     ]  # fmt: skip
 
 
 def _judged(
-    row: pd.Series, image: Any, mask: Any, anomaly: Any, *, detector: Detector, scorer: ImageScorer,
-    inspection: InspectionParams,
+    row: pd.Series, image: Any, mask: Any, anomaly: Any, *, detector: Detector, inspection: InspectionParams,
+    reconstructor: TrainedReconstructor | None,
 ) -> JudgedImage:  # fmt: skip
     from flawline.detector.judging import judge
     from flawline.methods.one_class import Scored
@@ -118,7 +117,7 @@ def _judged(
         anomaly_map=anomaly,
         score=row["score"],
         verdict=judgement.verdict,
-        reconstruction=detector.reconstruct(image, scorer),
+        reconstruction=detector.reconstruct(image, reconstructor),
         mask=mask if mask.size else None,
         label=int(row["label"]),
         defect=row["defect"],

@@ -47,7 +47,7 @@ def gather_result(
     keep_memory()
     kept = rows_of(manifest, SCORED)
     show = partial(judged_images, scores=scores, images=images, masks=masks, maps=maps, kept=kept, detector=detector,
-                   inspection=inspection, compute=compute)  # fmt: skip
+                   inspection=inspection, reconstructor=detector.make_reconstructor(compute))  # fmt: skip
     worst, best = map(show, worst_and_best(scores, reporting.examples))
     return method_result(
         detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best
