@@ -10,7 +10,7 @@ from measure import BASE, Row, cores, seconds
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from flawline.intake.layouts import list_raw_files
+from flawline.intake.layouts import list_raw_folder
 from flawline.intake.manifest import near_duplicates_of, read_raw_files
 from flawline.training.compute import keep_memory
 
@@ -27,7 +27,7 @@ def rows() -> Iterator[Row]:
 
 
 def rows_of(folder: Path, paths: list[Path], what: str) -> Iterator[Row]:
-    files = list_raw_files(folder, BASE.ingestion)
+    files = list_raw_folder(folder, BASE.ingestion).files
     contents = [path.read_bytes() for path in paths]
     floor = rate(lambda: [Image.open(io.BytesIO(content)).load() for content in contents])
     yield Row(f"Pillow, one thread: {what}", f"{floor:.0f} images/s")

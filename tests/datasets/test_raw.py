@@ -11,7 +11,7 @@ from flawline.datasets import RawFolderDataset
 from flawline.datasets.raw import MARKER
 from flawline.intake.decoding import read_photograph
 from flawline.intake.examples import ExampleImage
-from flawline.intake.layouts import RawFile, list_raw_files
+from flawline.intake.layouts import RawFile, list_raw_folder
 
 
 def example(split, defect, name, level, mask=None):
@@ -36,7 +36,7 @@ def test_examples_are_drawn_in_the_layout_that_ingestion_reads(dataset, folder):
     assert not dataset.exists()
     dataset.save(iter(EXAMPLES))
     assert dataset.exists()
-    assert list_raw_files(folder, BASE.ingestion) == [
+    assert list_raw_folder(folder, BASE.ingestion).files == [
         RawFile("test/bent/000.png", 1, "bent", "test", "ground_truth/bent/000_mask.png"),
         RawFile("train/good/000.png", 0, "good", "train"),
     ]
@@ -89,7 +89,7 @@ def test_images_are_drawn_one_by_one_and_not_kept(dataset, folder):
         return image
 
     dataset.save(draw())
-    assert len(list_raw_files(folder, BASE.ingestion)) == 4
+    assert len(list_raw_folder(folder, BASE.ingestion).files) == 4
 
 
 def test_iterator_without_images_leaves_the_users_folder_alone(dataset, folder):
@@ -100,7 +100,7 @@ def test_iterator_without_images_leaves_the_users_folder_alone(dataset, folder):
 def test_drawn_folder_is_replaced(dataset, folder):
     dataset.save(EXAMPLES)
     dataset.save(EXAMPLES[:1])
-    assert [file.path for file in list_raw_files(folder, BASE.ingestion)] == ["train/good/000.png"]
+    assert [file.path for file in list_raw_folder(folder, BASE.ingestion).files] == ["train/good/000.png"]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
 
 
@@ -134,7 +134,7 @@ def test_folder_with_a_broken_marker_counts_as_the_users(dataset, folder, conten
 def test_empty_folder_is_drawn_into(dataset, folder):
     folder.mkdir(parents=True)
     dataset.save(EXAMPLES)
-    assert len(list_raw_files(folder, BASE.ingestion)) == 2
+    assert len(list_raw_folder(folder, BASE.ingestion).files) == 2
 
 
 def test_interrupted_drawing_leaves_the_old_folder(dataset, folder):
@@ -144,7 +144,7 @@ def test_interrupted_drawing_leaves_the_old_folder(dataset, folder):
     with pytest.raises(DatasetError):
         dataset.save([*EXAMPLES, broken])
     assert sorted(path.name for path in folder.parent.iterdir()) == ["chess"]
-    assert len(list_raw_files(folder, BASE.ingestion)) == 2
+    assert len(list_raw_folder(folder, BASE.ingestion).files) == 2
 
 
 def test_describe(dataset, folder):

@@ -27,7 +27,7 @@ def test_a_failed_run_gives_its_lock_back(project, monkeypatch):
     def boom(*_, **__):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("flawline.intake.manifest.detect_layout", boom)
+    monkeypatch.setattr("flawline.intake.manifest.list_raw_folder", boom)
     with pytest.raises(RuntimeError, match="boom"):
         project.run("ingestion")
     assert is_free(project)

@@ -23,7 +23,7 @@ from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.intake import masks, measuring
-from flawline.intake.layouts import list_raw_files
+from flawline.intake.layouts import list_raw_folder
 from flawline.intake.manifest import build_manifest, in_table, near_duplicates_of, read_raw_files
 
 MAX_PIXELS = 5000
@@ -155,7 +155,7 @@ def on_disk(files):
 def ingested(folder, layout, known=None):
     """Return (files, rows as read, manifest, quarantine, measurements, near_duplicates), as the pipeline makes them."""
     params = BASE.ingestion.but(layout=layout, identical="move", max_pixels=MAX_PIXELS)
-    files = list_raw_files(folder, params, category=CATEGORY)
+    files = list_raw_folder(folder, params, category=CATEGORY).files
     rows, quarantine, measurements = read_raw_files(folder, files, max_pixels=MAX_PIXELS, layout=layout, known=known)
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(

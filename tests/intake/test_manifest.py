@@ -12,7 +12,7 @@ from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import decode
-from flawline.intake.layouts import RawFile, list_raw_files
+from flawline.intake.layouts import RawFile, list_raw_folder
 from flawline.intake.manifest import (
     COLUMNS,
     build_manifest,
@@ -55,7 +55,7 @@ def read(folder, **options):
 
 
 def read_all(folder, params=BASE.ingestion, **options):
-    return read_raw_files(folder, list_raw_files(folder, params), max_pixels=10_000, **options)
+    return read_raw_files(folder, list_raw_folder(folder, params).files, max_pixels=10_000, **options)
 
 
 # --- the manifest ----------------------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_another_limit_decodes_again(tmp_path, decoded):
     a_folder(tmp_path)
     known = read_all(tmp_path)[2]
     decoded.clear()
-    read_raw_files(tmp_path, list_raw_files(tmp_path, BASE.ingestion), max_pixels=9_999, known=known)
+    read_raw_files(tmp_path, list_raw_folder(tmp_path, BASE.ingestion).files, max_pixels=9_999, known=known)
     assert len(decoded) == 7
 
 

@@ -269,11 +269,13 @@ def test_features_are_joined_by_content_and_page():
 
 @pytest.mark.real_data
 def test_brightness_alone_tells_all_screws_apart():
-    from flawline.intake.layouts import list_raw_files
+    from flawline.intake.layouts import list_raw_folder
     from flawline.intake.manifest import build_manifest, read_raw_files
 
     folder = REAL_DATA / "screw"
-    rows, quarantine, measurements = read_raw_files(folder, list_raw_files(folder, BASE.ingestion), max_pixels=2**16)
+    rows, quarantine, measurements = read_raw_files(
+        folder, list_raw_folder(folder, BASE.ingestion).files, max_pixels=2**16
+    )
     manifest, _ = build_manifest(rows, quarantine, BASE.ingestion.splits)
     found = find_shortcuts(features_of(manifest, measurements.table))
     best = found.iloc[0]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from flawline.intake.decoding import encode_png
 from flawline.intake.measuring import Measurements, measure
+from flawline.intake.notes import Note, notes_table
 from flawline.report.data_contents import (
     Photographs,
     count_defects,
@@ -46,12 +47,21 @@ def read(folder):
     return table.assign(**sizes, sha256=list(digests.values())), measured
 
 
+NOTES = notes_table([Note("3 files of the system were not looked into."), Note("Dark.", caution=True)])
+
+
 def page_of(read, folder, pairs=NO_PAIRS):
     manifest, measured = read
     return gather_data_page(
-        manifest, pd.DataFrame(columns=["path", "reason"]), measured, pairs, shortcuts=NO_SHORTCUT, folder=folder,
-        category="screw", ingestion=BASE.ingestion, run={"run": "7"},
+        manifest, pd.DataFrame(columns=["path", "reason"]), measured, pairs, shortcuts=NO_SHORTCUT, notes=NOTES,
+        folder=folder, category="screw", ingestion=BASE.ingestion, run={"run": "7"},
     )  # fmt: skip
+
+
+def test_what_ingestion_says_of_the_folder_stands_with_what_was_found_and_its_cautions_first(read, folder):
+    page = page_of(read, folder)
+    assert page.found[-1] == "3 files of the system were not looked into."
+    assert page.notes[0] == "Dark."
 
 
 def test_pairs_get_splits_and_labels_and_lose_what_is_in_quarantine(manifest):

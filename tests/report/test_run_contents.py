@@ -136,7 +136,7 @@ def test_page_and_summary_say_what_was_found_and_what_to_beware_of(manifest, met
     quarantine = pd.DataFrame({"path": ["x.png"], "reason": ["cannot be decoded"]})
     page = gather_run_page(
         [result], category="bolt", seed=3, manifest=manifest.assign(layout="mvtec"), quarantine=quarantine,
-        aligned=None, shortcuts=SHORTCUT, parameters={"seed": 3, "raw": "bolts"}, run={"run": "7"},
+        aligned=None, doubts=["Shortcut: mean alone tells."], parameters={"seed": 3, "raw": "bolts"}, run={"run": "7"},
     )  # fmt: skip
     assert page.title == "bolt: what flawline found"
     assert page.found[0] == "cae judged 4 test images: 2 pass, 0 review, 2 reject, 0 not_judged."
@@ -146,7 +146,7 @@ def test_page_and_summary_say_what_was_found_and_what_to_beware_of(manifest, met
     assert list(page.ids)[:3] == ["category", "seed", "run"]
     assert not len(page.published)  # nobody published anything on bolts
     comparison = pd.DataFrame({"method": ["cae"], "image_auroc": [0.75]})
-    lines = run_summary(page, SHORTCUT, comparison).splitlines()
+    lines = run_summary(page, ["Shortcut: mean alone tells."], comparison).splitlines()
     assert lines[0] == "category bolt"
     assert "image_auroc  0.7500" in lines
     assert lines[-1] == "1 file in quarantine."

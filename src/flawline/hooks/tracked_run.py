@@ -40,8 +40,8 @@ TRAINED = {
     "sample_reconstructions": "checkpoints",
     "fold_weights": "fold_checkpoints",
 }  # the last that a training saves -> its store
-ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_report",
-               "verdicts", "inspection_report", "pseudo_defects")  # fmt: skip
+ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
+               "data_report", "verdicts", "inspection_report", "pseudo_defects")  # fmt: skip
 
 
 class TrackedRun:

@@ -15,10 +15,11 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
-from flawline.intake.layouts import RawFile, detect_layout, list_raw_files
+from flawline.intake.layouts import RawFile, list_raw_folder
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
+from flawline.intake.notes import notes_table
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -73,20 +74,19 @@ def ingest_folder(
     category: str,
     known: Measurements | None = None,
     track: Track | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:
-    """Read every file of a raw folder; return (manifest, quarantine, measurements, near_duplicates).
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame, pd.DataFrame]:
+    """Read every file of a raw folder; return (manifest, quarantine, measurements, near_duplicates, data_notes).
 
     Raise FlawlineError if the folder is not as wanted, or too little in it can be learned from."""
-    layout = detect_layout(folder, ingestion)
-    files = list_raw_files(folder, ingestion.but(layout=layout), category=category)
+    listing = list_raw_folder(folder, ingestion, category=category)
     rows, quarantine, measurements = read_raw_files(
-        folder, files, max_pixels=ingestion.max_pixels, layout=layout, known=known, track=track
+        folder, listing.files, max_pixels=ingestion.max_pixels, layout=listing.layout, known=known, track=track
     )
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    return manifest, quarantine, measurements, near_duplicates
+    return manifest, quarantine, measurements, near_duplicates, notes_table(listing.notes)
 
 
 def read_raw_files(

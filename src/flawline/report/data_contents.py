@@ -15,6 +15,7 @@ from flawline.figures import to_rgb8
 from flawline.intake.decoding import UnreadableImageError, read_photograph
 from flawline.intake.manifest import count_images, file_of
 from flawline.intake.measuring import SIDE, Measurements
+from flawline.intake.notes import texts
 from flawline.intake.splits import SPLITS, UNUSED
 from flawline.metrics.shortcuts import features_of
 from flawline.params import IngestionParams, flatten
@@ -33,6 +34,7 @@ def gather_data_page(
     near_duplicates: pd.DataFrame,
     *,
     shortcuts: pd.DataFrame,
+    notes: pd.DataFrame,
     folder: Path,
     category: str,
     ingestion: IngestionParams,
@@ -51,8 +53,8 @@ def gather_data_page(
         category=category,
         layout=str(manifest["layout"].iloc[0]),
         folder=str(folder),
-        found=data_found(manifest, quarantine, pairs),
-        notes=data_cautions(manifest, measurements.table, pairs, shortcuts),
+        found=[*data_found(manifest, quarantine, pairs), *texts(notes, caution=False)],
+        notes=[*texts(notes, caution=True), *data_cautions(manifest, measurements.table, pairs, shortcuts)],
         counts=count_images(manifest),
         defects=count_defects(manifest),
         sizes=count_sizes(manifest),

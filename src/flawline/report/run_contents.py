@@ -11,7 +11,6 @@ import pandas as pd
 
 from flawline.intake.manifest import count_images
 from flawline.metrics.shortcuts import brief
-from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.params import InspectionParams, flatten
 from flawline.report.contents import (
     AlignmentShown,
@@ -209,11 +208,11 @@ def gather_run_page(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     aligned: AlignmentShown | None,
-    shortcuts: pd.DataFrame,
+    doubts: Sequence[str],
     parameters: Mapping[str, Any],
     run: Mapping[str, str],
 ) -> RunPage:
-    """Gather all that the page shows."""
+    """Gather all that the page shows. ``doubts`` are sentences on the images, from ingestion."""
     from flawline.methods.published import published_notes
 
     published = _published(results, category, manifest, parameters)
@@ -227,7 +226,7 @@ def gather_run_page(
         quarantine=quarantine,
         settings=flatten(parameters),
         ids=origin(run, category=category, seed=str(seed)),
-        notes=[*shortcut_sentences(shortcuts), *cautions, *published_notes(published)],
+        notes=[*doubts, *cautions, *published_notes(published)],
         published=published,
         alignment=aligned,
     )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from flawline.metrics.shortcuts import sentences as shortcut_sentences
 from flawline.report.contents import AlignmentShown, MethodResult, RunPage
 from flawline.report.words import VERDICTS
 
@@ -51,12 +50,12 @@ def not_aligned(aligned: AlignmentShown | None) -> list[str]:
     return [f"{photographs} could not be aligned: neither learned from nor judged."] if count else []
 
 
-def run_summary(page: RunPage, shortcuts: pd.DataFrame, comparison: pd.DataFrame) -> str:
+def run_summary(page: RunPage, doubts: Sequence[str], comparison: pd.DataFrame) -> str:
     """Return the text that ends a run: a table with a column a method, and the sentences of the page."""
     table = comparison.set_index("method").reindex(columns=list(TOLD)).T.map(_number)
     files = len(page.quarantine)
     unused = [f"{files} file{'s' * (files > 1)} in quarantine."] if files else []
-    told = [*page.found, *shortcut_sentences(shortcuts), *not_aligned(page.alignment), *unused]
+    told = [*page.found, *doubts, *not_aligned(page.alignment), *unused]
     return "\n".join([f"category {page.category}", table.to_string(), "", *told]) + "\n"
 
 

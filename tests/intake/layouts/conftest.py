@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from base_params import BASE
 
-from flawline.intake.layouts import RawFile, detect_layout, list_raw_files
+from flawline.intake.layouts import RawFile, detect_layout, list_raw_folder
 
 REAL_DATA = Path(__file__).parents[4] / "shared" / "data"
 
@@ -25,7 +25,7 @@ class RawFolder:
         target.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def list(self, category: str = "", **params) -> list[RawFile]:
-        return list_raw_files(self.path, BASE.ingestion.but(**params), category=category)
+        return list_raw_folder(self.path, BASE.ingestion.but(**params), category=category).files
 
     def detect(self, **params) -> str:
         return detect_layout(self.path, BASE.ingestion.but(**params))

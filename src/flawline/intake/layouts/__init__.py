@@ -1,6 +1,7 @@
 """The folder layouts photographs arrive in: which file is what, before any of them is decoded."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flawline.checks import FlawlineError
@@ -19,9 +20,19 @@ from flawline.intake.layouts.classes import FOLDERS, MASK_FOLDERS, MVTEC
 from flawline.intake.layouts.kolektorsdd import KOLEKTORSDD, KOLEKTORSDD2
 from flawline.intake.layouts.table import TABLE
 from flawline.intake.masks import APART
+from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
-__all__ = ["LAYOUTS", "RawFile", "check_folder", "detect_layout", "files_in", "holds_categories", "list_raw_files"]
+__all__ = [
+    "LAYOUTS",
+    "Listing",
+    "RawFile",
+    "check_folder",
+    "detect_layout",
+    "files_in",
+    "holds_categories",
+    "list_raw_folder",
+]
 
 # In the order in which they are tried: the most particular first, since loose files alone are 'folders'.
 LAYOUTS: dict[str, Layout] = {
@@ -36,9 +47,18 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def list_raw_files(folder: Path, params: IngestionParams, *, category: str = "") -> list[RawFile]:
-    """List the photographs of ``folder``, sorted by path. Raise FlawlineError if it is missing, empty or unlike the
-    layout. ``category`` tells which is meant where a layout holds several."""
+@dataclass(frozen=True)
+class Listing:
+    """The files of a raw folder, sorted by path, as ``layout`` reads it, and what is to be said of them."""
+
+    layout: str
+    files: list[RawFile]
+    notes: tuple[Note, ...] = ()
+
+
+def list_raw_folder(folder: Path, params: IngestionParams, *, category: str = "") -> Listing:
+    """List the photographs of ``folder``. Raise FlawlineError if it is missing, empty or unlike the layout.
+    ``category`` tells which is meant where a layout holds several."""
     name = detect_layout(folder, params)
     listed = list(LAYOUTS[name].list_files(folder, params, category))
     files = sorted([*listed, *_strays(folder, name, listed, params)] if listed else [], key=lambda file: file.path)
@@ -49,7 +69,7 @@ def list_raw_files(folder: Path, params: IngestionParams, *, category: str = "")
             f"{folder} holds no normal image to learn from: wanted, in the layout '{name}', "
             f"{LAYOUTS[name].wanted(params)}; got {len(files)} other files{_first_unusable(files)}.\n{_found(folder)}"
         )
-    return files
+    return Listing(name, files)
 
 
 def detect_layout(folder: Path, params: IngestionParams) -> str:

@@ -26,8 +26,8 @@ def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> It
 def ingest(
     raw_folder: Path, ingestion: IngestionParams, *, category: str, known_measurements: Measurements | None,
     progress: Progress,
-) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame]:  # fmt: skip
-    """Read every file of the raw folder; return (manifest, quarantine, measurements, near_duplicates)."""
+) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Read every file of the raw folder; return (manifest, quarantine, measurements, near_duplicates, data_notes)."""
     keep_memory()
 
     def track(items: Iterable[Any], total: int) -> Iterator[Any]:
@@ -48,6 +48,7 @@ def report_on_data(
     near_duplicates: pd.DataFrame,
     *,
     shortcuts: pd.DataFrame,
+    data_notes: pd.DataFrame,
     raw_folder: Path,
     category: str,
     ingestion: IngestionParams,
@@ -56,6 +57,6 @@ def report_on_data(
     """Return (the page as HTML, what was found as a few lines of text)."""
     page = gather_data_page(
         manifest, quarantine, measurements, near_duplicates,
-        shortcuts=shortcuts, folder=raw_folder, category=category, ingestion=ingestion, run=run,
+        shortcuts=shortcuts, notes=data_notes, folder=raw_folder, category=category, ingestion=ingestion, run=run,
     )  # fmt: skip
     return render_data_page(page), data_summary(page)

@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
                     "known_measurements": "known_measurements",
                     "progress": "progress",
                 },
-                outputs=["manifest", "quarantine", "measurements", "near_duplicates"],
+                outputs=["manifest", "quarantine", "measurements", "near_duplicates", "data_notes"],
             ),
             Node(
                 look_for_shortcuts,
@@ -41,6 +41,7 @@ def create_pipeline() -> Pipeline:
                     "measurements": "measurements",
                     "near_duplicates": "near_duplicates",
                     "shortcuts": "shortcuts",
+                    "data_notes": "data_notes",
                     "raw_folder": "raw_folder",
                     "category": "params:category",
                     "ingestion": "params:ingestion",

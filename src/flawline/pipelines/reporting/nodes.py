@@ -8,7 +8,9 @@ import pandas as pd
 
 from flawline.detector.file import Detector
 from flawline.intake.manifest import rows_of
+from flawline.intake.notes import texts
 from flawline.methods.registry import SCORED
+from flawline.metrics.shortcuts import sentences
 from flawline.params import ComputeParams, InspectionParams, ReportingParams
 from flawline.report import MethodResult, render_run
 from flawline.report.run_contents import (
@@ -92,14 +94,16 @@ def make_report(
     alignment: pd.DataFrame,
     aligner: Tensors,
     shortcuts: pd.DataFrame,
+    data_notes: pd.DataFrame,
     comparison: pd.DataFrame,
     run: Mapping[str, str],
     parameters: Mapping[str, Any],
     **results: MethodResult,
 ) -> tuple[str, str]:
     """Return (the page as HTML, what was found as a few lines of text) of the methods' results, in their order."""
+    doubts = [*texts(data_notes, caution=True), *sentences(shortcuts)]
     page = gather_run_page(
         tuple(results.values()), category=category, seed=seed, manifest=manifest, quarantine=quarantine,
-        aligned=show_alignment(manifest, alignment, aligner), shortcuts=shortcuts, parameters=parameters, run=run,
+        aligned=show_alignment(manifest, alignment, aligner), doubts=doubts, parameters=parameters, run=run,
     )  # fmt: skip
-    return render_run(page), run_summary(page, shortcuts, comparison)
+    return render_run(page), run_summary(page, doubts, comparison)

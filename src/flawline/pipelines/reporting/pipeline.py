@@ -13,7 +13,7 @@ from flawline.pipelines.reporting.nodes import (
     project_spaces,
 )
 
-PAGE = ("manifest", "quarantine", "alignment", "aligner", "shortcuts", "comparison", "run", "parameters")
+PAGE = ("manifest", "quarantine", "alignment", "aligner", "shortcuts", "data_notes", "comparison", "run", "parameters")
 
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:
