@@ -38,7 +38,7 @@ def test_mvtec_category_is_ingested_and_registered_whole(project):
 
 
 def test_bottles_are_ingested_whole_and_have_no_shortcut():
-    manifest, quarantine, measurements, _ = ingested("bottle", "mvtec/bottle")
+    manifest, quarantine, measurements, *_ = ingested("bottle", "mvtec/bottle")
     check_mvtec_category(manifest, quarantine, good=209, test_good=20, defective=63)
     assert set(manifest[["channels", "height", "width"]].itertuples(index=False, name=None)) == {(3, 256, 256)}
     assert manifest["mask"].notna().tolist() == (manifest["label"] == 1).tolist()
@@ -69,7 +69,7 @@ def test_counts_are_those_of_the_data_set(category, folder, normal, defective):
 
 
 def test_screws_are_ingested_whole_and_their_shortcut_and_near_duplicates_found():
-    manifest, quarantine, measurements, near_duplicates = ingested("screw", "mvtec/screw")
+    manifest, quarantine, measurements, near_duplicates, _ = ingested("screw", "mvtec/screw")
     check_counts(manifest, quarantine, layout="mvtec", normal=361, defective=119)
     first = look_for_shortcuts(manifest, measurements).iloc[0]
     assert (first["question"], first["feature"], first["flagged"]) == ("label", "mean", True)

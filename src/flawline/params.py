@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -25,6 +26,11 @@ Size = tuple[PositiveInt, PositiveInt]  # (height, width)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 DefectKind = Literal["elastic", "line", "gaussian", "poisson"]
+
+
+def as_names(value: Any) -> Any:
+    """Return one name as a list of one: on the command line, a comma ends the parameter."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Params(BaseModel):
@@ -83,10 +89,13 @@ class TableParams(Params):
 
 class IngestionParams(Params):
     # how the raw folder is ordered; auto: look
-    layout: Literal["auto", "csv", "aitex", "mvtec", "coco", "voc", "kolektorsdd2", "kolektorsdd", "folders"]
+    layout: Literal[
+        "auto", "csv", "aitex", "mvtec", "coco", "cvat", "labelme", "voc", "yolo", "kolektorsdd2", "kolektorsdd",
+        "folders",
+    ]  # fmt: skip
     table: TableParams
     identical: Literal["stop", "move"]  # where the data set's own split separates identical files
-    good: Names  # folder names, in any case, that hold normal images
+    good: Annotated[Names, BeforeValidator(as_names)]  # folder names that hold normal images; one, or a list
     splits: SplitParams
     max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.intake.annotations import Annotated, Shape, find_coco_files, is_voc, read_coco, read_voc
+from flawline.intake.annotations import Annotated, Shape
+from flawline.intake.annotations.coco import read_coco
+from flawline.intake.annotations.voc import is_voc, read_voc
 from flawline.intake.decoding import UnreadableImageError
 
 BOX = "<xmin>2</xmin><ymin>1</ymin><xmax>3</xmax><ymax>2</ymax>"
@@ -49,11 +51,11 @@ def test_box(corners, wanted):
     (((-9, -9), (9, -9), (9, 9), (-9, 9)), rectangle(0, 0, 4, 3)),
 ])  # fmt: skip
 def test_polygon_marks_the_pixels_whose_centres_it_holds(corners, wanted):
-    assert marked(Annotated(None, (Shape("a", corners, is_box=False),)).mask((4, 5))) == wanted
+    assert marked(Annotated(None, (Shape("a", corners, kind="polygon"),)).mask((4, 5))) == wanted
 
 
 def test_shapes_are_united():
-    shapes = (Shape("a", ((0, 0), (1, 1))), Shape("b", ((2, 2), (4, 4)), is_box=True))
+    shapes = (Shape("a", ((0, 0), (1, 1))), Shape("b", ((2, 2), (4, 4))))
     assert marked(Annotated((4, 5), shapes).mask((4, 5))) == {(0, 0)} | rectangle(2, 2, 3, 3)
 
 

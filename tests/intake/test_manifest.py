@@ -103,14 +103,15 @@ def test_unreadable_images_among_good_ones_are_quarantined(tmp_path):
     content = (tmp_path / "good" / "0.png").read_bytes()
     (tmp_path / "good" / "cut.png").write_bytes(content[: len(content) // 2])
     (tmp_path / "good" / "empty.png").touch()
-    (tmp_path / "good" / "notes.txt").write_text("hello")
+    (tmp_path / "good" / "notes.txt").write_text("hello")  # lies beside photographs and is none
+    (tmp_path / "good" / "photo").write_text("hello")
     (tmp_path / "good" / "text.png").write_text("hello")
     manifest, quarantine = build_manifest(*read(tmp_path), SPLITS)
     reasons = dict(quarantine.itertuples(index=False))
-    assert list(reasons) == ["good/cut.png", "good/empty.png", "good/notes.txt", "good/text.png"]
+    assert list(reasons) == ["good/cut.png", "good/empty.png", "good/photo", "good/text.png"]
     assert reasons["good/cut.png"].startswith("is damaged (")
     assert reasons["good/empty.png"] == "is empty (0 bytes)"
-    assert reasons["good/notes.txt"] == "is not an image"
+    assert reasons["good/photo"] == "is not an image"
     assert reasons["good/text.png"].startswith("is not an image in one of the formats")
     assert len(manifest) == 4
 

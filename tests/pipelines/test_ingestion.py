@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
-from flawline.intake.annotations import read_voc
+from flawline.intake.annotations.voc import read_voc
 
 SIDE = 48
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
-from flawline.intake.layouts import RawFile, list_raw_folder
+from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
+from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
@@ -82,11 +83,13 @@ def ingest_folder(
     rows, quarantine, measurements = read_raw_files(
         folder, listing.files, max_pixels=ingestion.max_pixels, layout=listing.layout, known=known, track=track
     )
+    rows, masks, notes = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
+    quarantine = pd.concat([quarantine, masks], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    return manifest, quarantine, measurements, near_duplicates, notes_table(listing.notes)
+    return manifest, quarantine, measurements, near_duplicates, notes_table([*notes, *listing.notes])
 
 
 def read_raw_files(
@@ -216,6 +219,10 @@ def _check_mask(mask: MaskSource, page: Measured, file: RawFile, *, max_pixels: 
         marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()))
     if not marks.marked and file.label == 1:
         raise UnreadableImageError(f"its mask {mask.names[0]} marks no pixel, though the image counts as defective")
+    if marks.marked and file.label == 0:
+        raise UnreadableImageError(
+            f"its mask {file.mask} marks {marks.marked} pixels, though the image counts as good; correct one of the two"
+        )
     return marks
 
 

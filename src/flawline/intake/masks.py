@@ -1,7 +1,7 @@
 """The defective pixels of an image: from one mask picture, from several that belong together, or from annotations.
 
-A manifest's column ``mask`` names its source: pictures, joined by ``//`` where they are several, or an annotation file
-(.xml as in Pascal VOC, .json as in COCO)."""
+A manifest's column ``mask`` names its source: pictures or files of annotations, joined by ``//`` where they are
+several."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.checks import FlawlineError
-from flawline.intake.annotations import Annotated, read_coco, read_voc
+from flawline.intake.annotations import Annotated, read_annotation
+from flawline.intake.annotations.base import united
 from flawline.intake.decoding import UnreadableImageError, decode, is_lossy, read_bytes
 from flawline.storage.digests import Digest, content_digest
 
+ANNOTATIONS = frozenset((".json", ".xml", ".txt"))  # a source that ends so is no picture
 APART = "//"  # between the pictures of one mask: no relative path holds it
 
 
@@ -64,17 +65,11 @@ def read_mask_source(folder: Path, mask: str, image: str) -> MaskSource:
     paths = mask.split(APART)
     names = tuple(PurePosixPath(path).name for path in paths)
     try:
-        if mask.lower().endswith(".json"):
-            marked = read_coco(folder, mask).get(image)
-            if marked is None:
-                raise UnreadableImageError("does not name the image any more")
-            return MaskSource(names, marked=marked)
-        contents = tuple(read_bytes(folder / path) for path in paths)
-        if mask.lower().endswith(".xml"):
-            return MaskSource(names, marked=read_voc(contents[0]))
-    except FlawlineError as error:
+        if PurePosixPath(mask).suffix.lower() in ANNOTATIONS:
+            return MaskSource(names, marked=reduce(united, [read_annotation(folder, path, image) for path in paths]))
+        return MaskSource(names, tuple(read_bytes(folder / path) for path in paths))
+    except UnreadableImageError as error:
         raise UnreadableImageError(f"its mask {names[0]} {error}") from error
-    return MaskSource(names, contents)
 
 
 def _picture(content: bytes, size: tuple[int, int], max_pixels: int, page: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of
+from flawline.intake.mask_likeness import mask_likeness
 from flawline.vision.levels import grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -38,6 +39,7 @@ class Measured:
     contrast: float = 0.0  # standard deviation, grey levels
     sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
     fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
+    two_levels: float = 0.0  # share of the pixels that have one of the two commonest grey levels, as those of a mask
     marked: int = 0  # defective pixels, of a mask
     thumbnail: NDArray[np.uint8] = field(default_factory=lambda: NOTHING, compare=False, repr=False)  # (128, 128) grey
 
@@ -135,6 +137,7 @@ def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "") -> Meas
     thumbnail = shrink(grey)
     return Measured(
         sha256, page, format=kind, channels=channels, height=height, width=width, depth=8 * pixels.itemsize,
+        two_levels=mask_likeness(pixels),
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
         fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
     )  # fmt: skip

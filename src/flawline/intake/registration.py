@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError, near_name
 from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
-from flawline.intake.layouts import check_folder
+from flawline.intake.folders import check_folder
 from flawline.intake.manifest import file_of
 from flawline.intake.masks import read_mask_source
 from flawline.intake.measuring import decoder_key

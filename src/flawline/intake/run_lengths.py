@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 FIRST = ord("0")  # the character of value 0
 WIDEST = 35  # bits of a count: no image has as many pixels
+MOST_PIXELS = 1_000_000_000  # of an image whose mask is made before its file is seen
 
 
 def run_lengths(counts: Any, size: tuple[int, int]) -> tuple[int, ...]:
@@ -28,6 +29,14 @@ def marked_by_runs(runs: tuple[int, ...], size: tuple[int, int]) -> NDArray[np.b
     """Return the marked pixels (H, W) of an image of ``size`` (h, w); the first run is unmarked."""
     columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # (W * H,)
     return columns.reshape(size, order="F")  # (H, W)
+
+
+def runs_of(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the runs of a mask (H, W): the opposite of ``marked_by_runs``."""
+    columns = mask.ravel(order="F")
+    ends = np.flatnonzero(np.diff(columns)) + 1
+    lengths = np.diff(np.concatenate([[0], ends, [columns.size]])).tolist()
+    return tuple([0, *lengths] if columns.size and columns[0] else lengths)
 
 
 def _decompressed(text: str) -> list[int]:

@@ -6,6 +6,7 @@ import pytest
 from base_params import BASE
 
 from flawline.intake.layouts import RawFile, detect_layout, list_raw_folder
+from flawline.intake.notes import Note
 
 REAL_DATA = Path(__file__).parents[4] / "shared" / "data"
 
@@ -26,6 +27,10 @@ class RawFolder:
 
     def list(self, category: str = "", **params) -> list[RawFile]:
         return list_raw_folder(self.path, BASE.ingestion.but(**params), category=category).files
+
+    def notes(self, category: str = "", **params) -> tuple[Note, ...]:
+        """Return what is said of the folder."""
+        return tuple(list_raw_folder(self.path, BASE.ingestion.but(**params), category=category).notes)
 
     def detect(self, **params) -> str:
         return detect_layout(self.path, BASE.ingestion.but(**params))

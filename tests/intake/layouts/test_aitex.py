@@ -1,6 +1,7 @@
 import pytest
 
 from flawline.checks import FlawlineError
+from flawline.intake.folders import contents_of
 from flawline.intake.layouts import RawFile
 from flawline.intake.layouts.aitex import codes_in, fabric_of
 
@@ -54,7 +55,7 @@ def test_the_only_fabric_needs_no_code(raw, category):
 
 def test_codes_are_those_of_normal_strips(raw):
     raw.touch(*NORMAL, *OTHER, "Defect_images/0001_002_07.png", "NODefect_images/a/0001_000_10.txt")
-    assert codes_in(raw.path) == ["01", "02"]
+    assert codes_in(contents_of(raw.path)) == ["01", "02"]
 
 
 def test_split_masks_belong_together(raw):

@@ -60,17 +60,17 @@ def test_train_and_test_by_hand(raw):
 
 
 def test_split_folders_in_any_case_and_pictures_without_truth(raw):
-    raw.touch("Train/1.png", "Train/1_gt.png", "Train/2.png", "TEST/3.png")
+    raw.touch("Train/1.png", "Train/1_gt.png", "Train/2.png", "TEST/3.png", "TEST/4.png", "TEST/4_GT.png")
     assert raw.detect() == "kolektorsdd2"
     assert raw.unusable() == {"TEST/3.png": NO_LABEL, "Train/2.png": NO_LABEL}
     assert {path: file.split for path, file in raw.files().items()} == {
-        "TEST/3.png": "test", "Train/1.png": "train", "Train/2.png": "train",
+        "TEST/3.png": "test", "TEST/4.png": "test", "Train/1.png": "train", "Train/2.png": "train",
     }  # fmt: skip
 
 
 def test_train_alone_is_enough_and_test_alone_is_not(raw):
     raw.touch("test/1.png", "test/1_GT.png")
-    with pytest.raises(FlawlineError, match="no known layout"):
+    with pytest.raises(FlawlineError, match="no normal image to learn from"):
         raw.list()
     with pytest.raises(FlawlineError, match=r"no normal .*'kolektorsdd2', train/ and test/ .*; got 1 other files\.\n"):
         raw.list(layout="kolektorsdd2")

@@ -193,7 +193,7 @@ def test_pictures_that_no_row_names_are_told_and_masks_are_not(table):
     raw = table("image,label,mask", "1.png,0,m/1.png", "2.png,1,m/2.png")
     raw.touch("1.png", "2.png", "3.png", "m/1.png", "m/2.png", "deep/er/4.JPG", "notes.txt", ".hidden/5.png")
     assert raw.unusable() == {"3.png": UNLISTED, "deep/er/4.JPG": UNLISTED}
-    assert raw.files()["1.png"].mask is None
+    assert raw.files()["1.png"].mask == "m/1.png"  # marks nothing, or is told to contradict the label
 
 
 # --- splits ----------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_pictures_that_no_row_names_are_told_and_masks_are_not(table):
      ("calibration", "calibration"), ("", None), ("  ", None)],
 )  # fmt: skip
 def test_names_of_splits(table, told, split):
-    files = table("image,label,split", "0.png,0,train", f"1.png,0,{told}").files()
+    files = table("image,label,split", "0.png,0,train", "2.png,0,test", f"1.png,0,{told}").files()
     assert (files["1.png"].split, files["1.png"].unusable) == (split, "")
 
 
@@ -219,6 +219,6 @@ def test_nothing_normal_to_learn_from(table):
     with pytest.raises(
         FlawlineError,
         match=r"wanted, in the layout 'csv', images.csv with the columns image and label; got 3 other files "
-        r"\(1 unusable, the first: 2.png has no label in images.csv\)\.\nFound: images.csv\.",
+        r"\(1 unusable, 1 of them like 2.png, which has no label in images.csv\)\.\nFound: images.csv\.",
     ):
         raw.list()

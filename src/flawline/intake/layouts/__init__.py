@@ -1,50 +1,49 @@
 """The folder layouts photographs arrive in: which file is what, before any of them is decoded."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flawline.checks import FlawlineError
-from flawline.intake.folders import check_folder, files_in
+from flawline.intake.annotations import FORMATS
+from flawline.intake.folders import Contents, check_folder, contents_of
 from flawline.intake.layouts.aitex import AITEX
-from flawline.intake.layouts.base import (
-    Layout,
-    RawFile,
-    is_good,
-    odd_entry,
-    relative,
-    stray_files,
-)
-from flawline.intake.layouts.boxes import COCO, VOC
-from flawline.intake.layouts.classes import FOLDERS, MASK_FOLDERS, MVTEC
+from flawline.intake.layouts.annotated import ANNOTATED, annotation_files, marked_defects
+from flawline.intake.layouts.base import Layout, Listed, RawFile, parts_of
 from flawline.intake.layouts.kolektorsdd import KOLEKTORSDD, KOLEKTORSDD2
-from flawline.intake.layouts.table import TABLE
+from flawline.intake.layouts.table import TABLE, tables_unread
+from flawline.intake.layouts.tree import FOLDERS, MVTEC, NO_IMAGE, classes_in_words, read_tree
 from flawline.intake.masks import APART
+from flawline.intake.names import folded, is_good, means_masks, says_good, split_of
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
 __all__ = [
+    "EXPLICIT",
     "LAYOUTS",
+    "Contents",
     "Listing",
     "RawFile",
     "check_folder",
+    "contents_of",
     "detect_layout",
-    "files_in",
     "holds_categories",
     "list_raw_folder",
 ]
 
-# In the order in which they are tried: the most particular first, since loose files alone are 'folders'.
+# In the order in which one is taken where several explain as much of a folder: loose files alone are 'folders'.
 LAYOUTS: dict[str, Layout] = {
     "csv": TABLE,
     "aitex": AITEX,
     "mvtec": MVTEC,
-    "coco": COCO,
-    "voc": VOC,
+    **ANNOTATED,
     "kolektorsdd2": KOLEKTORSDD2,
     "kolektorsdd": KOLEKTORSDD,
     "folders": FOLDERS,
 }
+EXPLICIT = frozenset(("csv", *ANNOTATED))  # that name each image: what they name is a photograph
+SHOWN = 8  # names in a message
 
 
 @dataclass(frozen=True)
@@ -59,56 +58,238 @@ class Listing:
 def list_raw_folder(folder: Path, params: IngestionParams, *, category: str = "") -> Listing:
     """List the photographs of ``folder``. Raise FlawlineError if it is missing, empty or unlike the layout.
     ``category`` tells which is meant where a layout holds several."""
-    name = detect_layout(folder, params)
-    listed = list(LAYOUTS[name].list_files(folder, params, category))
-    files = sorted([*listed, *_strays(folder, name, listed, params)] if listed else [], key=lambda file: file.path)
-    if not files:
-        raise FlawlineError(f"{folder} holds no file in the layout '{name}'.\n{_wanted(params)}\n{_found(folder)}")
-    if not any(file.label in (0, None) and file.split != "test" for file in files if not file.unusable):
+    check_folder(folder)
+    contents = contents_of(folder)
+    name, listed, others = _read(contents, params, category)
+    left = _unread(contents, name, listed, params)
+    if listed.assumed and left and params.layout == "auto":
         raise FlawlineError(
-            f"{folder} holds no normal image to learn from: wanted, in the layout '{name}', "
-            f"{LAYOUTS[name].wanted(params)}; got {len(files)} other files{_first_unusable(files)}.\n{_found(folder)}"
+            f"{next(iter(left.values()))}\nTo read the images as good all the same: ingestion.layout={name}."
         )
-    return Listing(name, files)
+    files, contrary = _without_contradictions(contents, listed.files, params, read=listed.read)
+    files, alone = _without_lone_split(files)
+    files += [*_strays(contents, name, files, listed)] if files else []
+    _check(contents, name, files, params)
+    skipped = [Note(said)] if (said := contents.skipped_in_words()) else []
+    notes = (*listed.notes, *contrary, *alone, *others, *(Note(said, caution=True) for said in left.values()), *skipped)
+    return Listing(name, sorted(files, key=lambda file: file.path), notes)
 
 
 def detect_layout(folder: Path, params: IngestionParams) -> str:
-    """Return the name of the layout: the one asked for, else the first in LAYOUTS that ``folder`` looks like.
+    """Return the name of the layout: the one asked for, else the one that explains most of the folder's files.
 
     Raise FlawlineError if it looks like none, or is missing or empty."""
     check_folder(folder)
-    if params.layout != "auto":
-        return params.layout
-    for name, layout in LAYOUTS.items():
-        if layout.is_in(folder, params):
-            return name
-    raise FlawlineError(f"no known layout in {folder}.\n{_wanted(params)}\n{_found(folder)}")
+    return params.layout if params.layout != "auto" else _read(contents_of(folder), params, "")[0]
 
 
 def holds_categories(folder: Path) -> bool:
     """Return True if ``folder`` is one raw folder that several categories share."""
-    return folder.is_dir() and any(layout.shared(folder) for layout in LAYOUTS.values() if layout.shared)
+    if not folder.is_dir():
+        return False
+    contents = contents_of(folder)
+    return any(layout.shared(contents) for layout in LAYOUTS.values() if layout.shared)
 
 
-def _strays(folder: Path, name: str, listed: Sequence[RawFile], params: IngestionParams) -> Iterator[RawFile]:
+# --- which layout ----------------------------------------------------------------------------------------------------
+def _read(contents: Contents, params: IngestionParams, category: str) -> tuple[str, Listed, list[Note]]:
+    """Return (name, what it lists, what is to be said) of the layout that leaves fewest of the folder's pictures,
+    annotations and tables unexplained; of those that leave as few, the first in LAYOUTS."""
+    if params.layout != "auto":
+        return params.layout, LAYOUTS[params.layout].list_files(contents, params, category), []
+    found: dict[str, Listed] = {}
+    failed: dict[str, FlawlineError] = {}
+    for name, layout in LAYOUTS.items():
+        if not layout.is_in(contents, params):
+            continue
+        try:
+            found[name] = layout.list_files(contents, params, category)
+        except FlawlineError as error:
+            failed[name] = error
+        if layout.certain or (name == "csv" and params.table.file in contents.files):
+            break
+    told = {each: listed for each, listed in found.items() if not listed.assumed}
+    if failed and not told:
+        raise next(iter(failed.values()))
+    found = told or found
+    if not found:
+        raise FlawlineError(
+            f"no known layout in {contents.root}.{_hint(contents, params)}\n{_wanted(params)}\n{_found(contents)}"
+        )
+    unexplained = {name: len(_unexplained(contents, listed, params)) for name, listed in found.items()}
+    name = min(found, key=lambda each: unexplained[each])
+    return name, found[name], _said_of_others(name, found, unexplained, failed)
+
+
+def _unexplained(contents: Contents, listed: Listed, params: IngestionParams) -> set[str]:
+    """Return the pictures, annotations and tables of a folder that a layout makes no use of."""
+    evidence = {*contents.pictures, *tables_unread(contents, params)}
+    evidence.update(*(annotation_files(contents, name) for name in FORMATS))
+    return evidence - listed.read - _known(file for file in listed.files if file.path not in listed.strangers)
+
+
+def _known(files: Iterator[RawFile] | Sequence[RawFile]) -> set[str]:
+    return {path for file in files for path in (file.path, *(file.mask or "").split(APART))}
+
+
+def _said_of_others(
+    name: str, found: dict[str, Listed], unexplained: dict[str, int], failed: dict[str, FlawlineError]
+) -> list[Note]:
+    notes = [Note(f"Not read: {error}", caution=True) for error in failed.values()]
+    labels = {file.path: file.label for file in found[name].files}
+    for other, listed in found.items():
+        tied = other != name and unexplained[other] == unexplained[name]
+        if tied and {file.path: file.label for file in listed.files} != labels:
+            said = f"The folder can be read as '{name}' and as '{other}': it is read as '{name}'; "
+            notes.append(Note(f"{said}ingestion.layout={other} reads it the other way.", caution=True))
+    return notes
+
+
+# --- what is left over -----------------------------------------------------------------------------------------------
+def _unread(contents: Contents, name: str, listed: Listed, params: IngestionParams) -> dict[str, str]:
+    """Return a sentence on each kind of file that says something of the images and is not read, by the kind."""
+    said = {}
+    for each, form in FORMATS.items():
+        files = [file for file in annotation_files(contents, each) if file not in listed.read]
+        if files and each != name:
+            said[each] = (
+                f"Annotations ({form.says}) were found and not read: {_names(files)}. To have them read: "
+                f"ingestion.layout={each}."
+            )
+    for file, column in tables_unread(contents, params).items():
+        if file not in listed.read:
+            said[file] = (
+                f"The table {file} names the images (in its column '{column}') and is not read. To have it read, say "
+                f"what its columns are: ingestion.layout=csv,ingestion.table.file={file},"
+                f"ingestion.table.image={column},ingestion.table.label=COLUMN."
+            )
+    if not said and listed.assumed:
+        said |= _sidecars(contents)
+    return said
+
+
+def _sidecars(contents: Contents) -> dict[str, str]:
+    """Return a sentence on files that are called like images and may say what is wrong with them."""
+    names = {folded(name) for path in contents.pictures for name in (path, path.rpartition(".")[0])}
+    files = [
+        file for file in contents.ending(".json", ".xml", ".txt", ".yaml", ".yml")
+        if folded(file.rpartition(".")[0]) in names
+    ]  # fmt: skip
+    if not files:
+        return {}
+    formats = ", ".join(form.says for form in FORMATS.values())
+    return {
+        "sidecars": (
+            f"Files that are called like images may say where their defects are, and are in no format that is read: "
+            f"{_names(files)}. Wanted {formats}, masks as pictures, or a table (ingestion.table)."
+        )
+    }
+
+
+def _without_contradictions(
+    contents: Contents, files: Sequence[RawFile], params: IngestionParams, *, read: frozenset[str]
+) -> tuple[list[RawFile], list[Note]]:
+    """Return (files, notes) in which no image counts as good though an annotation that is not read marks a defect."""
+    marked: dict[str, tuple[str, str]] = {}
+    notes = []
+    for name in FORMATS:
+        if read.isdisjoint(annotation_files(contents, name)):
+            try:
+                marked |= marked_defects(contents, name, params.good)
+            except FlawlineError as error:
+                notes.append(Note(f"Not read: {error}", caution=True))
+    return [_contradicted(file, *marked[file.path]) if file.path in marked else file for file in files], notes
+
+
+def _contradicted(file: RawFile, source: str, defect: str) -> RawFile:
+    if file.label != 0 or file.unusable:
+        return file
+    return replace(file, unusable=f"counts as good, but {source} marks a '{defect}' in it; correct one of the two")
+
+
+def _without_lone_split(files: Sequence[RawFile]) -> tuple[list[RawFile], list[Note]]:
+    """Return (files, notes) without the split where all images are of the training split: then nothing was set apart
+    to be tested on, and a share is."""
+    if {file.split for file in files if not file.unusable} != {"train"}:
+        return list(files), []
+    said = (
+        "All images lie in the training split: a share of the good ones is set apart for tests (ingestion.splits.test)."
+    )
+    return [replace(file, split=None) for file in files], [Note(said)]
+
+
+def _strays(contents: Contents, name: str, files: Sequence[RawFile], listed: Listed) -> Iterator[RawFile]:
     """Yield what looks like a photograph and is in no list: nothing of a folder is left out unsaid.
 
     Where several categories share the folder, what is not of one may be of another."""
-    if LAYOUTS[name].shared or LAYOUTS[name].complete:
+    if LAYOUTS[name].shared:
         return
-    known = {file.path for file in listed} | {part for file in listed for part in (file.mask or "").split(APART)}
-    for path in stray_files(folder, known):
-        parts = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-        in_masks = any(part in MASK_FOLDERS for part in parts)
-        if in_masks and any(is_good(part, params.good) for part in parts):
-            continue  # the masks of good images, which mark nothing
-        lies = "is a mask of no image" if in_masks else f"lies where the layout '{name}' looks for no image"
-        yield RawFile(relative(path, folder), 0, "good", unusable=odd_entry(path) or lies)
+    known = _known(files)
+    masks = {mask for each in read_tree(contents).masks.values() for mask in each} if name in ANNOTATED else set()
+    for path in contents.pictures:
+        if path in known or path in masks:
+            continue
+        in_masks = any(means_masks(part) for part in parts_of(path))
+        if in_masks and name in ANNOTATED:
+            continue  # said by a note
+        yield RawFile(
+            path, 0, "good", unusable=NO_IMAGE if in_masks else f"lies where the layout '{name}' looks for no image"
+        )
+    yield from (RawFile(path, 0, "good", unusable=reason) for path, reason in contents.odd.items())
 
 
-def _first_unusable(files: Sequence[RawFile]) -> str:
+# --- messages --------------------------------------------------------------------------------------------------------
+def _check(contents: Contents, name: str, files: Sequence[RawFile], params: IngestionParams) -> None:
+    """Raise FlawlineError if nothing can be learned from."""
+    if not files:
+        raise FlawlineError(
+            f"{contents.root} holds no file in the layout '{name}'.\n{_wanted(params)}\n{_found(contents)}"
+        )
+    if not any(file.label in (0, None) and file.split != "test" for file in files if not file.unusable):
+        raise FlawlineError(
+            f"{contents.root} holds no normal image to learn from: wanted, in the layout '{name}', "
+            f"{LAYOUTS[name].wanted(params)}; got {len(files)} other files{_reasons(files)}."
+            f"{_hint(contents, params)}\n{_found(contents)}"
+        )
+
+
+def _reasons(files: Sequence[RawFile]) -> str:
+    """Return in brackets why files cannot be used, the commonest reason first."""
     unusable = [file for file in files if file.unusable]
-    return f" ({len(unusable)} unusable, the first: {unusable[0].path} {unusable[0].unusable})" if unusable else ""
+    if not unusable:
+        return ""
+    reason, count = Counter(file.unusable for file in unusable).most_common(1)[0]
+    first = next(file.path for file in unusable if file.unusable == reason)
+    return f" ({len(unusable)} unusable, {count} of them like {first}, which {reason})"
+
+
+def _hint(contents: Contents, params: IngestionParams) -> str:
+    """Return what may be meant by folders of which none is called good."""
+    categories = _categories(contents, params)
+    if categories:
+        return (
+            f" It looks like a folder of several categories ({_names(categories)}): give one of them, "
+            f"raw={contents.root / categories[0]}."
+        )
+    classes = classes_in_words(contents)
+    if not classes or any(says_good(kind, params.good) for kind in read_tree(contents).kinds):
+        return ""
+    return (
+        f" None of its folders is called good in a word that is known: {classes}. Say which one holds normal images: "
+        f"--params ingestion.good=NAME."
+    )
+
+
+def _categories(contents: Contents, params: IngestionParams) -> list[str]:
+    """Return the folders that each look like a category of its own: with folders of splits or good images in them."""
+    found = []
+    for folder in contents.top_folders():
+        below = [name[len(folder) + 1 :] for name in contents.folders if name.startswith(f"{folder}/")]
+        direct = [name for name in below if "/" not in name]
+        says = any(split_of(name) or is_good(name, params.good) for name in direct)
+        if says and not (split_of(folder) or is_good(folder, params.good)):
+            found.append(folder)
+    return found if len(found) > 1 else []
 
 
 def _wanted(params: IngestionParams) -> str:
@@ -116,7 +297,10 @@ def _wanted(params: IngestionParams) -> str:
     return "\n".join(["Wanted one of:", *lines])
 
 
-def _found(folder: Path) -> str:
-    names = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir())
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"Found: {shown or 'nothing'}."
+def _found(contents: Contents) -> str:
+    names = sorted([*(f"{name}/" for name in contents.top_folders()), *(f for f in contents.files if "/" not in f)])
+    return f"Found: {_names(names) or 'nothing'}."
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

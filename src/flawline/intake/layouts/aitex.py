@@ -5,10 +5,10 @@ doi:10.2478/aut-2019-0035."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from flawline.checks import FlawlineError
-from flawline.intake.layouts.base import Layout, RawFile, folder_named, pictures_in, relative
+from flawline.intake.folders import Contents
+from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named, stem_of
 from flawline.intake.masks import APART
 from flawline.params import IngestionParams
 
@@ -17,28 +17,27 @@ NAME = re.compile(r"(?P<number>\d+)_(?P<defect>\d+)_(?P<fabric>\d+)$")  # of a f
 MASK_NAME = re.compile(r"(?P<image>.+)_mask\d*$")
 
 
-def list_aitex(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
+def list_aitex(contents: Contents, params: IngestionParams, category: str) -> Listed:
     """NODefect_images/FABRIC/NNNN_000_FF, Defect_images/NNNN_DDD_FF, Mask_images/NNNN_DDD_FF_mask (or _mask1, _mask2).
 
     Lists the fabric code that ``category`` ends in; a defect is named by its code. A strip is a group of its own."""
-    code = fabric_of(category, codes_in(folder))
-    masks = _index_masks(folder)
+    code = fabric_of(category, codes_in(contents))
+    masks = _index_masks(contents)
+    files = []
     for name, label in ((NORMAL, 0), (DEFECTIVE, 1)):
-        home = folder_named(folder, name)
-        for path in pictures_in(home, deep=True) if home else ():
-            match = NAME.match(path.stem)
-            file = relative(path, folder)
+        for path in _pictures_in(contents, name):
+            match = NAME.match(stem_of(path))
             if match is None:
-                yield RawFile(file, label, "unknown", unusable="its name is not NUMBER_DEFECT_FABRIC")
+                files.append(RawFile(path, label, "unknown", unusable="its name is not NUMBER_DEFECT_FABRIC"))
             elif match["fabric"] == code:
-                mask = APART.join(masks.get(path.stem, ())) or None
-                yield RawFile(file, label, match["defect"] if label else "good", mask=mask if label else None)
+                mask = APART.join(masks.get(stem_of(path), ())) or None
+                files.append(RawFile(path, label, match["defect"] if label else "good", mask=mask if label else None))
+    return Listed(files)
 
 
-def codes_in(folder: Path) -> list[str]:
+def codes_in(contents: Contents) -> list[str]:
     """Return the fabric codes that have normal strips."""
-    home = folder_named(folder, NORMAL)
-    matches = (NAME.match(path.stem) for path in pictures_in(home, deep=True)) if home else iter(())
+    matches = (NAME.match(stem_of(path)) for path in _pictures_in(contents, NORMAL))
     return sorted({match["fabric"] for match in matches if match})
 
 
@@ -53,23 +52,28 @@ def fabric_of(category: str, codes: list[str]) -> str:
     )
 
 
-def _index_masks(folder: Path) -> dict[str, list[str]]:
+def _index_masks(contents: Contents) -> dict[str, list[str]]:
     """Return the mask pictures of each image's name: one, or several that belong together."""
     masks: dict[str, list[str]] = {}
-    home = folder_named(folder, MASKS)
-    for path in pictures_in(home, deep=True) if home else ():
-        match = MASK_NAME.match(path.stem)
-        masks.setdefault(match["image"] if match else path.stem, []).append(relative(path, folder))
+    for path in _pictures_in(contents, MASKS):
+        match = MASK_NAME.match(stem_of(path))
+        masks.setdefault(match["image"] if match else stem_of(path), []).append(path)
     return masks
 
 
-def _is_aitex(folder: Path) -> bool:
-    return folder_named(folder, NORMAL) is not None
+def _pictures_in(contents: Contents, name: str) -> Iterator[str]:
+    home = folder_named(contents, name)
+    return (path for path in contents.pictures if home is not None and path.startswith(f"{home}/"))
+
+
+def _is_aitex(contents: Contents) -> bool:
+    return folder_named(contents, NORMAL) is not None
 
 
 AITEX = Layout(
-    is_in=lambda folder, params: _is_aitex(folder),
+    is_in=lambda contents, params: _is_aitex(contents),
     list_files=list_aitex,
     wanted=lambda params: f"{NORMAL}/FABRIC/, {DEFECTIVE}/ and {MASKS}/",
     shared=_is_aitex,
+    certain=True,
 )

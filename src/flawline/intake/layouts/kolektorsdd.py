@@ -4,57 +4,64 @@ Source: Tabernik et al. 2020, doi:10.1007/s10845-019-01476-x; Bozic et al. 2021,
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from flawline.intake.layouts.base import Layout, RawFile, folder_named, folders_in, is_good, pictures_in, relative
+from flawline.intake.folders import Contents
+from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named, stem_of
+from flawline.intake.names import says_good
 from flawline.params import IngestionParams
 
 LABEL = re.compile(r"(?P<image>.+)_(label|GT)$", re.IGNORECASE)
 NO_LABEL = "has no label picture beside it, so nobody says whether it is defective"
 
 
-def list_kolektorsdd(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
+def list_kolektorsdd(contents: Contents, params: IngestionParams, category: str) -> Listed:
     """Every picture with its label picture beside it; a marked pixel makes it defective. An item (kosNN) is a group."""
-    for item in folders_in(folder):
-        for path, label in _pairs(folder / item):
-            mask = relative(label, folder) if label else None
-            yield RawFile(relative(path, folder), None, "defect", mask=mask, group=item,
-                          unusable="" if label else NO_LABEL)  # fmt: skip
+    return Listed([
+        _raw_file(path, label, group=item) for item in contents.top_folders() for path, label in _pairs(contents, item)
+    ])  # fmt: skip
 
 
-def list_kolektorsdd2(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
+def list_kolektorsdd2(contents: Contents, params: IngestionParams, category: str) -> Listed:
     """The data set's own train and test. Its defective training images are for supervised methods and left out."""
-    for split in ("train", "test"):
-        home = folder_named(folder, split)
-        for path, label in _pairs(home) if home else ():
-            mask = relative(label, folder) if label else None
-            yield RawFile(relative(path, folder), None, "defect", split=split, mask=mask,
-                          unusable="" if label else NO_LABEL)  # fmt: skip
+    homes = [(split, folder_named(contents, split)) for split in ("train", "test")]
+    return Listed([
+        _raw_file(path, label, split=split) for split, home in homes if home for path, label in _pairs(contents, home)
+    ])  # fmt: skip
 
 
-def _pairs(folder: Path) -> Iterator[tuple[Path, Path | None]]:
+def _raw_file(path: str, label: str | None, *, split: str | None = None, group: str | None = None) -> RawFile:
+    return RawFile(path, None, "defect", split, mask=label, group=group, unusable="" if label else NO_LABEL)
+
+
+def _pairs(contents: Contents, folder: str) -> Iterator[tuple[str, str | None]]:
     """Yield each picture of ``folder`` and the label picture of the same name, or None."""
-    pictures = list(pictures_in(folder))
-    labels = {match["image"]: path for path in pictures if (match := LABEL.match(path.stem))}
+    pictures = contents.by_folder.get(folder, [])
+    labels = {match["image"]: path for path in pictures if (match := LABEL.match(stem_of(path)))}
     for path in pictures:
-        if not LABEL.match(path.stem):
-            yield path, labels.get(path.stem)
+        if not LABEL.match(stem_of(path)):
+            yield path, labels.get(stem_of(path))
 
 
-def _has_labels(folder: Path) -> bool:
-    return any(label is not None for _, label in _pairs(folder))
+def _has_labels(contents: Contents, folder: str) -> bool:
+    return any(label is not None for _, label in _pairs(contents, folder))
+
+
+def _is_kolektorsdd(contents: Contents, params: IngestionParams) -> bool:
+    items = contents.top_folders()
+    return any(_has_labels(contents, item) for item in items if item.lower() not in ("train", "test")) and not any(
+        says_good(item, params.good) for item in items
+    )
 
 
 KOLEKTORSDD = Layout(
-    is_in=lambda folder, params: (
-        any(_has_labels(folder / item) for item in folders_in(folder) if item.lower() not in ("train", "test"))
-        and not any(is_good(item, params.good) for item in folders_in(folder))
-    ),
+    is_in=_is_kolektorsdd,
     list_files=list_kolektorsdd,
     wanted=lambda params: "ITEM/NAME with ITEM/NAME_label beside it",
 )
 KOLEKTORSDD2 = Layout(
-    is_in=lambda folder, params: (home := folder_named(folder, "train")) is not None and _has_labels(home),
+    is_in=lambda contents, params: (
+        (home := folder_named(contents, "train")) is not None and _has_labels(contents, home)
+    ),
     list_files=list_kolektorsdd2,
     wanted=lambda params: "train/ and test/ with NAME_GT beside NAME",
 )

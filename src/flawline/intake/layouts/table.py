@@ -1,33 +1,98 @@
 """The layout 'csv': a table that says of every image what it is; parameters name its columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from io import StringIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
 from flawline.checks import FlawlineError, near_name
-from flawline.intake.layouts.base import SPLIT_FOLDERS, Layout, RawFile, is_good, pictures_in, relative
+from flawline.intake.folders import Contents
+from flawline.intake.layouts.base import Layout, Listed, RawFile
+from flawline.intake.names import is_good, says_defective, split_of
+from flawline.intake.notes import Note
 from flawline.params import IngestionParams, TableParams
 
 NORMAL = ("0", "0.0", "false", "no defect")  # in any case
-DEFECTIVE = ("1", "1.0", "true", "defect", "defective", "bad", "ng")  # that name no defect
+DEFECTIVE = ("1", "1.0", "true", "True", "TRUE")  # that name no defect
 SEPARATORS = ",;\t|"
+HALF = 0.5  # of a column's names must be pictures
+SAMPLED = 200  # rows
+DEEPEST = 1  # folders above a table that nobody named
 
 
-def list_table(folder: Path, params: IngestionParams, category: str) -> Iterator[RawFile]:
-    """The rows of ``params.table.file``; pictures that no row names are listed as unusable, masks aside."""
-    table = read_table(folder / params.table.file, params.table)
-    files = [_row(row, params) for row in table.to_dict("records")]
-    paths = pd.Series([file.path for file in files], dtype=object)
+def list_table(contents: Contents, params: IngestionParams, category: str = "") -> Listed:
+    """The rows of the table; pictures that no row names are listed as unusable, masks aside."""
+    file = table_in(contents, params) or params.table.file
+    table = read_table(contents.root / file, params.table)
+    locate = partial(locate_picture, contents, file)
+    files = [_row(row, params, locate, file) for row in table.to_dict("records")]
+    paths = pd.Series([each.path for each in files], dtype=object)
     if paths.duplicated().any():
         twice = paths[paths.duplicated()].iloc[0]
-        raise FlawlineError(f"{params.table.file} names {twice!r} more than once; wanted one row an image")
-    yield from files
-    named = {*paths, *map(_clean, table.get(params.table.mask, ()))}  # a normal image's mask too, though it is not used
-    for path in pictures_in(folder, deep=True):
-        if relative(path, folder) not in named:
-            yield RawFile(relative(path, folder), 0, "good", unusable=f"is not named in {params.table.file}")
+        raise FlawlineError(f"{file} names {twice!r} more than once; wanted one row an image")
+    named = {*paths, *map(locate, table.get(params.table.mask, ()))}
+    strangers = frozenset(path for path in contents.pictures if path not in named)
+    files += [RawFile(path, 0, "good", unusable=f"is not named in {file}") for path in sorted(strangers)]
+    other = [Note(f"Read as a table: {file}.")] if file != params.table.file else []
+    return Listed(files, tuple(other), read=frozenset([file]), strangers=strangers)
+
+
+def table_in(contents: Contents, params: IngestionParams) -> str | None:
+    """Return the table of a folder: ``params.table.file``, else the one that has its columns and names pictures."""
+    if params.table.file in contents.files:
+        return params.table.file
+    columns = {params.table.image, params.table.label}
+    found = [file for file, table in _tables(contents)
+             if columns <= set(table) and _named_share(contents, file, table[params.table.image]) >= HALF]  # fmt: skip
+    return found[0] if len(found) == 1 else None
+
+
+def tables_unread(contents: Contents, params: IngestionParams) -> dict[str, str]:
+    """Return the other tables that name pictures, with the column that does."""
+    own = table_in(contents, params)
+    found = {}
+    for file, table in _tables(contents):
+        shares = {str(name): _named_share(contents, file, table[name]) for name in table}
+        if file != own and max(shares.values(), default=0) >= HALF:
+            found[file] = max(shares, key=lambda name: shares[name])
+    return found
+
+
+def _tables(contents: Contents) -> Iterator[tuple[str, pd.DataFrame]]:
+    for file in contents.ending(".csv", ".tsv"):
+        if file.count("/") <= DEEPEST and (table := _known_table(contents.root / file)) is not None:
+            yield file, table
+
+
+def _known_table(path: Path) -> pd.DataFrame | None:
+    try:
+        return _parsed(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, changed: int) -> pd.DataFrame:
+    return _parse(path.read_text(encoding="utf-8-sig"))
+
+
+def _named_share(contents: Contents, file: str, names: pd.Series) -> float:
+    """Return the share of a column's first names that mean a picture."""
+    some = names.head(SAMPLED)
+    return sum(locate_picture(contents, file, name) in contents.named for name in some) / max(1, len(some))
+
+
+def locate_picture(contents: Contents, file: str, name: str) -> str:
+    """Return the picture that a row of the table ``file`` names, below the folder or below the table's own, with or
+    without first folders and in either Unicode form; else the name as it is."""
+    path = _clean(name)
+    if _is_outside(path):
+        return path
+    beside = PurePosixPath(file).parent / path
+    named = contents.named
+    return named.exact(path) or named.exact(beside.as_posix()) or named.within(path) or path
 
 
 def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
@@ -60,21 +125,21 @@ def _parse(text: str) -> pd.DataFrame:
     return table.fillna("").rename(columns=str.strip)
 
 
-def _row(row: Mapping[str, str], params: IngestionParams) -> RawFile:
+def _row(row: Mapping[str, str], params: IngestionParams, locate: Callable[[str], str], file: str) -> RawFile:
     table = params.table
     told = row[table.label].strip()
     label = _label(told, params)
-    named = row.get(table.defect, "").strip() or ("" if told.lower() in DEFECTIVE else told)
+    named = row.get(table.defect, "").strip() or ("" if told in DEFECTIVE or says_defective(told) else told)
     mask = row.get(table.mask, "").strip() or None
     split = row.get(table.split, "").strip()
     return RawFile(
-        path=_clean(row[table.image]),
+        path=locate(row[table.image]),
         label=label,
         defect="good" if label == 0 else named or "defect",
-        split=SPLIT_FOLDERS.get(split.lower()),
-        mask=_clean(mask) if mask and label else None,
+        split=split_of(split),
+        mask=locate(mask) if mask else None,
         group=row.get(table.group, "").strip() or None,
-        unusable=_unusable(row, label, split=split, mask=mask, params=params),
+        unusable=_unusable(row, label, split=split, mask=mask, table=table, file=file),
     )
 
 
@@ -85,14 +150,14 @@ def _label(told: str, params: IngestionParams) -> int | None:
 
 
 def _unusable(
-    row: Mapping[str, str], label: int | None, *, split: str, mask: str | None, params: IngestionParams
+    row: Mapping[str, str], label: int | None, *, split: str, mask: str | None, table: TableParams, file: str
 ) -> str:
     """Return why a row's image cannot be used; empty if it can."""
     if label is None:
-        return f"has no label in {params.table.file}"
-    if split and split.lower() not in SPLIT_FOLDERS:
-        return f"has the split '{split}' in {params.table.file}; wanted train, validation, calibration or test"
-    for path in (row[params.table.image], mask or ""):
+        return f"has no label in {file}"
+    if split and split_of(split) is None:
+        return f"has the split '{split}' in {file}; wanted train, validation, calibration or test"
+    for path in (row[table.image], mask or ""):
         if _is_outside(_clean(path)):
             return f"lies outside the folder ({path}); wanted a path below it"
     return ""
@@ -107,8 +172,7 @@ def _clean(path: str) -> str:
 
 
 TABLE = Layout(
-    is_in=lambda folder, params: (folder / params.table.file).is_file(),
+    is_in=lambda contents, params: table_in(contents, params) is not None,
     list_files=list_table,
-    complete=True,
     wanted=lambda params: f"{params.table.file} with the columns {params.table.image} and {params.table.label}",
 )

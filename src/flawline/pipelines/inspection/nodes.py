@@ -1,7 +1,7 @@
 """New images to verdicts: each file is decoded once and judged once."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -9,8 +9,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
 from flawline.detector.inspecting import Inspected, Inspection, inspect_file, inspect_odd
 from flawline.detector.judging import Judge
-from flawline.intake.layouts import check_folder, files_in
-from flawline.intake.layouts.base import odd_entry, stray_files
+from flawline.intake.folders import SIDECARS, check_folder, contents_of
 from flawline.intake.manifest import in_table
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
@@ -18,21 +17,20 @@ from flawline.report.inspection_contents import gather_inspection_page, inspecti
 from flawline.training.compute import as_asked, keep_memory
 from flawline.training.progress import Progress
 
-# Files that lie beside photographs and are none. Anything else that cannot be read is not_judged, never left out.
-TEXTS = frozenset({".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md", ".log", ".ini", ".db", ".html", ".pdf"})
-
 
 def list_new_images(new_images: Path | None) -> pd.DataFrame:
     """Return a row a file of the folder (file, reason): the reason why it cannot be read at all, else empty."""
     if new_images is None:
         raise FlawlineError("inspection needs a folder of new images: give it as --params images=FOLDER,category=NAME")
     check_folder(new_images, param="images")
-    paths = list(files_in(new_images, deep=True))
-    files = [path.relative_to(new_images).as_posix() for path in paths if path.suffix.lower() not in TEXTS]
-    odd = [(path.relative_to(new_images).as_posix(), odd_entry(path)) for path in stray_files(new_images, set(files))]
-    rows = [(name, "") for name in files] + [(name, reason) for name, reason in odd if reason]
+    contents = contents_of(new_images)
+    # Anything but a text that cannot be read is not_judged, never left out.
+    files = [name for name in contents.files if PurePosixPath(name).suffix.lower() not in SIDECARS]
+    rows = [(name, "") for name in files] + list(contents.odd.items())
     if not rows:
-        raise FlawlineError(f"{new_images} holds no image among its {len(paths)} files; wanted photographs to judge")
+        raise FlawlineError(
+            f"{new_images} holds no image among its {len(contents.files)} files; wanted photographs to judge"
+        )
     return pd.DataFrame(rows, columns=["file", "reason"])
 
 

@@ -87,14 +87,14 @@ def test_named_picture_that_is_not_there_is_left_to_reading(raw):
     assert raw.list() == [RawFile("a.jpg", 0, "good"), RawFile("sub/b.jpg", 0, "good")]
 
 
-def test_image_that_two_files_name_is_refused(raw):
+def test_files_that_name_the_same_image_count_together(raw):
     raw.touch("a.jpg", "b.jpg")
-    raw.write("all.json", coco(["a.jpg", "b.jpg"]))
-    raw.write("train.json", coco(["b.jpg"], [(10, "dent")]))
-    with pytest.raises(
-        FlawlineError, match=r"^b\.jpg is named in all\.json and in train\.json; wanted one annotation file an image"
-    ):
-        raw.list()
+    raw.write("all.json", coco(["a.jpg", "b.jpg"], [(11, "scratch")]))
+    raw.write("more.json", coco(["b.jpg"], [(10, "dent")]))
+    assert raw.files()["b.jpg"] == RawFile("b.jpg", 1, "dent+scratch", mask="all.json//more.json")
+    assert [note.text for note in raw.notes()] == [
+        "1 images are named in several files, which count together; the first: b.jpg in all.json and more.json."
+    ]
 
 
 def test_changed_file_is_read_again(raw):
@@ -105,21 +105,35 @@ def test_changed_file_is_read_again(raw):
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("box", "reason"),
     [
-        (coco(["a.jpg"], [(17, "dent")]), r": annotation 0 is for image 17, which is none"),
-        ('{"images": [{"id": 1}], "annotations": []}', r" is not a COCO file \(KeyError: 'file_name'\)"),
-        ('{"images": [3], "annotations": []}', r" is not a COCO file \(TypeError: "),
-        ('{"images": [], "annotations": [{}]}', r" is not a COCO file \(KeyError: 'image_id'\)"),
-        (coco(["a.jpg"], [(10, "dent")]).replace("[1, 1, 2, 2]", "[1, 1, 2]"), r" is not a COCO file \(ValueError: "),
-        (coco(["a.jpg"], [(10, "dent")]).replace("[1, 1, 2, 2]", "[1, 1, 0, 2]"), r"the box \[1, 1, 0, 2\]"),
-        (coco(["a.jpg"], [(10, "dent")]).replace("[1, 1, 2, 2]", "[1, 1, NaN, 2]"), r"\[1, 1, nan, 2\]"),
+        ("[1, 1, 2]", "not enough values to unpack (expected 4, got 3)"),
+        ("[1, 1, 0, 2]", "the box [1, 1, 0, 2] has no area"),
+        ("[1, 1, NaN, 2]", "wanted a list of numbers, got [1, 1, nan, 2]"),
     ],
 )
-def test_malformed_coco_file_is_named(raw, text, reason):
-    raw.write("m.json", text)
-    with pytest.raises(FlawlineError, match=rf"m\.json.*{reason}"):
-        raw.list()
+def test_bad_annotation_costs_its_image_and_is_named_by_its_id(raw, box, reason):
+    raw.touch("a.jpg", "b.jpg", "c.jpg")
+    text = coco(["a.jpg", "b.jpg", "c.jpg"], [(11, "dent"), (11, "dent"), (12, "dent")])
+    raw.write("m.json", text.replace("[1, 1, 2, 2]", box, 1))
+    assert raw.unusable() == {"b.jpg": f"its annotation m.json cannot be used (annotation 0: {reason})"}
+    assert raw.files()["c.jpg"].label == 1
+
+
+def test_however_many_annotations_are_bad_the_folder_is_read_by_them(raw):
+    names = [f"{i}.jpg" for i in range(9)]
+    raw.touch(*names)
+    raw.write("m.json", coco(names, [(10 + i, "dent") for i in range(8)]).replace("[1, 1, 2, 2]", "[1, 1, 0, 2]"))
+    assert raw.detect() == "coco"
+    assert len(raw.unusable()) == 8
+
+
+def test_annotation_of_no_image_is_told(raw):
+    raw.touch("a.jpg")
+    raw.write("m.json", coco(["a.jpg"], [(17, "dent")]))
+    assert [note.text for note in raw.notes()] == [
+        "1 annotations of m.json are for images that it does not list, the first: annotation 0."
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"images": []}', "\udcff".encode("utf-8", "surrogateescape")])
@@ -147,15 +161,16 @@ def test_xml_beside_the_picture(raw):
     assert raw.list() == [RawFile("1.png", 0, "good"), RawFile("2.png", 1, "dent", mask="2.xml")]
 
 
-def test_picture_without_xml_is_normal_in_good_and_unusable_elsewhere(raw):
-    raw.touch("Good/1.png", "bad/2.png", "bad/3.png")
+def test_picture_without_xml_is_what_its_folder_says_and_unusable_where_that_says_nothing(raw):
+    raw.touch("Good/1.png", "bad/2.png", "bad/3.png", "monday/4.png")
     raw.write("bad/2.xml", voc("dent"))
     files = raw.files()
     assert files["Good/1.png"] == RawFile("Good/1.png", 0, "good")
-    assert files["bad/2.png"].label == 1
+    assert files["bad/2.png"] == RawFile("bad/2.png", 1, "dent", mask="bad/2.xml")
+    assert files["bad/3.png"] == RawFile("bad/3.png", 1, "bad")
     assert raw.unusable() == {
-        "bad/3.png": "has no annotation file of its own; if it is good, put it into a folder called good, or give one "
-        "without objects"
+        "monday/4.png": "has no annotation file of its own; if it is good, put it into a folder called good, or give "
+        "one without objects"
     }
 
 
@@ -184,7 +199,7 @@ def test_folders_of_annotations_may_be_those_of_the_pictures(raw):
 def test_one_xml_for_two_pictures_says_nothing_of_either(raw):
     raw.touch("a/1.png", "b/1.png", "good/2.png")
     raw.write("Annotations/1.xml", voc("dent"))
-    assert list(raw.unusable()) == ["a/1.png", "b/1.png"]
+    assert list(raw.unusable(layout="voc")) == ["a/1.png", "b/1.png"]
 
 
 def test_object_called_good_is_no_defect(raw):
@@ -222,6 +237,7 @@ def test_no_annotation_says_anything_is_good(raw):
     raw.touch("1.png", "2.png")
     raw.write("1.xml", voc("dent"))
     with pytest.raises(
-        FlawlineError, match=r"'voc', an XML file an image, .* got 2 other files \(1 unusable, the first: 2\.png has no"
+        FlawlineError,
+        match=r"'voc', an XML file an image, .* got 2 other files \(1 unusable, 1 of them like 2\.png, which has no",
     ):
         raw.list()

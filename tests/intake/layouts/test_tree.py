@@ -79,7 +79,7 @@ def test_hidden_files_and_folders_are_skipped(raw):
     assert list(raw.files()) == ["good/a.png"]
 
 
-@pytest.mark.parametrize("defect", ["NA", "nan", "[x]", "a*b?", "ä, \"'", "good ", "null"])
+@pytest.mark.parametrize("defect", ["NA", "nan", "[x]", "a*b?", "ä, \"'", "goods", "null"])
 def test_odd_defect_names_are_taken_as_they_are(raw, defect):
     raw.touch("good/a.png", f"{defect}/[1]*.png", f"masks/{defect}/[1]*.png")
     assert raw.files()[f"{defect}/[1]*.png"] == RawFile(
@@ -99,9 +99,9 @@ def test_picture_wins_over_other_annotations(raw):
     assert raw.files()["s/1.png"].mask == "masks/s/1.png"
 
 
-def test_mask_of_a_normal_image_is_left_alone(raw):
+def test_mask_of_a_normal_image_is_kept_to_see_whether_it_marks_anything(raw):
     raw.touch("good/a.png", "masks/good/a.png")
-    assert raw.list() == [RawFile("good/a.png", 0, "good")]
+    assert raw.list() == [RawFile("good/a.png", 0, "good", mask="masks/good/a.png")]
 
 
 def test_names_that_differ_in_case_only_are_two_images(raw):

@@ -1,0 +1,135 @@
+"""COCO: one JSON file for many images, with polygons, run-length masks or boxes."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flawline.checks import FlawlineError
+from flawline.intake.annotations.base import LARGEST, Annotated, Points, Runs, Shape, box, polygon, united
+from flawline.intake.annotations.files import NamedImages, Written, locate_image
+from flawline.intake.folders import contents_of
+from flawline.intake.notes import Note
+from flawline.intake.run_lengths import run_lengths
+
+ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
+
+def is_coco(path: Path) -> bool:
+    """Return True if a JSON file lists images by file name and annotations; captions mark nothing and are none."""
+    try:
+        tree = parsed(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(tree, dict):
+        return False
+    images, marks = tree.get("images"), tree.get("annotations")
+    if not isinstance(images, list) or not isinstance(marks, list):
+        return False
+    named = any(isinstance(each, dict) and "file_name" in each for each in images)
+    return named and (not marks or not all(isinstance(each, dict) and "caption" in each for each in marks))
+
+
+@lru_cache(maxsize=16)
+def parsed(path: Path, changed: int) -> Any:
+    """Return what a JSON file holds; ``changed`` is when it last changed."""
+    return json.loads(path.read_bytes())
+
+
+@lru_cache(maxsize=16)
+def read_coco(root: Path, file: str, changed: int) -> NamedImages:
+    """Return what the COCO file (relative to ``root``) marks, by image. What is wrong with an annotation is its image's
+    problem. Raise FlawlineError if the file is not as COCO's are."""
+    path = root / file
+    try:
+        tree = parsed(path, changed)
+        classes = {str(each["id"]): str(each.get("name", each["id"])) for each in tree.get("categories") or []}
+        entries, notes = _entries(tree["images"], file)
+    except (OSError, *ODD) as error:
+        raise FlawlineError(f"{path} is not a COCO file ({type(error).__name__}: {error})") from None
+    shapes: dict[str, list[Shape | Runs]] = {key: [] for key, _ in entries}
+    problems: dict[str, str] = {}
+    lost: list[str] = []
+    for mark in tree["annotations"]:
+        key = _id(mark, "image_id")
+        if key not in shapes:
+            lost.append(_id(mark, "id"))
+            continue
+        try:
+            shapes[key] += _shapes(mark, classes.get(_id(mark, "category_id"), "defect"))
+        except ODD as error:
+            problems.setdefault(key, f"cannot be used (annotation {_id(mark, 'id')}: {_words(error)})")
+    if lost:
+        said = (
+            f"{len(lost)} annotations of {file} are for images that it does not list, the first: annotation {lost[0]}."
+        )
+        notes.append(Note(said, caution=True))
+    contents, images = contents_of(root), {}  # type: Any, dict[str, Annotated]
+    for key, entry in entries:
+        name = locate_image(contents, Written(file, str(entry["file_name"])))
+        marked = Annotated(_size(entry), tuple(shapes[key]), problem=problems.get(key, ""))
+        images[name] = united(images[name], marked) if name in images else marked
+    return NamedImages(images, tuple(notes))
+
+
+def _entries(images: Any, file: str) -> tuple[list[tuple[str, Mapping[str, Any]]], list[Note]]:
+    """Return (id, entry) of each image and what is to be said of entries that name none."""
+    sound = [each for each in images if isinstance(each, dict) and "file_name" in each and "id" in each]
+    if len(sound) < len(images):
+        said = f"{len(images) - len(sound)} images of {file} have no id or no file name and are left out."
+        return [(_id(each, "id"), each) for each in sound], [Note(said, caution=True)]
+    keys = [_id(each, "id") for each in sound]
+    if len(set(keys)) < len(keys):
+        raise ValueError("it gives several images the same id")
+    return list(zip(keys, sound, strict=True)), []
+
+
+def _id(entry: Any, name: str) -> str:
+    return str(entry.get(name)) if isinstance(entry, dict) else "None"
+
+
+def _words(error: BaseException) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    try:
+        height, width = int(entry.get("height") or 0), int(entry.get("width") or 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _shapes(mark: Mapping[str, Any], name: str) -> list[Shape | Runs]:
+    """Return the polygons or the run-length mask of an annotation where it has them, else its box."""
+    marked = mark.get("segmentation")
+    if isinstance(marked, list) and marked:
+        outlines = [marked] if all(type(each) in (int, float) for each in marked) else marked
+        return [polygon(name, _corners(each)) for each in outlines]
+    if isinstance(marked, dict):
+        height, width = _floats(marked["size"])
+        size = (int(height), int(width))
+        return [Runs(name, run_lengths(marked["counts"], size), size)]
+    if mark.get("bbox") is None:
+        raise ValueError("it has neither an outline nor a box")
+    x, y, width, height = _floats(mark["bbox"])
+    if not (width > 0 and height > 0):
+        raise ValueError(f"the box {mark['bbox']} has no area")
+    return [box(name, x, y, x + width, y + height)]
+
+
+def _corners(outline: Any) -> Points:
+    flat = _floats(outline)
+    if len(flat) < 6 or len(flat) % 2:
+        raise ValueError(f"a polygon of {len(flat)} numbers")
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _floats(values: Any) -> list[float]:
+    numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    if not numbers or not (np.abs(np.array(values, float)) <= LARGEST).all():
+        raise ValueError(f"wanted a list of numbers, got {str(values)[:60]}")
+    return [float(value) for value in values]

@@ -1,0 +1,97 @@
+"""Whether a picture looks like a mask: nearly all of its pixels have one of two grey levels."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
+from flawline.intake.names import folded, image_stems
+from flawline.intake.notes import Note
+
+SIDE = 128  # pixels along each side that are looked at
+TWO = 0.9  # share of the pixels that the two commonest levels have in a mask: the rest is its softened edge
+SECOND = 0.5  # share of the second among all that is not the first: a part before a black ground has many levels
+MOST = 0.5  # share of the images; where so many have two levels, photographs have
+SAMPLED = 5  # files of a folder
+MOST_PIXELS = 200_000_000
+LIKE_MASK_OF = (
+    "looks like a mask of {}: two grey levels, the same name and size. To have it read as one, put it into a folder "
+    "called ground_truth"
+)
+LIKE_MASK = (
+    "has two grey levels, as a mask has, and other images have more; if it is a photograph, name it in a table "
+    "(ingestion.table)"
+)
+
+
+def mask_likeness(pixels: NDArray) -> float:
+    """Return the share of the pixels of a picture (C, H, W) that have one of its two commonest values, exactly; 0 where
+    the rest has many. Noise gives photographs many values, however flat they look."""
+    _, height, width = pixels.shape
+    some = pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)].astype(np.uint64)  # (C, h, w)
+    values = np.bitwise_or.reduce([plane << np.uint64(16 * k) for k, plane in enumerate(some)])  # (h, w)
+    counts = np.sort(np.unique(values, return_counts=True)[1])[::-1]
+    second = int(counts[1]) if len(counts) > 1 else 0
+    rest = int(counts[1:].sum())
+    return float((counts[0] + second) / values.size) if second >= SECOND * rest else 0.0
+
+
+def set_masks_aside(
+    rows: pd.DataFrame, measured: pd.DataFrame, *, told: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Note]]:
+    """Return (rows, quarantine, notes) of a manifest without the images that look like masks: those of two grey levels
+    which are called like a photograph of the same size, and all of two levels where most images have more. Where it is
+    ``told`` that each image is a photograph they stay, with a caution."""
+    figures = measured.set_index(["sha256", "page"]).loc[list(zip(rows["sha256"], rows["page"], strict=True))]
+    like = (figures["two_levels"] >= TWO).to_numpy()
+    blank = (figures["contrast"] == 0).to_numpy()
+    if not like.any():
+        return rows, pd.DataFrame(columns=["path", "reason"]), []
+    partners = _partners(rows, like)
+    odd = like & ~blank & (like.mean() < MOST)
+    aside = odd | np.array([partner is not None for partner in partners])
+    notes = _said(rows["image"][blank & ~aside], "are of one grey level")
+    if told or not aside.any():
+        notes += _said(rows["image"][aside], "have two grey levels, as masks have")
+        return rows, pd.DataFrame(columns=["path", "reason"]), notes
+    reasons = [LIKE_MASK_OF.format(partner) if partner else LIKE_MASK for partner in partners]
+    quarantine = pd.DataFrame({"path": rows["image"], "reason": reasons})[aside]
+    return rows[~aside].reset_index(drop=True), quarantine.reset_index(drop=True), notes
+
+
+def _said(images: pd.Series, what: str) -> list[Note]:
+    return [Note(f"{len(images)} images {what}; the first: {images.iloc[0]}.", caution=True)] if len(images) else []
+
+
+def _partners(rows: pd.DataFrame, like: NDArray[np.bool_]) -> list[str | None]:
+    """Return for each image that is ``like`` a mask the photograph of its name and size; None for all others."""
+    photographs: dict[tuple[str, int, int], str] = {}
+    sizes = list(zip(rows["height"], rows["width"], strict=True))
+    for image, size, masked in zip(rows["image"], sizes, like, strict=True):
+        if not masked:
+            photographs.setdefault((folded(PurePosixPath(image).stem), *size), image)
+    found: list[str | None] = []
+    for image, size, masked in zip(rows["image"], sizes, like, strict=True):
+        stem = PurePosixPath(image).stem
+        names = (photographs.get((folded(each), *size)) for each in (*image_stems(stem), stem)) if masked else ()
+        found.append(next((name for name in names if name), None))
+    return found
+
+
+def look_like_masks(root: Path, pictures: Sequence[str]) -> bool | None:
+    """Return True if the ``pictures`` look like masks, as far as a few of them tell; one without any contrast counts as
+    a mask that marks nothing. None if none of them can be read."""
+    found = [looks_like_mask(root / path) for path in pictures[:: max(1, len(pictures) // SAMPLED)][: SAMPLED + 1]]
+    told = [each for each in found if each is not None]
+    return sum(told) * 2 > len(told) if told else None
+
+
+def looks_like_mask(path: Path) -> bool | None:
+    """Return whether a picture looks like a mask, or is all of one grey level; None if it cannot be read."""
+    try:
+        return mask_likeness(decode(read_bytes(path), max_pixels=MOST_PIXELS)) >= TWO
+    except UnreadableImageError:
+        return None
