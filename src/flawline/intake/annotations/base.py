@@ -138,14 +138,16 @@ def _pixels_of(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
     from skimage.draw import polygon as filled  # takes half a second to import, and only polygons need it
 
     mask[filled(ys - 0.5, xs - 0.5, size)] = True  # scikit-image counts from pixel centres
-    return mask | _crossed(np.append(xs, xs[0]), np.append(ys, ys[0]), size) if _is_thin(xs, ys) else mask
+    thin = not mask.any() or _is_thin(xs, ys)
+    return mask | _crossed(np.append(xs, xs[0]), np.append(ys, ys[0]), size) if thin else mask
 
 
 def _is_thin(xs: NDArray, ys: NDArray) -> bool:
-    """Return True if a polygon is less than a pixel wide: its area is that of a stroke as long as half its outline."""
+    """Return True if a polygon is less than a pixel wide, as the stroke (a rectangle) of its area and outline is."""
     area = abs(np.dot(xs, np.roll(ys, 1)) - np.dot(ys, np.roll(xs, 1))) / 2
     outline = np.hypot(xs - np.roll(xs, 1), ys - np.roll(ys, 1)).sum()
-    return bool(2 * area < outline)
+    width = (outline / 2 - np.sqrt(max(outline**2 / 4 - 4 * area, 0))) / 2
+    return bool(width < 1 - 1e-9)
 
 
 def _crossed(xs: NDArray, ys: NDArray, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """COCO: one JSON file for many images, with polygons, run-length masks or boxes."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,13 @@ def read_coco(root: Path, file: str, changed: int) -> NamedImages:
         tree = parsed(path, changed)
         classes = {str(each["id"]): str(each.get("name", each["id"])) for each in tree.get("categories") or []}
         entries, notes = _entries(tree["images"], file)
+        marks = list(tree["annotations"])
     except (OSError, *ODD) as error:
         raise FlawlineError(f"{path} is not a COCO file ({type(error).__name__}: {error})") from None
     shapes: dict[str, list[Shape | Runs]] = {key: [] for key, _ in entries}
-    problems: dict[str, str] = {}
+    problems = _twice(entries)
     lost: list[str] = []
-    for mark in tree["annotations"]:
+    for mark in marks:
         key = _id(mark, "image_id")
         if key not in shapes:
             lost.append(_id(mark, "id"))
@@ -78,13 +80,15 @@ def read_coco(root: Path, file: str, changed: int) -> NamedImages:
 def _entries(images: Any, file: str) -> tuple[list[tuple[str, Mapping[str, Any]]], list[Note]]:
     """Return (id, entry) of each image and what is to be said of entries that name none."""
     sound = [each for each in images if isinstance(each, dict) and "file_name" in each and "id" in each]
-    if len(sound) < len(images):
-        said = f"{len(images) - len(sound)} images of {file} have no id or no file name and are left out."
-        return [(_id(each, "id"), each) for each in sound], [Note(said, caution=True)]
-    keys = [_id(each, "id") for each in sound]
-    if len(set(keys)) < len(keys):
-        raise ValueError("it gives several images the same id")
-    return list(zip(keys, sound, strict=True)), []
+    lost = len(images) - len(sound)
+    said = f"{lost} images of {file} have no id or no file name and are left out."
+    return [(_id(each, "id"), each) for each in sound], [Note(said, caution=True)] if lost else []
+
+
+def _twice(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """Return what is wrong with the images that share their id: nobody knows what is marked in which."""
+    counts = Counter(key for key, _ in entries)
+    return {key: f"gives several images the id {key}" for key, count in counts.items() if count > 1}
 
 
 def _id(entry: Any, name: str) -> str:

@@ -50,7 +50,7 @@ def locate_image(contents: Contents, written: Written) -> str:
         if found is not None:
             return found
     missing = os.path.normpath(home / names[0])
-    return PurePosixPath(names[0]).name if missing.startswith("..") else missing
+    return PurePosixPath(names[0]).name.strip(".") or "unnamed" if missing.startswith("..") else missing
 
 
 def _below(name: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 HEAD = 4096  # bytes in which the root must begin
 ROOT = re.compile(rb"<\s*([A-Za-z_][\w.-]*)[\s/>]")
+ASIDE = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)  # comments and instructions
 
 
 def root_tag(path: Path) -> str:
@@ -14,5 +15,5 @@ def root_tag(path: Path) -> str:
             head = file.read(HEAD)
     except OSError:
         return ""
-    found = ROOT.search(head)  # what stands before it begins with <? or <!
+    found = ROOT.search(ASIDE.sub(b"", head))
     return found[1].decode() if found else ""
