@@ -367,3 +367,19 @@ def test_interrupted_reading_begins_nothing_new():
     with pytest.raises(KeyboardInterrupt):
         list(in_parallel(work, range(1000)))
     assert len(begun) < 100
+
+
+def test_mask_that_marks_something_in_a_good_image_contradicts_it(tmp_path):
+    for i in range(3):
+        draw(tmp_path / "good" / f"{i}.png", seed=i)
+    for name, value in (("1", 0), ("2", 255)):
+        draw(tmp_path / "masks" / "good" / f"{name}.png", mask=np.full((6, 8), value, np.uint8))
+    rows, quarantine, _ = read(tmp_path)
+    assert rows["image"].tolist() == ["good/0.png", "good/1.png"]
+    assert rows["mask"].tolist() == [None, None]
+    assert quarantine.to_numpy().tolist() == [
+        [
+            "good/2.png",
+            "its mask masks/good/2.png marks 48 pixels, though the image counts as good; correct one of the two",
+        ]
+    ]

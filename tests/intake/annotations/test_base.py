@@ -41,7 +41,9 @@ def test_nothing_marked():
     assert not Annotated(None, ()).mask((2, 3)).any()
 
 
-@pytest.mark.parametrize("corners", [((5.1, 0), (6, 1)), ((-3, 0), (-0.1, 2)), ((0, 4.1), (2, 9)), ((1e8, 0), (1e9, 1))])
+@pytest.mark.parametrize(
+    "corners", [((5.1, 0), (6, 1)), ((-3, 0), (-0.1, 2)), ((0, 4.1), (2, 9)), ((1e8, 0), (1e9, 1))]
+)
 @pytest.mark.parametrize("kind", ["box", "polygon"])
 def test_shape_outside_the_image_is_refused(corners, kind):
     (x1, y1), (x2, y2) = corners

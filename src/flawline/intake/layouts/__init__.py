@@ -68,7 +68,7 @@ def list_raw_folder(folder: Path, params: IngestionParams, *, category: str = ""
         )
     files, contrary = _without_contradictions(contents, listed.files, params, read=listed.read)
     files, alone = _without_lone_split(files)
-    files += [*_strays(contents, name, files, listed)] if files else []
+    files += [*_strays(contents, name, files, params)] if files else []
     _check(contents, name, files, params)
     skipped = [Note(said)] if (said := contents.skipped_in_words()) else []
     notes = (*listed.notes, *contrary, *alone, *others, *(Note(said, caution=True) for said in left.values()), *skipped)
@@ -218,14 +218,18 @@ def _without_lone_split(files: Sequence[RawFile]) -> tuple[list[RawFile], list[N
     return [replace(file, split=None) for file in files], [Note(said)]
 
 
-def _strays(contents: Contents, name: str, files: Sequence[RawFile], listed: Listed) -> Iterator[RawFile]:
+def _strays(contents: Contents, name: str, files: Sequence[RawFile], params: IngestionParams) -> Iterator[RawFile]:
     """Yield what looks like a photograph and is in no list: nothing of a folder is left out unsaid.
 
     Where several categories share the folder, what is not of one may be of another."""
     if LAYOUTS[name].shared:
         return
     known = _known(files)
-    masks = {mask for each in read_tree(contents).masks.values() for mask in each} if name in ANNOTATED else set()
+    masks = (
+        {mask for each in read_tree(contents, params.good).masks.values() for mask in each}
+        if name in ANNOTATED
+        else set()
+    )
     for path in contents.pictures:
         if path in known or path in masks:
             continue
@@ -271,8 +275,8 @@ def _hint(contents: Contents, params: IngestionParams) -> str:
             f" It looks like a folder of several categories ({_names(categories)}): give one of them, "
             f"raw={contents.root / categories[0]}."
         )
-    classes = classes_in_words(contents)
-    if not classes or any(says_good(kind, params.good) for kind in read_tree(contents).kinds):
+    classes = classes_in_words(contents, params.good)
+    if not classes or any(says_good(kind, params.good) for kind in read_tree(contents, params.good).kinds):
         return ""
     return (
         f" None of its folders is called good in a word that is known: {classes}. Say which one holds normal images: "

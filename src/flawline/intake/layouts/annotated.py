@@ -16,7 +16,7 @@ from flawline.params import IngestionParams
 def list_annotated(contents: Contents, params: IngestionParams, name: str) -> Listed:
     """List every photograph with what the files of the format ``name`` mark in it. One that they do not name is good if
     its folder says so, or where the format has files of images with defects only."""
-    form, marks, tree = FORMATS[name], marks_of(contents, name), read_tree(contents)
+    form, marks, tree = FORMATS[name], marks_of(contents, name), read_tree(contents, params.good)
     places = {place.path: place for place in tree.photographs if place.path in contents.pictures}
     classes = bool(tree.good_kinds(params.good))
     files = [

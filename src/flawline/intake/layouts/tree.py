@@ -14,6 +14,7 @@ from flawline.intake.layouts.base import Layout, Listed, RawFile, parts_of, stem
 from flawline.intake.mask_likeness import look_like_masks
 from flawline.intake.masks import APART
 from flawline.intake.names import (
+    MASKS,
     folded,
     image_stems,
     is_good,
@@ -68,7 +69,7 @@ class Tree:
 def list_tree(contents: Contents, params: IngestionParams, category: str = "") -> Listed:
     """List photographs by the folder of their class; those that lie in none are defective if their mask marks
     something, and good where no folder is a class."""
-    tree = read_tree(contents)
+    tree = read_tree(contents, params.good)
     good = tree.good_kinds(params.good)
     parted = any(place.split and place.kind in good for place in tree.photographs)
     files = [_raw_file(place, tree, good, parted=parted) for place in tree.photographs]
@@ -102,9 +103,9 @@ def _taken_for_good(found: Sequence[str], good: Sequence[str]) -> list[Note]:
 
 # --- what the names say ----------------------------------------------------------------------------------------------
 @lru_cache(maxsize=4)
-def read_tree(contents: Contents) -> Tree:
-    """Return what the folders of ``contents`` say, each picture looked at once."""
-    wrapped = _wrapper(contents)
+def read_tree(contents: Contents, good: tuple[str, ...]) -> Tree:
+    """Return what the folders of ``contents`` say; ``good`` are the words for normal images."""
+    wrapped = _wrapper(contents, good)
     places = [_place(path, wrapped) for path in _listed(contents)]
     homes = _grouped_by_home(place for place in places if place.masks)
     photographed = {home for home, paths in homes.items() if look_like_masks(contents.root, paths) is False}
@@ -135,17 +136,18 @@ def _listed(contents: Contents) -> list[str]:
             if path in pictures or (parts_of(path) and not path.lower().endswith(tuple(SIDECARS)))]  # fmt: skip
 
 
-def _wrapper(contents: Contents) -> int:
-    """Return how many folders lie around everything and say nothing: an unpacked archive often has one."""
+def _wrapper(contents: Contents, good: Sequence[str]) -> int:
+    """Return how many folders lie around everything and say nothing: an unpacked archive often has one, or two."""
     paths = [parts_of(path) for path in contents.pictures]
     depth = 0
-    while paths and all(len(parts) > depth + 1 for parts in paths) and len({parts[depth] for parts in paths}) == 1:
-        name, below = paths[0][depth], {parts[depth + 1] for parts in paths}
-        says = split_of(name) or means_masks(name) or means_images(name) or len(tokens(name)) == 0
-        if says or not any(split_of(each) or means_images(each) for each in below):
+    while paths and all(len(parts) > depth for parts in paths):
+        names = {parts[depth] for parts in paths}
+        if any(split_of(name) or means_images(name) or says_good(name, good) for name in names):
+            return depth
+        if len(names) > 1 or means_masks(next(iter(names))):
             break
         depth += 1
-    return depth
+    return 0
 
 
 def _place(path: str, wrapped: int, *, masks: bool = True) -> Place:
@@ -169,7 +171,7 @@ def _place(path: str, wrapped: int, *, masks: bool = True) -> Place:
 def _class_in(name: str) -> str:
     """Return the class in the name of a folder of masks: scratch in ``scratch_mask``, none in ``Ground Truth``."""
     words = [word for word in tokens(name) if word not in MASK_WORDS]
-    return "_".join(words) if MASK_WORDS & set(tokens(name)) else ""
+    return "" if plain(name) in MASKS else "_".join(words)
 
 
 def _grouped_by_home(places: Iterator[Place]) -> dict[str, list[str]]:
@@ -281,21 +283,21 @@ def _ending(path: str) -> str:
 
 
 # --- the layouts -----------------------------------------------------------------------------------------------------
-def classes_in_words(contents: Contents) -> str:
+def classes_in_words(contents: Contents, good: tuple[str, ...]) -> str:
     """Return in words the folders of classes with the number of their photographs, the largest first; else nothing."""
-    counts = Counter(place.kind for place in read_tree(contents).photographs if place.kind)
+    counts = Counter(place.kind for place in read_tree(contents, good).photographs if place.kind)
     return ", ".join(f"{kind}/ ({count} images)" for kind, count in counts.most_common(8))
 
 
 def _is_mvtec(contents: Contents, params: IngestionParams) -> bool:
-    tree = read_tree(contents)
+    tree = read_tree(contents, params.good)
     good = set(tree.good_kinds(params.good))
     return any(place.split and place.kind in good for place in tree.photographs)
 
 
 def _is_folders(contents: Contents, params: IngestionParams) -> bool:
     """Folders are classes where one is called good, or where every image has its mask; else images lie loose."""
-    tree = read_tree(contents)
+    tree = read_tree(contents, params.good)
     if not tree.photographs:
         return bool(tree.good_kinds(params.good))
     if tree.kinds:
