@@ -131,7 +131,7 @@ OUT_OF_RANGE = [
     *((path, 2**32) for path in ("seed", "ingestion.splits.seed", "examples.chess.seed")),
     ("defect_injection.elastic.smoothness", 101), ("defect_injection.line.intensity", 1.1),
     ("defect_injection.line.intensity", -1.1), ("examples.chess.bright", 1.1), ("evaluation.aupro_limit", 1.1),
-    ("defect_injection.kinds", []), ("ingestion.good", []), ("ingestion.good", "good"),
+    ("defect_injection.kinds", []), ("ingestion.good", []), ("ingestion.good", 7),
     ("ingestion.layout", "mvtek"), ("registration.color", "gray"), ("cae.train.precision", "16"),
     ("cae.model.encoder", "big"), ("compute.device", "tpu"), ("raw", 5), ("cae", None),
 ]  # fmt: skip

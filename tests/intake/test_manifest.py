@@ -374,7 +374,7 @@ def test_mask_that_marks_something_in_a_good_image_contradicts_it(tmp_path):
         draw(tmp_path / "good" / f"{i}.png", seed=i)
     for name, value in (("1", 0), ("2", 255)):
         draw(tmp_path / "masks" / "good" / f"{name}.png", mask=np.full((6, 8), value, np.uint8))
-    rows, quarantine, _ = read(tmp_path)
+    rows, quarantine = read(tmp_path)
     assert rows["image"].tolist() == ["good/0.png", "good/1.png"]
     assert rows["mask"].tolist() == [None, None]
     assert quarantine.to_numpy().tolist() == [

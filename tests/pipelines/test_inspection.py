@@ -52,7 +52,7 @@ def write_monday(folder, raw):
     tifffile.imwrite(folder / "stack.tif", np.stack(boards), photometric="minisblack")
     shutil.copy(board, folder / "stack.tif#2")
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
-    (folder / "linked").symlink_to(board.parent)
+    (folder / "linked").symlink_to(folder / "line 1")
     return folder
 
 
@@ -101,7 +101,7 @@ def test_broken_links_and_files_of_unknown_kinds_or_called_like_pages_are_not_ju
     unjudged = verdicts[verdicts["verdict"] == "not_judged"].groupby(level=0)["reason"].first()
     assert unjudged.drop(["corrupt.png", "small.png", "part.heic"]).to_dict() == {
         "gone.png": "is no file (a broken link, or a device)",
-        "linked": "is a link to a folder, which is not followed; give the folder itself",
+        "linked": "is a link to a folder that is read anyway",
         "stack.tif#2": "is called like a page of another file; rename it",
     }
     judged = verdicts.loc[verdicts["verdict"] != "not_judged", "image"]

@@ -12,7 +12,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
-from flawline.intake.folders import check_folder
+from flawline.intake.folders import check_folder, contents_of
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category
 
@@ -51,15 +51,11 @@ def check_inspection(context: KedroContext, parameters: BaseParameters) -> None:
 
     folder = context.project_path / str(parameters.images)
     check_folder(folder, param="images")
-    if not any(names or links_in(parent, folders) for parent, folders, names in os.walk(folder)):
+    contents = contents_of(folder)
+    if not contents.files and not contents.odd:
         raise FlawlineError(f"{folder} holds nothing but empty folders; wanted photographs to judge")
     for method in filter(None, map(inspected_with, asked_for())):
         check_detector(detector_path(context, method), method, parameters)
-
-
-def links_in(parent: str, folders: list[str]) -> list[str]:
-    """Return the subfolders that are links: nothing of them is judged, and each is named in the verdicts."""
-    return [name for name in folders if Path(parent, name).is_symlink()]
 
 
 def asked_for() -> list[str]:
