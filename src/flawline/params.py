@@ -89,6 +89,8 @@ class IngestionParams(Params):
     good: Names  # folder names, in any case, that hold normal images
     splits: SplitParams
     max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
+    # bits a channel that 16-bit files use; auto: as all files' TIFF tags say, else the fewest that hold every value
+    bits: Literal["auto", 8, 10, 12, 14, 16]
 
 
 class ElasticParams(Params):

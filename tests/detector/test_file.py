@@ -131,7 +131,7 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     save_detector(path, detector)
     weights, meta = read_tensors(path)
     write_tensors(path, weights, {**meta, "format": 1})
-    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 4"):
+    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 5"):
         load_detector(path)
 
 

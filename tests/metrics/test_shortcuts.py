@@ -253,7 +253,7 @@ def test_features_are_joined_by_content_and_page():
     manifest = pd.DataFrame({
         "image": ["a.png", "b.tif#1", "b.tif#2", "c.png"], "split": "train", "label": 0, "defect": "good",
         "height": [2, 3, 3, 2], "width": [5, 4, 4, 5], "channels": 1, "bytes": [30, 60, 60, 40],
-        "sha256": ["a", "b", "b", "a"], "page": [0, 1, 2, 0], "mask": None,
+        "sha256": ["a", "b", "b", "a"], "page": [0, 1, 2, 0], "mask": None, "depth": 8, "bits": 8,
     })  # fmt: skip
     measured = pd.DataFrame({
         "sha256": ["b", "a", "a", "b", "mask"], "page": [2, 0, 0, 1, 0], "mean": [22.0, 10, 10, 21, 99],

@@ -43,7 +43,7 @@ def read(folder):
     measured = Measurements.of([measure(pixels[name], digest, kind="PNG") for name, digest in digests.items()], "key")
     columns = {"image": list(COLOURS), "page": 0, "split": ["train", "train", "test"], "label": [0, 0, 1]}
     table = pd.DataFrame(columns | {"defect": ["good", "good", "dent"], "group": list(COLOURS), "mask": None})
-    sizes = {"channels": [3, 1, 3], "height": 300, "width": 600, "depth": 8, "bytes": 99, "layout": "mvtec"}
+    sizes = {"channels": [3, 1, 3], "height": 300, "width": 600, "depth": 8, "bits": 8, "bytes": 99, "layout": "mvtec"}
     return table.assign(**sizes, sha256=list(digests.values())), measured
 
 
@@ -72,7 +72,7 @@ def test_pairs_get_splits_and_labels_and_lose_what_is_in_quarantine(manifest):
 
 def test_counts_by_hand(manifest):
     assert count_defects(manifest).to_numpy().tolist() == [["dent", 1, 1], ["hole", 1, 0]]
-    assert count_sizes(manifest).to_numpy().tolist() == [[4, 5, 1, 8, 4], [6, 5, 1, 8, 1]]
+    assert count_sizes(manifest).to_numpy().tolist() == [[4, 5, 1, 8, 8, 4], [6, 5, 1, 8, 8, 1]]
 
 
 @pytest.mark.parametrize(
