@@ -477,6 +477,7 @@ class SuitabilityParams(Params):
     linear: Rate  # before training: variation a linear autoencoder explains, doubtful from here
     suited: Rate  # after training: variation the network explains, suited from here
     doubtful: Rate  # after training: doubtful from here, unsuited below
+    dark: Rate  # after training: images that reach less of the range are dark: a network that fails is doubtful
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -106,6 +106,19 @@ def test_images_are_lazy_and_in_the_manifests_order(folder, manifest):
     assert registered_images(manifest, folder, whole(manifest), color="grey", max_pixels=6)[1].shape == (1, 2, 3)
 
 
+def test_images_of_twelve_bits_are_registered_on_the_full_scale_and_the_key_knows(folder, manifest):
+    deep = np.array([[[0, 1, 4095], [100, 2048, 7]]], np.uint16)
+    (folder / "grey.png").write_bytes(encode_png(deep))
+    digest = hashlib.sha256((folder / "grey.png").read_bytes()).hexdigest()
+    one = manifest.iloc[:1].assign(sha256=digest, depth=16, bits=12)
+    (image,) = registered_images(one, folder, whole(one), color="auto", max_pixels=6)
+    assert image.tolist() == [[[0, 16, 65535], [1600, 32776, 112]]]
+    (image,) = registered_images(one.assign(bits=16), folder, whole(one), color="auto", max_pixels=6)
+    np.testing.assert_array_equal(image, deep)
+    keys = {registration_key(one.assign(bits=b), whole(one), REGISTRATION, max_pixels=6) for b in (10, 12, 16)}
+    assert len(keys) == 3
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_masks_are_empty_where_there_is_none(folder, manifest, missing):
     manifest["mask"] = pd.Series(["mask.png", missing], dtype=object)

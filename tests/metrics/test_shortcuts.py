@@ -267,6 +267,20 @@ def test_features_are_joined_by_content_and_page():
     assert set(features) == {*WORDS, "image", "split", "label", "defect", "format"}
 
 
+def test_grey_levels_are_on_the_scale_of_the_bits_that_are_used():
+    manifest = pd.DataFrame({
+        "image": ["a.png", "b.png"], "split": "train", "label": 0, "defect": "good", "height": 2, "width": 5,
+        "channels": 1, "bytes": 30, "sha256": ["a", "b"], "page": 0, "depth": 16, "bits": 12,
+    })  # fmt: skip
+    measured = pd.DataFrame({
+        "sha256": ["a", "b"], "page": 0, "mean": [15.0, 7.5], "contrast": 1.0, "sharpness": 2.0, "format": "PNG",
+    })  # fmt: skip
+    features = features_of(manifest, measured)
+    times = 65535 / 4095
+    assert features["mean"].tolist() == pytest.approx([15 * times, 7.5 * times])
+    assert features[["contrast", "sharpness"]].to_numpy().tolist() == [pytest.approx([times, 2 * times])] * 2
+
+
 @pytest.mark.real_data
 def test_brightness_alone_tells_all_screws_apart():
     from flawline.intake.layouts import list_raw_folder

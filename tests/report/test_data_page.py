@@ -156,6 +156,15 @@ def test_images_are_counted_by_split_defect_and_size(page):
     assert "Every image is 256 \N{MULTIPLICATION SIGN} 256 pixels, 3 channels of 8 bits." in words
 
 
+def test_bits_that_are_used_stand_beside_the_depth_where_they_are_fewer(page):
+    one = pd.DataFrame([(256, 256, 1, 16, 12, 60)], columns=SIZES)
+    assert "pixels, 1 channel of 16 bits, 12 used." in words_of(replace(page, sizes=one))
+    two = pd.DataFrame([(256, 256, 1, 16, 12, 60), (200, 256, 1, 16, 12, 6)], columns=SIZES)
+    words = words_of(replace(page, sizes=two))
+    assert "16 bits (66), 12 used." in words
+    assert "200 \N{MULTIPLICATION SIGN} 256 1 16, 12 used 6" in words
+
+
 def test_many_sizes_are_cut_and_summed_up(page):
     rows = [(100 + i, 300, 1 if i else 3, 8, 8, 500 - i) for i in range(300)]
     words = words_of(replace(page, sizes=pd.DataFrame(rows, columns=SIZES)))

@@ -99,7 +99,7 @@ def _scale_note(usable: pd.DataFrame, bits: int, wanted: int | str) -> Note:
 
 def _strays(rows: pd.DataFrame, told: pd.DataFrame, bits: int) -> list[Note]:
     """Return a caution if the scale is chosen because of a few files whose values lie far beyond all others'."""
-    largest = told["largest"].sort_values(ascending=False)
+    largest = told["largest"].sort_values(ascending=False, kind="stable")
     most = max(1, int(FEW * len(largest)))
     few = int((largest > full_value(USED[max(0, USED.index(bits) - 1)])).sum())
     if bits == USED[0] or not 0 < few <= min(most, len(largest) - 1):
