@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from flawline.checks import FlawlineError
 from flawline.metrics.suitability import (
     VERDICTS,
+    black_error,
     expect_suitability,
     explained,
     judge_network,
@@ -367,3 +368,15 @@ def test_reach_is_what_99_of_100_values_do_not_exceed():
     values[:20] = 0.3
     values[:5] = 1.0  # a glint
     assert reach_of(values.reshape(1, 1, 10, 100)) == pytest.approx(0.3)
+
+
+def test_a_network_that_draws_black_makes_no_material_unsuited_however_bright_the_images():
+    verdict, reason, share = judge_network(9.6, 1.0, "suited", LIMITS, reach=0.4, black=10.0)
+    assert (verdict, share) == ("doubtful", 0)
+    assert "It draws black, whatever it is shown. The images reach 40% of the range" in reason
+    assert judge_network(9.0, 1.0, "suited", LIMITS, reach=0.4, black=10.0)[0] == "unsuited"
+    assert judge_network(9.6, 9.5, "suited", LIMITS, reach=0.4, black=10.0)[0] == "unsuited"  # averages are no better
+
+
+def test_error_of_black_by_hand():
+    assert black_error(np.array([[[[0.5, 0.0], [0.0, 1.0]]]], np.float32)) == pytest.approx(1.25 / 4)
