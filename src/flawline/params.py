@@ -98,6 +98,8 @@ class IngestionParams(Params):
     good: Annotated[Names, BeforeValidator(as_names)]  # folder names that hold normal images; one, or a list
     splits: SplitParams
     max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
+    # bits a channel that 16-bit files use; auto: as all files' TIFF tags say, else the fewest that hold every value
+    bits: Literal["auto", 8, 10, 12, 14, 16]
 
 
 class ElasticParams(Params):
@@ -484,6 +486,7 @@ class SuitabilityParams(Params):
     linear: Rate  # before training: variation a linear autoencoder explains, doubtful from here
     suited: Rate  # after training: variation the network explains, suited from here
     doubtful: Rate  # after training: doubtful from here, unsuited below
+    dark: Rate  # after training: images that reach less of the range are dark: a network that fails is doubtful
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

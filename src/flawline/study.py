@@ -180,7 +180,13 @@ def is_unchanged(catalog: DataCatalog, parameters: BaseParameters) -> bool:
 
 
 def as_text(manifest: pd.DataFrame) -> list[list[str]]:
-    return manifest[["image", "split", "label", "sha256", "mask_sha256"]].fillna("").astype(str).to_numpy().tolist()
+    return (
+        manifest[["image", "split", "label", "bits", "sha256", "mask_sha256"]]
+        .fillna("")
+        .astype(str)
+        .to_numpy()
+        .tolist()
+    )
 
 
 def _run_one(project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str) -> None:

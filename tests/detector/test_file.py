@@ -40,6 +40,25 @@ def test_misfit_says_what_came_and_what_was_learned(detector, shape, dtype, reas
     assert detector.misfit(np.zeros(shape, dtype)) == reason
 
 
+@pytest.mark.parametrize(
+    ("value", "told", "reason"),
+    [
+        (4095, 0, None),
+        (4095, 12, None),
+        (4096, 0, "holds the value 4096; the detector learned from images of 12 bits, 0 to 4095"),
+        (900, 10, "uses 10 bits of 16, as its TIFF tags say; the detector learned from images of 12 bits, 0 to 4095"),
+    ],
+)
+def test_misfit_of_values_beyond_those_learned_from(detector, value, told, reason):
+    deep = replace(detector, depth=16, bits=12)
+    assert deep.misfit(np.full((1, 24, 28), value, np.uint16), told=told) == reason
+
+
+def test_misfit_of_size_is_told_of_images_of_twelve_bits_too(detector):
+    deep = replace(detector, depth=16, bits=12)
+    assert "has 23 x 28 pixels" in deep.misfit(np.full((1, 23, 28), 900, np.uint16))
+
+
 def test_misfit_of_images_of_one_size_names_it_once(detector):
     one = replace(detector, smallest=(32, 28))
     assert one.misfit(np.zeros((1, 24, 28), np.uint8)) == "has 24 x 28 pixels; the detector learned from 32 x 28"
@@ -131,7 +150,7 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     save_detector(path, detector)
     weights, meta = read_tensors(path)
     write_tensors(path, weights, {**meta, "format": 1})
-    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 4"):
+    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 5"):
         load_detector(path)
 
 

@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from small_detector import untrained
 
 from flawline.checks import FlawlineError
@@ -16,6 +18,7 @@ from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes, read_inspection
 from flawline.intake.decoding import encode_png
 from flawline.params import IgnoreRegion, InspectionParams
+from flawline.vision.levels import to_full_scale
 
 
 @pytest.fixture
@@ -55,6 +58,30 @@ def test_a_file_that_cannot_be_judged_is_no_pass(detector, content, reason):
     said = judge_bytes(Judge(detector), content)
     assert (said.verdict, said.score, said.threshold) == ("not_judged", None, None)
     assert reason in said.reason
+
+
+def test_a_file_of_twelve_bits_is_judged_on_the_full_scale(detector):
+    deep = replace(detector, depth=16, bits=12)
+    pixels = np.random.default_rng(3).integers(0, 4096, (1, 32, 40)).astype(np.uint16)
+    judge = Judge(deep)
+    said = judge_bytes(judge, encode_png(pixels))
+    assert said.score == judge.judge_framed(to_full_scale(pixels, 12)).scored.score
+    assert said.score != judge.judge_framed(pixels).scored.score
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels[0], bitspersample=12, photometric="minisblack")
+    assert judge_bytes(judge, buffer.getvalue()) == said
+
+
+def test_a_file_packed_with_other_bits_or_brighter_than_was_learned_is_not_judged(detector):
+    judge = Judge(replace(detector, depth=16, bits=12))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.full((32, 40), 900, np.uint16), bitspersample=10, photometric="minisblack")
+    said = judge_bytes(judge, buffer.getvalue())
+    assert (said.verdict, said.score) == ("not_judged", None)
+    assert said.reason.startswith("uses 10 bits of 16, as its TIFF tags say; the detector learned from images of 12")
+    said = judge_bytes(judge, encode_png(np.full((1, 32, 40), 5000, np.uint16)))
+    assert (said.verdict, said.score) == ("not_judged", None)
+    assert said.reason == "holds the value 5000; the detector learned from images of 12 bits, 0 to 4095"
 
 
 def test_the_served_model_says_what_the_detector_says(tmp_path, detector, image):

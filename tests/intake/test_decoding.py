@@ -24,6 +24,7 @@ from flawline.intake.decoding import (
     format_of,
     is_lossy,
     read_photograph,
+    told_bits,
 )
 
 ORIENTATION = 274  # EXIF tag
@@ -617,3 +618,88 @@ def test_png_round_trip_is_exact(data, kind, height, width):
     result = read(encode_png(image))
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, image)
+
+
+# --- fewer bits than 16 ----------------------------------------------------------------------------------------------
+def packed(bits, *, photometric="minisblack", **options):
+    """Return (a TIFF with samples of so many bits side by side, their values)."""
+    pixels = np.random.default_rng(bits).integers(0, 2**bits, (5, 7)).astype(np.uint16)
+    pixels[0, :2] = 0, 2**bits - 1
+    return tiff(pixels, bitspersample=bits, photometric=photometric, **options), pixels[None]
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_a_packed_tiff_is_read_to_the_bit_and_says_its_bits(bits):
+    content, pixels = packed(bits)
+    assert len(content) < 5 * 7 * 2 + 300  # packed indeed
+    result = read(content)
+    np.testing.assert_array_equal(result, pixels)
+    assert result.dtype == np.uint16
+    assert told_bits(content, result) == bits
+
+
+def test_twelve_bits_are_packed_highest_bit_first_in_either_byte_order():
+    rows = bytes.fromhex("ABC123 7F0800")  # two values a row: 0xABC, 0x123 and 0x7F0, 0x800
+    for order in "<>":
+        content = tiff(np.zeros((2, 2), np.uint16), bitspersample=12, photometric="minisblack", byteorder=order)
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            at = file.pages.first.dataoffsets[0]
+        np.testing.assert_array_equal(read(changed(content, at, rows)), [[[0xABC, 0x123], [0x7F0, 0x800]]])
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_packed_colour(bits):
+    pixels = np.random.default_rng(0).integers(0, 2**bits, (6, 5, 3)).astype(np.uint16)
+    content = tiff(pixels, bitspersample=bits, photometric="rgb")
+    np.testing.assert_array_equal(read(content), pixels.transpose(2, 0, 1))
+    assert told_bits(content, read(content)) == bits
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 15])
+def test_packed_with_white_at_0_is_inverted_on_its_own_scale(bits):
+    content, pixels = packed(bits, photometric="miniswhite")
+    np.testing.assert_array_equal(read(content), 2**bits - 1 - pixels)
+
+
+def largest_tag(value):
+    return [(281, "H", 1, value, True)]  # MaxSampleValue
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"), [(255, 8), (1023, 10), (4095, 12), (16383, 14), (4094, 0), (65535, 0), (127, 0)]
+)
+def test_the_largest_sample_value_tells_the_bits_if_it_ends_a_scale(value, bits):
+    content = tiff(np.array([[0, 90]], np.uint16), photometric="minisblack", extratags=largest_tag(value))
+    assert told_bits(content, read(content)) == bits
+
+
+def test_a_tag_that_the_values_contradict_tells_nothing():
+    content = tiff(np.array([[0, 4096]], np.uint16), photometric="minisblack", extratags=largest_tag(4095))
+    assert told_bits(content, read(content)) == 0
+    content = tiff(np.array([[0, 4096]], np.uint16), photometric="miniswhite", extratags=largest_tag(4095))
+    np.testing.assert_array_equal(read(content), [[[65535, 61439]]])
+
+
+def test_white_at_0_is_inverted_on_the_scale_that_a_tag_tells():
+    content = tiff(np.array([[0, 4095, 1000]], np.uint16), photometric="miniswhite", extratags=largest_tag(4095))
+    np.testing.assert_array_equal(read(content), [[[4095, 0, 3095]]])
+
+
+def test_an_image_of_zeros_with_white_at_0_is_white():
+    assert (read(tiff(np.zeros((2, 3), np.uint8), photometric="miniswhite")) == 255).all()
+    assert (read(tiff(np.zeros((2, 3), np.uint16), photometric="miniswhite")) == 65535).all()
+    assert (read(packed(12, photometric="miniswhite")[0])[0, 0, :2] == [4095, 0]).all()
+
+
+def test_other_files_tell_no_bits():
+    for content in (encode_png(np.zeros((1, 2, 3), np.uint16)), tiff(GREY, photometric="minisblack")):
+        assert told_bits(content, read(content)) == 0
+
+
+def test_every_page_tells_its_own_bits():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for bits in (10, 12):
+            file.write(np.full((4, 5), 2**bits - 1, np.uint16), bitspersample=bits, metadata=None)
+    content = buffer.getvalue()
+    assert [told_bits(content, read(content, page=page), page) for page in (1, 2)] == [10, 12]

@@ -19,8 +19,10 @@ from flawline.intake.measuring import (
     measure,
     measure_file,
     shrink,
+    used_bits,
 )
-from flawline.vision.levels import grey_levels
+from flawline.intake.near_duplicates import fine_structure
+from flawline.vision.levels import grey_levels, to_full_scale
 
 HAND = np.array([[[0, 100, 50], [200, 200, 50]]], np.uint8)  # (1, 2, 3)
 MEAN = 100.0
@@ -232,3 +234,50 @@ def test_key_names_the_limit_and_the_decoders():
     assert decoder_key(5) == decoder_key(5)
     for name in ("max_pixels 5", "pillow ", "simplejpeg ", "imagecodecs ", "tifffile ", "flawline "):
         assert name in decoder_key(5)
+
+
+# --- fewer bits than 16 ----------------------------------------------------------------------------------------------
+DEEP = np.rint(2000 + 100 * np.random.default_rng(4).standard_normal((1, 128, 160))).astype(np.uint16)  # of 12 bits
+DEEP[0, 5, 5] = 4000
+DEEP.flags.writeable = False
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_largest_value_is_that_of_any_channel_in_its_own_units(kind):
+    pixels = np.zeros((3, 4, 5), kind)
+    pixels[2, 1, 3] = 201
+    assert (measure(pixels, "x").largest, measure(pixels, "x").bits) == (201, 0)
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(0, 8), (255, 8), (256, 10), (1024, 12), (4095, 12), (4096, 14), (65535, 16)]
+)
+def test_used_bits_are_the_fewest_that_a_camera_has(largest, bits):
+    assert used_bits(largest) == bits
+
+
+def test_a_packed_file_and_each_of_its_pages_say_their_bits():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for bits in (10, 12):
+            file.write(np.full((4, 5), 1000, np.uint16), bitspersample=bits, metadata=None)
+    found = measure_file(buffer.getvalue(), "x", max_pixels=100)
+    assert [(each.depth, each.largest, each.bits) for each in found] == [(16, 1000, 10), (16, 1000, 12)]
+
+
+def test_an_image_of_twelve_bits_keeps_its_fine_structure_in_the_thumbnail():
+    dim, full = measure(DEEP, "dim"), measure(to_full_scale(DEEP, 12), "full")
+    assert full.thumbnail.max() > 200
+    assert np.abs(dim.thumbnail.astype(int) - full.thumbnail.astype(int)).max() <= 1
+    assert fine_structure(dim.thumbnail) @ fine_structure(full.thumbnail) > 0.99
+    assert (int(dim.fingerprint, 16) ^ int(full.fingerprint, 16)).bit_count() <= 4
+    unscaled = shrink(grey_levels(DEEP))  # on the scale of 16 bits: three grey levels
+    assert fine_structure(unscaled) @ fine_structure(full.thumbnail) < 0.9
+
+
+def test_figures_stay_comparable_whatever_bits_an_image_uses():
+    """All are on the scale of 16 bits: an image that happens to stay below 1024 is darker than its brother."""
+    bright, dark = measure(DEEP, "bright"), measure(DEEP // 5, "dark")
+    assert (used_bits(bright.largest), used_bits(dark.largest)) == (12, 10)
+    for name in ("mean", "contrast", "sharpness"):
+        assert getattr(dark, name) == pytest.approx(getattr(bright, name) / 5, rel=0.02)

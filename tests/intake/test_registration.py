@@ -55,7 +55,7 @@ def manifest(folder):
         {
             "image": ["grey.png", "rgb.png"], "page": 0, "mask": ["mask.png", None], "sha256": digests,
             "mask_sha256": [read_mask_source(folder, "mask.png", "grey.png").key((2, 3), 0), None], "layout": "folders",
-            "channels": [1, 3], "height": 2, "width": 3, "depth": 8,
+            "channels": [1, 3], "height": 2, "width": 3, "depth": 8, "bits": 8,
         }
     )  # fmt: skip
 
@@ -106,6 +106,19 @@ def test_images_are_lazy_and_in_the_manifests_order(folder, manifest):
     assert registered_images(manifest, folder, whole(manifest), color="grey", max_pixels=6)[1].shape == (1, 2, 3)
 
 
+def test_images_of_twelve_bits_are_registered_on_the_full_scale_and_the_key_knows(folder, manifest):
+    deep = np.array([[[0, 1, 4095], [100, 2048, 7]]], np.uint16)
+    (folder / "grey.png").write_bytes(encode_png(deep))
+    digest = hashlib.sha256((folder / "grey.png").read_bytes()).hexdigest()
+    one = manifest.iloc[:1].assign(sha256=digest, depth=16, bits=12)
+    (image,) = registered_images(one, folder, whole(one), color="auto", max_pixels=6)
+    assert image.tolist() == [[[0, 16, 65535], [1600, 32776, 112]]]
+    (image,) = registered_images(one.assign(bits=16), folder, whole(one), color="auto", max_pixels=6)
+    np.testing.assert_array_equal(image, deep)
+    keys = {registration_key(one.assign(bits=b), whole(one), REGISTRATION, max_pixels=6) for b in (10, 12, 16)}
+    assert len(keys) == 3
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_masks_are_empty_where_there_is_none(folder, manifest, missing):
     manifest["mask"] = pd.Series(["mask.png", missing], dtype=object)
@@ -152,7 +165,8 @@ def test_pages_are_read_from_their_file(tmp_path):
     manifest = pd.DataFrame(
         {
             "image": ["stack.tif#1", "stack.tif#2"], "page": [1, 2], "mask": [None, "marks.tif"], "sha256": digest,
-            "mask_sha256": [None, key], "layout": "folders", "channels": 1, "height": 4, "width": 5, "depth": 8,
+            "mask_sha256": [None, key], "layout": "folders", "channels": 1,
+            "height": 4, "width": 5, "depth": 8, "bits": 8,
         }
     )  # fmt: skip
     images = registered_images(manifest, tmp_path, whole(manifest), color="auto", max_pixels=100)
@@ -188,7 +202,7 @@ def strip(tmp_path):
             "image": ["strip.png"], "page": 0, "mask": "mask.png", "layout": "aitex",
             "sha256": hashlib.sha256((tmp_path / "strip.png").read_bytes()).hexdigest(),
             "mask_sha256": read_mask_source(tmp_path, "mask.png", "strip.png").key((8, 400), 0),
-            "channels": 1, "height": 8, "width": 400, "depth": 8,
+            "channels": 1, "height": 8, "width": 400, "depth": 8, "bits": 8,
         }
     )  # fmt: skip
 
@@ -254,7 +268,7 @@ def parts(tmp_path):
             "image": list(pixels), "page": 0, "mask": [None] * 5 + ["mask.png"], "layout": "folders", "channels": 1,
             "sha256": [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in pixels],
             "mask_sha256": [None] * 5 + [read_mask_source(tmp_path, "mask.png", "test.png").key(sizes[-1], 0)],
-            "height": [size[0] for size in sizes], "width": [size[1] for size in sizes], "depth": 8,
+            "height": [size[0] for size in sizes], "width": [size[1] for size in sizes], "depth": 8, "bits": 8,
             "split": ["train"] * 3 + ["calibration"] * 2 + ["test"], "label": [0] * 5 + [1],
         }
     )  # fmt: skip

@@ -253,7 +253,7 @@ def test_features_are_joined_by_content_and_page():
     manifest = pd.DataFrame({
         "image": ["a.png", "b.tif#1", "b.tif#2", "c.png"], "split": "train", "label": 0, "defect": "good",
         "height": [2, 3, 3, 2], "width": [5, 4, 4, 5], "channels": 1, "bytes": [30, 60, 60, 40],
-        "sha256": ["a", "b", "b", "a"], "page": [0, 1, 2, 0], "mask": None,
+        "sha256": ["a", "b", "b", "a"], "page": [0, 1, 2, 0], "mask": None, "depth": 8, "bits": 8,
     })  # fmt: skip
     measured = pd.DataFrame({
         "sha256": ["b", "a", "a", "b", "mask"], "page": [2, 0, 0, 1, 0], "mean": [22.0, 10, 10, 21, 99],
@@ -265,6 +265,20 @@ def test_features_are_joined_by_content_and_page():
     assert features["format"].tolist() == ["PNG", "TIFF", "TIFF", "PNG"]
     assert features["bytes_per_pixel"].tolist() == [3, 5, 5, 4]
     assert set(features) == {*WORDS, "image", "split", "label", "defect", "format"}
+
+
+def test_grey_levels_are_on_the_scale_of_the_bits_that_are_used():
+    manifest = pd.DataFrame({
+        "image": ["a.png", "b.png"], "split": "train", "label": 0, "defect": "good", "height": 2, "width": 5,
+        "channels": 1, "bytes": 30, "sha256": ["a", "b"], "page": 0, "depth": 16, "bits": 12,
+    })  # fmt: skip
+    measured = pd.DataFrame({
+        "sha256": ["a", "b"], "page": 0, "mean": [15.0, 7.5], "contrast": 1.0, "sharpness": 2.0, "format": "PNG",
+    })  # fmt: skip
+    features = features_of(manifest, measured)
+    times = 65535 / 4095
+    assert features["mean"].tolist() == pytest.approx([15 * times, 7.5 * times])
+    assert features[["contrast", "sharpness"]].to_numpy().tolist() == [pytest.approx([times, 2 * times])] * 2
 
 
 @pytest.mark.real_data

@@ -8,11 +8,13 @@ from scipy.ndimage import gaussian_filter
 from flawline.checks import FlawlineError
 from flawline.metrics.suitability import (
     VERDICTS,
+    black_error,
     expect_suitability,
     explained,
     judge_network,
     linear_error,
     patch_mean_error,
+    reach_of,
     spectral_regularity,
 )
 
@@ -20,7 +22,7 @@ SUITABILITY = BASE.suitability
 
 SIDE = 32
 Y, X = np.mgrid[:SIDE, :SIDE]
-LIMITS = SUITABILITY.but(regular=0.5, linear=0.9, suited=0.8, doubtful=0.5)
+LIMITS = SUITABILITY.but(regular=0.5, linear=0.9, suited=0.8, doubtful=0.5, dark=0.25)
 
 
 def read_only(array):
@@ -289,3 +291,92 @@ def test_patches_without_contrast_are_looked_at_without_a_warning():
 def test_a_network_behind_its_prospect_may_not_have_finished(expected_suitability, error, hinted):
     reason = judge_network(error, 1.0, expected_suitability, LIMITS)[1]
     assert (f"the images looked {expected_suitability}: the training may not be finished" in reason) is hinted
+
+
+# --- brightness ------------------------------------------------------------------------------------------------------
+def grating_with_noise(count, noise_share, seed):
+    """Return patches (count, 1, s, s) in [0, 1] of a grating with so much white noise."""
+    regular = repeated(lambda y, x: 0.5 + 0.2 * np.sin(2 * np.pi * x / 8), count=count, seed=seed)
+    return read_only((regular + noise_share * 0.1 * noise(count, 1, SIDE, SIDE, seed=seed)).clip(0, 1))
+
+
+MATERIALS = {"suited": 0.2, "unsuited": 6.0}  # share of noise
+
+
+def looked_at(patches, held_out):
+    return expect_suitability(patches, held_out, code_length=20, params=LIMITS)
+
+
+@pytest.mark.parametrize("factor", [1 / 2, 1 / 4, 1 / 16])
+@pytest.mark.parametrize("verdict", MATERIALS)
+def test_halved_brightness_changes_no_bit_of_what_is_expected(verdict, factor):
+    """A power of two only changes the exponents of floating-point numbers."""
+    patches, held_out = (grating_with_noise(64, MATERIALS[verdict], seed).astype(np.float32) for seed in (0, 1))
+    bright = looked_at(patches, held_out)
+    assert bright.verdict == verdict
+    assert looked_at(read_only(patches * np.float32(factor)), read_only(held_out * np.float32(factor))) == bright
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.3, 0.07, 1e-3])
+@pytest.mark.parametrize("verdict", MATERIALS)
+def test_any_other_factor_changes_what_is_expected_by_rounding_only(verdict, factor):
+    patches, held_out = (grating_with_noise(64, MATERIALS[verdict], seed).astype(np.float32) for seed in (0, 1))
+    bright = looked_at(patches, held_out)
+    dark = looked_at(read_only(patches * np.float32(factor)), read_only(held_out * np.float32(factor)))
+    assert dark.verdict == bright.verdict
+    assert (dark.regularity, dark.linear) == pytest.approx((bright.regularity, bright.linear), rel=1e-4)
+
+
+def test_many_large_patches_are_expected_the_same_though_the_solver_is_a_randomised_one():
+    patches, held_out = (noise(600, 1, SIDE, SIDE, seed=seed).astype(np.float32) for seed in (0, 1))
+    assert looked_at(read_only(patches / 16), read_only(held_out / 16)) == looked_at(patches, held_out)
+
+
+@pytest.mark.parametrize("factor", [1 / 2, 1 / 4])
+def test_darker_images_of_8_bits_are_expected_the_same(factor):
+    def stored(patches, factor):
+        return read_only((np.rint(255 * factor * patches) / 255).astype(np.float32))
+
+    for verdict, share in MATERIALS.items():
+        patches, held_out = (grating_with_noise(64, share, seed) for seed in (0, 1))
+        assert looked_at(stored(patches, factor), stored(held_out, factor)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("expected_suitability", "error", "reach", "verdict"),
+    [
+        ("suited", 8.0, 0.06, "doubtful"),  # a network that draws black
+        ("doubtful", 8.0, 0.06, "doubtful"),
+        ("unsuited", 8.0, 0.06, "doubtful"),  # suited, perhaps, if they were brighter
+        ("suited", 8.0, 0.25, "unsuited"),
+        ("suited", 0.3, 0.06, "doubtful"),
+        ("unsuited", 0.3, 0.06, "doubtful"),
+        ("suited", 0.1, 0.06, "suited"),  # it learned all the same
+        ("unsuited", 0.1, 0.06, "suited"),
+    ],
+)
+def test_of_dark_images_a_failing_network_makes_no_material_unsuited(expected_suitability, error, reach, verdict):
+    found, reason, share = judge_network(error, 1.0, expected_suitability, LIMITS, reach=reach)
+    assert (found, share) == (verdict, pytest.approx(max(0, 1 - error)))
+    assert ("The images reach 6% of the range (dark below 25%)" in reason) is (reach < 0.25 and verdict != "suited")
+    if reach < 0.25:
+        assert "try more epochs" not in reason
+
+
+def test_reach_is_what_99_of_100_values_do_not_exceed():
+    values = np.zeros(1000)
+    values[:20] = 0.3
+    values[:5] = 1.0  # a glint
+    assert reach_of(values.reshape(1, 1, 10, 100)) == pytest.approx(0.3)
+
+
+def test_a_network_that_draws_black_makes_no_material_unsuited_however_bright_the_images():
+    verdict, reason, share = judge_network(9.6, 1.0, "suited", LIMITS, reach=0.4, black=10.0)
+    assert (verdict, share) == ("doubtful", 0)
+    assert "It draws black, whatever it is shown. The images reach 40% of the range" in reason
+    assert judge_network(9.0, 1.0, "suited", LIMITS, reach=0.4, black=10.0)[0] == "unsuited"
+    assert judge_network(9.6, 9.5, "suited", LIMITS, reach=0.4, black=10.0)[0] == "unsuited"  # averages are no better
+
+
+def test_error_of_black_by_hand():
+    assert black_error(np.array([[[[0.5, 0.0], [0.0, 1.0]]]], np.float32)) == pytest.approx(1.25 / 4)

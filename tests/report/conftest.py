@@ -125,4 +125,4 @@ def manifest():
         ("k3/0", "calibration", 0, "good", "k3", None),
     ]
     table = pd.DataFrame(rows, columns=["image", "split", "label", "defect", "group", "mask"])
-    return table.assign(height=[4, 4, 4, 6, 4], width=5, channels=1, depth=8)
+    return table.assign(height=[4, 4, 4, 6, 4], width=5, channels=1, depth=8, bits=8)

@@ -18,6 +18,7 @@ from flawline.report.data_contents import (
     gather_data_page,
     groups_of,
     in_proportion,
+    on_scale,
     with_splits,
 )
 
@@ -43,7 +44,7 @@ def read(folder):
     measured = Measurements.of([measure(pixels[name], digest, kind="PNG") for name, digest in digests.items()], "key")
     columns = {"image": list(COLOURS), "page": 0, "split": ["train", "train", "test"], "label": [0, 0, 1]}
     table = pd.DataFrame(columns | {"defect": ["good", "good", "dent"], "group": list(COLOURS), "mask": None})
-    sizes = {"channels": [3, 1, 3], "height": 300, "width": 600, "depth": 8, "bytes": 99, "layout": "mvtec"}
+    sizes = {"channels": [3, 1, 3], "height": 300, "width": 600, "depth": 8, "bits": 8, "bytes": 99, "layout": "mvtec"}
     return table.assign(**sizes, sha256=list(digests.values())), measured
 
 
@@ -72,7 +73,7 @@ def test_pairs_get_splits_and_labels_and_lose_what_is_in_quarantine(manifest):
 
 def test_counts_by_hand(manifest):
     assert count_defects(manifest).to_numpy().tolist() == [["dent", 1, 1], ["hole", 1, 0]]
-    assert count_sizes(manifest).to_numpy().tolist() == [[4, 5, 1, 8, 4], [6, 5, 1, 8, 1]]
+    assert count_sizes(manifest).to_numpy().tolist() == [[4, 5, 1, 8, 8, 4], [6, 5, 1, 8, 8, 1]]
 
 
 @pytest.mark.parametrize(
@@ -144,3 +145,43 @@ def test_origin_says_what_the_page_was_made_from(read, folder):
     ids = page_of(read, folder).ids
     assert list(ids) == ["category", "folder", "run", "flawline", "machine", "made"]
     assert (ids["category"], ids["folder"], ids["run"]) == ("screw", str(folder), "7")
+
+
+# --- fewer bits than 16 ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def deep(tmp_path):
+    """A manifest of images of 12 bits in 16, half as bright as can be and an eighth, and what was measured of them."""
+    levels = {"half.png": (2048, 1024, 0), "eighth.png": (512, 512, 512), "grey half.png": (2048,), "grey.png": (512,)}
+    rows, measured = [], []
+    for name, colour in levels.items():
+        pixels = np.broadcast_to(np.array(colour, np.uint16)[:, None, None], (len(colour), 30, 60))
+        (tmp_path / name).write_bytes(encode_png(np.ascontiguousarray(pixels)))
+        measured.append(measure(pixels, name))
+        rows.append({"image": name, "sha256": name, "channels": len(colour)})
+    table = pd.DataFrame(rows).assign(page=0, height=30, width=60, depth=16, bits=12)
+    return table, Measurements.of(measured, "key")
+
+
+def test_photographs_of_twelve_bits_are_shown_on_their_scale_in_colour_and_in_grey(tmp_path, deep):
+    small = Photographs(tmp_path, *deep, max_pixels=10**4).small(deep[0]["image"])
+    assert (small["half.png"] == (128, 64, 0)).all()
+    assert (small["eighth.png"] == 32).all()
+    assert (np.abs(small["grey half.png"].astype(int) - 128) <= 1).all()
+    assert (np.abs(small["grey.png"].astype(int) - 32) <= 1).all()  # its thumbnail is on the scale of 10 bits
+
+
+def test_a_colour_file_that_has_changed_beyond_its_scale_is_shown_as_it_was_measured(tmp_path, deep):
+    (tmp_path / "half.png").write_bytes(encode_png(np.full((3, 30, 60), 60000, np.uint16)))
+    shown = Photographs(tmp_path, *deep, max_pixels=10**4).small(["half.png"])["half.png"]
+    assert shown.ndim == 2
+    assert shown.max() < 90
+
+
+def test_thumbnails_of_8_bits_are_left_alone():
+    thumbnail = np.full((128, 128), 60, np.uint8)
+    assert on_scale(thumbnail, 60, depth=8, bits=8) is thumbnail
+
+
+def test_sizes_say_how_many_bits_are_used(deep):
+    table = count_sizes(deep[0])
+    assert table[["depth", "bits"]].to_numpy().tolist() == [[16, 12]] * len(table)

@@ -12,7 +12,7 @@ from flawline.report.words import DASH
 HOSTILE = "<script>alert('1')</script>\"onerror=\"x" + "very-long-" * 20 + "$\\frac.png"
 PAIRS = ["image", "duplicate", "kind", "likeness", "split", "duplicate_split", "label", "duplicate_label"]
 SHORTCUTS = ["question", "feature", "auroc", "direction", "first", "second", "p", "flagged"]
-SIZES = ["height", "width", "channels", "depth", "images"]
+SIZES = ["height", "width", "channels", "depth", "bits", "images"]
 
 
 def words_of(page):
@@ -60,7 +60,7 @@ def page():
         notes=["mean alone tells defective from normal: defective images are brighter."],
         counts=pd.DataFrame({"split": ["train", "test"], "normal": [20, 20], "defective": [0, 20]}),
         defects=pd.DataFrame({"defect": ["scratch"], "images": [20], "with_mask": [19]}),
-        sizes=pd.DataFrame([(256, 256, 3, 8, 60)], columns=SIZES),
+        sizes=pd.DataFrame([(256, 256, 3, 8, 8, 60)], columns=SIZES),
         thumbnails=[
             Thumbnail("train good", "train/a.png", pixels(40, 60)),
             Thumbnail("test", "d.png", pixels(9, 9, 3)),
@@ -156,8 +156,17 @@ def test_images_are_counted_by_split_defect_and_size(page):
     assert "Every image is 256 \N{MULTIPLICATION SIGN} 256 pixels, 3 channels of 8 bits." in words
 
 
+def test_bits_that_are_used_stand_beside_the_depth_where_they_are_fewer(page):
+    one = pd.DataFrame([(256, 256, 1, 16, 12, 60)], columns=SIZES)
+    assert "pixels, 1 channel of 16 bits, 12 used." in words_of(replace(page, sizes=one))
+    two = pd.DataFrame([(256, 256, 1, 16, 12, 60), (200, 256, 1, 16, 12, 6)], columns=SIZES)
+    words = words_of(replace(page, sizes=two))
+    assert "16 bits (66), 12 used." in words
+    assert "200 \N{MULTIPLICATION SIGN} 256 1 16, 12 used 6" in words
+
+
 def test_many_sizes_are_cut_and_summed_up(page):
-    rows = [(100 + i, 300, 1 if i else 3, 8, 500 - i) for i in range(300)]
+    rows = [(100 + i, 300, 1 if i else 3, 8, 8, 500 - i) for i in range(300)]
     words = words_of(replace(page, sizes=pd.DataFrame(rows, columns=SIZES)))
     assert "300 combinations: height from 100 to 399; width 300; 1 channel (104 650), 3 channels (500);" in words
     assert "109 \N{MULTIPLICATION SIGN} 300 1 8 491 and 290 more combinations." in words

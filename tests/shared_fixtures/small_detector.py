@@ -52,6 +52,7 @@ def untrained(smallest, largest, scores, *, smoothing=1.0, stride=8, target=0.05
         },
         channels=1,
         depth=8,
+        bits=8,
         smallest=smallest,
         largest=largest,
         thresholds=calibrate(scores, target_overkill=target, review_overkill=review),

@@ -21,20 +21,22 @@ from flawline.methods.registry import Method, get_method
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Everything that judging needs. Images are (C, H, W) uint8 or uint16."""
+    """Everything that judging needs. Images are (C, H, W) uint8 or uint16, on the full scale of their type."""
 
     method: str
     category: str
     params: dict[str, Any]  # of the method, as JSON: "scorer", and "reconstructor" if it has one
     channels: int
     depth: int  # bit depth of a channel of the training images: 8 or 16
+    bits: int  # of these that are used: values are read on the scale 0 to 2**bits - 1
     smallest: tuple[int, int]  # (height, width) of the photographs that it learned from
     largest: tuple[int, int]
     thresholds: Thresholds
@@ -104,6 +106,10 @@ class Detector:
         top, left, bottom, right = self.aligner.box
         return bottom - top, right - left
 
+    def on_scale(self, photograph: NDArray) -> NDArray:
+        """Return a photograph without `misfit`, as it was decoded, on the full scale of its type."""
+        return to_full_scale(photograph, self.bits)
+
     def align(self, image: NDArray) -> Alignment | None:
         """Return how the part in a photograph (C, H, W) lies against the reference; None without an aligner."""
         return None if self.aligner is None else self.aligner.align(image)
@@ -112,8 +118,19 @@ class Detector:
         """Return a photograph (C, H, W) in the frame in which it is judged."""
         return image if self.aligner is None or alignment is None else self.aligner.warp(image, alignment)
 
-    def misfit(self, image: NDArray) -> str | None:
-        """Return why the photograph ``image`` cannot be judged (wrong size or depth), or None if it can."""
+    def misfit(self, image: NDArray, *, told: int = 0) -> str | None:
+        """Return why the photograph ``image``, as it was decoded, cannot be judged (wrong depth, values or size), or
+        None if it can. ``told`` are the bits a channel of 16 that its file says it uses; 0: it does not say."""
+        if 8 * image.itemsize != self.depth:
+            return f"has {8 * image.itemsize} bits a channel; the detector learned from {self.depth}"
+        wanted = f"the detector learned from images of {self.bits} bits, 0 to {full_value(self.bits)}"
+        if told not in (0, self.bits):
+            return f"uses {told} bits of 16, as its TIFF tags say; {wanted}"
+        if image.max(initial=0) > full_value(self.bits):
+            return f"holds the value {image.max()}; {wanted}"
+        return self._misfit_of_size(image)
+
+    def _misfit_of_size(self, image: NDArray) -> str | None:
         left, right = self._span(image)
         height, width = image.shape[1], right - left
         (low_h, low_w), (high_h, high_w) = self.smallest, self.largest
@@ -123,8 +140,6 @@ class Detector:
         if not (low_h <= height <= high_h and low_w <= width <= high_w):
             wanted = f"{low_h} x {low_w}" + ("" if self.smallest == self.largest else f" to {high_h} x {high_w}")
             return f"has {height} x {width} pixels; the detector learned from {wanted}"
-        if 8 * image.itemsize != self.depth:
-            return f"has {8 * image.itemsize} bits a channel; the detector learned from {self.depth}"
         return None
 
     def score(self, image: NDArray, scorer: ImageScorer) -> tuple[Scored, Reconstruction | None]:
@@ -171,7 +186,10 @@ def load_detector(path: Path) -> Detector:
     if "format" not in meta:
         raise FlawlineError(f"{path} is not a detector: it holds tensors without a detector's settings")
     if meta["format"] != FORMAT:
-        raise FlawlineError(f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}")
+        raise FlawlineError(
+            f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}. Make it again: "
+            f"kedro run --params category=..."
+        )
     plain = {name: meta[name] for name in PLAIN}
     for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima"):
         plain[name] = tuple(plain[name])
@@ -197,6 +215,6 @@ def _widened(array: NDArray, width: int, columns: slice) -> NDArray:
 
 
 PLAIN = (
-    "method", "category", "params", "channels", "depth", "smallest", "largest", "review_overkill",
+    "method", "category", "params", "channels", "depth", "bits", "smallest", "largest", "review_overkill",
     "calibration_scores", "calibration_map_maxima", "trim_ends", "about",
 )  # fmt: skip

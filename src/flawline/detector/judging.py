@@ -11,6 +11,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds
+from flawline.intake.decoding import UnreadableImageError, decode, told_bits
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.regions import Region, find_regions
@@ -66,15 +67,26 @@ class Judge:
             check_judged_whole(self.inspection)
         ignored_pixels(self.detector.largest_frame, self.inspection)
 
-    def judge(self, photograph: NDArray) -> Judged:
-        """Judge a photograph (C, H, W) uint8 or uint16, as it was decoded; it is aligned and scored once."""
-        reason = self.detector.misfit(photograph)
+    def judge_file(self, content: bytes, page: int | None = None) -> Judged:
+        """Judge an image file's content, or its ``page``; not_judged, with the reason, where it cannot be read."""
+        try:
+            photograph = decode(content, max_pixels=self.inspection.max_pixels, page=page)
+            told = told_bits(content, photograph, page)
+        except UnreadableImageError as error:
+            return not_judged(str(error))
+        return self.judge(photograph, told=told)
+
+    def judge(self, photograph: NDArray, *, told: int = 0) -> Judged:
+        """Judge a photograph (C, H, W) uint8 or uint16, as it was decoded; it is aligned and scored once. ``told`` are
+        the bits a channel of 16 that its file says it uses; 0: it does not say."""
+        reason = self.detector.misfit(photograph, told=told)
         if reason:
             return not_judged(reason)
-        alignment = self.detector.align(photograph)
+        image = self.detector.on_scale(photograph)
+        alignment = self.detector.align(image)
         if alignment is not None and not alignment.aligned:
             return not_judged(alignment.reason)
-        return self.judge_framed(self.detector.frame(photograph, alignment))
+        return self.judge_framed(self.detector.frame(image, alignment))
 
     def judge_framed(self, image: NDArray) -> Judged:
         """Judge an image (C, H, W) in the frame in which it is judged."""

@@ -38,6 +38,7 @@ def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: Regi
     return {
         "channels": images.shapes[seen[0]][0],
         "depth": 8 * images[seen[0]].itemsize,
+        "bits": int(manifest["bits"].iloc[seen[0]]),
         "smallest": tuple(sizes.min(axis=0).tolist()),
         "largest": tuple(sizes.max(axis=0).tolist()),
         "trim_ends": registration.align == "none" and cuts_ends(manifest, registration.trim_ends),

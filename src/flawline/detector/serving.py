@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from flawline.checks import FlawlineError
 from flawline.detector.file import load_detector
 from flawline.detector.judging import Judge, Judgement
-from flawline.intake.decoding import UnreadableImageError, decode
 from flawline.params import InspectionParams
 
 
@@ -45,11 +44,7 @@ def read_inspection(text: str) -> InspectionParams:
 
 def judge_bytes(judge: Judge, content: bytes) -> Judgement:
     """Judge one image file's content; not_judged, with the reason, if it cannot be read or is of another size."""
-    try:
-        photograph = decode(content, max_pixels=judge.inspection.max_pixels)
-    except UnreadableImageError as error:
-        return Judgement("not_judged", str(error))
-    return judge.judge(photograph).judgement
+    return judge.judge_file(content).judgement
 
 
 mlflow.models.set_model(DetectorModel())

@@ -27,8 +27,9 @@ from flawline.intake.codecs.base import (
     upright,
 )
 from flawline.intake.codecs.png import decode_png, encode_png
-from flawline.intake.codecs.tiff import decode_tiff, own_pages
+from flawline.intake.codecs.tiff import decode_tiff, own_pages, tiff_bits
 from flawline.storage.digests import content_digest
+from flawline.vision.levels import full_value
 
 __all__ = [
     "FORMATS",
@@ -42,6 +43,7 @@ __all__ = [
     "is_lossy",
     "read_bytes",
     "read_photograph",
+    "told_bits",
 ]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
@@ -91,6 +93,16 @@ def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -
         check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
         check_size(image.height, image.width, max_pixels)
         return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
+
+
+def told_bits(content: bytes, pixels: NDArray, page: int | None = None) -> int:
+    """Return how many bits a channel the file says that the 16-bit ``pixels`` decoded from it use; 0 where it does not
+    say, or they hold more: packed samples of 9 to 15 bits in a TIFF, or its tag MaxSampleValue."""
+    if pixels.itemsize == 1 or not content.startswith(TIFF_START):
+        return 0
+    with damage_named():
+        bits = tiff_bits(content, page)
+    return bits if pixels.max(initial=0) <= full_value(bits) else 0
 
 
 def count_pages(content: bytes) -> int:

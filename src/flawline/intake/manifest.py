@@ -15,6 +15,7 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
+from flawline.intake.depths import settle_bits, usual_depth
 from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
@@ -27,7 +28,7 @@ from flawline.storage.digests import content_digest
 
 COLUMNS = [
     "image", "page", "split", "label", "defect", "group", "mask", "layout",
-    "channels", "height", "width", "depth", "bytes", "sha256", "mask_sha256",
+    "channels", "height", "width", "depth", "bits", "bytes", "sha256", "mask_sha256",
 ]  # fmt: skip
 SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
@@ -83,13 +84,15 @@ def ingest_folder(
     rows, quarantine, measurements = read_raw_files(
         folder, listing.files, max_pixels=ingestion.max_pixels, layout=listing.layout, known=known, track=track
     )
-    rows, masks, notes = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
+    rows, masks, like_masks = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
     quarantine = pd.concat([quarantine, masks], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
+    rows, quarantine, scale = settle_bits(rows, quarantine, measurements.table, ingestion.bits)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    return manifest, quarantine, measurements, near_duplicates, notes_table([*notes, *listing.notes])
+    said = notes_table([*listing.notes, *like_masks, *scale])
+    return manifest, quarantine, measurements, near_duplicates, said
 
 
 def read_raw_files(
@@ -204,7 +207,7 @@ def _row(name: str, file: RawFile, page: Measured, marks: Measured | None, *, la
         "image": name, "page": page.page, "split": file.split, "label": label,
         "defect": file.defect if label else "good", "group": file.group or file.path,
         "mask": file.mask if label else None, "layout": layout,
-        "channels": page.channels, "height": page.height, "width": page.width, "depth": page.depth,
+        "channels": page.channels, "height": page.height, "width": page.width, "depth": page.depth, "bits": page.depth,
         "bytes": size, "sha256": page.sha256, "mask_sha256": marks.sha256 if marks and label else None,
     }  # fmt: skip
 
@@ -247,8 +250,7 @@ def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (rows, quarantine) with the images of the depth that most normal images have."""
-    normal = rows[rows["label"] == 0]
-    usual = (rows if normal.empty else normal)["depth"].mode().max()
+    usual = usual_depth(rows)
     odd = rows["depth"] != usual
     reasons = rows.loc[odd, "depth"].map(lambda depth: f"has {depth} bits a channel; most normal images have {usual}")
     dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons}, columns=["path", "reason"])

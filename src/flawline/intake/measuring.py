@@ -14,18 +14,20 @@ import scipy
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of, told_bits
 from flawline.intake.mask_likeness import mask_likeness
-from flawline.vision.levels import grey_levels
+from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
+USED = (8, 10, 12, 14, 16)  # bits a channel that cameras have, in files of 16
 LOW = 16  # frequencies of a fingerprint along each axis
 NOTHING: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One page of one file, or one mask. Grey levels are of 255, whatever the depth."""
+    """One page of one file, or one mask. Grey levels are of 255, whatever the depth; the thumbnail, unlike the other
+    figures, is on the scale of the bits that the image uses."""
 
     sha256: str
     page: int = 0  # 0: the only one; else from 1
@@ -34,7 +36,9 @@ class Measured:
     channels: int = 0
     height: int = 0
     width: int = 0
-    depth: int = 0  # bits a channel
+    depth: int = 0  # bits a channel of the decoded pixels: 8 or 16
+    largest: int = 0  # value of any channel, of 255 or 65535
+    bits: int = 0  # a channel of 16 that are used, as the file says; 0: it does not
     mean: float = 0.0  # grey levels
     contrast: float = 0.0  # standard deviation, grey levels
     sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
@@ -125,28 +129,41 @@ def measure_file(content: bytes, sha256: str, *, max_pixels: int) -> list[Measur
 def _measure_page(content: bytes, sha256: str, page: int, max_pixels: int) -> Measured:
     try:
         pixels = decode(content, max_pixels=max_pixels, page=page or None)
+        bits = told_bits(content, pixels, page or None)
     except UnreadableImageError as error:
         return Measured(sha256, page, reason=str(error))
-    return measure(pixels, sha256, page, format_of(content))
+    return measure(pixels, sha256, page, format_of(content), bits=bits)
 
 
-def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "") -> Measured:
-    """Measure one image (C, H, W) uint8 or uint16."""
+def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, bits: int = 0) -> Measured:
+    """Measure one image (C, H, W) uint8 or uint16, which uses so many ``bits`` of 16 as its file says."""
     channels, height, width = pixels.shape
+    depth, largest = 8 * pixels.itemsize, int(pixels.max(initial=0))
     grey = grey_levels(pixels)  # (H, W)
-    thumbnail = shrink(grey)
+    thumbnail = shrink(grey, scale=own_scale(largest, depth))
     return Measured(
-        sha256, page, format=kind, channels=channels, height=height, width=width, depth=8 * pixels.itemsize,
-        two_levels=mask_likeness(pixels),
+        sha256, page, format=kind, channels=channels, height=height, width=width, depth=depth,
+        largest=largest, bits=bits, two_levels=mask_likeness(pixels),
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
         fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
     )  # fmt: skip
 
 
-def shrink(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return grey levels (H, W) as a thumbnail (128, 128), each pixel the mean of what it covers."""
-    small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.rint(np.asarray(small)).astype(np.uint8)
+def used_bits(largest: int) -> int:
+    """Return the fewest bits of USED that hold a value of 16-bit pixels."""
+    return next(bits for bits in USED if largest <= full_value(bits))
+
+
+def own_scale(largest: int, depth: int) -> float:
+    """Return by how much the thumbnail of an image with such a largest value is brighter than its grey levels: an
+    image that uses 8 to 14 bits of 16 would be nearly black, and lose its fine structure."""
+    return full_value(depth) / full_value(used_bits(largest)) if depth > 8 else 1.0
+
+
+def shrink(grey: NDArray[np.float32], *, scale: float = 1.0) -> NDArray[np.uint8]:
+    """Return grey levels (H, W) times ``scale`` as a thumbnail (128, 128), each pixel the mean of what it covers."""
+    small = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX))
+    return np.rint(small * np.float32(scale)).clip(0, 255).astype(np.uint8)
 
 
 def fingerprint(thumbnail: NDArray[np.uint8]) -> str:

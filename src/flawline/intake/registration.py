@@ -25,7 +25,7 @@ from flawline.storage.digests import Digest, content_digest
 from flawline.storage.ragged import Keyed, Lazy, RaggedArray
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.fitting import Track, fit_aligner, untracked
-from flawline.vision.levels import LUMA
+from flawline.vision.levels import LUMA, to_full_scale
 from flawline.vision.strips import material_span
 from flawline.vision.transform import Transform
 
@@ -79,7 +79,9 @@ def registration_key(
 ) -> str:
     """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters,
     decoders; and where parts are aligned, the aligner and which images it was made from."""
-    rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
+    rows = manifest[["image", "page", "mask", "layout", "channels", "bits", "sha256", "mask_sha256"]].to_csv(
+        index=False
+    )
     made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
     digest = Digest().add(f"{rows}{alignment.to_csv(index=False)}{made_by}").add_tensors(aligner or {})
     if registration.align != "none":
@@ -278,7 +280,8 @@ def registered_masks(
 
 
 def _records(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    return manifest[["image", "page", "sha256", "mask", "mask_sha256", "height", "width"]].to_dict("records")
+    names = ["image", "page", "bits", "sha256", "mask", "mask_sha256", "height", "width"]
+    return manifest[names].to_dict("records")
 
 
 def _defect_outside(mask: NDArray[np.bool_], left: int, right: int) -> int:
@@ -299,6 +302,7 @@ def check_space(folder: Path, manifest: pd.DataFrame, channels: int) -> None:
 
 
 def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray:
+    """Return the photograph (C, H, W) of a row of the manifest on the full scale of its type, whatever bits it uses."""
     path = folder / file_of(row["image"], row["page"])
     try:
         content = read_bytes(path)
@@ -306,7 +310,7 @@ def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDA
         raise _changed(path, str(error)) from None
     if content_digest(content) != row["sha256"]:
         raise _changed(path, "other content")
-    return decode(content, max_pixels=max_pixels, page=row["page"] or None)
+    return to_full_scale(decode(content, max_pixels=max_pixels, page=row["page"] or None), row["bits"])
 
 
 def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray[np.bool_]:

@@ -111,9 +111,13 @@ def brief(shortcuts: pd.DataFrame) -> str:
 def features_of(manifest: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     """Return the manifest's images with what was measured of them, a row an image.
 
-    ``measured`` has sha256, page, mean, contrast, sharpness and format."""
-    own = ["sha256", "page", "mean", "contrast", "sharpness", "format"]
-    images = manifest[["image", "split", "label", "defect", "height", "width", "channels", "bytes", "sha256", "page"]]
-    joined = images.merge(measured[own].drop_duplicates(["sha256", "page"]), on=["sha256", "page"], how="left")
+    ``measured`` has sha256, page, mean, contrast, sharpness and format. Grey levels are of 255 on the scale of the bits
+    that the manifest says are used."""
+    grey = ["mean", "contrast", "sharpness"]
+    about = ["image", "split", "label", "defect", "height", "width", "channels", "bytes", "depth", "bits"]
+    own = measured[["sha256", "page", *grey, "format"]].drop_duplicates(["sha256", "page"])
+    joined = manifest[[*about, "sha256", "page"]].merge(own, on=["sha256", "page"], how="left")
+    scale = (2.0 ** joined["depth"] - 1) / (2.0 ** joined["bits"] - 1)
+    joined[grey] = joined[grey].mul(scale, axis=0)
     pixels = (joined["height"] * joined["width"]).replace(0, np.nan)
-    return joined.drop(columns=["sha256", "page"]).assign(bytes_per_pixel=joined["bytes"] / pixels)
+    return joined.drop(columns=["sha256", "page", "depth", "bits"]).assign(bytes_per_pixel=joined["bytes"] / pixels)

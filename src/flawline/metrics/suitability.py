@@ -13,6 +13,7 @@ from flawline.checks import FlawlineError
 from flawline.params import SuitabilityParams
 
 VERDICTS = ("suited", "doubtful", "unsuited")
+BLACK = 0.95  # of the error of drawing black: nothing was learned
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,32 @@ def expect_suitability(
     return ExpectedSuitability("unsuited", reason, regularity, linear)
 
 
+def reach_of(patches: NDArray) -> float:
+    """Return how far the patches' values go on the scale [0, 1]: what 99 of 100 do not exceed."""
+    return float(np.quantile(patches, 0.99))
+
+
+def black_error(patches: NDArray) -> float:
+    """Return the mean squared error of the network that draws every patch black."""
+    return float(np.square(patches, dtype=np.float64).mean())
+
+
 def judge_network(
-    error: float, baseline: float, expected_suitability: str, params: SuitabilityParams
+    error: float,
+    baseline: float,
+    expected_suitability: str,
+    params: SuitabilityParams,
+    *,
+    reach: float = 1.0,
+    black: float = np.inf,
 ) -> tuple[str, str, float]:
     """Return (verdict, reason, explained share) of a trained network from its mean squared error on held-out normal
-    patches and that of their averages, ``baseline``; ``expected_suitability`` is the verdict before training."""
+    patches and that of their averages, ``baseline``; ``expected_suitability`` is the verdict before training.
+
+    Training, unlike the verdict before it, depends on a factor of brightness: its steps are as long for dark images,
+    and a decoder that ends in a sigmoid may learn nothing of them but black. So where the patches' ``reach`` is small,
+    or the error is that of drawing ``black``, a network that fails is a reason to doubt, never to call the material
+    unsuited."""
     share = explained(error, baseline)
     verdict = "suited" if share >= params.suited else "doubtful" if share >= params.doubtful else "unsuited"
     limits = f"suited from {params.suited:.0%}, unsuited below {params.doubtful:.0%}"
@@ -127,9 +149,22 @@ def judge_network(
         f"the trained network explains {share:.0%} of what varies in held-out normal patches ({limits}): its error is "
         f"{error:.5f}, that of drawing each patch's average {baseline:.5f}."
     )
+    if verdict != "suited" and (reach < params.dark or draws_black(error, baseline, black)):
+        what = "It draws black, whatever it is shown." if draws_black(error, baseline, black) else ""
+        reason += (
+            f" {what} The images reach {reach:.0%} of the range (dark below {params.dark:.0%}), and a network learns "
+            f"badly of dark images, whatever the material: brighten them, and train again. Before training, where "
+            f"brightness does not count, they looked {expected_suitability}."
+        ).replace("  ", " ")
+        return "doubtful", reason, share
     if VERDICTS.index(verdict) > VERDICTS.index(expected_suitability):
         reason += (
             f" Before training the images looked {expected_suitability}: the training may not be finished; try more "
             f"epochs."
         )
     return verdict, reason, share
+
+
+def draws_black(error: float, baseline: float, black: float) -> bool:
+    """Return True if the network's error is that of drawing black, and drawing averages would be far better."""
+    return bool(error >= BLACK * black and baseline < black / 2)

@@ -191,7 +191,7 @@ class DataPage:
     notes: Sequence[str]  # cautions
     counts: pd.DataFrame  # split, normal, defective
     defects: pd.DataFrame  # defect, images, with_mask
-    sizes: pd.DataFrame  # height, width, channels, depth, images; a row a distinct combination, the commonest first
+    sizes: pd.DataFrame  # height, width, channels, depth, bits, images; a row a combination, the commonest first
     thumbnails: Sequence[Thumbnail]
     near_duplicates: pd.DataFrame
     """image, duplicate, kind (identical or near), likeness (1 same), split, duplicate_split, label, duplicate_label"""

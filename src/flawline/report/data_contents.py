@@ -14,7 +14,7 @@ from PIL import Image
 from flawline.figures import to_rgb8
 from flawline.intake.decoding import UnreadableImageError, read_photograph
 from flawline.intake.manifest import count_images, file_of
-from flawline.intake.measuring import SIDE, Measurements
+from flawline.intake.measuring import SIDE, Measurements, own_scale
 from flawline.intake.notes import texts
 from flawline.intake.splits import SPLITS, UNUSED
 from flawline.metrics.shortcuts import features_of
@@ -23,6 +23,7 @@ from flawline.report.contents import DataPage, Thumbnail
 from flawline.report.data_page import SHOWN_GROUPS, SHOWN_PAIRS, SHOWN_THUMBNAILS, most_worrying, small_size
 from flawline.report.data_sentences import data_cautions, data_found
 from flawline.report.origin import origin
+from flawline.vision.levels import full_value, to_full_scale
 
 SLIMMEST = 8  # longer side over shorter, of a small picture
 
@@ -90,10 +91,10 @@ def count_defects(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_sizes(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return (height, width, channels, depth, images), a row a combination, the commonest first."""
-    names = ["height", "width", "channels", "depth"]
+    """Return (height, width, channels, depth, bits, images), a row a combination, the commonest first."""
+    names = ["height", "width", "channels", "depth", "bits"]
     table = manifest.groupby(names).size().rename("images").reset_index()
-    return table.sort_values(["images", *names], ascending=[False, *[True] * 4], ignore_index=True)
+    return table.sort_values(["images", *names], ascending=[False, *[True] * len(names)], ignore_index=True)
 
 
 def groups_of(manifest: pd.DataFrame) -> dict[str, list[str]]:
@@ -121,26 +122,37 @@ class Photographs:
         wanted = list(dict.fromkeys(names))
         rows = self.manifest.set_index("image").loc[wanted]
         places = self.measurements.places()
-        thumbnails = [
-            self.measurements.thumbnails[places[key]] for key in zip(rows["sha256"], rows["page"], strict=True)
-        ]
+        at = [places[key] for key in zip(rows["sha256"], rows["page"], strict=True)]
+        thumbnails = [self.measurements.thumbnails[place] for place in at]
+        largest = self.measurements.table["largest"].iloc[at]
         with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            made = list(pool.map(self._one, wanted, (row for _, row in rows.iterrows()), thumbnails))
+            made = list(pool.map(self._one, wanted, (row for _, row in rows.iterrows()), thumbnails, largest))
         return dict(zip(wanted, made, strict=True))
 
-    def _one(self, name: str, row: pd.Series, thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _one(self, name: str, row: pd.Series, thumbnail: NDArray[np.uint8], largest: int) -> NDArray[np.uint8]:
         if row["channels"] > 1:
             try:
-                return self._colour(name, int(row["page"]))
+                return self._colour(name, row)
             except UnreadableImageError:
                 pass
-        return in_proportion(thumbnail, int(row["height"]), int(row["width"]))
+        grey = on_scale(thumbnail, largest, depth=int(row["depth"]), bits=int(row["bits"]))
+        return in_proportion(grey, int(row["height"]), int(row["width"]))
 
-    def _colour(self, name: str, page: int) -> NDArray[np.uint8]:
-        path = self.folder / file_of(name, page)
-        pixels = to_rgb8(read_photograph(path, max_pixels=self.max_pixels, page=page or None).pixels)  # (H, W, 3)
+    def _colour(self, name: str, row: pd.Series) -> NDArray[np.uint8]:
+        page, bits = int(row["page"]), int(row["bits"])
+        read = read_photograph(self.folder / file_of(name, page), max_pixels=self.max_pixels, page=page or None).pixels
+        if read.max(initial=0) > full_value(bits):
+            raise UnreadableImageError("has changed since it was measured")
+        pixels = to_rgb8(to_full_scale(read, bits), white=1.0)  # (H, W, 3)
         height, width = small_size(pixels.shape[:2])
         return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))  # (height, width, 3)
+
+
+def on_scale(thumbnail: NDArray[np.uint8], largest: int, *, depth: int, bits: int) -> NDArray[np.uint8]:
+    """Return the thumbnail of an image with such a largest value as bright as on the scale of its category's ``bits``,
+    on which all are compared, not on its own."""
+    share = full_value(depth) / full_value(bits) / own_scale(largest, depth)
+    return thumbnail if share == 1 else np.rint(thumbnail * min(share, 1.0)).astype(np.uint8)
 
 
 def in_proportion(thumbnail: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

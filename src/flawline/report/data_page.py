@@ -110,7 +110,7 @@ def _describe_sizes(sizes: pd.DataFrame) -> str:
     if sizes.empty:
         return ""
     one = sizes.iloc[0]
-    kind = f"{counted(one['channels'], 'channel', 'channels')} of {counted(one['depth'], 'bit', 'bits')}"
+    kind = f"{counted(one['channels'], 'channel', 'channels')} of {_bits_said(one)}"
     if len(sizes) == 1:
         height, width = words.number(one["height"]), words.number(one["width"])
         return f"Every image is {height} \N{MULTIPLICATION SIGN} {width} pixels, {kind}."
@@ -118,8 +118,18 @@ def _describe_sizes(sizes: pd.DataFrame) -> str:
         f"{name} {words.number(low)}" if low == high else f"{name} from {words.number(low)} to {words.number(high)}"
         for name, low, high in ((name, sizes[name].min(), sizes[name].max()) for name in ("height", "width"))
     ]
-    kinds = [_totals(sizes, "channels", "channel"), _totals(sizes, "depth", "bit")]
+    kinds = [_totals(sizes, "channels", "channel"), _totals(sizes, "depth", "bit") + _used(sizes.iloc[0])]
     return f"{counted(len(sizes), 'combination', 'combinations')}: {'; '.join([*spans, *kinds])}."
+
+
+def _bits_said(row: pd.Series) -> str:
+    """Return the depth of a row of sizes, such as ``16 bits, 12 used``."""
+    return f"{counted(row['depth'], 'bit', 'bits')}{_used(row)}"
+
+
+def _used(row: pd.Series) -> str:
+    """Return how many bits are used where these are not all; they are the same for all images of a category."""
+    return "" if row["bits"] == row["depth"] else f", {words.number(row['bits'])} used"
 
 
 def _totals(sizes: pd.DataFrame, column: str, unit: str) -> str:

@@ -22,11 +22,13 @@ from flawline.intake.codecs.base import (
     open_image,
     upright,
 )
+from flawline.vision.levels import full_value
 
 GREY_OR_RGB = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
 LOSSLESS = (COMPRESSION.NONE, COMPRESSION.LZW, *DEFLATE, COMPRESSION.PACKBITS)
 STRIP_OFFSETS, TILE_OFFSETS, PLANES = 0x0111, 0x0144, 0x011C  # tags
+LARGEST = 0x0119  # tag MaxSampleValue
 REDUCED = 0xFE  # tag whose lowest bit marks a smaller copy of another page
 WANTED = "wanted 8 or 16 bits a channel, grey or RGB"
 
@@ -61,9 +63,36 @@ def _by_tifffile(page: TiffPage) -> NDArray:
         samples = samples.astype(np.uint8) * np.uint8(255 // (2**page.bitspersample - 1))
     elif samples.dtype not in (np.uint8, np.uint16):
         samples = _sixteen_bit(samples)
-    samples = ~samples if page.photometric == PHOTOMETRIC.MINISWHITE else samples
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        samples = _full_value(page, samples) - samples
     pixels = channels_first(np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples)
     return upright(pixels, page.tags.valueof(ORIENTATION, 1))
+
+
+def _full_value(page: TiffPage, samples: NDArray) -> NDArray:
+    """Return the largest value of the scale that a page's ``samples`` are on, of their type."""
+    depth = 8 * samples.itemsize
+    told = full_value((_bits_of(page) if depth > 8 else 0) or depth)
+    return samples.dtype.type(told if samples.max(initial=0) <= told else full_value(depth))
+
+
+def tiff_bits(content: bytes, number: int | None) -> int:
+    """Return how many bits a channel a TIFF's page says that its 16-bit values use, 8 to 15; 0 where it does not."""
+    with TiffFile(io.BytesIO(content)) as file:
+        own = own_pages(file)
+        check_page(number, len(own))
+        return _bits_of(file.pages[own[(number or 1) - 1]].aspage())
+
+
+def _bits_of(page: TiffPage) -> int:
+    """Return the bits, 8 to 15, that samples are packed with, or that hold the largest value there may be, as a tag has
+    it; 0 of samples of 8 bits, and where no tag says so."""
+    if page.bitspersample < 16:
+        return int(page.bitspersample) if page.bitspersample > 8 else 0
+    told = page.tags.valueof(LARGEST, 0)
+    largest = max(told) if isinstance(told, tuple) else told
+    # The scale's end, 65535, is what the tag means where it is missing: it says nothing of what a camera uses.
+    return next((bits for bits in range(8, 16) if largest == full_value(bits)), 0)
 
 
 def _sixteen_bit(pixels: NDArray) -> NDArray[np.uint16]:

@@ -12,7 +12,7 @@ from flawline.intake.manifest import rows_of
 from flawline.methods.maps import reconstruction_error
 from flawline.methods.one_class import NO_MAP
 from flawline.methods.registry import SCORED, Reconstructor
-from flawline.metrics.suitability import judge_network, patch_mean_error
+from flawline.metrics.suitability import black_error, judge_network, patch_mean_error, reach_of
 from flawline.params import ComputeParams, SuitabilityParams
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.training.compute import as_asked, keep_memory
@@ -86,11 +86,14 @@ def make_judge_suitability(row: Reconstructor) -> Callable:
         typed = row.typed(**parts)
         ready = row.ready(weights, typed, channels=images.shapes[0][0], compute=compute)
         windows = windows_of(images, rows_of(manifest, ["validation"]), typed["patches"], seed=seed)
-        held_out = windows.cut(windows.fixed())
+        held_out = windows.cut(windows.fixed())  # (n, C, s, s)
+        seen = held_out.numpy()
         with as_asked(compute):
             error = reconstruction_error(ready.network, held_out, ready.residual)
-        baseline = patch_mean_error(held_out.numpy())
-        verdict, reason, share = judge_network(error, baseline, expected_suitability["verdict"], suitability)
+        verdict, reason, share = judge_network(
+            error, patch_mean_error(seen), expected_suitability["verdict"], suitability,
+            reach=reach_of(seen), black=black_error(seen),
+        )  # fmt: skip
         return {"verdict": verdict, "reason": reason, "explained": share, "before": expected_suitability}
 
     return judge_suitability
