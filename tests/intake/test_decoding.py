@@ -405,7 +405,7 @@ def test_format_is_told_by_content_and_not_by_name(tmp_path):
     assert format_of(path.read_bytes()) == "PNG"
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
 def test_format_is_named_as_pillow_names_it(form):
     content = encoded(Image.fromarray(GREY), form)
     assert format_of(content) == form

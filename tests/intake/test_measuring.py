@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from flawline.intake.decoding import encode_png
+from flawline.intake.decoding import FORMATS, encode_png
 from flawline.intake.measuring import (
     COLUMNS,
     Measured,
@@ -181,7 +181,7 @@ def test_page_that_cannot_be_read_has_its_reason(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"hello", "is not an image in one of the formats PNG, JPEG, BMP, TIFF, WEBP"),
+        (b"hello", "is not an image in one of the formats " + ", ".join(FORMATS)),
         (encode_png(HAND)[:8], "is damaged (its header cannot be read)"),
         (encode_png(HAND)[:-12], "is damaged (its end is missing)"),
         (encode_png(noise(1, 3, 3)), "its header says 3 x 3 pixels, more than max_pixels = 6"),

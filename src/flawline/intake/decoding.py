@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tifffile import COMPRESSION, TiffFile
 
+from flawline.intake.codecs.avif import decode_avif, is_avif
 from flawline.intake.codecs.base import (
     FORMATS,
     JPEG_START,
@@ -26,8 +28,13 @@ from flawline.intake.codecs.base import (
     orientation_of,
     upright,
 )
+from flawline.intake.codecs.gif import check_gif
+from flawline.intake.codecs.jpeg2000 import J2K_START, JP2_START, decode_jpeg2000, is_lossy_jpeg2000
+from flawline.intake.codecs.jpegxl import JXL_BOXES, JXL_START, decode_jpegxl
 from flawline.intake.codecs.png import decode_png, encode_png
+from flawline.intake.codecs.pnm import decode_pnm, is_pnm
 from flawline.intake.codecs.tiff import decode_tiff, own_pages
+from flawline.intake.codecs.unread import SUFFIXES_NOT_READ
 from flawline.storage.digests import content_digest
 
 __all__ = [
@@ -44,7 +51,11 @@ __all__ = [
     "read_photograph",
 ]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
+SUFFIXES_READ = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
+    ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".avif", ".avifs",
+})  # fmt: skip
+SUFFIXES = SUFFIXES_READ | SUFFIXES_NOT_READ  # what is named like a picture; one that is not read gets its reason
 JPEG_COLORS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode -> simplejpeg's colour space
 # Pixels that a byte of a JPEG can stand for at best: a bit for each block of 8 x 8, unless coded arithmetically.
 JPEG_BEST, ARITHMETIC = 512, (b"\xff\xc9", b"\xff\xca")
@@ -57,6 +68,25 @@ class Photograph:
     pixels: NDArray
     sha256: str
     size: int
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A format of single images that is told by its first bytes and decoded without Pillow, by a module of its own."""
+
+    name: str  # one of FORMATS
+    is_in: Callable[[bytes], bool]
+    decode: Callable[[bytes, int | None], NDArray]  # (content, max_pixels) -> (C, H, W)
+    is_lossy: Callable[[bytes], bool]
+
+
+CODECS = (
+    Codec("PNM", is_pnm, decode_pnm, lambda content: False),
+    Codec("JPEG 2000", lambda content: content.startswith((JP2_START, J2K_START)), decode_jpeg2000, is_lossy_jpeg2000),
+    # Whether these two lose nothing stands deep in their data: they seldom do, and no mask depends on it.
+    Codec("JPEG XL", lambda content: content.startswith((JXL_START, JXL_BOXES)), decode_jpegxl, lambda content: True),
+    Codec("AVIF", is_avif, decode_avif, lambda content: True),
+)
 
 
 def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> Photograph:
@@ -87,7 +117,12 @@ def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -
     with damage_named():
         if content.startswith(TIFF_START):
             return np.ascontiguousarray(decode_tiff(content, page, max_pixels))  # (C, H, W)
+        if codec := codec_of(content):
+            check_page(page, 1)
+            return np.ascontiguousarray(codec.decode(content, max_pixels))  # (C, H, W)
         image = open_image(content)
+        if image.format == "GIF":
+            check_gif(content)
         check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
         check_size(image.height, image.width, max_pixels)
         return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
@@ -96,7 +131,8 @@ def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -
 def count_pages(content: bytes) -> int:
     """Return how many images the file holds: the pages of a TIFF, smaller copies of another page left out, else 1."""
     if not content.startswith(TIFF_START):
-        open_image(content)
+        if codec_of(content) is None:
+            open_image(content)
         return 1
     with damage_named(), TiffFile(io.BytesIO(content)) as file:
         return len(own_pages(file))
@@ -104,11 +140,21 @@ def count_pages(content: bytes) -> int:
 
 def format_of(content: bytes) -> str:
     """Return the format's name: one of FORMATS."""
+    if codec := codec_of(content):
+        return codec.name
     return "TIFF" if content.startswith(TIFF_START) else (open_image(content).format or "").replace("MPO", "JPEG")
 
 
+def codec_of(content: bytes) -> Codec | None:
+    """Return the format that reads the content without Pillow, or None."""
+    return next((codec for codec in CODECS if codec.is_in(content)), None)
+
+
 def is_lossy(content: bytes) -> bool:
-    """Return True if the file is compressed as JPEG or as WebP compresses photographs, so that no pixel is exact."""
+    """Return True if the file is compressed as photographs are, so that no pixel is exact."""
+    if codec := codec_of(content):
+        with damage_named():
+            return codec.is_lossy(content)
     if content.startswith(TIFF_START):
         with damage_named(), TiffFile(io.BytesIO(content)) as file:
             return bool(file.pages.first.compression == COMPRESSION.JPEG)
