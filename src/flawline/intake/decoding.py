@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from tifffile import COMPRESSION, TiffFile
 
 from flawline.intake.codecs.avif import decode_avif, is_avif
@@ -27,13 +27,14 @@ from flawline.intake.codecs.base import (
     open_image,
     orientation_of,
     upright,
+    without_alpha,
 )
 from flawline.intake.codecs.gif import check_gif
 from flawline.intake.codecs.jpeg2000 import J2K_START, JP2_START, decode_jpeg2000, is_lossy_jpeg2000
 from flawline.intake.codecs.jpegxl import JXL_BOXES, JXL_START, decode_jpegxl
 from flawline.intake.codecs.png import decode_png, encode_png
 from flawline.intake.codecs.pnm import decode_pnm, is_pnm
-from flawline.intake.codecs.tiff import decode_tiff, own_pages
+from flawline.intake.codecs.tiff import alpha_of_tiff, decode_tiff, own_pages
 from flawline.intake.codecs.unread import SUFFIXES_NOT_READ
 from flawline.storage.digests import content_digest
 
@@ -42,6 +43,7 @@ __all__ = [
     "SUFFIXES",
     "Photograph",
     "UnreadableImageError",
+    "alpha_of",
     "count_pages",
     "decode",
     "encode_png",
@@ -76,7 +78,7 @@ class Codec:
 
     name: str  # one of FORMATS
     is_in: Callable[[bytes], bool]
-    decode: Callable[[bytes, int | None], NDArray]  # (content, max_pixels) -> (C, H, W)
+    decode: Callable[[bytes, int | None], NDArray]  # (content, max_pixels) -> (C, H, W), alpha with it
     is_lossy: Callable[[bytes], bool]
 
 
@@ -119,13 +121,30 @@ def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -
             return np.ascontiguousarray(decode_tiff(content, page, max_pixels))  # (C, H, W)
         if codec := codec_of(content):
             check_page(page, 1)
-            return np.ascontiguousarray(codec.decode(content, max_pixels))  # (C, H, W)
+            return np.ascontiguousarray(without_alpha(codec.decode(content, max_pixels)))  # (C, H, W)
         image = open_image(content)
         if image.format == "GIF":
             check_gif(content)
         check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
         check_size(image.height, image.width, max_pixels)
         return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
+
+
+def alpha_of(content: bytes, *, page: int | None = None) -> NDArray | None:
+    """Return how opaque each pixel (H, W) of an image that can be decoded is; None if it has no transparency."""
+    with damage_named():
+        if content.startswith(TIFF_START):
+            return alpha_of_tiff(content, page)
+        if codec := codec_of(content):
+            pixels = codec.decode(content, None)  # (C, H, W)
+            return pixels[-1] if len(pixels) in (2, 4) else None
+        image = open_image(content)
+        if not image.has_transparency_data:
+            return None
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16-bit grey, in which one level is transparent
+            return np.asarray(image) != image.info["transparency"]
+        return np.asarray(image.convert("RGBA").getchannel("A"))  # (H, W)
 
 
 def count_pages(content: bytes) -> int:

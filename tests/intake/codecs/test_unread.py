@@ -79,8 +79,8 @@ def test_picture_that_is_not_read_is_overlooked_in_no_layout(tmp_path, files, na
 
 def test_folder_of_formats_reads_what_can_be_read_and_names_the_rest(tmp_path):
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    contents = {"a.heic": iso(b"heic"), "b.jpg": iso(b"heic"), "c.dng": nef(),
-                "d.pgm": b"P5 8 8 255\n" + grey.tobytes(), "e.tif": imagecodecs.jpeg2k_encode(grey, level=0)}  # fmt: skip
+    pgm, jp2 = b"P5 8 8 255\n" + grey.tobytes(), imagecodecs.jpeg2k_encode(grey, level=0)
+    contents = {"a.heic": iso(b"heic"), "b.jpg": iso(b"heic"), "c.dng": nef(), "d.pgm": pgm, "e.tif": jp2}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     listed = list_raw_folder(tmp_path, BASE.ingestion)

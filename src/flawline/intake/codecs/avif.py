@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from flawline.intake.codecs.base import (
     UnreadableImageError,
-    channels_first,
+    all_channels,
     check_page,
     check_size,
     orientation_of,
@@ -27,7 +27,7 @@ def is_avif(content: bytes) -> bool:
 
 
 def decode_avif(content: bytes, max_pixels: int | None) -> NDArray:
-    """Decode an AVIF file to (C, H, W), turned and mirrored as it says."""
+    """Decode an AVIF file to (C, H, W), alpha the last channel, turned and mirrored as it says."""
     _check_whole(content, boxes_in(content))
     try:
         image = Image.open(io.BytesIO(content), formats=("AVIF",))
@@ -38,7 +38,7 @@ def decode_avif(content: bytes, max_pixels: int | None) -> NDArray:
     samples = imagecodecs.avif_decode(content, numthreads=1)  # files are already read side by side
     if samples.shape[:2] != (image.height, image.width):
         raise UnreadableImageError(f"is damaged (it holds {samples.shape} pixels)")
-    return upright(channels_first(samples), orientation_of(image))
+    return upright(all_channels(samples), orientation_of(image))
 
 
 def _check_whole(content: bytes, boxes: list[Box]) -> None:

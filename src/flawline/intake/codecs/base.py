@@ -91,10 +91,17 @@ def orientation_of(image: Image.Image) -> int:
 
 def channels_first(pixels: NDArray) -> NDArray:
     """Return (H, W) or (H, W, S) samples as (C, H, W): one or two samples are grey, more are RGB; alpha is dropped."""
-    if pixels.ndim == 2:
-        return pixels[None]  # (1, H, W)
-    kept = 1 if pixels.shape[2] <= 2 else 3
-    return pixels[..., :kept].transpose(2, 0, 1)  # (C, H, W)
+    return without_alpha(all_channels(pixels))  # (C, H, W)
+
+
+def all_channels(pixels: NDArray) -> NDArray:
+    """Return (H, W) or (H, W, S) samples as (S, H, W)."""
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def without_alpha(pixels: NDArray) -> NDArray:
+    """Return the first, or of three or more channels (C, H, W) the first three."""
+    return pixels[: 1 if len(pixels) <= 2 else 3]
 
 
 def stretched(samples: NDArray, most: int) -> NDArray[np.uint8]:

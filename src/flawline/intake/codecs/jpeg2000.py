@@ -10,7 +10,7 @@ from PIL import Image
 from flawline.intake.codecs.base import (
     ORIENTATION,
     UnreadableImageError,
-    channels_first,
+    all_channels,
     check_size,
     stretched,
     upright,
@@ -38,7 +38,7 @@ class Codestream:
 
 
 def decode_jpeg2000(content: bytes, max_pixels: int | None) -> NDArray:
-    """Decode a JPEG 2000 file, with boxes (.jp2) or without (.j2k), to (C, H, W)."""
+    """Decode a JPEG 2000 file, with boxes (.jp2) or without (.j2k), to (C, H, W), alpha the last channel."""
     boxes = boxes_in(content) if content.startswith(JP2_START) else []
     stream = read_codestream(content)
     check_size(stream.height, stream.width, max_pixels)
@@ -48,7 +48,7 @@ def decode_jpeg2000(content: bytes, max_pixels: int | None) -> NDArray:
     samples = imagecodecs.jpeg2k_decode(content, numthreads=1)  # files are already read side by side
     if samples.shape[:2] != (stream.height, stream.width) or samples.dtype.kind != "u" or samples.itemsize > 2:
         raise UnreadableImageError(f"has {samples.shape} pixels of the type {samples.dtype}; wanted 8 or 16 bit")
-    pixels = channels_first(samples)
+    pixels = all_channels(samples)
     palette = any(box.kind == b"pclr" for box in header)
     pixels = pixels if palette or stream.bits >= 8 else stretched(pixels, 2**stream.bits - 1)
     return upright(pixels, _orientation(content, boxes))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flawline.intake.codecs.base import (
     UnreadableImageError,
-    channels_first,
+    all_channels,
     check_page,
     check_size,
     stretched,
@@ -32,7 +32,7 @@ class Header:
 
 
 def decode_jpegxl(content: bytes, max_pixels: int | None) -> NDArray:
-    """Decode a JPEG XL file, with boxes or without, to (C, H, W), upright."""
+    """Decode a JPEG XL file, with boxes or without, to (C, H, W), alpha the last channel, upright."""
     header = read_header(content)
     check_page(None, 2 if header.animated else 1)
     check_size(header.height, header.width, max_pixels)
@@ -41,7 +41,7 @@ def decode_jpegxl(content: bytes, max_pixels: int | None) -> NDArray:
     samples = imagecodecs.jpegxl_decode(content, numthreads=1)  # files are already read side by side
     if {header.height, header.width} != set(samples.shape[:2]):
         raise UnreadableImageError(f"is damaged (it holds {samples.shape} pixels)")
-    pixels = channels_first(samples)
+    pixels = all_channels(samples)
     return pixels if header.bits >= 8 else stretched(pixels, 2**header.bits - 1)
 
 

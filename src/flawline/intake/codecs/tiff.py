@@ -8,13 +8,14 @@ import imagecodecs
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 from tifffile.tifffile import TiffFormat
 
 from flawline.intake.codecs.base import (
     DEFLATE_BEST,
     ORIENTATION,
     UnreadableImageError,
+    all_channels,
     by_pillow,
     channels_first,
     check_page,
@@ -25,6 +26,7 @@ from flawline.intake.codecs.base import (
 from flawline.intake.codecs.unread import not_read
 
 GREY_OR_RGB = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
 LOSSLESS = (COMPRESSION.NONE, COMPRESSION.LZW, *DEFLATE, COMPRESSION.PACKBITS)
 STRIP_OFFSETS, TILE_OFFSETS, PLANES = 0x0111, 0x0144, 0x011C  # tags
@@ -56,6 +58,17 @@ def decode_tiff(content: bytes, number: int | None, max_pixels: int | None) -> N
     image = open_image(content)
     image.seek(page.index)
     return by_pillow(image)
+
+
+def alpha_of_tiff(content: bytes, number: int | None) -> NDArray | None:
+    """Return how opaque each pixel (H, W) of a page that can be decoded is; None if it has no such channel."""
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[own_pages(file)[(number or 1) - 1]].aspage()
+        if not any(kind in ALPHA for kind in page.extrasamples):
+            return None
+        samples = page.asarray(maxworkers=1)
+        pixels = samples if page.axes == "SYX" else all_channels(samples)  # (S, H, W)
+        return upright(pixels, page.tags.valueof(ORIENTATION, 1))[-1]
 
 
 def _by_tifffile(page: TiffPage) -> NDArray:
