@@ -23,6 +23,7 @@ from flawline.intake.decoding import (
     encode_png,
     format_of,
     is_lossy,
+    orientation_in,
     read_photograph,
 )
 
@@ -594,6 +595,20 @@ def test_max_pixels_itself_is_allowed():
 def test_zero_width_is_refused():
     with pytest.raises(UnreadableImageError):
         read(png(0, 2, 8, 0))
+
+
+# --- orientation -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_orientation_that_is_applied_is_told(form, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    assert orientation_in(encoded(Image.fromarray(RGB), form, exif=exif)) == orientation
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "JPEG2000", "GIF"])
+def test_image_that_says_nothing_is_upright(form):
+    assert orientation_in(encoded(Image.fromarray(RGB), form)) == 1
 
 
 # --- other -----------------------------------------------------------------------------------------------------------

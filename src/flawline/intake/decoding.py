@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tifffile import COMPRESSION, TiffFile
 
-from flawline.intake.codecs.avif import decode_avif, is_avif
+from flawline.intake.codecs.avif import decode_avif, is_avif, orientation_of_avif
 from flawline.intake.codecs.base import (
     FORMATS,
     JPEG_START,
@@ -30,11 +30,17 @@ from flawline.intake.codecs.base import (
     without_alpha,
 )
 from flawline.intake.codecs.gif import check_gif
-from flawline.intake.codecs.jpeg2000 import J2K_START, JP2_START, decode_jpeg2000, is_lossy_jpeg2000
-from flawline.intake.codecs.jpegxl import JXL_BOXES, JXL_START, decode_jpegxl
-from flawline.intake.codecs.png import decode_png, encode_png
+from flawline.intake.codecs.jpeg2000 import (
+    J2K_START,
+    JP2_START,
+    decode_jpeg2000,
+    is_lossy_jpeg2000,
+    orientation_of_jpeg2000,
+)
+from flawline.intake.codecs.jpegxl import JXL_BOXES, JXL_START, decode_jpegxl, read_header
+from flawline.intake.codecs.png import decode_png, encode_png, orientation_of_png
 from flawline.intake.codecs.pnm import decode_pnm, is_pnm
-from flawline.intake.codecs.tiff import alpha_of_tiff, decode_tiff, own_pages
+from flawline.intake.codecs.tiff import alpha_of_tiff, decode_tiff, orientation_of_tiff, own_pages
 from flawline.intake.codecs.unread import SUFFIXES_NOT_READ
 from flawline.storage.digests import content_digest
 
@@ -49,6 +55,7 @@ __all__ = [
     "encode_png",
     "format_of",
     "is_lossy",
+    "orientation_in",
     "read_bytes",
     "read_photograph",
 ]
@@ -80,15 +87,18 @@ class Codec:
     is_in: Callable[[bytes], bool]
     decode: Callable[[bytes, int | None], NDArray]  # (content, max_pixels) -> (C, H, W), alpha with it
     is_lossy: Callable[[bytes], bool]
+    orientation: Callable[[bytes], int]  # as EXIF counts, 1 to 8
 
 
 CODECS = (
-    Codec("PNM", is_pnm, decode_pnm, lambda content: False),
-    Codec("JPEG 2000", lambda content: content.startswith((JP2_START, J2K_START)), decode_jpeg2000, is_lossy_jpeg2000),
-    # Whether these two lose nothing stands deep in their data: they seldom do, and no mask depends on it.
-    Codec("JPEG XL", lambda content: content.startswith((JXL_START, JXL_BOXES)), decode_jpegxl, lambda content: True),
-    Codec("AVIF", is_avif, decode_avif, lambda content: True),
-)
+    Codec("PNM", is_pnm, decode_pnm, is_lossy=lambda content: False, orientation=lambda content: 1),
+    Codec("JPEG 2000", lambda content: content.startswith((JP2_START, J2K_START)), decode_jpeg2000,
+          is_lossy=is_lossy_jpeg2000, orientation=orientation_of_jpeg2000),
+    # Whether these two lose nothing stands deep in their data; they seldom do.
+    Codec("JPEG XL", lambda content: content.startswith((JXL_START, JXL_BOXES)), decode_jpegxl,
+          is_lossy=lambda content: True, orientation=lambda content: read_header(content).orientation),
+    Codec("AVIF", is_avif, decode_avif, is_lossy=lambda content: True, orientation=orientation_of_avif),
+)  # fmt: skip
 
 
 def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> Photograph:
@@ -145,6 +155,17 @@ def alpha_of(content: bytes, *, page: int | None = None) -> NDArray | None:
         if image.mode.startswith("I"):  # 16-bit grey, in which one level is transparent
             return np.asarray(image) != image.info["transparency"]
         return np.asarray(image.convert("RGBA").getchannel("A"))  # (H, W)
+
+
+def orientation_in(content: bytes, *, page: int | None = None) -> int:
+    """Return the EXIF orientation (1 to 8; 1 is upright) that ``decode`` applies to an image that it can decode."""
+    with damage_named():
+        if content.startswith(TIFF_START):
+            return orientation_of_tiff(content, page)
+        if codec := codec_of(content):
+            return codec.orientation(content)
+        image = open_image(content)
+        return orientation_of_png(image, content) if image.format == "PNG" else orientation_of(image)
 
 
 def count_pages(content: bytes) -> int:

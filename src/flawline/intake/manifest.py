@@ -19,7 +19,7 @@ from flawline.intake.layouts import RawFile, list_raw_folder
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
-from flawline.intake.notes import notes_table
+from flawline.intake.notes import Note, notes_table
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -31,6 +31,7 @@ COLUMNS = [
 SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that make height and width change places
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
 
@@ -86,7 +87,8 @@ def ingest_folder(
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    return manifest, quarantine, measurements, near_duplicates, notes_table(listing.notes)
+    notes = notes_table([*listing.notes, *turned_photographs(rows, measurements)])
+    return manifest, quarantine, measurements, near_duplicates, notes
 
 
 def read_raw_files(
@@ -212,11 +214,47 @@ def _check_mask(mask: MaskSource, page: Measured, file: RawFile, *, max_pixels: 
     key = mask.key(size, page.page)
     marks = next(iter(known.get(key, ())), None)
     if marks is None:
-        pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
-        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()))
+        try:
+            pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
+        except UnreadableImageError as error:
+            raise _turned(error, mask, page, max_pixels=max_pixels) from error
+        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()),
+                         orientation=mask.orientation)  # fmt: skip
     if not marks.marked and file.label == 1:
         raise UnreadableImageError(f"its mask {mask.names[0]} marks no pixel, though the image counts as defective")
     return marks
+
+
+def _turned(error: UnreadableImageError, mask: MaskSource, page: Measured, *, max_pixels: int) -> UnreadableImageError:
+    """Return ``error``, with what to do where the mask would fit if the photograph were not turned by EXIF."""
+    if page.orientation not in SIDEWAYS:
+        return error
+    try:
+        mask.pixels((page.width, page.height), page=page.page, max_pixels=max_pixels)
+    except UnreadableImageError:
+        return error
+    return UnreadableImageError(
+        f"{error} after its EXIF orientation ({page.orientation}) is applied: the mask was drawn on the photograph as "
+        f"it was before; turn the mask too, or save the photograph without the orientation"
+    )
+
+
+def turned_photographs(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
+    """Return the caution that masks may lie elsewhere: on photographs turned by EXIF, where neither the mask's own
+    orientation nor its size tells on which pixels it was drawn."""
+    masked = rows[rows["mask_sha256"].notna()]
+    orientation = measurements.table.drop_duplicates(["sha256", "page"]).set_index(["sha256", "page"])["orientation"]
+    own = orientation.reindex(pd.MultiIndex.from_frame(masked[["sha256", "page"]])).to_numpy()
+    of_mask = orientation.reindex([(digest, 0) for digest in masked["mask_sha256"]]).to_numpy()
+    told = np.isin(own, SIDEWAYS) & (masked["height"] != masked["width"]).to_numpy() & (of_mask == 1)
+    doubtful = masked["image"][(own != 1) & (of_mask <= 1) & ~told]
+    if doubtful.empty:
+        return []
+    text = (
+        f"EXIF turns or mirrors photographs that have masks ({len(doubtful)}, the first: {doubtful.iloc[0]}), and "
+        f"nothing tells whether the masks were drawn before or after that. Look whether they lie on the defects."
+    )
+    return [Note(text, caution=True)]
 
 
 def _reason(file: RawFile, error: UnreadableImageError) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
-from flawline.intake.annotations import Annotated, read_coco, read_voc
-from flawline.intake.decoding import UnreadableImageError, alpha_of, decode, is_lossy, read_bytes
+from flawline.intake.annotations import Annotated, Runs, read_coco, read_voc
+from flawline.intake.decoding import UnreadableImageError, alpha_of, decode, is_lossy, orientation_in, read_bytes
 from flawline.storage.digests import Digest, content_digest
 
 APART = "//"  # between the pictures of one mask: no relative path holds it
@@ -36,6 +36,14 @@ class MaskSource:
         if self.marked is not None:
             digest.add(json.dumps(asdict(self.marked)))
         return digest.hexdigest()
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation that was applied to the pictures, 1 of annotations; 0 if these do not say for which
+        size they are made, so that no photograph contradicts them."""
+        if self.marked is None:
+            return max(orientation_in(content) for content in self.pictures)
+        return int(self.marked.size is not None or any(isinstance(shape, Runs) for shape in self.marked.shapes))
 
     def key(self, size: tuple[int, int], page: int) -> str:
         """Return a digest of all that the mask of a ``page`` of an image of ``size`` depends on."""

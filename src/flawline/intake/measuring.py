@@ -14,7 +14,7 @@ import scipy
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of, orientation_in
 from flawline.vision.levels import grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -39,6 +39,7 @@ class Measured:
     sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
     fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
     marked: int = 0  # defective pixels, of a mask
+    orientation: int = 1  # EXIF's, which was applied, 1 to 8; of a mask that says no size of its own 0
     thumbnail: NDArray[np.uint8] = field(default_factory=lambda: NOTHING, compare=False, repr=False)  # (128, 128) grey
 
 
@@ -125,18 +126,18 @@ def _measure_page(content: bytes, sha256: str, page: int, max_pixels: int) -> Me
         pixels = decode(content, max_pixels=max_pixels, page=page or None)
     except UnreadableImageError as error:
         return Measured(sha256, page, reason=str(error))
-    return measure(pixels, sha256, page, format_of(content))
+    return measure(pixels, sha256, page, format_of(content), orientation=orientation_in(content, page=page or None))
 
 
-def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "") -> Measured:
-    """Measure one image (C, H, W) uint8 or uint16."""
+def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, orientation: int = 1) -> Measured:
+    """Measure one image (C, H, W) uint8 or uint16, which is upright by now."""
     channels, height, width = pixels.shape
     grey = grey_levels(pixels)  # (H, W)
     thumbnail = shrink(grey)
     return Measured(
         sha256, page, format=kind, channels=channels, height=height, width=width, depth=8 * pixels.itemsize,
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
-        fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
+        fingerprint=fingerprint(thumbnail), orientation=orientation, thumbnail=thumbnail,
     )  # fmt: skip
 
 

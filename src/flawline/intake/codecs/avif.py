@@ -29,16 +29,25 @@ def is_avif(content: bytes) -> bool:
 def decode_avif(content: bytes, max_pixels: int | None) -> NDArray:
     """Decode an AVIF file to (C, H, W), alpha the last channel, turned and mirrored as it says."""
     _check_whole(content, boxes_in(content))
-    try:
-        image = Image.open(io.BytesIO(content), formats=("AVIF",))
-    except UnidentifiedImageError:
-        raise UnreadableImageError("is damaged (its header cannot be read)") from None
+    image = _open(content)
     check_page(None, getattr(image, "n_frames", 1))
     check_size(image.height, image.width, max_pixels)
     samples = imagecodecs.avif_decode(content, numthreads=1)  # files are already read side by side
     if samples.shape[:2] != (image.height, image.width):
         raise UnreadableImageError(f"is damaged (it holds {samples.shape} pixels)")
     return upright(all_channels(samples), orientation_of(image))
+
+
+def orientation_of_avif(content: bytes) -> int:
+    """Return the orientation as EXIF counts, made from how the file says that it is turned and mirrored."""
+    return orientation_of(_open(content))
+
+
+def _open(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=("AVIF",))
+    except UnidentifiedImageError:
+        raise UnreadableImageError("is damaged (its header cannot be read)") from None
 
 
 def _check_whole(content: bytes, boxes: list[Box]) -> None:

@@ -51,7 +51,7 @@ def decode_jpeg2000(content: bytes, max_pixels: int | None) -> NDArray:
     pixels = all_channels(samples)
     palette = any(box.kind == b"pclr" for box in header)
     pixels = pixels if palette or stream.bits >= 8 else stretched(pixels, 2**stream.bits - 1)
-    return upright(pixels, _orientation(content, boxes))
+    return upright(pixels, orientation_of_jpeg2000(content))
 
 
 def is_lossy_jpeg2000(content: bytes) -> bool:
@@ -123,8 +123,9 @@ def _check_header(content: bytes, header: list[Box], stream: Codestream) -> None
                 raise UnreadableImageError(f"has colours of the kind {color} of JPEG 2000; wanted grey or RGB")
 
 
-def _orientation(content: bytes, boxes: list[Box]) -> int:
-    for box in boxes:
+def orientation_of_jpeg2000(content: bytes) -> int:
+    """Return the EXIF orientation, 1 where none is given."""
+    for box in boxes_in(content) if content.startswith(JP2_START) else []:
         if box.kind == b"uuid" and content.startswith(EXIF, box.start):
             exif = Image.Exif()
             exif.load(content[box.start + len(EXIF) : box.end])

@@ -29,6 +29,7 @@ class Header:
     bits: int = 8
     floating: bool = False
     animated: bool = False
+    orientation: int = 1  # as EXIF counts; libjxl applies it
 
 
 def decode_jpegxl(content: bytes, max_pixels: int | None) -> NDArray:
@@ -54,19 +55,19 @@ def read_header(content: bytes) -> Header:
     height, width = _size(take)
     if take(1):  # all as usual
         return Header(height, width)
-    animated = False
+    orientation = 1
     if take(1):
-        take(3)  # the orientation, which libjxl applies
+        orientation = 1 + take(3)
         if take(1):
             _size(take)  # at which it is to be shown
         if take(1):
             raise UnreadableImageError("holds a preview beside its image; wanted one")
-        animated = bool(take(1))
-        if animated:
+        if take(1):
             return Header(height, width, animated=True)
     if take(1):
         return Header(height, width, floating=True)
-    return Header(height, width, bits=_number(take, (8, 0), (10, 0), (12, 0), (1, 6)))
+    bits = _number(take, (8, 0), (10, 0), (12, 0), (1, 6))
+    return Header(height, width, bits=bits, orientation=orientation)
 
 
 def _codestream(content: bytes) -> int:

@@ -71,6 +71,13 @@ def alpha_of_tiff(content: bytes, number: int | None) -> NDArray | None:
         return upright(pixels, page.tags.valueof(ORIENTATION, 1))[-1]
 
 
+def orientation_of_tiff(content: bytes, number: int | None) -> int:
+    """Return the orientation of a page that can be decoded, as EXIF counts."""
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[own_pages(file)[(number or 1) - 1]].aspage()
+        return int(page.tags.valueof(ORIENTATION, 1))
+
+
 def _by_tifffile(page: TiffPage) -> NDArray:
     """Return the pixels (C, H, W) of a grey or RGB page, upright; fewer than 8 bits are stretched to 8."""
     samples = page.asarray(maxworkers=1)  # files are already read side by side
