@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from flawline.intake.codecs.base import upright
 from flawline.intake.decoding import (
+    DoubtfulImageError,
     UnreadableImageError,
     count_pages,
     decode,
@@ -510,6 +511,26 @@ def test_jpeg_of_which_libjpeg_warns_is_refused():
     assert np.asarray(Image.open(io.BytesIO(wrong))).shape == SMOOTH.shape  # Pillow says nothing
     with pytest.raises(UnreadableImageError, match=r"is damaged \(ValueError: Corrupt JPEG data"):
         read(wrong)
+
+
+def with_stray_bytes(image):
+    """Return a JPEG with bytes before its end that belong to nothing, as some cameras write them."""
+    content = encoded(image, "JPEG")
+    return content[:-2] + bytes(40) + content[-2:]  # the decoder has read on by a few
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_with_stray_bytes_is_refused_or_read_as_it_would_be_without(mode):
+    image = Image.fromarray(RGB).convert(mode)
+    with pytest.raises(DoubtfulImageError, match=r"is damaged \(Corrupt JPEG data: \d+ extraneous bytes before"):
+        read(with_stray_bytes(image))
+    np.testing.assert_array_equal(read(with_stray_bytes(image), strict=False), decoded(image, "JPEG"))
+
+
+def test_jpeg_whose_end_is_missing_is_refused_in_any_case():
+    content = encoded(Image.fromarray(SMOOTH), "JPEG")
+    with pytest.raises(UnreadableImageError, match=r"(?i)premature end"):
+        read(content[: len(content) // 2], strict=False)
 
 
 def test_jpeg_whose_header_promises_more_than_its_bytes_can_hold_is_refused_undecoded():

@@ -18,6 +18,7 @@ from flawline.intake.manifest import (
     COLUMNS,
     build_manifest,
     count_images,
+    doubtful_images,
     file_of,
     in_parallel,
     ingest_folder,
@@ -446,3 +447,41 @@ def test_caution_on_turned_photographs_is_among_the_notes(tmp_path):
         draw(tmp_path / "good" / f"{seed}.png", seed=seed)
     notes = ingest_folder(tmp_path, BASE.ingestion, category="c")[4]
     assert notes["caution"].tolist() == [True]
+
+
+# --- images of which the decoder warns -------------------------------------------------------------------------------
+def stray(path, *, seed=0):
+    """Write a JPEG with bytes before its end that belong to nothing."""
+    photograph(path, seed=seed)
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes(40) + content[-2:])
+
+
+def test_jpeg_with_stray_bytes_is_in_quarantine_with_the_way_out(tmp_path):
+    draw(tmp_path / "good" / "0.png")
+    stray(tmp_path / "good" / "1.jpg")
+    rows, quarantine, measurements = read_all(tmp_path)
+    (reason,) = quarantine["reason"]
+    assert reason.startswith("is damaged (Corrupt JPEG data: ")
+    assert reason.endswith(" extraneous bytes before marker 0xd9); if it is whole all the same, use it: "
+                           "ingestion.strict=false")  # fmt: skip
+    assert doubtful_images(rows, measurements) == []
+    assert len(read(tmp_path, strict=False, known=measurements)[0]) == 2  # what was refused is not taken over
+
+
+def test_jpeg_with_stray_bytes_is_used_where_asked_and_the_notes_say_so(tmp_path):
+    for number in range(4):
+        draw(tmp_path / "good" / f"{number}.png", seed=number)
+    for number in (7, 8):
+        stray(tmp_path / "good" / f"{number}.jpg", seed=number)
+    manifest, quarantine, measurements, _, notes = ingest_folder(
+        tmp_path, BASE.ingestion.but(strict=False), category="c"
+    )
+    assert (len(manifest), len(quarantine)) == (6, 0)
+    (text,) = notes["text"]
+    assert text.startswith(
+        "Images are used though their decoder warns of them, since ingestion.strict is false (2, the "
+    )
+    assert "first: good/7.jpg is damaged (Corrupt JPEG data: " in text
+    again = ingest_folder(tmp_path, BASE.ingestion.but(strict=False), category="c", known=measurements)
+    assert again[4].equals(notes)

@@ -228,7 +228,8 @@ def test_places_by_content_and_page_and_each_once():
 
 
 def test_key_names_the_limit_and_the_decoders():
-    assert decoder_key(5) != decoder_key(6)
-    assert decoder_key(5) == decoder_key(5)
+    assert decoder_key(5, strict=True) != decoder_key(6, strict=True)
+    assert decoder_key(5, strict=True) != decoder_key(5, strict=False)
+    assert decoder_key(5, strict=True) == decoder_key(5, strict=True)
     for name in ("max_pixels 5", "pillow ", "simplejpeg ", "imagecodecs ", "tifffile ", "flawline "):
-        assert name in decoder_key(5)
+        assert name in decoder_key(5, strict=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
 from flawline.figures import overlay
-from flawline.intake.decoding import UnreadableImageError, count_pages, decode, read_bytes
+from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
 from flawline.storage.digests import content_digest
@@ -66,7 +66,7 @@ def _inspect_page(folder: Path, file: str, page: int, *, content: bytes, digest:
     if _is_taken(folder, file, page):
         return inspect_odd(name, SAME_NAME, judge)
     try:
-        photograph = decode(content, max_pixels=judge.inspection.max_pixels, page=page or None)
+        photograph = judge.decode(content, page=page or None)
     except UnreadableImageError as error:
         return inspect_odd(name, str(error), judge)
     return _inspected(name, digest, judge.judge(photograph), judge)

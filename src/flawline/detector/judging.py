@@ -11,6 +11,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds
+from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, decode
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.regions import Region, find_regions
@@ -65,6 +66,17 @@ class Judge:
         if not self.detector.by_map:
             check_judged_whole(self.inspection)
         ignored_pixels(self.detector.largest_frame, self.inspection)
+
+    def decode(self, content: bytes, *, page: int | None = None) -> NDArray:
+        """Decode a file's content to a photograph (C, H, W). Raise UnreadableImageError, with what to do, if it cannot
+        be judged."""
+        strict = self.inspection.strict is not False
+        try:
+            return decode(content, max_pixels=self.inspection.max_pixels, page=page, strict=strict)
+        except DoubtfulImageError as error:
+            raise UnreadableImageError(
+                f"{error}; if it is whole all the same, judge it: inspection.strict=false"
+            ) from None
 
     def judge(self, photograph: NDArray) -> Judged:
         """Judge a photograph (C, H, W) uint8 or uint16, as it was decoded; it is aligned and scored once."""

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from flawline.checks import FlawlineError
 from flawline.detector.file import load_detector
 from flawline.detector.judging import Judge, Judgement
-from flawline.intake.decoding import UnreadableImageError, decode
+from flawline.intake.decoding import UnreadableImageError
 from flawline.params import InspectionParams
 
 
 class DetectorModel(mlflow.pyfunc.PythonModel):
-    """Judges a table with a column ``image`` of file contents (PNG, JPEG, BMP, TIFF, WebP).
+    """Judges a table with a column ``image`` of file contents (of any format that is read).
 
     It judges with the settings that the detector keeps; the parameter ``inspection``, a JSON object as conf has it,
     takes precedence over them."""
@@ -46,7 +46,7 @@ def read_inspection(text: str) -> InspectionParams:
 def judge_bytes(judge: Judge, content: bytes) -> Judgement:
     """Judge one image file's content; not_judged, with the reason, if it cannot be read or is of another size."""
     try:
-        photograph = decode(content, max_pixels=judge.inspection.max_pixels)
+        photograph = judge.decode(content)
     except UnreadableImageError as error:
         return Judgement("not_judged", str(error))
     return judge.judge(photograph).judgement

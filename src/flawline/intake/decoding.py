@@ -17,6 +17,7 @@ from flawline.intake.codecs.base import (
     FORMATS,
     JPEG_START,
     TIFF_START,
+    DoubtfulImageError,
     UnreadableImageError,
     by_pillow,
     channels_first,
@@ -47,6 +48,7 @@ from flawline.storage.digests import content_digest
 __all__ = [
     "FORMATS",
     "SUFFIXES",
+    "DoubtfulImageError",
     "Photograph",
     "UnreadableImageError",
     "alpha_of",
@@ -101,10 +103,10 @@ CODECS = (
 )  # fmt: skip
 
 
-def read_photograph(path: Path, *, max_pixels: int, page: int | None = None) -> Photograph:
+def read_photograph(path: Path, *, max_pixels: int, page: int | None = None, strict: bool = True) -> Photograph:
     """Read and decode ``path``. Raise UnreadableImageError, with the reason, if that is not possible."""
     content = read_bytes(path)
-    pixels = decode(content, max_pixels=max_pixels, page=page)
+    pixels = decode(content, max_pixels=max_pixels, page=page, strict=strict)
     return Photograph(pixels, content_digest(content), len(content))
 
 
@@ -119,13 +121,13 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -> NDArray:
+def decode(content: bytes, *, max_pixels: int | None, page: int | None = None, strict: bool = True) -> NDArray:
     """Decode a file's content to (C, H, W) uint8 or uint16: grey as C = 1, all colour as RGB, alpha dropped.
 
     ``page`` (from 1) is the page of a TIFF, None the only one. EXIF orientation is applied. The header's size is
     checked against ``max_pixels`` before any pixel is decoded. Raise UnreadableImageError for what is damaged, as
     far as the format's checksums and the decoder's warnings tell, or would lose depth (floating point, 16-bit CMYK).
-    """
+    A JPEG of which the decoder only warns is a DoubtfulImageError, and decoded all the same if not ``strict``."""
     with damage_named():
         if content.startswith(TIFF_START):
             return np.ascontiguousarray(decode_tiff(content, page, max_pixels))  # (C, H, W)
@@ -137,7 +139,7 @@ def decode(content: bytes, *, max_pixels: int | None, page: int | None = None) -
             check_gif(content)
         check_page(page, 1 if image.format == "MPO" else getattr(image, "n_frames", 1))
         check_size(image.height, image.width, max_pixels)
-        return np.ascontiguousarray(_pixels(image, content))  # (C, H, W)
+        return np.ascontiguousarray(_pixels(image, content, strict=strict))  # (C, H, W)
 
 
 def alpha_of(content: bytes, *, page: int | None = None) -> NDArray | None:
@@ -201,20 +203,34 @@ def is_lossy(content: bytes) -> bool:
     return content.startswith(JPEG_START) or (content[8:12] == b"WEBP" and b"VP8 " in content)
 
 
-def _pixels(image: Image.Image, content: bytes) -> NDArray:
+def _pixels(image: Image.Image, content: bytes, *, strict: bool) -> NDArray:
     """Return the pixels (C, H, W), decoded with the codec that loses nothing and finds most damage: libjpeg-turbo with
     its warnings as errors, libpng behind checks of our own, Pillow for the rest. Of a telephone's JPEG (MPO) the first
     picture is taken; the others are previews or depth."""
     if image.format in ("JPEG", "MPO"):
         if not any(marker in content for marker in ARITHMETIC):
             check_held(image, image.height * image.width, JPEG_BEST * len(content))
-        coded = simplejpeg.decode_jpeg(content, JPEG_COLORS[image.mode], strict=True)
+        coded = _decode_jpeg(content, JPEG_COLORS[image.mode], strict=strict)
         return by_pillow(image) if image.mode == "CMYK" else upright(channels_first(coded), orientation_of(image))
     if image.format == "PNG":
         return decode_png(image, content)
     if image.format == "BMP":
         _check_bmp(content)
     return by_pillow(image)
+
+
+def _decode_jpeg(content: bytes, colors: str, *, strict: bool) -> NDArray:
+    """Return the pixels (H, W, S) of a JPEG. Raise DoubtfulImageError for the decoder's warnings, such as of stray
+    bytes, if ``strict``; that of a missing end, and with it a part of the picture, is an error in any case."""
+    try:
+        return simplejpeg.decode_jpeg(content, colors, strict=True)
+    except ValueError as error:
+        if "premature end" in str(error).lower():
+            raise
+        pixels = simplejpeg.decode_jpeg(content, colors, strict=False)
+        if strict:
+            raise DoubtfulImageError(f"is damaged ({error})") from None
+        return pixels
 
 
 def _check_bmp(content: bytes) -> None:

@@ -81,13 +81,14 @@ def ingest_folder(
     Raise FlawlineError if the folder is not as wanted, or too little in it can be learned from."""
     listing = list_raw_folder(folder, ingestion, category=category)
     rows, quarantine, measurements = read_raw_files(
-        folder, listing.files, max_pixels=ingestion.max_pixels, layout=listing.layout, known=known, track=track
-    )
+        folder, listing.files, max_pixels=ingestion.max_pixels, strict=ingestion.strict, layout=listing.layout,
+        known=known, track=track,
+    )  # fmt: skip
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    notes = notes_table([*listing.notes, *turned_photographs(rows, measurements)])
+    notes = notes_table([*listing.notes, *turned_photographs(rows, measurements), *doubtful_images(rows, measurements)])
     return manifest, quarantine, measurements, near_duplicates, notes
 
 
@@ -96,6 +97,7 @@ def read_raw_files(
     files: Sequence[RawFile],
     *,
     max_pixels: int,
+    strict: bool = True,
     layout: str = "",
     known: Measurements | None = None,
     track: Track | None = None,
@@ -103,9 +105,9 @@ def read_raw_files(
     """Return (rows of COLUMNS, quarantine (path, reason), measurements). Splits are the data set's own.
 
     Every file is read and hashed once, on all cores, and decoded unless ``known`` has its content."""
-    key = decoder_key(max_pixels)
+    key = decoder_key(max_pixels, strict=strict)
     contents = known.by_content(key) if known is not None else {}
-    read = partial(read_raw_file, folder, max_pixels=max_pixels, layout=layout, known=contents)
+    read = partial(read_raw_file, folder, max_pixels=max_pixels, strict=strict, layout=layout, known=contents)
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []
 
@@ -165,7 +167,7 @@ def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[An
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
 
 
-def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> ReadFile:
+def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, strict: bool, layout: str, known: Known) -> ReadFile:
     """Read and measure one file of a raw folder, with its mask; ``known`` holds earlier measurements, by content."""
     try:
         if UNTABLED.search(f"{file.path}{file.mask or ''}{file.group or ''}{file.defect}"):
@@ -174,7 +176,7 @@ def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, layout: str, 
             raise UnreadableImageError(file.unusable)
         content = read_bytes(folder / file.path)
         digest = content_digest(content)
-        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
+        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels, strict=strict)
         mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
     except UnreadableImageError as error:
         return ReadFile([], [{"path": in_table(file.path), "reason": _reason(file, error)}], [])
@@ -255,6 +257,20 @@ def turned_photographs(rows: pd.DataFrame, measurements: Measurements) -> list[N
         f"nothing tells whether the masks were drawn before or after that. Look whether they lie on the defects."
     )
     return [Note(text, caution=True)]
+
+
+def doubtful_images(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
+    """Return the caution that images are used of which their decoder warns."""
+    table = measurements.table
+    warnings = table.loc[table["warning"] != "", ["sha256", "page", "warning"]]
+    if warnings.empty:
+        return []
+    found = rows[["image", "sha256", "page"]].merge(warnings)
+    if found.empty:
+        return []
+    first = f"{found['image'].iloc[0]} {found['warning'].iloc[0]}"
+    text = "Images are used though their decoder warns of them, since ingestion.strict is false"
+    return [Note(f"{text} ({len(found)}, the first: {first}).", caution=True)]
 
 
 def _reason(file: RawFile, error: UnreadableImageError) -> str:

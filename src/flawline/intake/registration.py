@@ -80,7 +80,7 @@ def registration_key(
     """Return a digest of all that registered images and masks are made from: files, masks, alignment, parameters,
     decoders; and where parts are aligned, the aligner and which images it was made from."""
     rows = manifest[["image", "page", "mask", "layout", "channels", "sha256", "mask_sha256"]].to_csv(index=False)
-    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
+    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels, strict=False)}"
     digest = Digest().add(f"{rows}{alignment.to_csv(index=False)}{made_by}").add_tensors(aligner or {})
     if registration.align != "none":
         digest.add(_learned_from(manifest).to_csv(index=False))
@@ -306,7 +306,8 @@ def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDA
         raise _changed(path, str(error)) from None
     if content_digest(content) != row["sha256"]:
         raise _changed(path, "other content")
-    return decode(content, max_pixels=max_pixels, page=row["page"] or None)
+    # Ingestion has decided on what it is used in spite of.
+    return decode(content, max_pixels=max_pixels, page=row["page"] or None, strict=False)
 
 
 def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray[np.bool_]:

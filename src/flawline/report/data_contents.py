@@ -138,7 +138,8 @@ class Photographs:
 
     def _colour(self, name: str, page: int) -> NDArray[np.uint8]:
         path = self.folder / file_of(name, page)
-        pixels = to_rgb8(read_photograph(path, max_pixels=self.max_pixels, page=page or None).pixels)  # (H, W, 3)
+        photograph = read_photograph(path, max_pixels=self.max_pixels, page=page or None, strict=False)
+        pixels = to_rgb8(photograph.pixels)  # (H, W, 3)
         height, width = small_size(pixels.shape[:2])
         return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))  # (height, width, 3)
 

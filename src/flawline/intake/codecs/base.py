@@ -34,6 +34,10 @@ class UnreadableImageError(FlawlineError):
     """The file cannot be used as an image; the message is the reason, fit for a quarantine list."""
 
 
+class DoubtfulImageError(UnreadableImageError):
+    """The decoder warns of the file, and decodes it all the same to pixels that may be right or not."""
+
+
 @contextmanager
 def damage_named() -> Iterator[None]:
     """Turn whatever a decoder raises on a damaged file (OSError, SyntaxError, struct.error, ...) into one error."""
