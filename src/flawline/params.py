@@ -100,6 +100,7 @@ class IngestionParams(Params):
     max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
     # bits a channel that 16-bit files use; auto: as all files' TIFF tags say, else the fewest that hold every value
     bits: Literal["auto", 8, 10, 12, 14, 16]
+    strict: bool  # whether a JPEG of which the decoder only warns (stray bytes of a camera) is quarantined
 
 
 class ElasticParams(Params):
@@ -527,6 +528,7 @@ class InspectionParams(Params):
     min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
     mm_per_pixel: PositiveFloat | None = None
     max_pixels: PositiveInt | None = None  # an image whose header promises more is not judged
+    strict: bool | None = None  # whether a JPEG of which the decoder only warns is not judged; null: as at ingestion
 
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""

@@ -1,7 +1,9 @@
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import (
@@ -15,6 +17,7 @@ from flawline.detector.judging import (
     verdict_row,
 )
 from flawline.detector.thresholds import calibrate
+from flawline.intake.decoding import UnreadableImageError
 from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.regions import Region
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
@@ -217,3 +220,15 @@ def test_a_row_of_an_image_not_judged_has_no_numbers():
         "score", "threshold", "y", "x", "height", "width", "area", "area_mm2",
     ]  # fmt: skip
     assert row["regions"] == 0
+
+
+def test_jpeg_with_stray_bytes_is_judged_only_by_a_detector_that_is_not_strict(detector):
+    buffer = io.BytesIO()
+    Image.new("L", (28, 24)).save(buffer, "JPEG")
+    content = buffer.getvalue()[:-2] + bytes(40) + buffer.getvalue()[-2:]
+    for kept in (InspectionParams(), InspectionParams(strict=True)):
+        with pytest.raises(UnreadableImageError, match=r"extraneous bytes .* judge it: inspection\.strict=false"):
+            Judge(replace(detector, inspection=kept)).decode(content)
+    assert Judge(detector, InspectionParams(strict=False)).decode(content).shape == (1, 24, 28)
+    lenient = replace(detector, inspection=InspectionParams(strict=False))
+    assert Judge(lenient, InspectionParams(max_pixels=1000)).decode(content).shape == (1, 24, 28)

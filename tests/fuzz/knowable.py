@@ -1,7 +1,9 @@
 """What could be known of a damaged file without knowing the undamaged one; on purpose not the code that decodes.
 
 PNG: checksums, the end, the number of bytes of pixels. JPEG: libjpeg-turbo's warnings. TIFF and BMP: lengths that
-contradict the size, and zlib's checksum. WebP: its length; it has no checksum."""
+contradict the size, and zlib's checksum. WebP: its length; it has no checksum. GIF: as many pixels as promised, and an
+end. PNM: as many values as promised, none beyond the largest. JPEG 2000, JPEG XL and AVIF: parts that do not fill the
+file, sizes that contradict each other, parts of the picture that lie beyond the end."""
 
 import io
 import struct
@@ -81,6 +83,120 @@ def _webp(content: bytes) -> str:
     return "length" if struct.unpack_from("<I", content, 4)[0] + 8 > len(content) else ""
 
 
+def _gif(content: bytes) -> str:
+    width, height, flags = struct.unpack_from("<HHB", content, 6)
+    at, pixels = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0), 0
+    while (kind := content[at]) != 0x3B:
+        if kind == 0x2C:
+            if struct.unpack_from("<4H", content, at + 1) != (0, 0, width, height):
+                return "place of the picture"
+            at += 10 + (3 << (content[at + 9] & 7) + 1 if content[at + 9] & 0x80 else 0)
+            least, (coded, at) = content[at], _gif_blocks(content, at + 1)
+            pixels += _lzw_length(coded, least)
+        elif kind == 0x21:
+            _, at = _gif_blocks(content, at + 2)
+        else:
+            return "block"
+    return "" if pixels >= width * height else f"{pixels} pixels"
+
+
+def _gif_blocks(content: bytes, at: int) -> tuple[bytes, int]:
+    blocks = b""
+    while length := content[at]:
+        blocks += content[at + 1 : at + 1 + length]
+        at += 1 + length
+    return blocks, at + 1
+
+
+def _lzw_length(coded: bytes, least: int) -> int:
+    """Return how many pixels codes of ``least`` + 1 bits and more stand for."""
+    stream, clear = int.from_bytes(coded, "little"), 1 << least
+    lengths: list[int] = []
+    at, size, before, total = 0, least + 1, 0, 0
+    while at + size <= 8 * len(coded):
+        code = (stream >> at) & ((1 << size) - 1)
+        at += size
+        if code == clear:
+            lengths, size, before = [1] * (clear + 2), least + 1, 0
+            continue
+        if code == clear + 1:
+            break
+        if code > len(lengths) or (code == len(lengths) and not before):
+            raise ValueError(f"code {code} of {len(lengths)}")
+        length = before + 1 if code == len(lengths) else lengths[code]
+        if before and len(lengths) < 4096:
+            lengths.append(before + 1)
+        size += len(lengths) == 1 << size and size < 12
+        total, before = total + length, length
+    return total
+
+
+def _pnm(content: bytes) -> str:
+    kind = content[1] - 48
+    words, at = [], 2
+    while len(words) < (2 if kind in (1, 4) else 3):
+        while content[at : at + 1].isspace() or content[at : at + 1] == b"#":
+            at = content.index(b"\n", at) if content[at : at + 1] == b"#" else at + 1
+        start = at
+        while content[at : at + 1].isdigit():
+            at += 1
+        words.append(int(content[start:at]))
+    width, height, most = (*words, 1)[:3]
+    count = width * height * (3 if kind in (3, 6) else 1)
+    body = content[at + 1 :]
+    if kind < 4:
+        values = [int(word) for word in body.split()]
+        return "" if kind == 1 or (len(values) == count and max(values) <= most) else "numbers"
+    wanted = height * ((width + 7) // 8) if kind == 4 else count * (2 if most > 255 else 1)
+    return "" if len(body.rstrip(b"\r\n")) <= wanted <= len(body) <= wanted + 2 else "bytes of pixels"
+
+
+def _boxes(content: bytes, start: int, end: int) -> dict[bytes, tuple[int, int]]:
+    """Return where the content of each kind of box lies; the first of several."""
+    found: dict[bytes, tuple[int, int]] = {}
+    while start < end:
+        length, kind = struct.unpack_from(">I4s", content, start)
+        length, head = (struct.unpack_from(">Q", content, start + 8)[0], 16) if length == 1 else (length, 8)
+        length = length or end - start
+        if start + length > end or length < head:
+            raise ValueError(f"box {kind!r}")
+        found.setdefault(kind, (start + head, start + length))
+        start += length
+    return found
+
+
+def _jpeg2000(content: bytes) -> str:
+    start = 0
+    if not content.startswith(b"\xff\x4f\xff\x51"):
+        boxes = _boxes(content, 0, len(content))
+        start = boxes[b"jp2c"][0]
+        inside = _boxes(content, *boxes[b"jp2h"])
+        height, width = struct.unpack_from(">II", content, inside[b"ihdr"][0])
+        x1, y1, x0, y0 = struct.unpack_from(">4I", content, start + 8)
+        if (height, width) != (y1 - y0, x1 - x0):
+            return "sizes"
+    at = start + 2
+    while content[at : at + 2] != b"\xff\x90":
+        at += 2 + struct.unpack_from(">H", content, at + 2)[0]
+    while content[at : at + 2] == b"\xff\x90":
+        at += struct.unpack_from(">I", content, at + 6)[0] or len(content) - 2 - at
+    return "" if content[at : at + 2] == b"\xff\xd9" else "end"
+
+
+def _jpegxl(content: bytes) -> str:
+    if not content.startswith(b"\xff\x0a"):
+        _boxes(content, 0, len(content))
+    return ""
+
+
+def _avif(content: bytes) -> str:
+    boxes = _boxes(content, 0, len(content))
+    meta = _boxes(content, boxes[b"meta"][0] + 4, boxes[b"meta"][1])
+    inside = _boxes(content, *_boxes(content, *meta[b"iprp"])[b"ipco"])
+    return "" if {b"ispe", b"av1C"} <= set(inside) and b"iloc" in meta else "parts"
+
+
 PROOFS: dict[str, Callable[[bytes], str]] = {
     "PNG": _png, "JPEG": _jpeg, "MPO": _jpeg, "TIFF": _tiff, "TIFF 16": _tiff, "BMP": _bmp, "WEBP": _webp,
+    "GIF": _gif, "PNM": _pnm, "JPEG2000": _jpeg2000, "JPEG XL": _jpegxl, "AVIF": _avif,
 }  # fmt: skip

@@ -36,8 +36,8 @@ class Original:
 # --- the undamaged files ---------------------------------------------------------------------------------------------
 @cache
 def originals() -> tuple[Original, ...]:
-    pictures = [Original(kind, name, content) for kind, name, content in [*_png(), *_jpeg(), *_tiff(), *_others()]]
-    return (*pictures, *_masks())
+    files = [*_png(), *_jpeg(), *_tiff(), *_others(), *_pnm(), *_jpeg2000(), *_jpegxl(), *_avif()]
+    return (*(Original(kind, name, content) for kind, name, content in files), *_masks())
 
 
 def texture(dtype: type = np.uint8, channels: int = 1) -> np.ndarray:
@@ -131,6 +131,42 @@ def _others():
     yield "WEBP", "lossy", saved(rgb, "WEBP", quality=80)
     yield "WEBP", "lossless", saved(rgb, "WEBP", lossless=True)
     yield "WEBP", "alpha, orientation 3", saved(Image.fromarray(texture(channels=4)), "WEBP", exif=turned(3))
+    yield "GIF", "grey", saved(grey, "GIF")
+    yield "GIF", "palette, interlaced", saved(rgb.quantize(40), "GIF", interlace=1, transparency=3)
+
+
+def _pnm():
+    size = b"%d %d" % (WIDTH, HEIGHT)
+    bits = np.packbits(texture() > 128, axis=1)
+    yield "PNM", "bits", b"P4\n# made by hand\n" + size + b"\n" + bits.tobytes()
+    yield "PNM", "grey", b"P5 " + size + b" 255\n" + texture().tobytes()
+    yield "PNM", "grey 16", b"P5\n" + size + b"\n65535\n" + texture(np.uint16).astype(">u2").tobytes()
+    yield "PNM", "RGB 12", b"P6\n" + size + b"\n4095\n" + (texture(np.uint16, 3) >> 4).astype(">u2").tobytes()
+    text = b"\n".join(b" ".join(b"%d" % value for value in row) for row in texture())
+    yield "PNM", "grey, text", b"P2\n" + size + b"\n255\n" + text + b"\n"
+
+
+def _jpeg2000():
+    options = {"level": 0, "numthreads": 1}
+    yield "JPEG2000", "grey 16", imagecodecs.jpeg2k_encode(texture(np.uint16), **options)
+    yield "JPEG2000", "RGB, lossy", imagecodecs.jpeg2k_encode(texture(channels=3), level=40, reversible=False)
+    yield "JPEG2000", "codestream", imagecodecs.jpeg2k_encode(texture(), codecformat="j2k", **options)
+    tiles = saved(Image.fromarray(texture(channels=4)), "JPEG2000", tile_size=(32, 32))
+    yield "JPEG2000", "RGBA, tiles", tiles
+
+
+def _jpegxl():
+    yield "JPEG XL", "grey 16", imagecodecs.jpegxl_encode(texture(np.uint16), lossless=True, usecontainer=False)
+    yield "JPEG XL", "RGB, lossy", imagecodecs.jpegxl_encode(texture(channels=3), level=90, usecontainer=False)
+    yield "JPEG XL", "boxes", imagecodecs.jpegxl_encode(texture(channels=3), lossless=True, usecontainer=True)
+
+
+def _avif():
+    rgb = Image.fromarray(texture(channels=3))
+    yield "AVIF", "RGB", imagecodecs.avif_encode(texture(channels=3), level=90)
+    yield "AVIF", "grey 10", imagecodecs.avif_encode(texture(np.uint16) >> 6, level=90, bitspersample=10)
+    yield "AVIF", "orientation 6", saved(rgb, "AVIF", exif=turned(6))
+    yield "AVIF", "alpha", imagecodecs.avif_encode(texture(channels=4), level=80)
 
 
 def _masks():
@@ -236,7 +272,16 @@ def size_places(content: bytes) -> list[tuple[int, str]]:
         return [(at + 8, "<I" if content[:1] == b"I" else ">I") for at in tiff_entries(content)]
     if content.startswith(b"RIFF"):
         return {b"VP8 ": [(26, "<H"), (28, "<H")], b"VP8L": [(21, "<I")]}.get(content[12:16], [(24, "<H"), (27, "<H")])
-    return []
+    if content.startswith(b"GIF8"):
+        return [(6, "<H"), (8, "<H")]
+    if content.startswith(b"\xff\x0a"):
+        return [(2, "<I")]
+    return [
+        (content.index(start) + offset, ">I")
+        for start, offsets in ((b"ihdr", (4, 8)), (b"\xff\x4f\xff\x51", (8, 12, 24, 28)), (b"ispe", (8, 12)))
+        for offset in offsets
+        if start in content
+    ]
 
 
 def reorder(content: bytes, generator: Generator) -> bytes:
@@ -261,6 +306,8 @@ def pieces(content: bytes) -> list[bytes]:
         cuts = _cuts(content, 8, lambda at: 12 + struct.unpack_from(">I", content, at)[0])
     elif content.startswith(b"RIFF"):
         cuts = _cuts(content, 12, lambda at: 8 + (struct.unpack_from("<I", content, at + 4)[0] + 1) // 2 * 2)
+    elif content[4:8] in (b"jP  ", b"JXL ", b"ftyp"):
+        cuts = box_cuts(content, 0, len(content))
     elif content.startswith(b"\xff\xd8"):
         cuts = [at for at, _, _ in jpeg_segments(content)]
     elif content.startswith((b"II*\0", b"MM\0*")):
@@ -270,6 +317,18 @@ def pieces(content: bytes) -> list[bytes]:
         cuts = list(range(16, len(content), 16))
     edges = [0, *(cut for cut in cuts if cut < len(content)), len(content)]
     return [content[start:end] for start, end in pairwise(edges)]
+
+
+def box_cuts(content: bytes, start: int, end: int) -> list[int]:
+    """Return where boxes of the ISO base media file format start, those inside of others too."""
+    cuts: list[int] = []
+    while start + 8 <= min(end, len(content)):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        cuts.append(start)
+        if kind in (b"jp2h", b"iprp", b"ipco", b"meta"):
+            cuts += box_cuts(content, start + (12 if kind == b"meta" else 8), start + length)
+        start += max(8, length)
+    return sorted(set(cuts))
 
 
 def _cuts(content: bytes, start: int, length: Callable[[int], int]) -> list[int]:

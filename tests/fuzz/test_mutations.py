@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = 420  # ten of each original
+FILES = 610  # ten of each original
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,14 @@ from PIL import Image, ImageOps
 
 from flawline.intake.codecs.base import upright
 from flawline.intake.decoding import (
+    DoubtfulImageError,
     UnreadableImageError,
     count_pages,
     decode,
     encode_png,
     format_of,
     is_lossy,
+    orientation_in,
     read_photograph,
     told_bits,
 )
@@ -406,7 +408,7 @@ def test_format_is_told_by_content_and_not_by_name(tmp_path):
     assert format_of(path.read_bytes()) == "PNG"
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
 def test_format_is_named_as_pillow_names_it(form):
     content = encoded(Image.fromarray(GREY), form)
     assert format_of(content) == form
@@ -512,6 +514,26 @@ def test_jpeg_of_which_libjpeg_warns_is_refused():
         read(wrong)
 
 
+def with_stray_bytes(image):
+    """Return a JPEG with bytes before its end that belong to nothing, as some cameras write them."""
+    content = encoded(image, "JPEG")
+    return content[:-2] + bytes(40) + content[-2:]  # the decoder has read on by a few
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_with_stray_bytes_is_refused_or_read_as_it_would_be_without(mode):
+    image = Image.fromarray(RGB).convert(mode)
+    with pytest.raises(DoubtfulImageError, match=r"is damaged \(Corrupt JPEG data: \d+ extraneous bytes before"):
+        read(with_stray_bytes(image))
+    np.testing.assert_array_equal(read(with_stray_bytes(image), strict=False), decoded(image, "JPEG"))
+
+
+def test_jpeg_whose_end_is_missing_is_refused_in_any_case():
+    content = encoded(Image.fromarray(SMOOTH), "JPEG")
+    with pytest.raises(UnreadableImageError, match=r"(?i)premature end"):
+        read(content[: len(content) // 2], strict=False)
+
+
 def test_jpeg_whose_header_promises_more_than_its_bytes_can_hold_is_refused_undecoded():
     content = encoded(Image.fromarray(SMOOTH), "JPEG")
     size = content.index(b"\xff\xc0") + 5
@@ -595,6 +617,20 @@ def test_max_pixels_itself_is_allowed():
 def test_zero_width_is_refused():
     with pytest.raises(UnreadableImageError):
         read(png(0, 2, 8, 0))
+
+
+# --- orientation -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_orientation_that_is_applied_is_told(form, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    assert orientation_in(encoded(Image.fromarray(RGB), form, exif=exif)) == orientation
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "JPEG2000", "GIF"])
+def test_image_that_says_nothing_is_upright(form):
+    assert orientation_in(encoded(Image.fromarray(RGB), form)) == 1
 
 
 # --- other -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import io
 import json
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -58,6 +59,98 @@ def test_lossy_mask_is_not_swollen_by_its_own_noise(tmp_path, name, options):
     result = mask_of(tmp_path, name, (32, 32))
     assert (result != wanted).mean() < 0.02
     assert not result[:6].any()
+
+
+def test_lossy_mask_of_ten_bits_marks_what_is_above_half_of_them(tmp_path):
+    wanted = np.zeros((32, 32), bool)
+    wanted[8:16, 8:24] = True
+    content = imagecodecs.avif_encode(wanted * np.uint16(1023), level=60, bitspersample=10)
+    (tmp_path / "mask.avif").write_bytes(content)
+    assert (mask_of(tmp_path, "mask.avif", (32, 32)) != wanted).mean() < 0.01
+
+
+# --- transparency ----------------------------------------------------------------------------------------------------
+PAINTED = np.array([[0, 0, 1, 1, 0], [0, 0, 1, 0, 0]], bool)
+
+
+def rgba(marked, color, alpha, *, under=(0, 0, 0), rest=0):
+    """Return a picture with ``color`` and ``alpha`` where it is marked, ``under`` and ``rest`` elsewhere."""
+    return np.where(marked[..., None], (*color, alpha), (*under, rest)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("picture", [
+    rgba(PAINTED, (255, 255, 255), 255), rgba(PAINTED, (255, 255, 255), 255, under=(255, 255, 255)),
+    rgba(PAINTED, (0, 0, 0), 255), rgba(PAINTED, (0, 0, 0), 255, under=(255, 255, 255)),
+    rgba(PAINTED, (255, 0, 0), 90), rgba(PAINTED, (9, 9, 9), 255, rest=99),
+    rgba(PAINTED, (255, 255, 255), 255, rest=255), rgba(PAINTED, (255, 0, 0), 255, rest=200),
+    rgba(PAINTED, (255, 0, 0), 200, rest=255),
+])  # fmt: skip
+def test_mask_painted_on_transparency_marks_what_is_opaque(tmp_path, picture):
+    save(tmp_path / "mask.png", picture)
+    np.testing.assert_array_equal(mask_of(tmp_path, "mask.png", PAINTED.shape), PAINTED)
+
+
+def test_black_strokes_beside_white_ones_mark_nothing(tmp_path):
+    picture = rgba(PAINTED, (255, 255, 255), 255)
+    picture[0, 0] = (0, 0, 0, 255)
+    save(tmp_path / "mask.png", picture)
+    np.testing.assert_array_equal(mask_of(tmp_path, "mask.png", PAINTED.shape), PAINTED)
+
+
+@pytest.mark.parametrize("form", ["LA.png", "mask.tif", "planes.tif", "palette.png", "grey16.png", "mask.webp",
+                                  "mask.gif", "mask.jp2", "mask.jxl", "mask.avif"])  # fmt: skip
+def test_alpha_of_every_format(tmp_path, form):
+    path, alpha = tmp_path / form, PAINTED * np.uint8(255)
+    grey_alpha = np.stack([np.full_like(alpha, 255), alpha], axis=-1)
+    picture = rgba(PAINTED, (255, 255, 255), 255, under=(255, 255, 255))
+    encoders = {".jp2": imagecodecs.jpeg2k_encode, ".jxl": imagecodecs.jpegxl_encode, ".avif": imagecodecs.avif_encode}
+    if path.suffix in encoders:
+        level = {".jp2": 0, ".jxl": None, ".avif": 100}[path.suffix]
+        path.write_bytes(encoders[path.suffix](picture, level=level))
+    elif form == "LA.png":
+        save(path, grey_alpha)
+    elif form == "mask.tif":
+        tifffile.imwrite(path, picture.astype(np.uint16) * 257, photometric="rgb", extrasamples=["unassalpha"])
+    elif form == "planes.tif":
+        tifffile.imwrite(path, grey_alpha.transpose(2, 0, 1), photometric="minisblack", planarconfig="separate",
+                         extrasamples=["assocalpha"])  # fmt: skip
+    elif form == "palette.png":
+        image = Image.fromarray(PAINTED.astype(np.uint8), "P")
+        image.putpalette([255, 255, 255, 0, 255, 0])
+        image.save(path, transparency=0)
+    elif form == "grey16.png":
+        Image.fromarray(np.where(PAINTED, 9, 65535).astype(np.uint16)).save(path, transparency=65535)
+    elif form == "mask.gif":
+        image = Image.fromarray(PAINTED.astype(np.uint8), "P")
+        image.putpalette([255, 255, 255, 0, 255, 0])
+        image.save(path, transparency=0)
+    else:
+        save(path, picture, lossless=True, exact=True)
+    np.testing.assert_array_equal(mask_of(tmp_path, form, PAINTED.shape), PAINTED)
+
+
+def test_wholly_transparent_mask_marks_nothing(tmp_path):
+    save(tmp_path / "mask.png", rgba(PAINTED, (255, 255, 255), 0, under=(255, 255, 255)))
+    assert not mask_of(tmp_path, "mask.png", PAINTED.shape).any()
+
+
+def test_transparent_mask_is_turned_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    save(tmp_path / "mask.png", rgba(PAINTED, (0, 0, 0), 255), exif=exif)
+    np.testing.assert_array_equal(mask_of(tmp_path, "mask.png", PAINTED.shape[::-1]), np.rot90(PAINTED, -1))
+
+
+@pytest.mark.parametrize(("picture", "reason"), [
+    (rgba(PAINTED, (255, 255, 255), 0), r"is wholly transparent \(alpha is 0 everywhere\), but its colours differ"),
+    (rgba(~PAINTED, (0, 0, 0), 255), r"is black where it is opaque and transparent elsewhere \(alpha\)"),
+    (np.dstack([rgba(PAINTED, (255,) * 3, 0)[..., :3], np.tile(np.uint8([0, 255, 255, 0, 0]), (2, 1))]),
+     r"marks other pixels by its colour than by its transparency \(alpha\)"),
+])  # fmt: skip
+def test_colour_and_transparency_that_contradict_each_other(tmp_path, picture, reason):
+    save(tmp_path / "mask.png", picture)
+    with pytest.raises(UnreadableImageError, match=rf"its mask mask\.png {reason}"):
+        mask_of(tmp_path, "mask.png", PAINTED.shape)
 
 
 # --- several pictures ------------------------------------------------------------------------------------------------

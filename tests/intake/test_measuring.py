@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from flawline.intake.decoding import encode_png
+from flawline.intake.decoding import FORMATS, encode_png
 from flawline.intake.measuring import (
     COLUMNS,
     Measured,
@@ -183,7 +183,7 @@ def test_page_that_cannot_be_read_has_its_reason(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"hello", "is not an image in one of the formats PNG, JPEG, BMP, TIFF, WEBP"),
+        (b"hello", "is not an image in one of the formats " + ", ".join(FORMATS)),
         (encode_png(HAND)[:8], "is damaged (its header cannot be read)"),
         (encode_png(HAND)[:-12], "is damaged (its end is missing)"),
         (encode_png(noise(1, 3, 3)), "its header says 3 x 3 pixels, more than max_pixels = 6"),
@@ -230,10 +230,11 @@ def test_places_by_content_and_page_and_each_once():
 
 
 def test_key_names_the_limit_and_the_decoders():
-    assert decoder_key(5) != decoder_key(6)
-    assert decoder_key(5) == decoder_key(5)
+    assert decoder_key(5, strict=True) != decoder_key(6, strict=True)
+    assert decoder_key(5, strict=True) != decoder_key(5, strict=False)
+    assert decoder_key(5, strict=True) == decoder_key(5, strict=True)
     for name in ("max_pixels 5", "pillow ", "simplejpeg ", "imagecodecs ", "tifffile ", "flawline "):
-        assert name in decoder_key(5)
+        assert name in decoder_key(5, strict=True)
 
 
 # --- fewer bits than 16 ----------------------------------------------------------------------------------------------

@@ -184,3 +184,7 @@ def test_images_of_mixed_size_are_refused_with_what_to_do(blank_once, compared_o
     manifest.loc[manifest.index[:3], ["height", "width"]] = (40, 44)
     with pytest.raises(FlawlineError, match=r"compares images position by position, .*: 40 x 44, 96 x 96"):
         ask(blank_once, manifest, "patch_memory")
+
+
+def test_a_detector_is_as_strict_as_the_ingestion_that_it_learned_from_unless_told(compared_once):
+    assert compared_once.load("patch_memory.detector").inspection.strict is True

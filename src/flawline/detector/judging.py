@@ -11,7 +11,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds
-from flawline.intake.decoding import UnreadableImageError, decode, told_bits
+from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, decode, told_bits
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.regions import Region, find_regions
@@ -69,9 +69,12 @@ class Judge:
 
     def judge_file(self, content: bytes, page: int | None = None) -> Judged:
         """Judge an image file's content, or its ``page``; not_judged, with the reason, where it cannot be read."""
+        strict = self.inspection.strict is not False
         try:
-            photograph = decode(content, max_pixels=self.inspection.max_pixels, page=page)
+            photograph = decode(content, max_pixels=self.inspection.max_pixels, page=page, strict=strict)
             told = told_bits(content, photograph, page)
+        except DoubtfulImageError as error:
+            return not_judged(f"{error}; if it is whole all the same, judge it: inspection.strict=false")
         except UnreadableImageError as error:
             return not_judged(str(error))
         return self.judge(photograph, told=told)

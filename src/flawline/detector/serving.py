@@ -15,7 +15,7 @@ from flawline.params import InspectionParams
 
 
 class DetectorModel(mlflow.pyfunc.PythonModel):
-    """Judges a table with a column ``image`` of file contents (PNG, JPEG, BMP, TIFF, WebP).
+    """Judges a table with a column ``image`` of file contents (of any format that is read).
 
     It judges with the settings that the detector keeps; the parameter ``inspection``, a JSON object as conf has it,
     takes precedence over them."""

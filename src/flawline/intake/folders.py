@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from flawline.checks import FlawlineError
-from flawline.intake.decoding import SUFFIXES
+from flawline.intake.codecs.suffixes import SUFFIXES
 from flawline.intake.names import Names
 
 # What operating systems, network storage and editors keep in folders; hidden names are theirs as well.

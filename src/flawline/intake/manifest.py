@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 
 from flawline.checks import FlawlineError
-from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
+from flawline.intake.codecs.suffixes import SUFFIXES
+from flawline.intake.decoding import UnreadableImageError, read_bytes
 from flawline.intake.depths import settle_bits, usual_depth
 from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
-from flawline.intake.notes import notes_table
+from flawline.intake.notes import Note, notes_table
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -33,6 +34,7 @@ COLUMNS = [
 SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that make height and width change places
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
 
@@ -82,8 +84,9 @@ def ingest_folder(
     Raise FlawlineError if the folder is not as wanted, or too little in it can be learned from."""
     listing = list_raw_folder(folder, ingestion, category=category)
     rows, quarantine, measurements = read_raw_files(
-        folder, listing.files, max_pixels=ingestion.max_pixels, layout=listing.layout, known=known, track=track
-    )
+        folder, listing.files, max_pixels=ingestion.max_pixels, strict=ingestion.strict, layout=listing.layout,
+        known=known, track=track,
+    )  # fmt: skip
     rows, masks, like_masks = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
     quarantine = pd.concat([quarantine, masks], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
@@ -91,7 +94,8 @@ def ingest_folder(
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
-    said = notes_table([*listing.notes, *like_masks, *scale])
+    seen = (*turned_photographs(rows, measurements), *doubtful_images(rows, measurements))
+    said = notes_table([*listing.notes, *like_masks, *scale, *seen])
     return manifest, quarantine, measurements, near_duplicates, said
 
 
@@ -100,6 +104,7 @@ def read_raw_files(
     files: Sequence[RawFile],
     *,
     max_pixels: int,
+    strict: bool = True,
     layout: str = "",
     known: Measurements | None = None,
     track: Track | None = None,
@@ -107,9 +112,9 @@ def read_raw_files(
     """Return (rows of COLUMNS, quarantine (path, reason), measurements). Splits are the data set's own.
 
     Every file is read and hashed once, on all cores, and decoded unless ``known`` has its content."""
-    key = decoder_key(max_pixels)
+    key = decoder_key(max_pixels, strict=strict)
     contents = known.by_content(key) if known is not None else {}
-    read = partial(read_raw_file, folder, max_pixels=max_pixels, layout=layout, known=contents)
+    read = partial(read_raw_file, folder, max_pixels=max_pixels, strict=strict, layout=layout, known=contents)
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []
 
@@ -169,7 +174,7 @@ def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[An
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
 
 
-def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, layout: str, known: Known) -> ReadFile:
+def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, strict: bool, layout: str, known: Known) -> ReadFile:
     """Read and measure one file of a raw folder, with its mask; ``known`` holds earlier measurements, by content."""
     try:
         if UNTABLED.search(f"{file.path}{file.mask or ''}{file.group or ''}{file.defect}"):
@@ -178,7 +183,7 @@ def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, layout: str, 
             raise UnreadableImageError(file.unusable)
         content = read_bytes(folder / file.path)
         digest = content_digest(content)
-        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels)
+        pages = known.get(digest) or measure_file(content, digest, max_pixels=max_pixels, strict=strict)
         mask = read_mask_source(folder, file.mask, file.path) if file.mask else None
     except UnreadableImageError as error:
         return ReadFile([], [{"path": in_table(file.path), "reason": _reason(file, error)}], [])
@@ -218,8 +223,12 @@ def _check_mask(mask: MaskSource, page: Measured, file: RawFile, *, max_pixels: 
     key = mask.key(size, page.page)
     marks = next(iter(known.get(key, ())), None)
     if marks is None:
-        pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
-        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()))
+        try:
+            pixels = mask.pixels(size, page=page.page, max_pixels=max_pixels)
+        except UnreadableImageError as error:
+            raise _turned(error, mask, page, max_pixels=max_pixels) from error
+        marks = Measured(key, format="mask", height=page.height, width=page.width, marked=int(pixels.sum()),
+                         orientation=mask.orientation)  # fmt: skip
     if not marks.marked and file.label == 1:
         raise UnreadableImageError(f"its mask {mask.names[0]} marks no pixel, though the image counts as defective")
     if marks.marked and file.label == 0:
@@ -227,6 +236,52 @@ def _check_mask(mask: MaskSource, page: Measured, file: RawFile, *, max_pixels: 
             f"its mask {file.mask} marks {marks.marked} pixels, though the image counts as good; correct one of the two"
         )
     return marks
+
+
+def _turned(error: UnreadableImageError, mask: MaskSource, page: Measured, *, max_pixels: int) -> UnreadableImageError:
+    """Return ``error``, with what to do where the mask would fit if the photograph were not turned by EXIF."""
+    if page.orientation not in SIDEWAYS:
+        return error
+    try:
+        mask.pixels((page.width, page.height), page=page.page, max_pixels=max_pixels)
+    except UnreadableImageError:
+        return error
+    return UnreadableImageError(
+        f"{error} after its EXIF orientation ({page.orientation}) is applied: the mask was drawn on the photograph as "
+        f"it was before; turn the mask too, or save the photograph without the orientation"
+    )
+
+
+def turned_photographs(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
+    """Return the caution that masks may lie elsewhere: on photographs turned by EXIF, where neither the mask's own
+    orientation nor its size tells on which pixels it was drawn."""
+    masked = rows[rows["mask_sha256"].notna()]
+    orientation = measurements.table.drop_duplicates(["sha256", "page"]).set_index(["sha256", "page"])["orientation"]
+    own = orientation.reindex(pd.MultiIndex.from_frame(masked[["sha256", "page"]])).to_numpy()
+    of_mask = orientation.reindex([(digest, 0) for digest in masked["mask_sha256"]]).to_numpy()
+    told = np.isin(own, SIDEWAYS) & (masked["height"] != masked["width"]).to_numpy() & (of_mask == 1)
+    doubtful = masked["image"][(own != 1) & (of_mask <= 1) & ~told]
+    if doubtful.empty:
+        return []
+    text = (
+        f"EXIF turns or mirrors photographs that have masks ({len(doubtful)}, the first: {doubtful.iloc[0]}), and "
+        f"nothing tells whether the masks were drawn before or after that. Look whether they lie on the defects."
+    )
+    return [Note(text, caution=True)]
+
+
+def doubtful_images(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
+    """Return the caution that images are used of which their decoder warns."""
+    table = measurements.table
+    warnings = table.loc[table["warning"] != "", ["sha256", "page", "warning"]]
+    if warnings.empty:
+        return []
+    found = rows[["image", "sha256", "page"]].merge(warnings)
+    if found.empty:
+        return []
+    first = f"{found['image'].iloc[0]} {found['warning'].iloc[0]}"
+    text = "Images are used though their decoder warns of them, since ingestion.strict is false"
+    return [Note(f"{text} ({len(found)}, the first: {first}).", caution=True)]
 
 
 def _reason(file: RawFile, error: UnreadableImageError) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.intake.annotations import Annotated, read_annotation
+from flawline.intake.annotations import Annotated, Runs, read_annotation
 from flawline.intake.annotations.base import united
-from flawline.intake.decoding import UnreadableImageError, decode, is_lossy, read_bytes
+from flawline.intake.decoding import UnreadableImageError, alpha_of, decode, is_lossy, orientation_in, read_bytes
 from flawline.storage.digests import Digest, content_digest
 
 ANNOTATIONS = frozenset((".json", ".xml", ".txt"))  # a source that ends so is no picture
@@ -37,6 +37,14 @@ class MaskSource:
         if self.marked is not None:
             digest.add(json.dumps(asdict(self.marked)))
         return digest.hexdigest()
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation that was applied to the pictures, 1 of annotations; 0 if these do not say for which
+        size they are made, so that no photograph contradicts them."""
+        if self.marked is None:
+            return max(orientation_in(content) for content in self.pictures)
+        return int(self.marked.size is not None or any(isinstance(shape, Runs) for shape in self.marked.shapes))
 
     def key(self, size: tuple[int, int], page: int) -> str:
         """Return a digest of all that the mask of a ``page`` of an image of ``size`` depends on."""
@@ -73,9 +81,47 @@ def read_mask_source(folder: Path, mask: str, image: str) -> MaskSource:
 
 
 def _picture(content: bytes, size: tuple[int, int], max_pixels: int, page: int) -> NDArray[np.bool_]:
-    """Return every pixel (H, W) above 0 in any channel; of a lossy picture, whose black is never clean, above 127."""
-    black = 127 if is_lossy(content) else 0
-    mask = np.any(decode(content, max_pixels=max_pixels, page=page or None) > black, axis=0)  # (H, W)
+    """Return every pixel (H, W) above 0 in any channel; of a lossy picture, whose black is never clean, above half of
+    its range. A mask that is painted on transparency marks what is opaque."""
+    pixels = decode(content, max_pixels=max_pixels, page=page or None)  # (C, H, W)
+    black = _half(pixels) if is_lossy(content) else 0
+    mask = np.any(pixels > black, axis=0)  # (H, W)
     if mask.shape != size:
         raise UnreadableImageError(f"has size {mask.shape[0]} x {mask.shape[1]}, the image {size[0]} x {size[1]}")
+    alpha = alpha_of(content, page=page or None)
+    return mask if alpha is None else _visible(mask, alpha)
+
+
+def _half(pixels: NDArray) -> int:
+    """Return half of the range: of 8 bits, or of what is used of 16, since files of 10 and 12 bits keep their units."""
+    return 127 if pixels.dtype == np.uint8 else max(127, int(pixels.max()) // 2)
+
+
+def _visible(mask: NDArray[np.bool_], alpha: NDArray) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) that a picture marks whose colour marks ``mask`` and that is as opaque as ``alpha``.
+
+    What is less than half as opaque as its most opaque pixel counts as transparent, and there no colour is to be seen.
+    Where colour says the same of all that is to be seen, opacity marks; else colour does, if what it marks is visible.
+    Raise UnreadableImageError if the two contradict each other."""
+    seen = alpha > alpha.max() / 2
+    if not seen.any():
+        if mask.min() != mask.max():
+            raise UnreadableImageError("is wholly transparent (alpha is 0 everywhere), but its colours differ")
+        return seen
+    if seen.all():
+        return mask
+    if mask[seen].all():
+        return seen
+    if not mask[seen].any():
+        if seen.mean() > 0.5:
+            raise UnreadableImageError(
+                "is black where it is opaque and transparent elsewhere (alpha), and more than half of it is opaque: "
+                "nobody knows which of the two it marks; save it without transparency, white on black"
+            )
+        return seen
+    if mask[~seen].any():
+        raise UnreadableImageError(
+            "marks other pixels by its colour than by its transparency (alpha); save it without transparency, "
+            "white on black"
+        )
     return mask

@@ -4,7 +4,7 @@ for near-duplicates) and a thumbnail."""
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,13 +14,22 @@ import scipy
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.intake.decoding import UnreadableImageError, count_pages, decode, format_of, told_bits
+from flawline.intake.decoding import (
+    DoubtfulImageError,
+    UnreadableImageError,
+    count_pages,
+    decode,
+    format_of,
+    orientation_in,
+    told_bits,
+)
 from flawline.intake.mask_likeness import mask_likeness
 from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
 USED = (8, 10, 12, 14, 16)  # bits a channel that cameras have, in files of 16
 LOW = 16  # frequencies of a fingerprint along each axis
+WAY_OUT = "if it is whole all the same, use it: ingestion.strict=false"
 NOTHING: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
 
@@ -45,6 +54,8 @@ class Measured:
     fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
     two_levels: float = 0.0  # share of the pixels that have one of the two commonest grey levels, as those of a mask
     marked: int = 0  # defective pixels, of a mask
+    warning: str = ""  # what the decoder says of an image that is used all the same
+    orientation: int = 1  # EXIF's, which was applied, 1 to 8; of a mask that says no size of its own 0
     thumbnail: NDArray[np.uint8] = field(default_factory=lambda: NOTHING, compare=False, repr=False)  # (128, 128) grey
 
 
@@ -109,30 +120,38 @@ class Measurements:
         return {key: i for i, key in enumerate(zip(self.table["sha256"], self.table["page"], strict=True))}
 
 
-def decoder_key(max_pixels: int) -> str:
-    """Return a key of all that a file's measurements depend on beside its bytes: ``max_pixels`` and the versions of the
-    decoders and of flawline."""
+def decoder_key(max_pixels: int, *, strict: bool) -> str:
+    """Return a key of all that a file's measurements depend on beside its bytes: ``max_pixels``, ``strict`` and the
+    versions of the decoders and of flawline."""
     libraries = ("pillow", "simplejpeg", "imagecodecs", "tifffile", "flawline")
-    return f"max_pixels {max_pixels}, " + ", ".join(f"{name} {version(name)}" for name in libraries)
+    return f"max_pixels {max_pixels}, strict {strict}, " + ", ".join(f"{name} {version(name)}" for name in libraries)
 
 
-def measure_file(content: bytes, sha256: str, *, max_pixels: int) -> list[Measured]:
-    """Decode a file and measure each of its pages; one entry with the reason where it, or a page, cannot be read."""
+def measure_file(content: bytes, sha256: str, *, max_pixels: int, strict: bool = True) -> list[Measured]:
+    """Decode a file and measure each of its pages; one entry with the reason where it, or a page, cannot be read. One
+    of which the decoder only warns is measured too if not ``strict``, with the warning."""
     try:
         pages = count_pages(content)
     except UnreadableImageError as error:
         return [Measured(sha256, reason=str(error))]
     numbers = [0] if pages == 1 else range(1, pages + 1)
-    return [_measure_page(content, sha256, page, max_pixels) for page in numbers]
+    return [_measure_page(content, sha256, page, max_pixels, strict=strict) for page in numbers]
 
 
-def _measure_page(content: bytes, sha256: str, page: int, max_pixels: int) -> Measured:
+def _measure_page(content: bytes, sha256: str, page: int, max_pixels: int, *, strict: bool) -> Measured:
+    warning = ""
     try:
         pixels = decode(content, max_pixels=max_pixels, page=page or None)
         bits = told_bits(content, pixels, page or None)
+    except DoubtfulImageError as error:
+        if strict:
+            return Measured(sha256, page, reason=f"{error}; {WAY_OUT}")
+        warning, bits = str(error), 0
+        pixels = decode(content, max_pixels=max_pixels, page=page or None, strict=False)
     except UnreadableImageError as error:
         return Measured(sha256, page, reason=str(error))
-    return measure(pixels, sha256, page, format_of(content), bits=bits)
+    measured = measure(pixels, sha256, page, format_of(content), bits=bits)
+    return replace(measured, warning=warning, orientation=orientation_in(content, page=page or None))
 
 
 def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, bits: int = 0) -> Measured:

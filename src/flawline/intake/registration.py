@@ -82,7 +82,7 @@ def registration_key(
     rows = manifest[["image", "page", "mask", "layout", "channels", "bits", "sha256", "mask_sha256"]].to_csv(
         index=False
     )
-    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels)}"
+    made_by = f"{registration.model_dump_json()} {decoder_key(max_pixels, strict=False)}"
     digest = Digest().add(f"{rows}{alignment.to_csv(index=False)}{made_by}").add_tensors(aligner or {})
     if registration.align != "none":
         digest.add(_learned_from(manifest).to_csv(index=False))
@@ -310,7 +310,9 @@ def _decode_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDA
         raise _changed(path, str(error)) from None
     if content_digest(content) != row["sha256"]:
         raise _changed(path, "other content")
-    return to_full_scale(decode(content, max_pixels=max_pixels, page=row["page"] or None), row["bits"])
+    # Ingestion has decided on what it is used in spite of.
+    photograph = decode(content, max_pixels=max_pixels, page=row["page"] or None, strict=False)
+    return to_full_scale(photograph, row["bits"])
 
 
 def _mask_of_row(folder: Path, row: Mapping[str, Any], *, max_pixels: int) -> NDArray[np.bool_]:

@@ -140,7 +140,8 @@ class Photographs:
 
     def _colour(self, name: str, row: pd.Series) -> NDArray[np.uint8]:
         page, bits = int(row["page"]), int(row["bits"])
-        read = read_photograph(self.folder / file_of(name, page), max_pixels=self.max_pixels, page=page or None).pixels
+        path = self.folder / file_of(name, page)
+        read = read_photograph(path, max_pixels=self.max_pixels, page=page or None, strict=False).pixels
         if read.max(initial=0) > full_value(bits):
             raise UnreadableImageError("has changed since it was measured")
         pixels = to_rgb8(to_full_scale(read, bits), white=1.0)  # (H, W, 3)

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flawline.checks import FlawlineError
+from flawline.intake.codecs.unread import format_not_read, not_read
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # by content, never by name
+# By content, never by name. Pillow reads the headers of the first; the rest have modules of their own.
+BY_PILLOW = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+FORMATS = (*BY_PILLOW, "PNM", "JPEG 2000", "JPEG XL", "AVIF")
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 TIFF_START = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")  # the last two are wrong; Pillow takes them
+GIF_START = (b"GIF87a", b"GIF89a")
 DEFLATE_BEST = 1032  # bytes of pixels that one byte of deflated data can stand for at the very best
 ORIENTATION = 0x0112  # EXIF tag
 
@@ -28,6 +32,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 class UnreadableImageError(FlawlineError):
     """The file cannot be used as an image; the message is the reason, fit for a quarantine list."""
+
+
+class DoubtfulImageError(UnreadableImageError):
+    """The decoder warns of the file, and decodes it all the same to pixels that may be right or not."""
 
 
 @contextmanager
@@ -46,11 +54,13 @@ def _words(error: BaseException) -> str:
 
 
 def open_image(content: bytes) -> Image.Image:
-    """Read the header only. Raise UnreadableImageError if it is none of FORMATS."""
+    """Read the header only. Raise UnreadableImageError if it is none of BY_PILLOW, with the name of what it is else."""
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        return Image.open(io.BytesIO(content), formats=BY_PILLOW)
     except UnidentifiedImageError:
-        if content.startswith((PNG_START, JPEG_START, *TIFF_START)):
+        if other := format_not_read(content):
+            raise UnreadableImageError(not_read(other)) from None
+        if content.startswith((PNG_START, JPEG_START, *TIFF_START, *GIF_START)):
             raise UnreadableImageError("is damaged (its header cannot be read)") from None
         raise UnreadableImageError(f"is not an image in one of the formats {', '.join(FORMATS)}") from None
     except Exception as error:
@@ -85,10 +95,22 @@ def orientation_of(image: Image.Image) -> int:
 
 def channels_first(pixels: NDArray) -> NDArray:
     """Return (H, W) or (H, W, S) samples as (C, H, W): one or two samples are grey, more are RGB; alpha is dropped."""
-    if pixels.ndim == 2:
-        return pixels[None]  # (1, H, W)
-    kept = 1 if pixels.shape[2] <= 2 else 3
-    return pixels[..., :kept].transpose(2, 0, 1)  # (C, H, W)
+    return without_alpha(all_channels(pixels))  # (C, H, W)
+
+
+def all_channels(pixels: NDArray) -> NDArray:
+    """Return (H, W) or (H, W, S) samples as (S, H, W)."""
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def without_alpha(pixels: NDArray) -> NDArray:
+    """Return the first, or of three or more channels (C, H, W) the first three."""
+    return pixels[: 1 if len(pixels) <= 2 else 3]
+
+
+def stretched(samples: NDArray, most: int) -> NDArray[np.uint8]:
+    """Return samples of 0 to ``most``, which is at most 255, as 8 bits."""
+    return samples.astype(np.uint8) if most == 255 else np.rint(samples * (255 / most)).astype(np.uint8)
 
 
 UPRIGHT: dict[int, Callable[[NDArray], NDArray]] = {  # EXIF orientation -> (C, H, W) as it is to be looked at

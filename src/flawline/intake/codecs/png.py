@@ -34,15 +34,25 @@ def decode_png(image: Image.Image, content: bytes) -> NDArray:
     if interlaced and depth <= 8:
         return by_pillow(image)
     pixels = imagecodecs.png_decode(PNG_START + b"".join(c for c in chunks if not c[4] & 32))  # capital: critical
+    return upright(channels_first(pixels), _orientation(image, chunks))
+
+
+def orientation_of_png(image: Image.Image, content: bytes) -> int:
+    """Return the EXIF orientation of a PNG that can be decoded; 1, upright, where it says nothing."""
+    return _orientation(image, png_chunks(content, checked=True))
+
+
+def _orientation(image: Image.Image, chunks: list[memoryview]) -> int:
     started = next(k for k, chunk in enumerate(chunks) if chunk[4:8] == b"IDAT")
     late = any(bytes(chunk[4:32]).startswith(EXIF) for chunk in chunks[started:])
     # Pillow's own way with PNG decodes all pixels to look for late ones.
     exif = image.getexif() if late else Image.Image.getexif(image)
-    return upright(channels_first(pixels), int(exif.get(ORIENTATION, 1)))
+    return int(exif.get(ORIENTATION, 1))
 
 
-def png_chunks(content: bytes) -> list[memoryview]:
-    """Return a PNG's chunks up to its end; raise UnreadableImageError if a checksum is wrong or the end missing."""
+def png_chunks(content: bytes, *, checked: bool = False) -> list[memoryview]:
+    """Return a PNG's chunks up to its end; raise UnreadableImageError if a checksum is wrong or the end missing.
+    Checksums that have been ``checked`` are not computed again."""
     chunks: list[memoryview] = []
     at, view = len(PNG_START), memoryview(content)
     while not chunks or chunks[-1][4:8] != b"IEND":
@@ -50,7 +60,7 @@ def png_chunks(content: bytes) -> list[memoryview]:
         chunk = view[at : at + 12 + length]
         if len(chunk) < 12 + length:
             raise UnreadableImageError("is damaged (its end is missing)")
-        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+        if not checked and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise UnreadableImageError(f"is damaged (wrong checksum of the {bytes(chunk[4:8])!r} at byte {at})")
         chunks.append(chunk)
         at += len(chunk)

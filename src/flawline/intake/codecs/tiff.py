@@ -8,13 +8,14 @@ import imagecodecs
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 from tifffile.tifffile import TiffFormat
 
 from flawline.intake.codecs.base import (
     DEFLATE_BEST,
     ORIENTATION,
     UnreadableImageError,
+    all_channels,
     by_pillow,
     channels_first,
     check_page,
@@ -22,13 +23,18 @@ from flawline.intake.codecs.base import (
     open_image,
     upright,
 )
+from flawline.intake.codecs.unread import not_read
 from flawline.vision.levels import full_value
 
 GREY_OR_RGB = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
 LOSSLESS = (COMPRESSION.NONE, COMPRESSION.LZW, *DEFLATE, COMPRESSION.PACKBITS)
 STRIP_OFFSETS, TILE_OFFSETS, PLANES = 0x0111, 0x0144, 0x011C  # tags
 LARGEST = 0x0119  # tag MaxSampleValue
+SUB_PAGES, DNG_VERSION, MAKE = 0x014A, 0xC612, 0x010F
+RAW = (PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW)  # colour filters before, or after, each pixel has all its colours
+CR2 = b"CR\x02"  # at byte 8
 REDUCED = 0xFE  # tag whose lowest bit marks a smaller copy of another page
 WANTED = "wanted 8 or 16 bits a channel, grey or RGB"
 
@@ -54,6 +60,24 @@ def decode_tiff(content: bytes, number: int | None, max_pixels: int | None) -> N
     image = open_image(content)
     image.seek(page.index)
     return by_pillow(image)
+
+
+def alpha_of_tiff(content: bytes, number: int | None) -> NDArray | None:
+    """Return how opaque each pixel (H, W) of a page that can be decoded is; None if it has no such channel."""
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[own_pages(file)[(number or 1) - 1]].aspage()
+        if not any(kind in ALPHA for kind in page.extrasamples):
+            return None
+        samples = page.asarray(maxworkers=1)
+        pixels = samples if page.axes == "SYX" else all_channels(samples)  # (S, H, W)
+        return upright(pixels, page.tags.valueof(ORIENTATION, 1))[-1]
+
+
+def orientation_of_tiff(content: bytes, number: int | None) -> int:
+    """Return the orientation of a page that can be decoded, as EXIF counts."""
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[own_pages(file)[(number or 1) - 1]].aspage()
+        return int(page.tags.valueof(ORIENTATION, 1))
 
 
 def _by_tifffile(page: TiffPage) -> NDArray:
@@ -106,7 +130,8 @@ def own_pages(file: TiffFile) -> list[int]:
     """Return which pages of a TIFF are images of their own, not smaller copies of another.
 
     Reads no more than that, since a stack has hundreds of pages and each is decoded alone. Raise UnreadableImageError
-    if one leads to a next that is none: tifffile would end there without an error."""
+    if one leads to a next that is none: tifffile would end there without an error; and for camera raw."""
+    _refuse_raw(file)
     tags: dict[int, bytes] = {}  # of each page, by where it lies
     try:
         at = file.pages.first.offset
@@ -117,6 +142,21 @@ def own_pages(file: TiffFile) -> list[int]:
     if at:
         raise UnreadableImageError("is damaged (its pages lead in a circle)")
     return [k for k, each in enumerate(tags.values()) if not _marks_reduced(each, file.tiff)] or [0]
+
+
+def _refuse_raw(file: TiffFile) -> None:
+    """Raise UnreadableImageError for DNG, CR2, NEF, ARW and the like: TIFFs whose pages are a thumbnail, or colour
+    filters that are no picture yet."""
+    first = file.pages.first.aspage()
+    if DNG_VERSION in first.tags:
+        raise UnreadableImageError(not_read("DNG, camera raw"))
+    file.filehandle.seek(8)
+    if file.filehandle.read(len(CR2)) == CR2:
+        raise UnreadableImageError(not_read("CR2, camera raw"))
+    below = [page.aspage() for page in first.pages or ()] if SUB_PAGES in first.tags else []
+    if any(page.photometric in RAW for page in (first, *below)):
+        make = str(first.tags.valueof(MAKE) or "").strip()
+        raise UnreadableImageError(not_read(f"camera raw of {make}" if make else "DNG or other camera raw"))
 
 
 def _directory(file: TiffFile, at: int) -> tuple[bytes, int]:

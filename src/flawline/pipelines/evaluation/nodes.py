@@ -19,7 +19,7 @@ from flawline.detector.making import calibrated, kept_params, learned_from, netw
 from flawline.detector.thresholds import Thresholds
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves
-from flawline.params import EvaluationParams, InspectionParams, RegistrationParams
+from flawline.params import EvaluationParams, IngestionParams, InspectionParams, RegistrationParams
 from flawline.storage.ragged import RaggedArray
 from flawline.storage.tensors import packed
 
@@ -78,7 +78,7 @@ def make_finish(spec: Method) -> Callable:
     def finish_detector(
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
         aligner: dict[str, Tensor], category: str, seed: int, scorer: Any, evaluation: EvaluationParams,
-        registration: RegistrationParams, inspection: InspectionParams,
+        registration: RegistrationParams, inspection: InspectionParams, ingestion: IngestionParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
         """Return the portable detector, with the reconstructor of the method if it has one."""
@@ -89,7 +89,7 @@ def make_finish(spec: Method) -> Callable:
             category=category,
             params=params,
             weights=packed(groups),
-            inspection=inspection,
+            inspection=inspection.over(InspectionParams(strict=ingestion.strict)),
             about={"seed": str(seed), "images": images.digest} | network_of(spec, params["scorer"]),
             **learned_from(images, manifest, registration),
             **calibrated(scores, Thresholds.from_dict(thresholds), evaluation),

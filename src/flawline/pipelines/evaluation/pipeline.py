@@ -6,7 +6,8 @@ from flawline.methods.registry import Method
 from flawline.pipelines.evaluation.nodes import calibrate_thresholds, make_evaluate, make_finish, make_judge_tests
 
 SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner"}
-PARAMETERS = {f"params:{name}" for name in ("evaluation", "inspection", "registration", "category", "seed")}
+SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection")
+PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
 
 def create_pipeline(spec: Method) -> Pipeline:
@@ -43,7 +44,7 @@ def _judge_tests(spec: Method) -> Node:
 
 def _finish(spec: Method) -> Node:
     inputs = {name: name for name in ("aligner", "images", "scores", "thresholds")} | {"manifest": "usable_manifest"}
-    inputs |= {name: f"params:{name}" for name in ("category", "seed", "evaluation", "registration", "inspection")}
+    inputs |= {name: f"params:{name}" for name in SETTINGS}
     inputs |= {"scorer": "params:scorer"} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
     if spec.reconstructor is not None:
         inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}
