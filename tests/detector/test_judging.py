@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,6 @@ from flawline.detector.judging import (
     verdict_row,
 )
 from flawline.detector.thresholds import calibrate
-from flawline.intake.decoding import UnreadableImageError
 from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.regions import Region
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
@@ -227,8 +227,9 @@ def test_jpeg_with_stray_bytes_is_judged_only_by_a_detector_that_is_not_strict(d
     Image.new("L", (28, 24)).save(buffer, "JPEG")
     content = buffer.getvalue()[:-2] + bytes(40) + buffer.getvalue()[-2:]
     for kept in (InspectionParams(), InspectionParams(strict=True)):
-        with pytest.raises(UnreadableImageError, match=r"extraneous bytes .* judge it: inspection\.strict=false"):
-            Judge(replace(detector, inspection=kept)).decode(content)
-    assert Judge(detector, InspectionParams(strict=False)).decode(content).shape == (1, 24, 28)
+        refused = Judge(replace(detector, inspection=kept)).judge_file(content).judgement
+        assert refused.verdict == "not_judged"
+        assert re.search(r"extraneous bytes .* judge it: inspection\.strict=false", refused.reason)
+    assert Judge(detector, InspectionParams(strict=False)).judge_file(content).judgement.verdict != "not_judged"
     lenient = replace(detector, inspection=InspectionParams(strict=False))
-    assert Judge(lenient, InspectionParams(max_pixels=1000)).decode(content).shape == (1, 24, 28)
+    assert Judge(lenient, InspectionParams(max_pixels=1000)).judge_file(content).judgement.verdict != "not_judged"

@@ -3,12 +3,15 @@
 PNG: checksums, the end, the number of bytes of pixels. JPEG: libjpeg-turbo's warnings. TIFF and BMP: lengths that
 contradict the size, and zlib's checksum. WebP: its length; it has no checksum. GIF: as many pixels as promised, and an
 end. PNM: as many values as promised, none beyond the largest. JPEG 2000, JPEG XL and AVIF: parts that do not fill the
-file, sizes that contradict each other, parts of the picture that lie beyond the end."""
+file, sizes that contradict each other, parts of the picture that lie beyond the end. Labels: what no JSON or XML reader
+takes, lines of YOLO that are no numbers from 0 to 1."""
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import simplejpeg
 import tifffile
@@ -196,7 +199,27 @@ def _avif(content: bytes) -> str:
     return "" if {b"ispe", b"av1C"} <= set(inside) and b"iloc" in meta else "parts"
 
 
+def _json(content: bytes) -> str:
+    json.loads(content)
+    return ""
+
+
+def _xml(content: bytes) -> str:
+    ElementTree.fromstring(content)
+    return ""
+
+
+def _yolo(content: bytes) -> str:
+    for line in content.decode("utf-8-sig").splitlines():
+        fields = line.split()
+        numbers = [float(each) for each in fields[1:]]
+        if fields and (len(fields) < 5 or not all(-0.01 <= each <= 1.01 for each in numbers) or int(fields[0]) < 0):
+            return f"line {line}"
+    return ""
+
+
 PROOFS: dict[str, Callable[[bytes], str]] = {
     "PNG": _png, "JPEG": _jpeg, "MPO": _jpeg, "TIFF": _tiff, "TIFF 16": _tiff, "BMP": _bmp, "WEBP": _webp,
     "GIF": _gif, "PNM": _pnm, "JPEG2000": _jpeg2000, "JPEG XL": _jpegxl, "AVIF": _avif,
+    "COCO": _json, "labelme": _json, "VOC": _xml, "CVAT": _xml, "YOLO": _yolo,
 }  # fmt: skip

@@ -1,7 +1,9 @@
 """Small files of every format that flawline reads, and ways to damage them: the same for the same seed and number."""
 
+import base64
 import io
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -25,7 +27,8 @@ LIES = (0, 1, 2, 7, 36, 38, 51, 53, 255, 256, 4096, 30_000, 32_768, 65_535, 2**2
 
 @dataclass(frozen=True)
 class Original:
-    """An undamaged file; ``kind`` is its row of the table, ``reads`` how it is decoded: image, mask, voc or coco."""
+    """An undamaged file; ``kind`` is its row of the table, ``reads`` how it is read: as an image, as a mask, or as the
+    labels of 1.png, in a folder with 0.png and a file of this name."""
 
     kind: str
     name: str
@@ -37,7 +40,7 @@ class Original:
 @cache
 def originals() -> tuple[Original, ...]:
     files = [*_png(), *_jpeg(), *_tiff(), *_others(), *_pnm(), *_jpeg2000(), *_jpegxl(), *_avif()]
-    return (*(Original(kind, name, content) for kind, name, content in files), *_masks())
+    return (*(Original(kind, name, content) for kind, name, content in files), *_masks(), *_labels())
 
 
 def texture(dtype: type = np.uint8, channels: int = 1) -> np.ndarray:
@@ -173,12 +176,16 @@ def _masks():
     mask = Image.fromarray((texture() > 200).astype(np.uint8) * 255)
     yield Original("mask", "PNG", saved(mask, "PNG"), "mask")
     yield Original("mask", "JPEG", saved(mask, "JPEG"), "mask")
+
+
+def _labels():
+    """Files that mark something in 1.png and nothing in 0.png."""
     box = "<xmin>3</xmin><ymin>4</ymin><xmax>20</xmax><ymax>30</ymax>"
     voc = f"<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
     voc += f"<object><name>scratch</name><bndbox>{box}</bndbox></object></annotation>"
-    yield Original("VOC", "a box", voc.encode(), "voc")
+    yield Original("VOC", "a box", voc.encode(), "1.xml")
     coco = {
-        "images": [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}, {"id": 2, "file_name": "b.png"}],
+        "images": [{"id": 1, "file_name": "1.png", "height": HEIGHT, "width": WIDTH}, {"id": 2, "file_name": "0.png"}],
         "categories": [{"id": 5, "name": "scratch"}],
         "annotations": [
             {"id": 1, "image_id": 1, "category_id": 5, "bbox": [3.5, 4, 12, 20.25]},
@@ -186,7 +193,22 @@ def _masks():
             {"id": 3, "image_id": 1, "category_id": 5, "segmentation": RUNS},
         ],
     }
-    yield Original("COCO", "box, polygon and runs", json.dumps(coco).encode(), "coco")
+    yield Original("COCO", "box, polygon and runs", json.dumps(coco).encode(), "marks.json")
+    marks = '<box label="dent" xtl="3" ytl="4" xbr="20" ybr="30"/><polygon label="dent" points="1,1;30,2;20.5,31"/>'
+    marks += '<ellipse label="dent" cx="20" cy="20" rx="5" ry="3"/><mask label="dent" rle="2,5,5" left="1" top="2" '
+    images = f'<image name="1.png" width="{WIDTH}" height="{HEIGHT}">{marks}width="4" height="3"/></image>'
+    cvat = f"<annotations><version>1.1</version><image name='0.png'/>{images}</annotations>"
+    yield Original("CVAT", "box, polygon, ellipse and mask", cvat.encode(), "annotations.xml")
+    shapes = [
+        {"label": "dent", "shape_type": "polygon", "points": [[1, 1], [30, 2], [20.5, 31]]},
+        {"label": "dent", "shape_type": "circle", "points": [[20, 20], [22, 24]]},
+        {"label": "dent", "shape_type": "linestrip", "points": [[2, 30], [40, 33], [41, 20]]},
+        {"label": "dent", "shape_type": "mask", "points": [[5, 6], [8, 8]],
+         "mask": base64.b64encode(saved(Image.new("L", (4, 3), 255), "PNG")).decode()},
+    ]  # fmt: skip
+    tree = {"version": "5.4.1", "shapes": shapes, "imagePath": "1.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+    yield Original("labelme", "polygon, circle, line and mask", json.dumps(tree).encode(), "1.json")
+    yield Original("YOLO", "a box and an outline", b"0 0.5 0.5 0.2 0.25\n1 0.1 0.1 0.9 0.2 0.5 0.8\n", "1.txt")
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -196,7 +218,8 @@ def mutant(number: int, seed: int) -> tuple[Original, bytes]:
     original = originals()[number % len(originals())]
     content = original.content
     for _ in range(int(generator.choice((1, 1, 1, 2, 4)))):
-        damage = MUTATORS[int(generator.integers(len(MUTATORS)))]
+        mutators = (*MUTATORS, *(misstate,) * len(MUTATORS)) if "." in original.reads else MUTATORS  # a text, or not
+        damage = mutators[int(generator.integers(len(mutators)))]
         content = damage(content, generator)
     return original, content
 
@@ -363,4 +386,45 @@ def tiff_entries(content: bytes) -> list[int]:
     return [at for at in range(start + 2, start + 2 + 12 * count, 12) if at + 12 <= len(content)]
 
 
-MUTATORS = (flip_bits, flip_bits, overwrite, truncate, delete, insert, append, lie, lie, reorder, random_rest)
+def misstate(content: bytes, generator: Generator) -> bytes:
+    """Replace a number or a word of a text by another; anything else gets random bytes."""
+    if not content.isascii() or b"\0" in content:
+        return random_rest(content, generator)
+    words = list(re.finditer(rb"-?[\d.]+|[A-Za-z_]+", content))
+    if not words:
+        return content
+    word = words[int(generator.integers(len(words)))]
+    told = STATED[int(generator.integers(len(STATED)))]
+    return content[: word.start()] + told + content[word.end() :]
+
+
+STATED = (
+    b"0",
+    b"-1",
+    b"1",
+    b"0.5",
+    b"1e9",
+    b"1e400",
+    b"NaN",
+    b"null",
+    b"",
+    b"x",
+    b"[]",
+    b"{}",
+    b"99999999999999999999",
+)
+MUTATORS = (
+    flip_bits,
+    flip_bits,
+    overwrite,
+    truncate,
+    delete,
+    insert,
+    append,
+    lie,
+    lie,
+    reorder,
+    random_rest,
+    misstate,
+    misstate,
+)

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -21,15 +20,17 @@ from pathlib import Path
 
 import numpy as np
 from knowable import known_damage
-from mutate import HEIGHT, PNG_START, WIDTH, Original, mutant, originals, png_chunk
+from mutate import HEIGHT, PNG_START, WIDTH, Original, mutant, originals, png_chunk, texture
 
 from flawline.checks import FlawlineError
-from flawline.intake.annotations import read_coco, read_voc
-from flawline.intake.decoding import UnreadableImageError, count_pages, decode
-from flawline.intake.masks import MaskSource
+from flawline.conf import read_parameters
+from flawline.intake.decoding import UnreadableImageError, count_pages, decode, encode_png
+from flawline.intake.layouts import list_raw_folder
+from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import measure_file
 
-MAX_PIXELS = 200_000_000  # flawline's default
+INGESTION = read_parameters(Path(__file__).parents[2]).ingestion
+MAX_PIXELS = INGESTION.max_pixels
 TIME_LIMIT = 10.0  # seconds a file
 BAD = ("silent, knowable", "foreign exception", "crash", "hang")
 COLUMNS = ("files", "refused", "same pixels", "other pixels", *BAD)
@@ -74,10 +75,8 @@ def _original_pixels(original: Original) -> str:
 
 def read(reads: str, content: bytes) -> str:
     """Return the digest of what is read; raise FlawlineError if a page or all of it is refused."""
-    if reads == "voc":
-        return digest([read_voc(content).mask((HEIGHT, WIDTH))])
-    if reads == "coco":
-        return digest([each.mask((HEIGHT, WIDTH)) for each in _coco(content)])
+    if "." in reads:
+        return _labelled(reads, content)
     if reads == "mask":
         return digest([MaskSource(("mask",), (content,)).pixels((HEIGHT, WIDTH), max_pixels=MAX_PIXELS)])
     reasons = [each.reason for each in measure_file(content, "", max_pixels=MAX_PIXELS)]
@@ -88,10 +87,28 @@ def read(reads: str, content: bytes) -> str:
     return digest([decode(content, max_pixels=MAX_PIXELS, page=page) for page in numbers])
 
 
-def _coco(content: bytes) -> Iterator:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "marks.json").write_bytes(content)
-        yield from read_coco(Path(folder), "marks.json").values()
+def _labelled(name: str, content: bytes) -> str:
+    """Return the digest of what the file ``name`` says of 1.png; raise FlawlineError if that cannot be used."""
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        (folder / name).write_bytes(content)
+        for image in ("0.png", "1.png"):
+            (folder / image).write_bytes(picture())
+        if name == "1.xml":
+            (folder / "0.xml").write_text("<annotation/>")
+        files = {file.path: file for file in list_raw_folder(folder, INGESTION).files}
+        image = files["1.png"]
+        if image.unusable:
+            raise UnreadableImageError(image.unusable)
+        if image.mask is None:
+            return f"label {image.label}"
+        source = read_mask_source(folder, image.mask, image.path)
+        return digest([source.pixels((HEIGHT, WIDTH), max_pixels=MAX_PIXELS)])
+
+
+@cache
+def picture() -> bytes:
+    return encode_png(texture()[None])
 
 
 def digest(arrays: list[np.ndarray]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = 610  # ten of each original
+FILES = 640  # ten of each original
 
 
 @pytest.fixture(scope="module")

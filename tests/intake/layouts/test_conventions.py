@@ -318,11 +318,34 @@ def test_files_that_may_be_labels_in_a_format_that_is_not_read_stop_the_run(raw,
     draw(raw, "0.png", "1.png", "2.png")
     raw.write(name, '{"objects": [], "size": {}}')
     with pytest.raises(
-        FlawlineError, match=rf"(?s)in no format that is read: {name}\. Wanted COCO, .*ingestion.layout=folders"
+        FlawlineError,
+        match=rf"(?s)in no format that is read, or damaged: {name}\. Wanted COCO, .*ingestion.layout=folders",
     ):
         raw.list()
     assert len(told(raw, layout="folders")) == 3
     assert "may say where their defects are" in raw.notes(layout="folders")[0].text
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("annotations.json", '{"images": [{"file_name": "0.png"'),  # COCO, cut off
+    ("marks.xml", '<annotation'),
+    ("half.json", "{"),
+    ("labels.txt", "0.png 0\n1.png 1\n"),
+    ("labels.csv", '"0.png,0\n1.png,1\n'),
+])  # fmt: skip
+def test_files_that_name_images_and_are_damaged_or_not_read_stop_the_run(raw, name, text):
+    draw(raw, "0.png", "1.png", "2.png")
+    raw.write(name, text)
+    with pytest.raises(FlawlineError, match=rf"(?s)may say where their defects are.*{name}.*ingestion.layout=folders"):
+        raw.list()
+
+
+def test_notes_that_name_no_image_are_no_matter(raw):
+    draw(raw, "0.png", "1.png", "2.png")
+    raw.write("readme.txt", "line 3, May")
+    raw.write("camera.json", '{"exposure": 3}')
+    assert len(told(raw)) == 3
+    assert raw.notes() == ()
 
 
 def test_table_with_other_columns_stops_the_run_where_nothing_else_says_what_is_good(raw):

@@ -1,9 +1,11 @@
 """The folder layouts photographs arrive in: which file is what, before any of them is decoded."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
 
 from flawline.checks import FlawlineError
 from flawline.intake.annotations import FORMATS
@@ -44,6 +46,8 @@ LAYOUTS: dict[str, Layout] = {
 }
 EXPLICIT = frozenset(("csv", *ANNOTATED))  # that name each image: what they name is a photograph
 SHOWN = 8  # names in a message
+SAMPLED = 20  # pictures whose names are looked for in a text
+MOST_BYTES = 50_000_000  # of a text that is looked into
 
 
 @dataclass(frozen=True)
@@ -169,21 +173,46 @@ def _unread(contents: Contents, name: str, listed: Listed, params: IngestionPara
 
 
 def _sidecars(contents: Contents) -> dict[str, str]:
-    """Return a sentence on files that are called like images and may say what is wrong with them."""
+    """Return a sentence on files that are called like images or name some, and may say what is wrong with them."""
     names = {folded(name) for path in contents.pictures for name in (path, path.rpartition(".")[0])}
     files = [
-        file for file in contents.ending(".json", ".xml", ".txt", ".yaml", ".yml")
-        if folded(file.rpartition(".")[0]) in names
+        file for file in contents.ending(".json", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv")
+        if folded(file.rpartition(".")[0]) in names or _names_images(contents, file) or _is_damaged(contents, file)
     ]  # fmt: skip
     if not files:
         return {}
     formats = ", ".join(form.says for form in FORMATS.values())
     return {
         "sidecars": (
-            f"Files that are called like images may say where their defects are, and are in no format that is read: "
-            f"{_names(files)}. Wanted {formats}, masks as pictures, or a table (ingestion.table)."
+            f"Files that are called like images, or name some, may say where their defects are, and are in no format "
+            f"that is read, or damaged: {_names(files)}. Wanted {formats}, masks as pictures, or a table "
+            f"(ingestion.table)."
         )
     }
+
+
+def _names_images(contents: Contents, file: str) -> bool:
+    """Return True if a text holds the name of one of a few pictures."""
+    try:
+        with (contents.root / file).open("rb") as text:
+            content = text.read(MOST_BYTES)
+    except OSError:
+        return False
+    some = contents.pictures[:: max(1, len(contents.pictures) // SAMPLED)]
+    return any(PurePosixPath(path).name.encode() in content for path in some)
+
+
+def _is_damaged(contents: Contents, file: str) -> bool:
+    """Return True if a JSON or XML file cannot be read as one: it may have been annotations."""
+    try:
+        content = (contents.root / file).read_bytes()
+        if file.lower().endswith(".json"):
+            json.loads(content)
+        elif file.lower().endswith(".xml"):
+            ElementTree.fromstring(content)
+    except (OSError, ValueError, LookupError, RecursionError, ElementTree.ParseError):
+        return True
+    return False
 
 
 def _without_contradictions(
