@@ -16,6 +16,7 @@ from flawline.intake.codecs.avif import decode_avif, is_avif, orientation_of_avi
 from flawline.intake.codecs.base import (
     FORMATS,
     JPEG_START,
+    PNG_START,
     TIFF_START,
     DoubtfulImageError,
     UnreadableImageError,
@@ -62,6 +63,9 @@ __all__ = [
     "told_bits",
 ]
 
+COMMON = (PNG_START, JPEG_START)  # beginnings that tell the format at once
+# What a PNG, JPEG or WebP holds somewhere if it says that it is to be turned.
+MAY_TURN = (b"Exif", b"EXIF", b"eXIf", b"type exif", b"rientation", b"adobe.com/xap", b"com.adobe.xmp")
 JPEG_COLORS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode -> simplejpeg's colour space
 # Pixels that a byte of a JPEG can stand for at best: a bit for each block of 8 x 8, unless coded arithmetically.
 JPEG_BEST, ARITHMETIC = 512, (b"\xff\xc9", b"\xff\xca")
@@ -161,6 +165,8 @@ def orientation_in(content: bytes, *, page: int | None = None) -> int:
             return orientation_of_tiff(content, page)
         if codec := codec_of(content):
             return codec.orientation(content)
+        if not any(mark in content for mark in MAY_TURN):
+            return 1
         image = open_image(content)
         return orientation_of_png(image, content) if image.format == "PNG" else orientation_of(image)
 
@@ -178,7 +184,7 @@ def told_bits(content: bytes, pixels: NDArray, page: int | None = None) -> int:
 def count_pages(content: bytes) -> int:
     """Return how many images the file holds: the pages of a TIFF, smaller copies of another page left out, else 1."""
     if not content.startswith(TIFF_START):
-        if codec_of(content) is None:
+        if not content.startswith(COMMON) and codec_of(content) is None:
             open_image(content)
         return 1
     with damage_named(), TiffFile(io.BytesIO(content)) as file:
@@ -189,12 +195,14 @@ def format_of(content: bytes) -> str:
     """Return the format's name: one of FORMATS."""
     if codec := codec_of(content):
         return codec.name
+    if content.startswith(COMMON):
+        return "PNG" if content.startswith(PNG_START) else "JPEG"
     return "TIFF" if content.startswith(TIFF_START) else (open_image(content).format or "").replace("MPO", "JPEG")
 
 
 def codec_of(content: bytes) -> Codec | None:
     """Return the format that reads the content without Pillow, or None."""
-    return next((codec for codec in CODECS if codec.is_in(content)), None)
+    return None if content.startswith(COMMON) else next((codec for codec in CODECS if codec.is_in(content)), None)
 
 
 def is_lossy(content: bytes) -> bool:

@@ -5,12 +5,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn
 
 from flawline.checks import FlawlineError
 from flawline.intake.codecs.suffixes import SUFFIXES
-from flawline.intake.names import Names
+from flawline.intake.names import Names, ending_of
 
 # What operating systems, network storage and editors keep in folders; hidden names are theirs as well.
 SYSTEM = re.compile(
@@ -38,14 +38,22 @@ class Contents:
     @cached_property
     def pictures(self) -> tuple[str, ...]:
         """The files that are named like pictures."""
-        return tuple(path for path in self.files if PurePosixPath(path).suffix.lower() in SUFFIXES)
+        return tuple(path for path in self.files if ending_of(path) in SUFFIXES)
+
+    @cached_property
+    def by_ending(self) -> dict[str, list[str]]:
+        """The files by how their names end, in lower case."""
+        found: dict[str, list[str]] = {}
+        for path in self.files:
+            found.setdefault(ending_of(path), []).append(path)
+        return found
 
     @cached_property
     def by_folder(self) -> dict[str, list[str]]:
         """The pictures by the folder that they lie in; of the root, "."."""
         found: dict[str, list[str]] = {}
         for path in self.pictures:
-            found.setdefault(str(PurePosixPath(path).parent), []).append(path)
+            found.setdefault(path.rpartition("/")[0] or ".", []).append(path)
         return found
 
     @cached_property
@@ -55,7 +63,7 @@ class Contents:
 
     def ending(self, *suffixes: str) -> list[str]:
         """Return the files with one of these ``suffixes``, in any case."""
-        return [path for path in self.files if PurePosixPath(path).suffix.lower() in suffixes]
+        return sorted(path for suffix in suffixes for path in self.by_ending.get(suffix, ()))
 
     def top_folders(self) -> list[str]:
         """Return the names of the folders directly below the root."""
@@ -97,7 +105,7 @@ def contents_of(folder: Path) -> Contents:
                     left.append((f"{name}/", Path(entry.path)))
             elif _is(entry, folder=False):
                 files.append(name)
-            elif PurePosixPath(name).suffix.lower() in SUFFIXES:
+            elif ending_of(name) in SUFFIXES:
                 odd[name] = "is no file (a broken link, or a device)"
     return Contents(folder, tuple(sorted(files)), tuple(sorted(folders)), odd, tuple(sorted(skipped)))
 

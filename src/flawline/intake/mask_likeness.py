@@ -31,12 +31,19 @@ def mask_likeness(pixels: NDArray) -> float:
     """Return the share of the pixels of a picture (C, H, W) that have one of its two commonest values, exactly; 0 where
     the rest has many. Noise gives photographs many values, however flat they look."""
     _, height, width = pixels.shape
-    some = pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)].astype(np.uint64)  # (C, h, w)
-    values = np.bitwise_or.reduce([plane << np.uint64(16 * k) for k, plane in enumerate(some)])  # (h, w)
-    counts = np.sort(np.unique(values, return_counts=True)[1])[::-1]
-    second = int(counts[1]) if len(counts) > 1 else 0
+    some = pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)]  # (C, h, w)
+    first = np.sort(np.bincount(some[0].ravel()))[::-1]  # how often each value of the first channel occurs
+    if len(some) == 1 or first[:2].sum() < TWO * some[0].size:  # with other channels there are as many values, or more
+        return _two_commonest(first)
+    colours = np.bitwise_or.reduce([plane.astype(np.uint64) << np.uint64(16 * k) for k, plane in enumerate(some)])
+    return _two_commonest(np.sort(np.unique(colours, return_counts=True)[1])[::-1])
+
+
+def _two_commonest(counts: NDArray) -> float:
+    """Return the share of the first two of falling ``counts``; 0 if the second is not most of what the first leaves."""
     rest = int(counts[1:].sum())
-    return float((counts[0] + second) / values.size) if second >= SECOND * rest else 0.0
+    second = int(counts[1]) if rest else 0
+    return float((counts[0] + second) / counts.sum()) if second >= SECOND * rest else 0.0
 
 
 def set_masks_aside(

@@ -5,6 +5,7 @@ Names are compared in Unicode's composed form and in any case, since file system
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 SPLITS = {  # what data sets call their splits
@@ -36,9 +37,28 @@ DEFECTIVE = frozenset((  # words for defective parts that name no defect
     "reprovado", "defeito", "defeitos", "wadliwy", "wada", "брак", "дефект", "不良", "不良品", "缺陷", "不合格", "异常",
     "異常", "欠陥", "불량", "이상",
 ))  # fmt: skip
+WORD = re.compile(r"[^\W_]+")
 AFFIX = r"mask|masks|gt|ground[-_ ]?truth|label|labels|labelids|seg|segm|segmentation|annotation|anno|maske|masque"
 AFTER = re.compile(rf"(?P<image>.+?)[-_. ]+(?:{AFFIX})(?:[-_. ]?\d+)?$", re.IGNORECASE)
 BEFORE = re.compile(rf"(?:{AFFIX})[-_. ]+(?P<image>.+)$", re.IGNORECASE)
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """Return the names of the folders of a relative path."""
+    return tuple(path.split("/")[:-1])
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without its ending."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
+def ending_of(path: str) -> str:
+    """Return how the name of a file ends, in lower case and with the dot; empty where it has no ending."""
+    name = path.rpartition("/")[2]
+    before, dot, after = name.rpartition(".")
+    return f".{after.lower()}" if before and dot else ""
 
 
 def composed(name: str) -> str:
@@ -46,19 +66,23 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+# Names of folders come again with every file in them.
+@lru_cache(maxsize=2**12)
 def folded(name: str) -> str:
     """Return a name as it is compared: composed, in one case."""
     return composed(name).casefold()
 
 
+@lru_cache(maxsize=2**12)
 def plain(name: str) -> str:
     """Return a name's letters and digits alone, in one case: ``Ground Truth`` and ``ground_truth`` are the same."""
     return "".join(tokens(name))
 
 
-def tokens(name: str) -> list[str]:
+@lru_cache(maxsize=2**12)
+def tokens(name: str) -> tuple[str, ...]:
     """Return the words of a name: ``OK_front`` is ok, front."""
-    return re.findall(r"[^\W_]+", folded(name))
+    return tuple(WORD.findall(folded(name)))
 
 
 def split_of(name: str) -> str | None:
@@ -66,6 +90,7 @@ def split_of(name: str) -> str | None:
     return SPLITS.get(plain(name))
 
 
+@lru_cache(maxsize=2**12)
 def means_masks(name: str) -> bool:
     """Return True if a folder of this name holds masks: ``Ground Truth``, ``scratch_mask``, ``gt``."""
     words = tokens(name)
@@ -114,7 +139,7 @@ class Names:
         self._exact = {composed(path): path for path in self.paths}
         self._tails: dict[str, list[str]] = {}
         for path in self.paths:
-            self._tails.setdefault(folded(PurePosixPath(path).name), []).append(path)
+            self._tails.setdefault(folded(path.rpartition("/")[2]), []).append(path)
 
     def __contains__(self, path: str) -> bool:
         return composed(path) in self._exact

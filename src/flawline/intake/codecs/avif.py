@@ -21,9 +21,11 @@ BRANDS = (b"avif", b"avis")
 
 def is_avif(content: bytes) -> bool:
     """Return True if the file calls itself AVIF, as its main brand or among those that it is compatible with."""
+    if content[4:8] != b"ftyp":
+        return False
     length = int.from_bytes(content[:4], "big")
     brands = [content[8:12], *(content[at : at + 4] for at in range(16, min(length, 256), 4))]
-    return content[4:8] == b"ftyp" and any(brand in BRANDS for brand in brands)
+    return any(brand in BRANDS for brand in brands)
 
 
 def decode_avif(content: bytes, max_pixels: int | None) -> NDArray:

@@ -12,12 +12,12 @@ from flawline.intake.annotations import FORMATS
 from flawline.intake.folders import Contents, check_folder, contents_of
 from flawline.intake.layouts.aitex import AITEX
 from flawline.intake.layouts.annotated import ANNOTATED, annotation_files, marked_defects
-from flawline.intake.layouts.base import Layout, Listed, RawFile, parts_of
+from flawline.intake.layouts.base import Layout, Listed, RawFile
 from flawline.intake.layouts.kolektorsdd import KOLEKTORSDD, KOLEKTORSDD2
 from flawline.intake.layouts.table import TABLE, tables_unread
 from flawline.intake.layouts.tree import FOLDERS, MVTEC, NO_IMAGE, classes_in_words, read_tree
 from flawline.intake.masks import APART
-from flawline.intake.names import folded, is_good, means_masks, says_good, split_of
+from flawline.intake.names import folded, is_good, means_masks, parts_of, says_good, split_of
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
@@ -222,7 +222,8 @@ def _without_contradictions(
     marked: dict[str, tuple[str, str]] = {}
     notes = []
     for name in FORMATS:
-        if read.isdisjoint(annotation_files(contents, name)):
+        annotations = annotation_files(contents, name)
+        if annotations and read.isdisjoint(annotations):
             try:
                 marked |= marked_defects(contents, name, params.good)
             except FlawlineError as error:

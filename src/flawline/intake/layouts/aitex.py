@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from flawline.checks import FlawlineError
 from flawline.intake.folders import Contents
-from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named, stem_of
+from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named
 from flawline.intake.masks import APART
+from flawline.intake.names import stem_of
 from flawline.params import IngestionParams
 
 NORMAL, DEFECTIVE, MASKS = "NODefect_images", "Defect_images", "Mask_images"

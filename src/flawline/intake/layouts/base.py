@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from flawline.intake.folders import Contents
 from flawline.intake.names import folded
@@ -43,15 +42,6 @@ class Layout:
     wanted: Callable[[IngestionParams], str]
     shared: Callable[[Contents], bool] | None = None  # whether several categories share the folder; None: they never do
     certain: bool = False  # a folder that looks like it is nothing else
-
-
-def parts_of(path: str) -> tuple[str, ...]:
-    """Return the names of the folders of a path."""
-    return PurePosixPath(path).parts[:-1]
-
-
-def stem_of(path: str) -> str:
-    return PurePosixPath(path).stem
 
 
 def folder_named(contents: Contents, name: str) -> str | None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from flawline.intake.folders import Contents
-from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named, stem_of
-from flawline.intake.names import says_good
+from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named
+from flawline.intake.names import says_good, stem_of
 from flawline.params import IngestionParams
 
 LABEL = re.compile(r"(?P<image>.+)_(label|GT)$", re.IGNORECASE)

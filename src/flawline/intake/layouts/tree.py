@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from flawline.intake.folders import SIDECARS, Contents
-from flawline.intake.layouts.base import Layout, Listed, RawFile, parts_of, stem_of
+from flawline.intake.layouts.base import Layout, Listed, RawFile
 from flawline.intake.mask_likeness import look_like_masks
 from flawline.intake.masks import APART
 from flawline.intake.names import (
@@ -20,9 +20,11 @@ from flawline.intake.names import (
     is_good,
     means_images,
     means_masks,
+    parts_of,
     plain,
     says_good,
     split_of,
+    stem_of,
     tokens,
 )
 from flawline.intake.notes import Note
