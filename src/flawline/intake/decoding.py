@@ -63,7 +63,6 @@ __all__ = [
     "told_bits",
 ]
 
-COMMON = (PNG_START, JPEG_START)  # beginnings that tell the format at once
 # What a PNG, JPEG or WebP holds somewhere if it says that it is to be turned.
 MAY_TURN = (b"Exif", b"EXIF", b"eXIf", b"type exif", b"rientation", b"adobe.com/xap", b"com.adobe.xmp")
 JPEG_COLORS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode -> simplejpeg's colour space
@@ -184,7 +183,7 @@ def told_bits(content: bytes, pixels: NDArray, page: int | None = None) -> int:
 def count_pages(content: bytes) -> int:
     """Return how many images the file holds: the pages of a TIFF, smaller copies of another page left out, else 1."""
     if not content.startswith(TIFF_START):
-        if not content.startswith(COMMON) and codec_of(content) is None:
+        if not is_common(content) and codec_of(content) is None:
             open_image(content)
         return 1
     with damage_named(), TiffFile(io.BytesIO(content)) as file:
@@ -195,14 +194,19 @@ def format_of(content: bytes) -> str:
     """Return the format's name: one of FORMATS."""
     if codec := codec_of(content):
         return codec.name
-    if content.startswith(COMMON):
+    if is_common(content):
         return "PNG" if content.startswith(PNG_START) else "JPEG"
     return "TIFF" if content.startswith(TIFF_START) else (open_image(content).format or "").replace("MPO", "JPEG")
 
 
+def is_common(content: bytes) -> bool:
+    """Return True if the first bytes are those of a PNG or a JPEG; JPEG-LS begins like a JPEG."""
+    return content.startswith((PNG_START, JPEG_START)) and content[3:4] != b"\xf7"
+
+
 def codec_of(content: bytes) -> Codec | None:
     """Return the format that reads the content without Pillow, or None."""
-    return None if content.startswith(COMMON) else next((codec for codec in CODECS if codec.is_in(content)), None)
+    return None if is_common(content) else next((codec for codec in CODECS if codec.is_in(content)), None)
 
 
 def is_lossy(content: bytes) -> bool:
