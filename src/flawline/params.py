@@ -89,6 +89,8 @@ class IngestionParams(Params):
     good: Names  # folder names, in any case, that hold normal images
     splits: SplitParams
     max_pixels: PositiveInt  # an image whose header promises more is quarantined undecoded
+    least_side: PositiveInt  # an image with fewer pixels each way is quarantined
+    sizes: Literal["any", "usual"]  # usual: an image of another size than most normal ones is quarantined
     strict: bool  # whether a JPEG of which the decoder only warns (stray bytes of a camera) is quarantined
 
 

@@ -19,6 +19,7 @@ from flawline.intake.manifest import (
     build_manifest,
     count_images,
     doubtful_images,
+    drop_odd_sizes,
     file_of,
     in_parallel,
     ingest_folder,
@@ -65,7 +66,9 @@ def read_all(folder, params=BASE.ingestion, **options):
 # --- the manifest ----------------------------------------------------------------------------------------------------
 def test_no_normal_image_left_names_the_first_reason():
     quarantine = pd.DataFrame({"path": ["good/b.png", "good/a.png"], "reason": ["is damaged", "is empty (0 bytes)"]})
-    with pytest.raises(FlawlineError, match=r"got 0\..* quarantine: 2, the first: good/a.png is empty \(0 bytes\)\."):
+    with pytest.raises(
+        FlawlineError, match=r"got 0\..* quarantine: 2 files: 1 is empty \(0 bytes\) \(the first: good/a"
+    ):
         build_manifest(make_rows(("s/0.png", None, 1, "x")), quarantine, SPLITS)
     with pytest.raises(FlawlineError, match=r"got 0\..* No file is in quarantine\."):
         build_manifest(make_rows(), NOTHING, SPLITS)
@@ -485,3 +488,66 @@ def test_jpeg_with_stray_bytes_is_used_where_asked_and_the_notes_say_so(tmp_path
     assert "first: good/7.jpg is damaged (Corrupt JPEG data: " in text
     again = ingest_folder(tmp_path, BASE.ingestion.but(strict=False), category="c", known=measurements)
     assert again[4].equals(notes)
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+SIZES = {"a": (20, 24), "b": (40, 90), "c": (40, 50), "d": (40, 50), "e": (40, 50)}
+
+
+def sized(**labels):
+    rows = [
+        {"image": name, "height": size[0], "width": size[1], "label": labels.get(name, 0)}
+        for name, size in SIZES.items()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(("options", "reasons"), [
+    ({"least_side": 20, "sizes": "any"}, {}),
+    ({"least_side": 21, "sizes": "any"}, {
+        "a": "has 20 x 24 pixels; wanted at least 21 each way (ingestion.least_side)",
+    }),
+    ({"least_side": 1, "sizes": "usual"}, {
+        name: f"has {size} pixels; most normal images have 40 x 50 (ingestion.sizes=usual)"
+        for name, size in (("a", "20 x 24"), ("b", "40 x 90"))
+    }),
+    ({"least_side": 21, "sizes": "usual"}, {
+        "a": "has 20 x 24 pixels; wanted at least 21 each way (ingestion.least_side)",
+        "b": "has 40 x 90 pixels; most normal images have 40 x 50 (ingestion.sizes=usual)",
+    }),
+    ({"least_side": 41, "sizes": "usual"}, {
+        name: f"has {size[0]} x {size[1]} pixels; wanted at least 41 each way (ingestion.least_side)"
+        for name, size in SIZES.items()
+    }),
+])  # fmt: skip
+def test_images_of_odd_sizes_are_dropped_where_asked(options, reasons):
+    rows, dropped = drop_odd_sizes(sized(), **options)
+    assert dict(dropped.itertuples(index=False)) == reasons
+    assert rows["image"].tolist() == [name for name in SIZES if name not in reasons]
+
+
+def test_usual_size_is_that_of_normal_images():
+    rows, _ = drop_odd_sizes(sized(c=1, d=1, e=1, a=1), least_side=1, sizes="usual")
+    assert rows["image"].tolist() == ["b"]
+
+
+def test_ingestion_drops_odd_sizes(tmp_path):
+    for number in range(5):
+        draw(tmp_path / "good" / f"{number}.png", seed=number, size=(6, 8 + (number == 4)))
+    manifest, quarantine, *_ = ingest_folder(tmp_path, BASE.ingestion.but(sizes="usual"), category="c")
+    assert (len(manifest), quarantine["path"].tolist()) == (4, ["good/4.png"])
+    with pytest.raises(FlawlineError, match=r"In quarantine: 5 files: 5 has 6 x \d pixels; wanted at least 7 each way"):
+        ingest_folder(tmp_path, BASE.ingestion.but(least_side=7), category="c")
+
+
+def test_too_few_images_tell_the_reasons_of_the_quarantine_the_most_frequent_first():
+    reasons = [("a", "is empty (0 bytes)"), ("b.heic", "is a picture (HEIC)"), ("c", "its mask c.png has size 3 x 4"),
+               ("d.heic", "is a picture (HEIC)"), ("e", "its mask e.png has size 5 x 4"),
+               ("f", "its mask f.png has size 9 x 9"), ("g", "is odd"), ("h", "is odder")]  # fmt: skip
+    quarantine = pd.DataFrame(reasons, columns=["path", "reason"])
+    with pytest.raises(FlawlineError) as error:
+        build_manifest(make_rows(*normals(1)), quarantine, SPLITS)
+    assert str(error.value).endswith(
+        "In quarantine: 8 files: 3 its mask c.png has size 3 x 4 (the first: c); 2 is a picture (HEIC) (the first: "
+        "b.heic); 1 is empty (0 bytes) (the first: a); 1 is odd (the first: g); 1 for other reasons."
+    )

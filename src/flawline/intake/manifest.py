@@ -31,6 +31,8 @@ COLUMNS = [
 SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
+PARTICULAR = re.compile(r"\S+\.\w+|\d+|'[^']*'")  # names, numbers and quotations in a reason
+SHOWN = 4  # reasons named in an error
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that make height and width change places
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
@@ -84,6 +86,8 @@ def ingest_folder(
         folder, listing.files, max_pixels=ingestion.max_pixels, strict=ingestion.strict, layout=listing.layout,
         known=known, track=track,
     )  # fmt: skip
+    rows, odd = drop_odd_sizes(rows, least_side=ingestion.least_side, sizes=ingestion.sizes)
+    quarantine = pd.concat([quarantine, odd], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
@@ -292,6 +296,22 @@ def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
     return items
 
 
+def drop_odd_sizes(rows: pd.DataFrame, *, least_side: int, sizes: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (rows, quarantine) with the images of at least ``least_side`` pixels each way, of these, if ``sizes`` is
+    usual, those of the size that most normal images have."""
+    small = rows[["height", "width"]].min(axis=1) < least_side
+    told = rows["height"].astype(str) + " x " + rows["width"].astype(str)
+    reasons = "has " + told + f" pixels; wanted at least {least_side} each way (ingestion.least_side)"
+    odd = small
+    normal = told[~small & (rows["label"] == 0)]
+    if sizes == "usual" and not normal.empty:
+        usual = normal.mode().iloc[0]
+        other = "has " + told + f" pixels; most normal images have {usual} (ingestion.sizes=usual)"
+        reasons, odd = reasons.where(small, other), small | (told != usual)
+    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons[odd]}, columns=["path", "reason"])
+    return rows[~odd].reset_index(drop=True), dropped
+
+
 def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (rows, quarantine) with the images of the depth that most normal images have."""
     normal = rows[rows["label"] == 0]
@@ -303,11 +323,16 @@ def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _in_quarantine(quarantine: pd.DataFrame) -> str:
-    """Return in a sentence how many files are in quarantine, with the first one's reason."""
+    """Return in a sentence how many files are in quarantine for which reasons, the most frequent first."""
     if quarantine.empty:
         return "No file is in quarantine."
-    first = quarantine.iloc[0]
-    return f"Files in quarantine: {len(quarantine)}, the first: {first['path']} {first['reason']}."
+    kinds = quarantine["reason"].map(lambda reason: PARTICULAR.sub("", reason))
+    firsts = quarantine.groupby(kinds.to_numpy(), sort=False).first()
+    counts = kinds.value_counts(sort=False)[firsts.index].sort_values(ascending=False, kind="stable")
+    told = [f"{count} {firsts['reason'][kind]} (the first: {firsts['path'][kind]})"
+            for kind, count in counts[:SHOWN].items()]  # fmt: skip
+    more = f"; {counts[SHOWN:].sum()} for other reasons" if len(counts) > SHOWN else ""
+    return f"In quarantine: {len(quarantine)} file{'s' * (len(quarantine) > 1)}: {'; '.join(told)}{more}."
 
 
 def count_images(manifest: pd.DataFrame) -> pd.DataFrame:
