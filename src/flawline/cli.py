@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -19,6 +20,7 @@ FAILED, INTERRUPTED = 1, 130
 # Kedro's own words on a mistyped pipeline, node or dataset, which it raises as plain errors.
 KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
 AS_TYPED = ("category", "raw", "images")
+KEY = re.compile(r"\s*[A-Za-z_][\w.]*\s*=")  # how an item of --params begins
 FULL_DISK = "Make room and run the same command again."
 
 
@@ -74,13 +76,42 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def keep_text(context: click.Context, option: click.Parameter, value: Any) -> dict[str, Any]:
-    """Parse --params as Kedro does, but leave names and folders as they were typed: category 007 is not 7."""
-    params = _split_params(context, option, value)
-    for item in value.split(",") if isinstance(value, str) else ():
+    """Parse --params as Kedro does, but leave names and folders as they were typed: category 007 is not 7, and what
+    stands in quotes, or behind a comma and is no KEY=, belongs to a folder's name."""
+    if not isinstance(value, str):
+        return _split_params(context, option, value)
+    texts, rest = split_typed(value)
+    return _split_params(context, option, ",".join(rest)) | texts
+
+
+def split_typed(value: str) -> tuple[dict[str, str], list[str]]:
+    """Return (names and folders by parameter, the other items) of what was typed behind --params."""
+    texts: dict[str, str] = {}
+    rest: list[str] = []
+    items = value.split(",")
+    while items:
+        item = items.pop(0)
         key, _, text = item.partition("=" if "=" in item else ":")
-        if key.strip() in AS_TYPED:
-            params[key.strip()] = text.strip()
-    return params
+        if key.strip() not in AS_TYPED:
+            rest.append(item)
+            continue
+        count = _quoted(text, items) or next((k for k, each in enumerate(items) if KEY.match(each)), len(items))
+        whole = ",".join([text, *items[:count]]).strip()
+        quoted = len(whole) > 1 and whole.startswith('"') and whole.endswith('"')
+        texts[key.strip()] = whole[1:-1] if quoted else whole.removesuffix(",")
+        del items[:count]
+    return texts, rest
+
+
+def _quoted(text: str, items: list[str]) -> int:
+    """Return how many of the ``items`` behind a text in quotes belong to it; 0 if it is in none, or ends itself."""
+    if not text.strip().startswith('"'):
+        return 0
+    for count in range(len(items) + 1):
+        whole = ",".join([text, *items[:count]]).strip()
+        if len(whole) > 1 and whole.endswith('"') and (count == len(items) or KEY.match(items[count])):
+            return count
+    return 0
 
 
 def run_options() -> list[click.Parameter]:
