@@ -64,10 +64,15 @@ lint: $(READY) ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# $(call check_port,target,number): a server says of a port in use what only its programmers understand.
+check_port = @$(BIN)/python -c 'import socket, sys; sys.exit("port $(2) is in use. End what uses it, or take another: make $(1) PORT=$(shell expr $(2) + 1)" if socket.socket().connect_ex(("127.0.0.1", int("$(2)"))) == 0 else 0)'
+
 viz: $(READY) ## show the lineage as a page, http://127.0.0.1:4141 [PORT=number]; Ctrl-C ends it
+	$(call check_port,viz,$(or $(PORT),4141))
 	$(BY_NAME) $(BIN)/kedro viz run --port $(or $(PORT),4141) $(NO_BROWSER)
 
 ui: $(READY) ## show the tracked runs as a page, http://127.0.0.1:5000 [PORT=number]; Ctrl-C ends it
+	$(call check_port,ui,$(or $(PORT),5000))
 	$(BY_NAME) $(ONE_READER) $(BIN)/kedro mlflow ui --port $(or $(PORT),5000)
 
 docs: $(READY) ## build the documentation site into docs/_build

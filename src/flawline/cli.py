@@ -21,6 +21,8 @@ FAILED, INTERRUPTED = 1, 130
 KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
 AS_TYPED = ("category", "raw", "images")
 KEY = re.compile(r"\s*[A-Za-z_][\w.]*\s*=")  # how an item of --params begins
+LOCKED = "database is locked"  # as sqlite says it
+LOCKED_STORE = "End what uses it, such as a viewer of the database, and run the same command again."
 FULL_DISK = "Make room and run the same command again."
 
 
@@ -57,12 +59,15 @@ def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def user_error(error: BaseException | None) -> str | None:
     """Return the message for the user in ``error`` or what caused it: a mistake in what was asked, or a full disk."""
-    full = None
+    full, locked = None, False
     while error is not None:
         if isinstance(error, FlawlineError | MissingConfigException) or str(error).startswith(KEDRO_SAYS):
             return str(error)
         full = error if is_full_disk(error) else full  # the innermost knows the file
+        locked = locked or LOCKED in str(error)
         error = error.__cause__ or error.__context__
+    if locked:
+        return f"the tracking store is locked by another program for too long. {LOCKED_STORE}"
     if full is None:
         return None
     return f"the disk is full ({getattr(full, 'filename', None) or 'data/'}). {FULL_DISK}"
