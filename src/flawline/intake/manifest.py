@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from flawline.checks import FlawlineError
+from flawline.intake.cautions import SIDEWAYS, doubtful_images, turned_photographs
 from flawline.intake.decoding import SUFFIXES, UnreadableImageError, read_bytes
 from flawline.intake.layouts import RawFile, list_raw_folder
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
-from flawline.intake.notes import Note, notes_table
+from flawline.intake.notes import notes_table
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -33,7 +34,6 @@ NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
 PARTICULAR = re.compile(r"\S+\.\w+|\d+|'[^']*'")  # names, numbers and quotations in a reason
 SHOWN = 4  # reasons named in an error
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that make height and width change places
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
 
@@ -243,38 +243,6 @@ def _turned(error: UnreadableImageError, mask: MaskSource, page: Measured, *, ma
         f"{error} after its EXIF orientation ({page.orientation}) is applied: the mask was drawn on the photograph as "
         f"it was before; turn the mask too, or save the photograph without the orientation"
     )
-
-
-def turned_photographs(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
-    """Return the caution that masks may lie elsewhere: on photographs turned by EXIF, where neither the mask's own
-    orientation nor its size tells on which pixels it was drawn."""
-    masked = rows[rows["mask_sha256"].notna()]
-    orientation = measurements.table.drop_duplicates(["sha256", "page"]).set_index(["sha256", "page"])["orientation"]
-    own = orientation.reindex(pd.MultiIndex.from_frame(masked[["sha256", "page"]])).to_numpy()
-    of_mask = orientation.reindex([(digest, 0) for digest in masked["mask_sha256"]]).to_numpy()
-    told = np.isin(own, SIDEWAYS) & (masked["height"] != masked["width"]).to_numpy() & (of_mask == 1)
-    doubtful = masked["image"][(own != 1) & (of_mask <= 1) & ~told]
-    if doubtful.empty:
-        return []
-    text = (
-        f"EXIF turns or mirrors photographs that have masks ({len(doubtful)}, the first: {doubtful.iloc[0]}), and "
-        f"nothing tells whether the masks were drawn before or after that. Look whether they lie on the defects."
-    )
-    return [Note(text, caution=True)]
-
-
-def doubtful_images(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
-    """Return the caution that images are used of which their decoder warns."""
-    table = measurements.table
-    warnings = table.loc[table["warning"] != "", ["sha256", "page", "warning"]]
-    if warnings.empty:
-        return []
-    found = rows[["image", "sha256", "page"]].merge(warnings)
-    if found.empty:
-        return []
-    first = f"{found['image'].iloc[0]} {found['warning'].iloc[0]}"
-    text = "Images are used though their decoder warns of them, since ingestion.strict is false"
-    return [Note(f"{text} ({len(found)}, the first: {first}).", caution=True)]
 
 
 def _reason(file: RawFile, error: UnreadableImageError) -> str:
