@@ -3,12 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CATEGORY ?= $(if $(RAW),$(shell basename '$(RAW)'),chess)
+comma := ,
+# Folders are taken as they were typed, whatever signs their names hold: `value` expands nothing, `quoted` is for a shell,
+# and `typed` for --params, where a comma would end them.
+quoted = '$(subst ','\'',$(1))'
+path = $(shell realpath -m -- $(call quoted,$(value $(1))))
+typed = $(if $(findstring $(comma),$(1)),"$(1)",$(1))
+unexport RAW IMAGES
+# A category is letters, digits, - and _; a name that has none of them is told by its checksum.
+CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path,RAW)) | LC_ALL=C sed 's/[^A-Za-z0-9_-]\{1,\}/-/g; s/^[_-]*//; s/-*$$//' | cut -c 1-64),$(shell basename -- $(call quoted,$(call path,RAW)) | cksum | sed 's/ .*//')),chess)
 SEED ?= 0
 METHOD ?=
 ALIGN ?=
-comma := ,
-PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(RAW),$(comma)raw=$(shell realpath -m '$(RAW)'))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))
+PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))
 PORT ?=
 # Kedro and MLflow start each other by name.
 BY_NAME := PATH="$(abspath $(BIN)):$$PATH"
@@ -36,11 +43,11 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid]
-	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params '$(PARAMS)'
+	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params $(call quoted,$(PARAMS))
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]
-	$(if $(IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
-	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection --params '$(PARAMS),images=$(shell realpath -m '$(IMAGES)')'
+	$(if $(value IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
+	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection --params $(call quoted,$(PARAMS)$(comma)images=$(call typed,$(call path,IMAGES)))
 
 compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
@@ -57,10 +64,15 @@ lint: $(READY) ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# $(call check_port,target,number): a server says of a port in use what only its programmers understand.
+check_port = @$(BIN)/python -c 'import socket, sys; sys.exit("port $(2) is in use. End what uses it, or take another: make $(1) PORT=$(shell expr $(2) + 1)" if socket.socket().connect_ex(("127.0.0.1", int("$(2)"))) == 0 else 0)'
+
 viz: $(READY) ## show the lineage as a page, http://127.0.0.1:4141 [PORT=number]; Ctrl-C ends it
+	$(call check_port,viz,$(or $(PORT),4141))
 	$(BY_NAME) $(BIN)/kedro viz run --port $(or $(PORT),4141) $(NO_BROWSER)
 
 ui: $(READY) ## show the tracked runs as a page, http://127.0.0.1:5000 [PORT=number]; Ctrl-C ends it
+	$(call check_port,ui,$(or $(PORT),5000))
 	$(BY_NAME) $(ONE_READER) $(BIN)/kedro mlflow ui --port $(or $(PORT),5000)
 
 docs: $(READY) ## build the documentation site into docs/_build

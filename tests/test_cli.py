@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import sys
 
 import click
@@ -9,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from flawline.cli import cli, run
+from flawline.cli import cli, run, user_error
 
 LONG = {"cae.train.epochs": 4}
 TYPED = "cae.train.epochs=4"
@@ -210,3 +211,16 @@ def test_study_of_a_seed_among_the_parameters_is_told(finished):
     code, said = invoke("study", "cae", "--categories=chess", "--params=seed=3")
     assert code == 1
     assert "Error: --params of a study are the same for all its runs, got seed" in said
+
+
+def test_locked_store_is_told_in_one_line():
+    try:
+        try:
+            raise sqlite3.OperationalError("database is locked")
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: SELECT 1]") from error
+    except RuntimeError as error:
+        said = user_error(error)
+    assert said.startswith("the tracking store is locked by another program for too long. End what uses it")
+    assert "\n" not in said
+    assert user_error(RuntimeError("some other")) is None

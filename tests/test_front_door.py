@@ -135,3 +135,15 @@ def test_what_a_target_runs(clone, arguments, command):
 
 def test_inspection_without_images_says_what_is_wanted(clone):
     assert "wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name" in dry(clone, "inspect")[0]
+
+
+@pytest.mark.parametrize("target", ["ui", "viz"])
+def test_port_in_use_is_told_in_one_line(clone, target):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        made = subprocess.run(
+            ["make", target, f"PORT={port}"], cwd=clone.path, env=plain(), capture_output=True, text=True, check=False
+        )
+    said = made.stderr.splitlines()
+    assert said[0] == f"port {port} is in use. End what uses it, or take another: make {target} PORT={port + 1}"
+    assert len(said) == 2  # and make's own line

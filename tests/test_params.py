@@ -100,7 +100,7 @@ FRACTIONS = (
     "examples.chess.dark",
 )
 POSITIVE_INTS = (
-    "compute.threads", "ingestion.max_pixels", "examples.chess.square", "examples.chess.train",
+    "compute.threads", "ingestion.max_pixels", "ingestion.least_side", "examples.chess.square", "examples.chess.train",
     "examples.chess.validation", "examples.chess.calibration", "defect_injection.per_image", "cae.patches.size",
     "cae.patches.stride", "cae.patches.per_epoch", "cae.model.latent_size", "cae.model.hidden_size",
     "cae.train.epochs", "cae.train.batch_size", "cae.train.patience", "inspection.max_pixels", "reporting.examples",
@@ -132,7 +132,8 @@ OUT_OF_RANGE = [
     ("defect_injection.elastic.smoothness", 101), ("defect_injection.line.intensity", 1.1),
     ("defect_injection.line.intensity", -1.1), ("examples.chess.bright", 1.1), ("evaluation.aupro_limit", 1.1),
     ("defect_injection.kinds", []), ("ingestion.good", []), ("ingestion.good", 7),
-    ("ingestion.layout", "mvtek"), ("registration.color", "gray"), ("cae.train.precision", "16"),
+    ("ingestion.layout", "mvtek"), ("ingestion.sizes", "all"), ("registration.color", "gray"),
+    ("cae.train.precision", "16"),
     ("cae.model.encoder", "big"), ("compute.device", "tpu"), ("raw", 5), ("cae", None),
 ]  # fmt: skip
 

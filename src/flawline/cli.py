@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -19,6 +20,9 @@ FAILED, INTERRUPTED = 1, 130
 # Kedro's own words on a mistyped pipeline, node or dataset, which it raises as plain errors.
 KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
 AS_TYPED = ("category", "raw", "images")
+KEY = re.compile(r"\s*[A-Za-z_][\w.]*\s*=")  # how an item of --params begins
+LOCKED = "database is locked"  # as sqlite says it
+LOCKED_STORE = "End what uses it, such as a viewer of the database, and run the same command again."
 FULL_DISK = "Make room and run the same command again."
 
 
@@ -55,12 +59,15 @@ def user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def user_error(error: BaseException | None) -> str | None:
     """Return the message for the user in ``error`` or what caused it: a mistake in what was asked, or a full disk."""
-    full = None
+    full, locked = None, False
     while error is not None:
         if isinstance(error, FlawlineError | MissingConfigException) or str(error).startswith(KEDRO_SAYS):
             return str(error)
         full = error if is_full_disk(error) else full  # the innermost knows the file
+        locked = locked or LOCKED in str(error)
         error = error.__cause__ or error.__context__
+    if locked:
+        return f"the tracking store is locked by another program for too long. {LOCKED_STORE}"
     if full is None:
         return None
     return f"the disk is full ({getattr(full, 'filename', None) or 'data/'}). {FULL_DISK}"
@@ -74,13 +81,42 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def keep_text(context: click.Context, option: click.Parameter, value: Any) -> dict[str, Any]:
-    """Parse --params as Kedro does, but leave names and folders as they were typed: category 007 is not 7."""
-    params = _split_params(context, option, value)
-    for item in value.split(",") if isinstance(value, str) else ():
+    """Parse --params as Kedro does, but leave names and folders as they were typed: category 007 is not 7, and what
+    stands in quotes, or behind a comma and is no KEY=, belongs to a folder's name."""
+    if not isinstance(value, str):
+        return _split_params(context, option, value)
+    texts, rest = split_typed(value)
+    return _split_params(context, option, ",".join(rest)) | texts
+
+
+def split_typed(value: str) -> tuple[dict[str, str], list[str]]:
+    """Return (names and folders by parameter, the other items) of what was typed behind --params."""
+    texts: dict[str, str] = {}
+    rest: list[str] = []
+    items = value.split(",")
+    while items:
+        item = items.pop(0)
         key, _, text = item.partition("=" if "=" in item else ":")
-        if key.strip() in AS_TYPED:
-            params[key.strip()] = text.strip()
-    return params
+        if key.strip() not in AS_TYPED:
+            rest.append(item)
+            continue
+        count = _quoted(text, items) or next((k for k, each in enumerate(items) if KEY.match(each)), len(items))
+        whole = ",".join([text, *items[:count]]).strip()
+        quoted = len(whole) > 1 and whole.startswith('"') and whole.endswith('"')
+        texts[key.strip()] = whole[1:-1] if quoted else whole.removesuffix(",")
+        del items[:count]
+    return texts, rest
+
+
+def _quoted(text: str, items: list[str]) -> int:
+    """Return how many of the ``items`` behind a text in quotes belong to it; 0 if it is in none, or ends itself."""
+    if not text.strip().startswith('"'):
+        return 0
+    for count in range(len(items) + 1):
+        whole = ",".join([text, *items[:count]]).strip()
+        if len(whole) > 1 and whole.endswith('"') and (count == len(items) or KEY.match(items[count])):
+            return count
+    return 0
 
 
 def run_options() -> list[click.Parameter]:

@@ -1,6 +1,7 @@
 """What MLflow knows of a run: who, from what, how it went, and a model that can be served."""
 
 import socket
+import sqlite3
 import sys
 from contextlib import chdir, closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,7 @@ from flawline.detector.judging import Judge
 from flawline.detector.serving import judge_bytes
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
-from flawline.hooks.tracking import check_server, close_interrupted, in_project
+from flawline.hooks.tracking import check_environment, check_server, close_interrupted, in_project
 
 # Opens MLflow for a project as a run does, and a run in it, once it is told to.
 FIRST_RUN = """
@@ -248,3 +249,52 @@ def test_other_places_are_left_as_they_are(uri, tmp_path):
 def test_the_page_names_its_run(finished_once, runs):
     page = finished_once.newest("08_reporting/chess/seed-0/report.html/*/report.html").read_text()
     assert runs[0].info.run_id in page
+
+
+# --- what the environment and the store may be like ------------------------------------------------------------------
+def test_run_id_left_in_the_environment_is_refused(monkeypatch):
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    check_environment()
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123")
+    with pytest.raises(FlawlineError, match=r"MLFLOW_RUN_ID is set \(0123\).*opens one of its own\. Type: unset"):
+        check_environment()
+
+
+def damage(project, sql):
+    with closing(sqlite3.connect(project.path / "mlflow.db")) as store, store:
+        store.execute(sql)
+
+
+def test_store_of_a_newer_mlflow_is_told_in_one_line(project):
+    damage(project, "update alembic_version set version_num = 'ffffffffffff'")
+    with project.session() as session, pytest.raises(FlawlineError) as raised:
+        tracking.set_up(session.load_context())
+    said = str(raised.value)
+    assert said.startswith(f"the tracking store {project.path / 'mlflow.db'} is of a newer MLflow")
+    assert "its schema is ffffffffffff, wanted" in said
+    assert "\n" not in said
+
+
+def test_store_of_an_older_mlflow_says_how_to_bring_it_up_to_date(project):
+    damage(project, "update alembic_version set version_num = '451aebb31d03'")  # MLflow 1.0
+    with (
+        project.session() as session,
+        pytest.raises(FlawlineError, match=r"is of an older MLflow.*mlflow db upgrade sqlite"),
+    ):
+        tracking.set_up(session.load_context())
+
+
+def test_file_that_is_no_store_is_told(project):
+    (project.path / "mlflow.db").write_text("not a database at all")
+    with project.session() as session, pytest.raises(FlawlineError, match=r"is no tracking store.*move the file away"):
+        tracking.set_up(session.load_context())
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("(sqlite3.OperationalError) attempt to write a readonly database", "cannot be written: check its permissions"),
+    ("(sqlite3.OperationalError) unable to open database file", "cannot be written: check its permissions"),
+    ("something else", None),
+])  # fmt: skip
+def test_errors_of_a_store_are_told_apart(said, told):
+    found = tracking.store_error(RuntimeError(said), "sqlite:////p/mlflow.db")
+    assert found is None if told is None else told in found

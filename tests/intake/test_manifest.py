@@ -1,4 +1,3 @@
-import json
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from flawline.intake.manifest import (
     COLUMNS,
     build_manifest,
     count_images,
-    doubtful_images,
+    drop_odd_sizes,
     file_of,
     in_parallel,
     ingest_folder,
@@ -26,7 +25,6 @@ from flawline.intake.manifest import (
     page_name,
     read_raw_files,
     rows_of,
-    turned_photographs,
 )
 from flawline.intake.splits import assign_splits
 
@@ -65,7 +63,7 @@ def read_all(folder, params=BASE.ingestion, **options):
 # --- the manifest ----------------------------------------------------------------------------------------------------
 def test_no_normal_image_left_names_the_first_reason():
     quarantine = pd.DataFrame({"path": ["good/b.png", "good/a.png"], "reason": ["is damaged", "is empty (0 bytes)"]})
-    with pytest.raises(FlawlineError, match=r"got 0\..* quarantine: 2, the first: good/a.png is empty \(0 bytes\)\."):
+    with pytest.raises(FlawlineError, match=r"got 0\..* quarantine: 2 files: good/a.png: is empty \(0 bytes\); g"):
         build_manifest(make_rows(("s/0.png", None, 1, "x")), quarantine, SPLITS)
     with pytest.raises(FlawlineError, match=r"got 0\..* No file is in quarantine\."):
         build_manifest(make_rows(), NOTHING, SPLITS)
@@ -389,116 +387,82 @@ def test_mask_that_marks_something_in_a_good_image_contradicts_it(tmp_path):
     ]
 
 
-# --- photographs that EXIF turns -------------------------------------------------------------------------------------
-def photograph(path, *, size=(6, 8), orientation=1, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exif = Image.Exif()
-    exif[274] = orientation
-    pixels = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
-    Image.fromarray(pixels).save(path, exif=exif)
+# --- sizes -----------------------------------------------------------------------------------------------------------
+SIZES = {"a": (20, 24), "b": (40, 90), "c": (40, 50), "d": (40, 50), "e": (40, 50)}
 
 
-def scratch(folder, *, mask_orientation=1, size=(6, 8), mask_size=None, orientation=1):
-    """Write a good image and a scratched one, 6 x 8 pixels before EXIF turns it, with its mask."""
-    draw(folder / "good" / "0.png", size=size)
-    photograph(folder / "scratch" / "1.jpg", size=size, orientation=orientation)
-    mask, exif = np.zeros(mask_size or size, np.uint8), Image.Exif()
-    mask[0, 0], exif[274] = 255, mask_orientation
-    (folder / "masks" / "scratch").mkdir(parents=True)
-    Image.fromarray(mask).save(folder / "masks" / "scratch" / "1.png", exif=exif)
-
-
-def test_mask_drawn_before_exif_turned_the_photograph_says_so(tmp_path):
-    scratch(tmp_path, orientation=6)
-    rows, quarantine = read(tmp_path)
-    assert rows["image"].tolist() == ["good/0.png"]
-    assert quarantine["reason"].tolist() == [
-        "its mask 1.png has size 6 x 8, the image 8 x 6 after its EXIF orientation (6) is applied: the mask was drawn "
-        "on the photograph as it was before; turn the mask too, or save the photograph without the orientation"
+def sized(**labels):
+    rows = [
+        {"image": name, "height": size[0], "width": size[1], "label": labels.get(name, 0)}
+        for name, size in SIZES.items()
     ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def annotated(folder, **size):
-    """Write an upright image without a box and one that EXIF turns, 6 x 8 pixels before, with a box."""
-    photograph(folder / "0.jpg")
-    photograph(folder / "1.jpg", orientation=8, seed=1)
-    images = [{"id": k, "file_name": f"{k}.jpg", **size} for k in range(2)]
-    boxes = [{"id": 0, "image_id": 1, "bbox": [0, 0, 2, 2]}]
-    (folder / "marks.json").write_text(json.dumps({"images": images, "annotations": boxes}))
-
-
-def test_annotation_drawn_before_exif_turned_the_photograph_says_so(tmp_path):
-    annotated(tmp_path, height=6, width=8)
-    (reason,) = read(tmp_path)[1]["reason"]
-    assert "is for an image of 6 x 8 pixels; this one has 8 x 6 after its EXIF orientation (8) is applied" in reason
-
-
-def test_mask_of_quite_another_size_says_nothing_of_exif(tmp_path):
-    scratch(tmp_path, orientation=6, mask_size=(5, 5))
-    assert read(tmp_path)[1]["reason"].tolist() == ["its mask 1.png has size 5 x 5, the image 8 x 6"]
-
-
-@pytest.mark.parametrize(("options", "doubtful"), [
-    ({"orientation": 3}, True), ({"orientation": 6, "size": (8, 8)}, True), ({"orientation": 1}, False),
-    ({"orientation": 6, "mask_size": (8, 6)}, False), ({"orientation": 3, "mask_orientation": 3}, False),
-    ({"orientation": 6, "mask_orientation": 6}, False),
+@pytest.mark.parametrize(("options", "reasons"), [
+    ({"least_side": 20, "sizes": "any"}, {}),
+    ({"least_side": 21, "sizes": "any"}, {
+        "a": "has 20 x 24 pixels; wanted at least 21 each way (ingestion.least_side)",
+    }),
+    ({"least_side": 1, "sizes": "usual"}, {
+        name: f"has {size} pixels; most normal images have 40 x 50 (ingestion.sizes=usual)"
+        for name, size in (("a", "20 x 24"), ("b", "40 x 90"))
+    }),
+    ({"least_side": 21, "sizes": "usual"}, {
+        "a": "has 20 x 24 pixels; wanted at least 21 each way (ingestion.least_side)",
+        "b": "has 40 x 90 pixels; most normal images have 40 x 50 (ingestion.sizes=usual)",
+    }),
+    ({"least_side": 41, "sizes": "usual"}, {
+        name: f"has {size[0]} x {size[1]} pixels; wanted at least 41 each way (ingestion.least_side)"
+        for name, size in SIZES.items()
+    }),
 ])  # fmt: skip
-def test_photograph_that_exif_turns_and_whose_mask_may_not_be_is_a_caution(tmp_path, options, doubtful):
-    scratch(tmp_path, **options)
-    rows, quarantine, measurements = read_all(tmp_path)
-    assert len(rows) == 2, quarantine
-    notes = turned_photographs(rows, measurements)
-    assert [note.caution for note in notes] == [True] * doubtful
-    assert all("photographs that have masks (1, the first: scratch/1.jpg)" in note.text for note in notes)
+def test_images_of_odd_sizes_are_dropped_where_asked(options, reasons):
+    rows, dropped = drop_odd_sizes(sized(), **options)
+    assert dict(dropped.itertuples(index=False)) == reasons
+    assert rows["image"].tolist() == [name for name in SIZES if name not in reasons]
 
 
-def test_annotation_without_a_size_on_a_turned_photograph_is_a_caution(tmp_path):
-    annotated(tmp_path)
-    rows, _, measurements = read_all(tmp_path)
-    assert len(turned_photographs(rows, measurements)) == 1
-
-
-def test_caution_on_turned_photographs_is_among_the_notes(tmp_path):
-    scratch(tmp_path, orientation=3)
-    for seed in range(1, 6):
-        draw(tmp_path / "good" / f"{seed}.png", seed=seed)
-    notes = ingest_folder(tmp_path, BASE.ingestion, category="c")[4]
-    assert notes["caution"].tolist() == [True]
-
-
-# --- images of which the decoder warns -------------------------------------------------------------------------------
-def stray(path, *, seed=0):
-    """Write a JPEG with bytes before its end that belong to nothing."""
-    photograph(path, seed=seed)
-    content = path.read_bytes()
-    path.write_bytes(content[:-2] + bytes(40) + content[-2:])
-
-
-def test_jpeg_with_stray_bytes_is_in_quarantine_with_the_way_out(tmp_path):
-    draw(tmp_path / "good" / "0.png")
-    stray(tmp_path / "good" / "1.jpg")
-    rows, quarantine, measurements = read_all(tmp_path)
-    (reason,) = quarantine["reason"]
-    assert reason.startswith("is damaged (Corrupt JPEG data: ")
-    assert reason.endswith(" extraneous bytes before marker 0xd9); if it is whole all the same, use it: "
-                           "ingestion.strict=false")  # fmt: skip
-    assert doubtful_images(rows, measurements) == []
-    assert len(read(tmp_path, strict=False, known=measurements)[0]) == 2  # what was refused is not taken over
-
-
-def test_jpeg_with_stray_bytes_is_used_where_asked_and_the_notes_say_so(tmp_path):
-    for number in range(4):
-        draw(tmp_path / "good" / f"{number}.png", seed=number)
-    for number in (7, 8):
-        stray(tmp_path / "good" / f"{number}.jpg", seed=number)
-    manifest, quarantine, measurements, _, notes = ingest_folder(
-        tmp_path, BASE.ingestion.but(strict=False), category="c"
+def test_images_of_quite_another_size_are_dropped_where_they_are_few():
+    sizes = [(40, 50)] * 5 + [(40, 70), (19, 50)]
+    rows = pd.DataFrame(
+        {"image": list("abcdefg"), "label": 0, "height": [h for h, _ in sizes], "width": [w for _, w in sizes]}
     )
-    assert (len(manifest), len(quarantine)) == (6, 0)
-    (text,) = notes["text"]
-    assert text.startswith(
-        "Images are used though their decoder warns of them, since ingestion.strict is false (2, the "
+    kept, dropped = drop_odd_sizes(rows, least_side=1, sizes="auto")
+    assert kept["image"].tolist() == list("abcdef")
+    assert dropped["reason"].tolist() == ["has 19 x 50 pixels; most normal images have 40 x 50 (ingestion.sizes=auto)"]
+    assert len(drop_odd_sizes(rows, least_side=1, sizes="any")[0]) == 7
+    many = pd.concat([rows, rows.tail(1).assign(image="h", width=120), rows.tail(1).assign(image="i", label=1)])
+    assert len(drop_odd_sizes(many.reset_index(drop=True), least_side=1, sizes="auto")[0]) == 6
+    varied = rows.assign(width=[50, 120, 260, 500, 50, 110, 240])
+    assert drop_odd_sizes(varied, least_side=1, sizes="auto")[1].empty
+
+
+def test_usual_size_is_that_of_normal_images():
+    rows, _ = drop_odd_sizes(sized(c=1, d=1, e=1, a=1), least_side=1, sizes="usual")
+    assert rows["image"].tolist() == ["b"]
+
+
+def test_ingestion_drops_odd_sizes(tmp_path):
+    for number in range(5):
+        draw(tmp_path / "good" / f"{number}.png", seed=number, size=(6, 8 + (number == 4)))
+    manifest, quarantine, *_ = ingest_folder(tmp_path, BASE.ingestion.but(sizes="usual"), category="c")
+    assert (len(manifest), quarantine["path"].tolist()) == (4, ["good/4.png"])
+    with pytest.raises(
+        FlawlineError,
+        match=r"In quarantine: 5 files: good/0.png: has 6 x 8 pixels; .*\(and 4 like it\)",
+    ):
+        ingest_folder(tmp_path, BASE.ingestion.but(least_side=7), category="c")
+
+
+def test_too_few_images_tell_the_reasons_of_the_quarantine_the_most_frequent_first():
+    reasons = [("a", "is empty (0 bytes)"), ("b.heic", "is a picture (HEIC)"), ("c", "its mask c.png has size 3 x 4"),
+               ("d.heic", "is a picture (HEIC)"), ("e", "its mask e.png has size 5 x 4"),
+               ("f", "its mask f.png has size 9 x 9"), ("g", "is odd"), ("h", "is odder")]  # fmt: skip
+    quarantine = pd.DataFrame(reasons, columns=["path", "reason"])
+    with pytest.raises(FlawlineError) as error:
+        build_manifest(make_rows(*normals(1)), quarantine, SPLITS)
+    assert str(error.value).endswith(
+        "In quarantine: 8 files: c: its mask c.png has size 3 x 4 (and 2 like it); b.heic: is a picture (HEIC) (and 1 "
+        "like it); a: is empty (0 bytes); g: is odd; 1 for other reasons."
     )
-    assert "first: good/7.jpg is damaged (Corrupt JPEG data: " in text
-    again = ingest_folder(tmp_path, BASE.ingestion.but(strict=False), category="c", known=measurements)
-    assert again[4].equals(notes)

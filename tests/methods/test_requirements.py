@@ -8,7 +8,7 @@ from base_params import TREE as BASE
 from flawline.checks import FlawlineError
 from flawline.methods import requirements
 from flawline.methods.registry import METHODS
-from flawline.methods.requirements import check_method, check_methods, why_not
+from flawline.methods.requirements import check_method, check_methods, odd_ones, why_not
 from flawline.params import Params, PixelScorerParams
 
 SMALLER = {name: {"patches": BASE[name]["patches"] | {"size": 32, "stride": 16}} for name in ("cae", "vae", "aae")}
@@ -103,6 +103,39 @@ def test_the_first_method_that_cannot_is_told_with_all_that_can():
         "kedro run --pipelines=cae."
     )
     assert able(SEVERAL, 10) == {"cae", "vae", "aae", "deep_feature_knn"}
+
+
+ODD = [*ALIKE, (3, 24, 80), (3, 96, 80)]
+NAMES = [f"good/{k}.png" for k in range(len(ODD))]
+
+
+def test_the_few_images_that_are_too_small_are_named_with_the_parameter_that_leaves_them_out():
+    with pytest.raises(FlawlineError) as error:
+        check_methods(["cae"], TREE, ODD, 10, NAMES)
+    assert str(error.value).splitlines()[1] == (
+        "Of 6 images these 1 do not fit: good/4.png (24 x 80). Remove them, or leave them out: --params "
+        "ingestion.least_side=64."
+    )
+
+
+def test_the_few_images_of_another_size_are_named_where_a_method_takes_one_only():
+    with pytest.raises(FlawlineError) as error:
+        check_methods(["patch_memory"], TREE, ODD, 10, NAMES)
+    assert str(error.value).splitlines()[1] == (
+        "Of 6 images these 2 do not fit: good/4.png (24 x 80), good/5.png (96 x 80). Remove them, or leave them out: "
+        "--params ingestion.sizes=usual."
+    )
+
+
+@pytest.mark.parametrize(("shapes", "count"), [(ALIKE + 4 * [(3, 24, 80)], 10), (SMALL, 10)])
+def test_images_are_not_named_where_most_do_not_fit(shapes, count):
+    assert odd_ones(METHODS["cae"], TREE, shapes, count) == []
+    with pytest.raises(FlawlineError, match=r"images \(first: 24 x 80\).*\nThese methods can"):
+        check_methods(["cae"], TREE, shapes, count, [str(k) for k in range(len(shapes))])
+
+
+def test_images_are_not_named_where_leaving_them_out_does_not_help():
+    assert odd_ones(METHODS["cpcae"], TREE, ODD, 3) == []  # too few to learn from
 
 
 def test_where_no_method_can_that_is_said(monkeypatch):

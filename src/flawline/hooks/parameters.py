@@ -23,6 +23,7 @@ class ParametersHook:
         runtime = context._runtime_params or {}
         if "category" in runtime:
             check_category(runtime["category"])
+        check_folder_names(runtime)
         tree = context.config_loader["parameters"]
         context.config_loader["parameters"] = tree  # kept: Kedro would read and merge all files whenever it is asked
         parameters = validate_parameters(tree)
@@ -41,6 +42,16 @@ class ParametersHook:
 
             manifest, registration = inputs["manifest"], inputs["params:registration"]
             check_space(self.data, manifest, common_channels(manifest, registration.color))
+
+
+def check_folder_names(runtime: Mapping[str, Any]) -> None:
+    """Raise FlawlineError if a folder's name would mean something else in the configuration."""
+    for name in ("raw", "images"):
+        if "${" in str(runtime.get(name) or ""):
+            raise FlawlineError(
+                f"{name} must not hold the characters ${{, which stand for a value in the configuration, got "
+                f"{runtime[name]!r}. Rename the folder, or make a link to it (ln -s) and give that."
+            )
 
 
 def check_inspection(context: KedroContext, parameters: BaseParameters) -> None:

@@ -40,7 +40,7 @@ class RequirementsHook:
         from flawline.methods.requirements import check_methods
 
         count = int((manifest["split"].isin(LEARNED)).sum())
-        check_methods(self.methods, self.tree, self._shapes(manifest), count)
+        check_methods(self.methods, self.tree, self._shapes(manifest), count, manifest["image"].tolist())
 
     def _shapes(self, manifest: "pd.DataFrame") -> list[tuple[int, ...]] | None:
         """Return the images' shapes (C, H, W) as they will be stored; None where only the registration knows."""

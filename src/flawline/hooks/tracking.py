@@ -4,6 +4,7 @@ MLflow takes seconds to import, so all of that waits until nothing can refuse th
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ for noisy in ("mlflow.utils.environment", "mlflow.system_metrics", "mlflow.pyfun
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
 PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one
+SCHEMA = re.compile(r"found version (?P<found>\w+), but expected (?P<wanted>\w+)")  # as MLflow says it
 PATIENCE = 5.0  # seconds to wait for a tracking server
 
 
@@ -57,6 +59,7 @@ class TrackingHook:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        check_environment()
         hook = set_up(self.context)
         from flawline.hooks.tracked_run import TrackedRun
 
@@ -116,7 +119,13 @@ def set_up(context: KedroContext) -> "MlflowHook":
     hook = MlflowHook()
     # Runs that start side by side would each make MLflow's tables and the experiment, and all but one would fail.
     with FileLock(context.project_path / "data" / ".tracking.lock"):
-        hook.after_context_created(context=context)
+        try:
+            hook.after_context_created(context=context)
+        except Exception as error:
+            said = store_error(error, uri)
+            if said is None:
+                raise
+            raise FlawlineError(said) from None
     mlflow.enable_system_metrics_logging()
     mlflow.set_system_metrics_sampling_interval(5)
     return hook
@@ -158,6 +167,50 @@ def check_server(uri: str) -> None:
             f"the MLflow server {uri} does not answer ({getattr(error, 'reason', error)}). Start it, or change "
             f"server.mlflow_tracking_uri in conf/base/mlflow.yml (sqlite:///mlflow.db tracks in a file of the project)."
         ) from None
+
+
+def check_environment() -> None:
+    """Raise FlawlineError if the environment names a run: MLflow would go on in it, instead of opening one."""
+    if run := os.environ.get("MLFLOW_RUN_ID"):
+        raise FlawlineError(
+            f"the environment variable MLFLOW_RUN_ID is set ({run}), as other programs leave it behind; each run here "
+            f"opens one of its own. Type: unset MLFLOW_RUN_ID"
+        )
+
+
+def store_error(error: BaseException, uri: str) -> str | None:
+    """Return in one line what is wrong with the tracking store of ``uri`` and what to do; None if it is something
+    else (`flawline.cli` tells of a locked one, which may come at any time)."""
+    said, away = str(error), "move the file away, and a new one is made"
+    if "file is not a database" in said:
+        return f"{in_words(uri)} is no tracking store (it is not a database of sqlite): {away}."
+    if "readonly database" in said or "unable to open database file" in said:
+        return f"the tracking store {in_words(uri)} cannot be written: check its permissions and those of its folder."
+    match = SCHEMA.search(said)
+    if match is None:
+        return None
+    if is_known_schema(match["found"]):
+        return (
+            f"the tracking store {in_words(uri)} is of an older MLflow. Copy it, then bring it up to date: "
+            f"mlflow db upgrade {uri}"
+        )
+    return (
+        f"the tracking store {in_words(uri)} is of a newer MLflow than the one that is installed (its schema is "
+        f"{match['found']}, wanted {match['wanted']}). Install that version, or {away}."
+    )
+
+
+def in_words(uri: str) -> str:
+    """Return the file of a store, else its address."""
+    return uri.removeprefix("sqlite:///") or "of MLflow"
+
+
+def is_known_schema(version: str) -> bool:
+    """Return True if the installed MLflow knows the way from this schema to its own."""
+    import mlflow.store.db_migrations
+
+    folder = Path(next(iter(mlflow.store.db_migrations.__path__)))
+    return any((folder / "versions").glob(f"{version}_*.py"))
 
 
 def project_id(project: Path) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from flawline.checks import FlawlineError
+from flawline.intake.cautions import SIDEWAYS, doubtful_images, turned_photographs
 from flawline.intake.codecs.suffixes import SUFFIXES
 from flawline.intake.decoding import UnreadableImageError, read_bytes
 from flawline.intake.depths import settle_bits, usual_depth
@@ -22,7 +23,7 @@ from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
-from flawline.intake.notes import Note, notes_table
+from flawline.intake.notes import notes_table
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -34,7 +35,9 @@ COLUMNS = [
 SAME_NAME = "is called like a page of another file; rename it"
 NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that make height and width change places
+PARTICULAR = re.compile(r"\S+\.\w+|\d+|'[^']*'")  # names, numbers and quotations in a reason
+SHOWN = 4  # reasons named in an error
+FACTOR, FEW = 2, 0.25  # by which an odd size differs, and the share of the normal images that may have one
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
 
@@ -88,7 +91,8 @@ def ingest_folder(
         known=known, track=track,
     )  # fmt: skip
     rows, masks, like_masks = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
-    quarantine = pd.concat([quarantine, masks], ignore_index=True)
+    rows, odd = drop_odd_sizes(rows, least_side=ingestion.least_side, sizes=ingestion.sizes)
+    quarantine = pd.concat([quarantine, masks, odd], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
     rows, quarantine, scale = settle_bits(rows, quarantine, measurements.table, ingestion.bits)
     manifest, quarantine = build_manifest(
@@ -252,38 +256,6 @@ def _turned(error: UnreadableImageError, mask: MaskSource, page: Measured, *, ma
     )
 
 
-def turned_photographs(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
-    """Return the caution that masks may lie elsewhere: on photographs turned by EXIF, where neither the mask's own
-    orientation nor its size tells on which pixels it was drawn."""
-    masked = rows[rows["mask_sha256"].notna()]
-    orientation = measurements.table.drop_duplicates(["sha256", "page"]).set_index(["sha256", "page"])["orientation"]
-    own = orientation.reindex(pd.MultiIndex.from_frame(masked[["sha256", "page"]])).to_numpy()
-    of_mask = orientation.reindex([(digest, 0) for digest in masked["mask_sha256"]]).to_numpy()
-    told = np.isin(own, SIDEWAYS) & (masked["height"] != masked["width"]).to_numpy() & (of_mask == 1)
-    doubtful = masked["image"][(own != 1) & (of_mask <= 1) & ~told]
-    if doubtful.empty:
-        return []
-    text = (
-        f"EXIF turns or mirrors photographs that have masks ({len(doubtful)}, the first: {doubtful.iloc[0]}), and "
-        f"nothing tells whether the masks were drawn before or after that. Look whether they lie on the defects."
-    )
-    return [Note(text, caution=True)]
-
-
-def doubtful_images(rows: pd.DataFrame, measurements: Measurements) -> list[Note]:
-    """Return the caution that images are used of which their decoder warns."""
-    table = measurements.table
-    warnings = table.loc[table["warning"] != "", ["sha256", "page", "warning"]]
-    if warnings.empty:
-        return []
-    found = rows[["image", "sha256", "page"]].merge(warnings)
-    if found.empty:
-        return []
-    first = f"{found['image'].iloc[0]} {found['warning'].iloc[0]}"
-    text = "Images are used though their decoder warns of them, since ingestion.strict is false"
-    return [Note(f"{text} ({len(found)}, the first: {first}).", caution=True)]
-
-
 def _reason(file: RawFile, error: UnreadableImageError) -> str:
     """Return why a file cannot be used. A file that neither its name nor its content calls an image gets no list of
     formats."""
@@ -303,6 +275,32 @@ def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
     return items
 
 
+def drop_odd_sizes(rows: pd.DataFrame, *, least_side: int, sizes: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (rows, quarantine) with the images of at least ``least_side`` pixels each way, of these, if ``sizes`` is
+    usual, those of the size that most normal images have; if it is auto, without those of quite another size."""
+    small = rows[["height", "width"]].min(axis=1) < least_side
+    told = rows["height"].astype(str) + " x " + rows["width"].astype(str)
+    reasons = "has " + told + f" pixels; wanted at least {least_side} each way (ingestion.least_side)"
+    odd = small
+    normal = told[~small & (rows["label"] == 0)]
+    if sizes != "any" and not normal.empty:
+        usual = normal.mode().iloc[0]
+        other = "has " + told + f" pixels; most normal images have {usual} (ingestion.sizes={sizes})"
+        reasons = reasons.where(small, other)
+        odd = small | (told != usual if sizes == "usual" else _outliers(rows, normal.index))
+    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons[odd]}, columns=["path", "reason"])
+    return rows[~odd].reset_index(drop=True), dropped
+
+
+def _outliers(rows: pd.DataFrame, normal: pd.Index) -> pd.Series:
+    """Return which images have a side of less than half or more than twice the median of the ``normal`` ones; none of
+    them where more than a few of the normal ones have: then sizes differ in this category."""
+    sides = rows[["height", "width"]]
+    ratio = sides / sides.loc[normal].median()
+    odd = (ratio.max(axis=1) > FACTOR) | (ratio.min(axis=1) < 1 / FACTOR)
+    return odd if odd[normal].mean() <= FEW else odd & False
+
+
 def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (rows, quarantine) with the images of the depth that most normal images have."""
     usual = usual_depth(rows)
@@ -313,11 +311,16 @@ def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _in_quarantine(quarantine: pd.DataFrame) -> str:
-    """Return in a sentence how many files are in quarantine, with the first one's reason."""
+    """Return in a sentence how many files are in quarantine for which reasons, the most frequent first."""
     if quarantine.empty:
         return "No file is in quarantine."
-    first = quarantine.iloc[0]
-    return f"Files in quarantine: {len(quarantine)}, the first: {first['path']} {first['reason']}."
+    kinds = quarantine["reason"].map(lambda reason: PARTICULAR.sub("", reason))
+    firsts = quarantine.groupby(kinds.to_numpy(), sort=False).first()
+    counts = kinds.value_counts(sort=False)[firsts.index].sort_values(ascending=False, kind="stable")
+    told = [f"{firsts['path'][kind]}: {firsts['reason'][kind]}" + f" (and {count - 1} like it)" * (count > 1)
+            for kind, count in counts[:SHOWN].items()]  # fmt: skip
+    more = f"; {counts[SHOWN:].sum()} for other reasons" if len(counts) > SHOWN else ""
+    return f"In quarantine: {len(quarantine)} file{'s' * (len(quarantine) > 1)}: {'; '.join(told)}{more}."
 
 
 def count_images(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -238,6 +238,6 @@ def test_no_annotation_says_anything_is_good(raw):
     raw.write("1.xml", voc("dent"))
     with pytest.raises(
         FlawlineError,
-        match=r"'voc', an XML file an image, .* got 2 other files \(1 unusable, 1 of them like 2\.png, which has no",
+        match=r"'voc', an XML file an image, .* got 2 other files \(1 unusable; 2\.png: has no",
     ):
         raw.list()

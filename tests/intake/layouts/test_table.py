@@ -219,6 +219,6 @@ def test_nothing_normal_to_learn_from(table):
     with pytest.raises(
         FlawlineError,
         match=r"wanted, in the layout 'csv', images.csv with the columns image and label; got 3 other files "
-        r"\(1 unusable, 1 of them like 2.png, which has no label in images.csv\)\.\nFound: images.csv\.",
+        r"\(1 unusable; 2.png: has no label in images.csv\)\.\nFound: images.csv\.",
     ):
         raw.list()

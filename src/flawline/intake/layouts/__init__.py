@@ -294,7 +294,8 @@ def _reasons(files: Sequence[RawFile]) -> str:
         return ""
     reason, count = Counter(file.unusable for file in unusable).most_common(1)[0]
     first = next(file.path for file in unusable if file.unusable == reason)
-    return f" ({len(unusable)} unusable, {count} of them like {first}, which {reason})"
+    like = f", and {count - 1} like it" if count > 1 else ""
+    return f" ({len(unusable)} unusable; {first}: {reason}{like})"
 
 
 def _hint(contents: Contents, params: IngestionParams) -> str:
