@@ -19,6 +19,15 @@ def usual_depth(rows: pd.DataFrame) -> int:
     return _most_normal(rows, rows["depth"])
 
 
+def drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (rows, quarantine) with the images of the depth that most normal images have."""
+    usual = usual_depth(rows)
+    odd = rows["depth"] != usual
+    reasons = rows.loc[odd, "depth"].map(lambda depth: f"has {depth} bits a channel; most normal images have {usual}")
+    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons}, columns=["path", "reason"])
+    return rows[~odd].reset_index(drop=True), dropped
+
+
 def settle_bits(
     rows: pd.DataFrame, quarantine: pd.DataFrame, measured: pd.DataFrame, wanted: int | str
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Note]]:

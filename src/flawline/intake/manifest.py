@@ -17,13 +17,14 @@ from flawline.checks import FlawlineError
 from flawline.intake.cautions import SIDEWAYS, doubtful_images, turned_photographs
 from flawline.intake.codecs.suffixes import SUFFIXES
 from flawline.intake.decoding import UnreadableImageError, read_bytes
-from flawline.intake.depths import settle_bits, usual_depth
+from flawline.intake.depths import drop_odd_depths, settle_bits
 from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
 from flawline.intake.near_duplicates import find_near_duplicates
 from flawline.intake.notes import notes_table
+from flawline.intake.sizes import drop_odd_sizes
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
@@ -37,7 +38,6 @@ NAMELESS = "its name holds characters that a table cannot; rename it"
 UNTABLED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, bytes that are not UTF-8
 PARTICULAR = re.compile(r"\S+\.\w+|\d+|'[^']*'")  # names, numbers and quotations in a reason
 SHOWN = 4  # reasons named in an error
-FACTOR, FEW = 2, 0.25  # by which an odd size differs, and the share of the normal images that may have one
 Known = Mapping[str, list[Measured]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, total) -> the same items, shown as progress
 
@@ -147,7 +147,7 @@ def build_manifest(
     ``settle_identical`` for those that the data set's own splits separate. An image of another depth than most normal
     ones is quarantined, since 8 and 16 bit are not comparable. Raise FlawlineError if too little is left to learn
     from."""
-    rows, odd = _drop_odd_depths(rows)
+    rows, odd = drop_odd_depths(rows)
     rows, contrary = settle_identical(rows, identical)
     quarantine = pd.concat([quarantine, odd, contrary], ignore_index=True).sort_values("path", ignore_index=True)
     try:
@@ -273,41 +273,6 @@ def _drop_same_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, s
 def _untracked(items: Iterable[Any], total: int) -> Iterable[Any]:
     """Return ``items`` as they are, where nobody shows the progress."""
     return items
-
-
-def drop_odd_sizes(rows: pd.DataFrame, *, least_side: int, sizes: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (rows, quarantine) with the images of at least ``least_side`` pixels each way, of these, if ``sizes`` is
-    usual, those of the size that most normal images have; if it is auto, without those of quite another size."""
-    small = rows[["height", "width"]].min(axis=1) < least_side
-    told = rows["height"].astype(str) + " x " + rows["width"].astype(str)
-    reasons = "has " + told + f" pixels; wanted at least {least_side} each way (ingestion.least_side)"
-    odd = small
-    normal = told[~small & (rows["label"] == 0)]
-    if sizes != "any" and not normal.empty:
-        usual = normal.mode().iloc[0]
-        other = "has " + told + f" pixels; most normal images have {usual} (ingestion.sizes={sizes})"
-        reasons = reasons.where(small, other)
-        odd = small | (told != usual if sizes == "usual" else _outliers(rows, normal.index))
-    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons[odd]}, columns=["path", "reason"])
-    return rows[~odd].reset_index(drop=True), dropped
-
-
-def _outliers(rows: pd.DataFrame, normal: pd.Index) -> pd.Series:
-    """Return which images have a side of less than half or more than twice the median of the ``normal`` ones; none of
-    them where more than a few of the normal ones have: then sizes differ in this category."""
-    sides = rows[["height", "width"]]
-    ratio = sides / sides.loc[normal].median()
-    odd = (ratio.max(axis=1) > FACTOR) | (ratio.min(axis=1) < 1 / FACTOR)
-    return odd if odd[normal].mean() <= FEW else odd & False
-
-
-def _drop_odd_depths(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (rows, quarantine) with the images of the depth that most normal images have."""
-    usual = usual_depth(rows)
-    odd = rows["depth"] != usual
-    reasons = rows.loc[odd, "depth"].map(lambda depth: f"has {depth} bits a channel; most normal images have {usual}")
-    dropped = pd.DataFrame({"path": rows.loc[odd, "image"], "reason": reasons}, columns=["path", "reason"])
-    return rows[~odd].reset_index(drop=True), dropped
 
 
 def _in_quarantine(quarantine: pd.DataFrame) -> str:

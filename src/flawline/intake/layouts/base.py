@@ -1,9 +1,10 @@
 """What all layouts share: one file of a raw folder, what a layout makes of the whole folder, and what it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flawline.intake.folders import Contents
+from flawline.intake.masks import APART
 from flawline.intake.names import folded
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
@@ -47,3 +48,8 @@ class Layout:
 def folder_named(contents: Contents, name: str) -> str | None:
     """Return the folder directly below the root that is called ``name`` in any case, or None."""
     return next((each for each in contents.top_folders() if folded(each) == folded(name)), None)
+
+
+def named_by(files: Iterator[RawFile] | Sequence[RawFile]) -> set[str]:
+    """Return the images and their masks that ``files`` name."""
+    return {path for file in files for path in (file.path, *(file.mask or "").split(APART))}
