@@ -101,8 +101,8 @@ class IngestionParams(Params):
     # bits a channel that 16-bit files use; auto: as all files' TIFF tags say, else the fewest that hold every value
     bits: Literal["auto", 8, 10, 12, 14, 16]
     least_side: PositiveInt  # an image with fewer pixels each way is quarantined
-    # which images are quarantined for their size: auto, those of quite another size than nearly all; usual, those of
-    # another size than most normal ones; any, none
+    # which images are quarantined for their size: auto, the few of less than half the usual height and width; usual,
+    # those of another size than most normal ones; any, none
     sizes: Literal["auto", "any", "usual"]
     strict: bool  # whether a JPEG of which the decoder only warns (stray bytes of a camera) is quarantined
 

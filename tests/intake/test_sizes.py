@@ -41,19 +41,17 @@ def test_images_of_odd_sizes_are_dropped_where_asked(options, reasons):
     assert rows["image"].tolist() == [name for name in SIZES if name not in reasons]
 
 
-def test_images_of_quite_another_size_are_dropped_where_they_are_few():
-    sizes = [(40, 50)] * 5 + [(40, 70), (19, 50)]
-    rows = pd.DataFrame(
-        {"image": list("abcdefg"), "label": 0, "height": [h for h, _ in sizes], "width": [w for _, w in sizes]}
-    )
+def test_small_copies_are_dropped_where_they_are_few():
+    sizes = {"height": [40] * 6 + [19], "width": [50] * 5 + [20, 24]}
+    rows = pd.DataFrame({"image": list("abcdefg"), "label": 0, **sizes})
     kept, dropped = drop_odd_sizes(rows, least_side=1, sizes="auto")
-    assert kept["image"].tolist() == list("abcdef")
-    assert dropped["reason"].tolist() == ["has 19 x 50 pixels; most normal images have 40 x 50 (ingestion.sizes=auto)"]
+    assert kept["image"].tolist() == list("abcdef")  # f is a crop
+    assert dropped["reason"].tolist() == ["has 19 x 24 pixels; most normal images have 40 x 50 (ingestion.sizes=auto)"]
     assert len(drop_odd_sizes(rows, least_side=1, sizes="any")[0]) == 7
-    many = pd.concat([rows, rows.tail(1).assign(image="h", width=120), rows.tail(1).assign(image="i", label=1)])
-    assert len(drop_odd_sizes(many.reset_index(drop=True), least_side=1, sizes="auto")[0]) == 6
-    varied = rows.assign(width=[50, 120, 260, 500, 50, 110, 240])
-    assert drop_odd_sizes(varied, least_side=1, sizes="auto")[1].empty
+    many = pd.concat([rows, rows.tail(1).assign(image="h", label=1)], ignore_index=True)
+    assert len(drop_odd_sizes(many, least_side=1, sizes="auto")[0]) == 6
+    many = pd.concat([many, many.tail(1).assign(image="i")], ignore_index=True)
+    assert drop_odd_sizes(many, least_side=1, sizes="auto")[1].empty
 
 
 def test_usual_size_is_that_of_normal_images():

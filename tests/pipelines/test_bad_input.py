@@ -61,9 +61,7 @@ def test_empty_raw_folder_or_one_that_is_a_file(project, parts, tmp_path):
 def test_no_normal_image(project, tmp_path, photographs):
     photographs(tmp_path / "bad" / "train" / "good", 0)
     photographs(tmp_path / "bad" / "test" / "scratch", 3)
-    with pytest.raises(
-        FlawlineError, match=r"no normal image to learn from: wanted, in the layout 'mvtec', train/good/"
-    ):
+    with pytest.raises(FlawlineError, match=r"no normal image to learn from"):
         make_parts(project, tmp_path / "bad")
     assert_nothing_is_made(project)
 
