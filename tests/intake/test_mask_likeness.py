@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from flawline.intake.decoding import decode, encode_png
-from flawline.intake.mask_likeness import TWO, look_like_masks, looks_like_mask, mask_likeness, set_masks_aside
+from flawline.intake.mask_likeness import (
+    GROUND,
+    TWO,
+    commonest_share,
+    look_like_masks,
+    mask_likeness,
+    may_be_masks,
+    set_masks_aside,
+)
 from flawline.intake.measuring import Measurements, measure
 
 RNG = np.random.default_rng(0)
@@ -58,6 +66,36 @@ def test_photographs_have_more(name):
     assert mask_likeness(PHOTOGRAPHS[name]) < TWO
 
 
+def crack(width, *, soft=0.0, size=512):
+    """Return a mask of a curved crack, ``width`` pixels wide, its edge as soft."""
+    y, x = np.mgrid[:size, :size]
+    away = np.abs(y - size / 2 - 60 * np.sin(x / 40)) - width / 2
+    return (255 * (0.5 - away / max(soft, 1e-6)).clip(0, 1)).astype(np.uint8)[None]
+
+
+def parts():
+    numbers = np.zeros((1, 200, 300), np.uint8)
+    for number in range(1, 5):
+        numbers[:, 20:40, 50 * number : 50 * number + 20] = number
+    return numbers
+
+
+NAMED = {
+    "soft crack": crack(6, soft=3), "JPEG of a soft crack": as_jpeg(crack(6, soft=3), 90),
+    "JPEG of a crack": as_jpeg(crack(3)), "numbers of parts": parts(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*MASKS, *NAMED])
+def test_what_is_called_a_mask_may_be_one_if_its_ground_has_one_level(name):
+    assert commonest_share({**MASKS, **NAMED}[name]) >= GROUND
+
+
+@pytest.mark.parametrize("name", ["noise", "flat", "12 bits, dark", "JPEG"])
+def test_ground_of_a_photograph_has_many_levels(name):
+    assert commonest_share(PHOTOGRAPHS[name]) < GROUND
+
+
 @pytest.mark.parametrize("factor", [1, 2, 4, 16])
 def test_how_bright_a_picture_is_does_not_matter(factor):
     assert mask_likeness(NOISE // factor) < TWO
@@ -68,9 +106,9 @@ def test_a_few_pictures_tell_of_a_folder(tmp_path):
     for name, pixels in (("a", blob()), ("b", blob(0, 0)), ("c", NOISE)):
         (tmp_path / f"{name}.png").write_bytes(encode_png(pixels))
     (tmp_path / "d.png").touch()
-    assert looks_like_mask(tmp_path / "a.png") is True
-    assert looks_like_mask(tmp_path / "c.png") is False
-    assert looks_like_mask(tmp_path / "d.png") is None
+    assert may_be_masks(tmp_path, ["a.png"]) is True
+    assert may_be_masks(tmp_path, ["c.png"]) is False
+    assert may_be_masks(tmp_path, ["d.png"]) is None
     assert look_like_masks(tmp_path, ["a.png", "b.png", "c.png", "d.png"]) is True
     assert look_like_masks(tmp_path, ["a.png", "c.png"]) is False
     assert look_like_masks(tmp_path, ["d.png"]) is None
@@ -119,7 +157,14 @@ def test_picture_of_two_levels_among_others_is_set_aside():
 
 def test_where_most_images_have_two_levels_they_are_photographs():
     images = {f"good__{i}": blob(high=255 - i) for i in range(4)}
-    assert aside(**images, other=NOISE) == ([*(f"good/{i}.png" for i in range(4)), "other.png"], {}, [])
+    assert aside(**images, other=NOISE)[:2] == ([*(f"good/{i}.png" for i in range(4)), "other.png"], {})
+
+
+def test_where_more_than_half_have_two_levels_a_caution_says_so():
+    images = {f"good__{i}": blob(high=255 - i) for i in range(3)}
+    assert aside(**images, other=NOISE)[2] == [
+        "3 images have two grey levels and the others more, as if they were masks; the first: good/0.png."
+    ]
 
 
 def test_where_each_image_is_named_they_stay_with_a_caution():

@@ -50,7 +50,7 @@ def test_folders_of_images_and_of_defective_parts():
 
 
 @pytest.mark.parametrize(("stem", "wanted"), [
-    ("007_mask", ["007"]), ("007-GT", ["007"]), ("007_mask2", ["007"]), ("mask_007", ["007"]), ("007", []),
+    ("007_mask", ["007"]), ("007-GT", ["007"]), ("007_mask2", ["007_2", "007"]), ("mask_007", ["007"]), ("007", []),
     ("mask", []), ("a_mask_b_mask", ["a_mask_b"]), ("bitmask", []), ("0.label", ["0"]),
 ])  # fmt: skip
 def test_stems_of_the_image_that_a_mask_is_of(stem, wanted):

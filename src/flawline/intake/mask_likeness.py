@@ -1,6 +1,6 @@
 """Whether a picture looks like a mask: nearly all of its pixels have one of two grey levels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +14,8 @@ from flawline.intake.notes import Note
 SIDE = 128  # pixels along each side that are looked at
 TWO = 0.9  # share of the pixels that the two commonest levels have in a mask: the rest is its softened edge
 SECOND = 0.5  # share of the second among all that is not the first: a part before a black ground has many levels
-MOST = 0.5  # share of the images; where so many have two levels, photographs have
+GROUND = 0.4  # share of the pixels with one value that a mask of any kind has: soft edges, numbers of parts, colours
+MOST = 0.5  # share of the images; where more have two levels, photographs have
 SAMPLED = 5  # files of a folder
 MOST_PIXELS = 200_000_000
 LIKE_MASK_OF = (
@@ -30,8 +31,7 @@ LIKE_MASK = (
 def mask_likeness(pixels: NDArray) -> float:
     """Return the share of the pixels of a picture (C, H, W) that have one of its two commonest values, exactly; 0 where
     the rest has many. Noise gives photographs many values, however flat they look."""
-    _, height, width = pixels.shape
-    some = pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)]  # (C, h, w)
+    some = _sample(pixels)  # (C, h, w)
     first = np.sort(np.bincount(some[0].ravel()))[::-1]  # how often each value of the first channel occurs
     if len(some) == 1 or first[:2].sum() < TWO * some[0].size:  # with other channels there are as many values, or more
         return _two_commonest(first)
@@ -58,9 +58,11 @@ def set_masks_aside(
     if not like.any():
         return rows, pd.DataFrame(columns=["path", "reason"]), []
     partners = _partners(rows, like)
-    odd = like & ~blank & (like.mean() < MOST)
+    odd = like & ~blank & (like.mean() <= MOST)
     aside = odd | np.array([partner is not None for partner in partners])
     notes = _said(rows["image"][blank & ~aside], "are of one grey level")
+    if MOST < like.mean() < 1 and not told:
+        notes += _said(rows["image"][like & ~aside], "have two grey levels and the others more, as if they were masks")
     if told or not aside.any():
         notes += _said(rows["image"][aside], "have two grey levels, as masks have")
         return rows, pd.DataFrame(columns=["path", "reason"]), notes
@@ -88,17 +90,36 @@ def _partners(rows: pd.DataFrame, like: NDArray[np.bool_]) -> list[str | None]:
     return found
 
 
+def commonest_share(pixels: NDArray) -> float:
+    """Return the share of the pixels of a picture (C, H, W) that have the commonest value of the first channel."""
+    counts = np.bincount(_sample(pixels)[0].ravel())
+    return float(counts.max() / counts.sum())
+
+
+def _sample(pixels: NDArray) -> NDArray:
+    """Return some pixels (C, h, w) of a picture (C, H, W), evenly spread."""
+    _, height, width = pixels.shape
+    return pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)]
+
+
+def may_be_masks(root: Path, pictures: Sequence[str]) -> bool | None:
+    """Return True if ``pictures``, which are called masks, may be some: most of them have two levels, or a ground of
+    one. None if none of them can be read."""
+    return _most(root, pictures, lambda pixels: mask_likeness(pixels) >= TWO or commonest_share(pixels) >= GROUND)
+
+
 def look_like_masks(root: Path, pictures: Sequence[str]) -> bool | None:
     """Return True if the ``pictures`` look like masks, as far as a few of them tell; one without any contrast counts as
     a mask that marks nothing. None if none of them can be read."""
-    found = [looks_like_mask(root / path) for path in pictures[:: max(1, len(pictures) // SAMPLED)][: SAMPLED + 1]]
-    told = [each for each in found if each is not None]
+    return _most(root, pictures, lambda pixels: mask_likeness(pixels) >= TWO)
+
+
+def _most(root: Path, pictures: Sequence[str], holds: Callable[[NDArray], bool]) -> bool | None:
+    """Return whether something holds of most of a few of the ``pictures``; None if none of them can be read."""
+    told = []
+    for path in pictures[:: max(1, len(pictures) // SAMPLED)][: SAMPLED + 1]:
+        try:
+            told.append(holds(decode(read_bytes(root / path), max_pixels=MOST_PIXELS)))
+        except UnreadableImageError:
+            continue
     return sum(told) * 2 > len(told) if told else None
-
-
-def looks_like_mask(path: Path) -> bool | None:
-    """Return whether a picture looks like a mask, or is all of one grey level; None if it cannot be read."""
-    try:
-        return mask_likeness(decode(read_bytes(path), max_pixels=MOST_PIXELS)) >= TWO
-    except UnreadableImageError:
-        return None

@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 SPLITS = {  # what data sets call their splits
-    "train": "train", "training": "train", "trainset": "train",
+    "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validate": "validation", "validation": "validation",
     "dev": "validation",
     "calibration": "calibration", "calib": "calibration",
-    "test": "test", "testing": "test", "testset": "test", "testpublic": "test",
+    "test": "test", "testing": "test", "testpublic": "test", "evaluation": "test", "eval": "test", "holdout": "test",
 }  # fmt: skip
+OF_SPLITS = frozenset(("set", "data", "images", "imgs", "img", "obj", "split"))  # beside the word for the split
 MASKS = frozenset((
     "mask", "masks", "gt", "groundtruth", "groundtruths", "label", "labels", "annotation", "annotations",
     "segmentation", "segmentations", "segmentationmask", "segmentationmasks", "seg", "segs", "segmask", "segmasks",
@@ -27,7 +28,16 @@ IMAGES = frozenset((
     "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb", "data", "dataset",
     "bild", "bilder",
 ))  # fmt: skip
-NEGATIONS = frozenset(("no", "not", "non", "nicht", "kein", "keine", "un", "ne", "nao", "não"))
+# Folders, and ends of names, of pictures that are made from photographs or taken beside them.
+DERIVED = frozenset((
+    "thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "small", "overlay", "overlays", "heatmap",
+    "heatmaps", "anomalymap", "anomalymaps", "visualization", "visualizations", "vis", "result", "results", "depth",
+    "depthmap", "depthmaps", "normals", "normalmap", "normalmaps", "surfacenormal", "surfacenormals", "xyz", "backup",
+))  # fmt: skip
+NEGATIONS = frozenset((
+    "no", "not", "non", "nicht", "kein", "keine", "un", "ne", "nao", "não", "pas", "niet", "ej", "ikke", "değil", "nem",
+    "ei", "не", "false", "isn", "cant", "without", "ohne", "sans", "sin", "sem",
+))  # fmt: skip
 DEFECTIVE = frozenset((  # words for defective parts that name no defect
     "bad", "ng", "nok", "ko", "defect", "defects", "defective", "def", "fail", "fails", "failed", "failure", "reject",
     "rejects", "rejected", "anomaly", "anomalies", "anomalous", "abnormal", "faulty", "fault", "faults", "nogood",
@@ -37,9 +47,17 @@ DEFECTIVE = frozenset((  # words for defective parts that name no defect
     "reprovado", "defeito", "defeitos", "wadliwy", "wada", "брак", "дефект", "不良", "不良品", "缺陷", "不合格", "异常",
     "異常", "欠陥", "불량", "이상",
 ))  # fmt: skip
+CALLED_DEFECTIVE = frozenset((  # in the name of a file; fewer than those that a folder may have
+    "ng", "nok", "nio", "bad", "defect", "defects", "defective", "fail", "failed", "reject", "rejected", "anomaly",
+    "anomalous", "scrap", "ausschuss", "defekt", "不良", "缺陷",
+))  # fmt: skip
+DERIVED_STEM = re.compile(rf"(?P<image>.+?)[-_. ](?:{'|'.join(sorted(DERIVED))}|\d{{2,4}}x\d{{2,4}})$", re.IGNORECASE)
+IMAGE_STEM = re.compile(
+    r"(?:image|img|photo|picture|rgb)[-_. ]*(?P<after>.+)|(?P<before>.+?)[-_. ]+(?:image|img|photo|rgb)$", re.IGNORECASE
+)
 WORD = re.compile(r"[^\W_]+")
 AFFIX = r"mask|masks|gt|ground[-_ ]?truth|label|labels|labelids|seg|segm|segmentation|annotation|anno|maske|masque"
-AFTER = re.compile(rf"(?P<image>.+?)[-_. ]+(?:{AFFIX})(?:[-_. ]?\d+)?$", re.IGNORECASE)
+AFTER = re.compile(rf"(?P<image>.+?)[-_. ]+(?:{AFFIX})(?:[-_. ]?(?P<number>\d+))?$", re.IGNORECASE)
 BEFORE = re.compile(rf"(?:{AFFIX})[-_. ]+(?P<image>.+)$", re.IGNORECASE)
 
 
@@ -85,9 +103,27 @@ def tokens(name: str) -> tuple[str, ...]:
     return tuple(WORD.findall(folded(name)))
 
 
+@lru_cache(maxsize=2**12)
 def split_of(name: str) -> str | None:
-    """Return the split that a folder's name means, None for any other name."""
-    return SPLITS.get(plain(name))
+    """Return the split that a folder's name means, such as ``val`` and ``obj_Train_data``; None for any other name."""
+    if plain(name) in SPLITS:
+        return SPLITS[plain(name)]
+    told = [SPLITS[word] for word in tokens(name) if word in SPLITS]
+    others = [word for word in tokens(name) if word not in SPLITS]
+    joined = next((word.removesuffix("set") for word in others if word.removesuffix("set") in SPLITS), "")
+    if joined and len(others) == 1 and not told:
+        return SPLITS[joined]
+    return told[0] if len(told) == 1 and others and OF_SPLITS.issuperset(others) else None
+
+
+@lru_cache(maxsize=2**12)
+def split_and_class(name: str) -> tuple[str | None, str]:
+    """Return (split, class) of a folder whose name says both, as ``train_good`` does; else (None, the name)."""
+    words = tokens(name)
+    for place, rest in ((0, words[1:]), (-1, words[:-1])):
+        if len(words) > 1 and words[place] in SPLITS and not NEGATIONS & set(rest):
+            return SPLITS[words[place]], " ".join(rest)
+    return None, name
 
 
 @lru_cache(maxsize=2**12)
@@ -102,12 +138,43 @@ def means_images(name: str) -> bool:
     return plain(name) in IMAGES
 
 
-def is_good(name: str, good: Sequence[str]) -> bool:
+def means_derived(name: str) -> bool:
+    """Return True if a folder of this name holds pictures that are made from photographs: ``thumbs``, ``overlays``."""
+    return plain(name) in DERIVED
+
+
+def photograph_of(stem: str) -> str | None:
+    """Return the stem of the photograph that a picture of this ``stem`` is made from: 007 for ``007_small``,
+    ``007-150x150``; None where its name says nothing like that."""
+    found = DERIVED_STEM.match(stem)
+    return found["image"] if found else None
+
+
+def without_image_word(stem: str) -> str:
+    """Return a stem without a word that says no more than that it is an image: 007 for ``image_007``."""
+    found = IMAGE_STEM.match(stem)
+    return (found["before"] or found["after"]) if found else stem
+
+
+def called_defective(stem: str) -> str:
+    """Return the word in a file's name that calls it defective, as in ``NG_0001``; empty where there is none."""
+    words = tokens(stem)
+    return next((word for place, word in enumerate(words)
+                 if word in CALLED_DEFECTIVE and not NEGATIONS & set(words[:place])), "")  # fmt: skip
+
+
+@lru_cache(maxsize=2**12)
+def is_good(name: str, good: tuple[str, ...]) -> bool:
     """Return True if ``name`` is one of the words for normal images; in any case, however its parts are joined."""
-    return plain(name) in {plain(word) for word in good} if plain(name) else False
+    return plain(name) in _plain_words(tuple(good)) if plain(name) else False
 
 
-def says_good(name: str, good: Sequence[str]) -> bool:
+@lru_cache(maxsize=16)
+def _plain_words(words: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(plain, words))
+
+
+def says_good(name: str, good: tuple[str, ...]) -> bool:
     """Return True if ``name`` is a word for normal images, or begins or ends with one and says nothing to the contrary:
     ``ok_front`` and ``2024_good``, but neither ``not_ok`` nor ``good_defect``."""
     words = tokens(name)
@@ -125,9 +192,10 @@ def says_defective(name: str) -> bool:
 
 def image_stems(stem: str) -> list[str]:
     """Return the stems of images that a mask of this ``stem`` may be of, the likeliest first, without the stem itself:
-    ``007`` for ``007_mask``, ``007-GT``, ``007_mask2`` and ``mask_007``."""
-    found = (pattern.match(stem) for pattern in (AFTER, BEFORE))
-    return list(dict.fromkeys(match["image"] for match in found if match))
+    ``007`` for ``007_mask``, ``007-GT`` and ``mask_007``; ``007_2`` and ``007`` for ``007_mask2``."""
+    found = [match for pattern in (AFTER, BEFORE) if (match := pattern.match(stem))]
+    numbered = [f"{match['image']}_{match['number']}" for match in found if match.re is AFTER and match["number"]]
+    return list(dict.fromkeys([*numbered, *(match["image"] for match in found)]))
 
 
 class Names:

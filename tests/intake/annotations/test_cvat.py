@@ -55,7 +55,7 @@ def test_bad_mark_is_its_images_problem(tmp_path, mark, reason):
 
 def test_a_class_of_the_whole_image_is_its_label(tmp_path):
     found = read(tmp_path, '<tag label="ok"/>').images["a.png"]
-    assert (found.label, found.shapes) == ("ok", ())
+    assert (found.labels, found.shapes) == (("ok",), ())
 
 
 def test_subset_of_an_image_is_told(tmp_path):

@@ -208,9 +208,9 @@ def test_names_of_splits(table, told, split):
 
 
 def test_unknown_split_is_told(table):
-    raw = table("image,label,split", "0.png,0,train", "1.png,0,holdout")
+    raw = table("image,label,split", "0.png,0,train", "1.png,0,monday")
     assert raw.unusable() == {
-        "1.png": "has the split 'holdout' in images.csv; wanted train, validation, calibration or test"
+        "1.png": "has the split 'monday' in images.csv; wanted train, validation, calibration or test"
     }
 
 

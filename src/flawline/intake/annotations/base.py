@@ -40,7 +40,7 @@ class Annotated:
     shapes: tuple[Shape | Runs, ...]
     relative: bool = False  # corners are shares of the image's width and height
     problem: str = ""  # why what is marked cannot be known; then the image cannot be used
-    label: str = ""  # a class given to the whole image
+    labels: tuple[str, ...] = ()  # classes given to the whole image
 
     def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Return the marked pixels (H, W) of an image of ``size`` (h, w).
@@ -82,7 +82,8 @@ def united(first: Annotated, second: Annotated) -> Annotated:
     if len(sizes) > 1:
         problem = problem or "is named twice, with different sizes"
     shapes = tuple(dict.fromkeys((*first.shapes, *second.shapes)))
-    return replace(first, size=next(iter(sizes), None), shapes=shapes, problem=problem)
+    labels = tuple(dict.fromkeys((*first.labels, *second.labels)))
+    return replace(first, size=next(iter(sizes), None), shapes=shapes, problem=problem, labels=labels)
 
 
 def number(value: object, what: str) -> float:

@@ -54,20 +54,21 @@ def read_cvat(root: Path, file: str, changed: int) -> NamedImages:
 
 def _image(element: ElementTree.Element) -> Annotated:
     shapes: list[Shape | Runs] = []
-    problem, label = "", ""
+    problem = ""
+    labels: list[str] = []
     size: tuple[int, int] | None = None
     try:
         size = (int(number(element.get("height", 0), "height")), int(number(element.get("width", 0), "width")))
         for each in element:
             if each.tag == "tag":
-                label = each.get("label", "")
+                labels.append(each.get("label", ""))
             elif each.tag in READERS:
                 shapes.append(READERS[each.tag](each, size))
             elif each.get("label") is not None:
                 raise ValueError(f"marks a '{each.get('label')}' by {each.tag}, which mark no area")
     except (ValueError, TypeError) as error:
         problem = f"cannot be used ({error})"
-    return Annotated(size if size and all(size) else None, tuple(shapes), problem=problem, label=label)
+    return Annotated(size if size and all(size) else None, tuple(shapes), problem=problem, labels=tuple(labels))
 
 
 def _box(element: ElementTree.Element, size: tuple[int, int]) -> Shape:

@@ -33,9 +33,10 @@ def read_labelme(path: Path) -> Annotated:
         height, width = (int(number(tree.get(name) or 0, name)) for name in ("imageHeight", "imageWidth"))
         size = (height, width) if height > 0 and width > 0 else None
         shapes = tuple(_shape(each, size) for each in tree["shapes"])
+        labels = tuple(str(flag) for flag, holds in (tree.get("flags") or {}).items() if holds)
     except (OSError, RecursionError, *ODD) as error:
         raise UnreadableImageError(f"cannot be read ({error})") from None
-    return Annotated(size, shapes)
+    return Annotated(size, shapes, labels=labels)
 
 
 def _shape(shape: Mapping[str, Any], size: Size) -> Shape | Runs:

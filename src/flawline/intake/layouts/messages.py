@@ -8,7 +8,7 @@ from flawline.intake.folders import Contents
 from flawline.intake.layouts.base import RawFile
 from flawline.intake.layouts.registry import LAYOUTS
 from flawline.intake.layouts.tree import classes_in_words, read_tree
-from flawline.intake.names import is_good, says_good, split_of
+from flawline.intake.names import is_good, split_of
 from flawline.params import IngestionParams
 
 SHOWN = 8  # names in a message
@@ -48,7 +48,7 @@ def hint(contents: Contents, params: IngestionParams) -> str:
             f"raw={contents.root / categories[0]}."
         )
     classes = classes_in_words(contents, params.good)
-    if not classes or any(says_good(kind, params.good) for kind in read_tree(contents, params.good).kinds):
+    if not classes or read_tree(contents, params.good).good:
         return ""
     return (
         f" None of its folders is called good in a word that is known: {classes}. Say which one holds normal images: "
