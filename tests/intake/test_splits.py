@@ -76,10 +76,11 @@ def test_all_splits_are_the_data_sets_own():
     assert places(assign_splits(rows, BASE.ingestion.splits)) == {f"{split}/good/0.png": split for split in SPLITS}
 
 
-def test_data_set_without_a_test_folder_gets_none():
-    assert "test" not in sizes(
-        assign_splits(make_rows(*normals(10, split="train")), BASE.ingestion.splits.but(test=0.5))
-    )
+def test_data_set_without_a_split_for_tests_gets_one():
+    rows = make_rows(*normals(10, split="train"))
+    assert sizes(assign_splits(rows, BASE.ingestion.splits.but(test=0.5)))["test"] == 5
+    rows.loc[0, "split"] = "test"
+    assert sizes(assign_splits(rows, BASE.ingestion.splits.but(test=0.5)))["test"] == 1
 
 
 @given(

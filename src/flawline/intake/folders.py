@@ -16,7 +16,8 @@ from flawline.intake.names import Names, ending_of
 SYSTEM = re.compile(
     r"@eaDir|@tmp|@Recycle|@Recently-Snapshot|@SynoResource|#recycle|#snapshot|\$RECYCLE\.BIN|RECYCLER|RECYCLED|"
     r"System Volume Information|lost\+found|__MACOSX|__pycache__|FOUND\.\d{3}|(?:ehthumbs|Thumbs)\w*\.db|desktop\.ini|"
-    r"Icon\r|~\$.*|~.*\.tmp|.*\.(?:crdownload|partial|part)",
+    r"~snapshot|Network Trash Folder|_gsdata_|_vti_cnf|_thumbs|Papierkorb|AlbumArt.*\.jpg|folder\.jpg|Icon\r|"
+    r"~\$.*|~.*\.tmp|.*\.(?:crdownload|partial|part)",
     re.IGNORECASE | re.DOTALL,
 )
 SHOWN = 5  # names in a sentence
@@ -68,6 +69,16 @@ class Contents:
     def top_folders(self) -> list[str]:
         """Return the names of the folders directly below the root."""
         return [name for name in self.folders if "/" not in name]
+
+    def inner_folders(self) -> list[str]:
+        """Return the folders below the one that lies around everything, or below the root where there is none."""
+        around = ""
+        while True:
+            below = [name for name in self.folders if name.rpartition("/")[0] == around]
+            deeper = [name for name in self.folders if below and name.rpartition("/")[0] == below[0]]
+            if len(below) != 1 or not deeper or (around or ".") in self.by_folder or below[0] in self.by_folder:
+                return below
+            around = below[0]
 
     def skipped_in_words(self) -> str:
         """Return in a sentence what was not looked into; nothing where there is none."""

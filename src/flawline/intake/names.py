@@ -206,8 +206,10 @@ class Names:
         self.paths = sorted(paths)
         self._exact = {composed(path): path for path in self.paths}
         self._tails: dict[str, list[str]] = {}
+        self._stems: dict[str, list[str]] = {}
         for path in self.paths:
             self._tails.setdefault(folded(path.rpartition("/")[2]), []).append(path)
+            self._stems.setdefault(folded(stem_of(path)), []).append(path)
 
     def __contains__(self, path: str) -> bool:
         return composed(path) in self._exact
@@ -215,6 +217,13 @@ class Names:
     def exact(self, path: str) -> str | None:
         """Return the path that is ``path`` but for its Unicode form."""
         return self._exact.get(composed(path))
+
+    def of_stem(self, path: str) -> str | None:
+        """Return the one path that is ``path`` with an ending, whatever folders are before it; None if there is none,
+        or several."""
+        alike = self._stems.get(folded(path.rpartition("/")[2]), [])
+        same = [each for each in alike if folded(each.rpartition(".")[0]).endswith(folded(path))]
+        return same[0] if len(same) == 1 else None
 
     def within(self, path: str) -> str | None:
         """Return the path that is ``path`` without its first folders, or with others before it; None if there is none,

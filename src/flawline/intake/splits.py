@@ -25,8 +25,8 @@ def assign_splits(rows: pd.DataFrame, splits: SplitParams, near_duplicates: pd.D
     together = groups_of(rows, near_duplicates)
     split = _own_splits(rows, together).where(rows["label"] == 0, "test").astype(object)
     own = set(rows.loc[rows["label"] == 0, "split"].dropna())
-    if rows["split"].notna().any():
-        own.add("test")  # the data set has splits of its own: its test images are the only ones
+    if (rows["split"] == "test").any():
+        own.add("test")  # the data set has its own: its test images are the only ones
     shares = {name: getattr(splits, name) for name in ("test", "validation", "calibration") if name not in own}
     wanted = {name: share for name, share in shares.items() if share > 0}
     open_ = split.isna() | (split == "train")

@@ -201,8 +201,22 @@ def test_coco_size_that_is_none_is_not_known(tmp_path, size):
     assert read(tmp_path, coco(images=[{"id": 1, "file_name": "a.png", **size}]))["a.png"].size is None
 
 
+@pytest.mark.parametrize(("mark", "reason"), [
+    ({"bbox": [60, 50, 80, 70]}, "it reaches to (140, 120) in an image of 100 x 100 pixels"),  # two corners
+    ({"bbox": [0.6, 0.5, 0.2, 0.2]}, "it lies within the first pixel; wanted pixels, not shares of the image"),
+    ({"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]]}, "it lies within the first pixel"),
+    ({"bbox": [60, 50, 45, 54]}, ""),  # a little beyond the image
+])  # fmt: skip
+def test_coco_numbers_that_are_no_pixels_of_the_image_are_its_problem(tmp_path, mark, reason):
+    images = [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}]
+    found = read(tmp_path, coco(mark, images=images))["a.png"]
+    assert reason in found.problem
+    assert bool(found.problem) == bool(reason)
+
+
 def test_huge_polygon_is_cut_at_the_images_edge_in_no_time(tmp_path):
-    found = read(tmp_path, coco({"segmentation": [[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]]}))
+    images = [{"id": 1, "file_name": "a.png"}]  # that says no size
+    found = read(tmp_path, coco({"segmentation": [[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]]}, images=images))
     start = time.perf_counter()
     assert found["a.png"].mask((4, 5)).all()
     assert time.perf_counter() - start < 1

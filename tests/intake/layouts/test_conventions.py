@@ -246,11 +246,12 @@ def test_folders_of_splits_are_told_by_name_in_any_case(raw, name, split):
     assert told(raw)[f"{name}/good/1.png"] == (0, "good", split, None)
 
 
-def test_where_all_lies_in_train_a_part_of_it_is_tested_on(raw):
-    draw(raw, "train/good/0.png", "train/good/1.png")
-    assert told(raw) == {"train/good/0.png": GOOD, "train/good/1.png": GOOD}
+@pytest.mark.parametrize("others", [(), ("val/good/9.png",), ("train/dent/8.png",)])
+def test_without_a_split_for_tests_a_part_is_set_apart(raw, others):
+    draw(raw, "train/good/0.png", "train/good/1.png", *others)
+    assert told(raw)["train/good/0.png"] == (0, "good", "train", None)
     assert [note.text for note in raw.notes()] == [
-        "All images lie in the training split: a share of the good ones is set apart for tests (ingestion.splits.test)."
+        "No image lies in a split for tests: a share of the good ones is set apart for them (ingestion.splits.test)."
     ]
 
 
@@ -434,3 +435,154 @@ def test_mask_of_a_good_image_is_listed_with_it(raw):
         "test/good/0.png", 0, "good", "test", "ground_truth/good/0_mask.png"
     )
     assert raw.files()["train/good/0.png"].mask is None
+
+
+# --- words that only hold one ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", [
+    "pas bon", "niet goed", "ikke ok", "cam1_n_ok", "almost good", "scratch_on_good", "good_with_scratch", "OK_dented",
+    "hole_normal", "ok_rework",
+])  # fmt: skip
+def test_beside_a_folder_called_good_no_other_is_good_that_only_holds_the_word(raw, name):
+    draw(raw, "good/0.png", "good/1.png", f"{name}/2.png")
+    file = raw.files()[f"{name}/2.png"]
+    assert file.unusable.startswith(f"lies in {name}/, whose name holds a word for good") or file.label == 1
+
+
+@pytest.mark.parametrize("name", ["good_with_scratch", "OK_dented", "surface_ok"])
+def test_folder_that_only_holds_the_word_is_not_good_beside_classes_of_other_words(raw, name):
+    draw(raw, f"{name}/0.png", "dent/2.png")
+    with pytest.raises(FlawlineError, match="None of its folders is called good"):
+        raw.list()
+
+
+# --- classes deeper down ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("around", ["Good Parts Dataset", "clean bottles", "normal_light", "a/b", "bolts"])
+def test_classes_are_found_below_whatever_lies_around_them(raw, around):
+    draw(raw, f"{around}/good/0.png", f"{around}/bad/1.png", masks=[f"{around}/masks/bad/1.png"])
+    assert told(raw) == {
+        f"{around}/good/0.png": GOOD, f"{around}/bad/1.png": (1, "bad", None, f"{around}/masks/bad/1.png"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["good/bad/1.png", "good/2024/NG/1.png", "lot7/good/1.png", "lot7/bad/1.png"])
+def test_folders_that_contradict_each_other_are_told(raw, path):
+    draw(raw, "good/0.png", path)
+    file = raw.files()[path]
+    assert "is called good and defective" in file.unusable or file.label == 1
+
+
+def test_cameras_and_lots_are_not_taken_for_classes(raw):
+    draw(raw, "cam1/OK/0.png", "cam1/NG/1.png", "cam2/OK/2.png")
+    with pytest.raises(FlawlineError, match="looks like a folder of several categories"):
+        raw.list()
+
+
+@pytest.mark.parametrize(("path", "split"), [
+    ("good/train/0.png", "train"), ("train_good/0.png", "train"), ("good_train/0.png", "train"),
+    ("obj_Train_data/good/0.png", "train"), ("trainset/good/0.png", "train"), ("Evaluation/good/0.png", "test"),
+])  # fmt: skip
+def test_splits_are_found_wherever_they_are_named(raw, path, split):
+    draw(raw, path, "train/good/9.png", "test/good/8.png")
+    assert told(raw)[path] == (0, "good", split, None)
+
+
+def test_unlabelled_test_images_are_not_good(raw):
+    draw(raw, "train/0.png", "train/1.png", "test/2.png")
+    assert list(raw.unusable()) == ["test/2.png"]
+
+
+# --- what is no photograph -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", [
+    "good/thumbs/0.png", "thumbnails/good/0.png", "good/0_small.png", "good/0-150x150.png", "bad/1_overlay.png",
+    "heatmaps/1.png", "good/0_depth.png", "normal_maps/0.png",
+])  # fmt: skip
+def test_pictures_made_from_photographs_are_told(raw, path):
+    draw(raw, "good/0.png", "good/2.png", "bad/1.png", path)
+    assert len(told(raw)) == 3
+    assert "made from" in raw.unusable()[path] or "holds a word for good" in raw.unusable()[path]
+
+
+def test_class_that_is_called_like_derived_pictures_is_a_class(raw):
+    draw(raw, "good/0.png", "good/1.png", "depth/7.png", "depth/8.png")
+    assert told(raw)["depth/7.png"] == (1, "depth", None, None)
+
+
+@pytest.mark.parametrize("name", ["NG_0001.png", "20240501_0020_NG.png", "defect (3).png", "0001_bad.png"])
+@pytest.mark.parametrize("home", ["", "good/"])
+def test_images_that_are_called_defective_are_not_good(raw, name, home):
+    draw(raw, f"{home}OK_0002.png", f"{home}no_defect_3.png", f"{home}{name}")
+    assert list(raw.unusable()) == [f"{home}{name}"]
+
+
+# --- masks and images that are numbered alike ------------------------------------------------------------------------
+def test_images_and_masks_that_differ_in_a_word(raw):
+    draw(raw, "images/image_020.png", "images/image_021.png", masks=["masks/mask_020.png"])
+    assert told(raw)["images/image_020.png"] == (None, "defect", None, "masks/mask_020.png")
+    draw(raw, "more/image_1.png", "more/image_2.png", masks=["more/mask_1.png"])
+
+
+def test_numbered_masks_go_to_the_images_of_their_numbers(raw):
+    draw(raw, "good/0.png", "bad/part_0.png", "bad/part_1.png",
+         masks=["masks/bad/part_mask_0.png", "masks/bad/part_mask_1.png"])  # fmt: skip
+    assert told(raw)["bad/part_1.png"][3] == "masks/bad/part_mask_1.png"
+
+
+def test_masks_of_no_image_beside_loose_images_stop_the_run(raw):
+    draw(raw, "images/0.png", "images/1.png", masks=["masks/task-7.png"])
+    with pytest.raises(FlawlineError, match=r"1 masks belong to no image, the first: masks/task-7\.png"):
+        raw.list()
+
+
+def test_labels_go_to_the_image_that_is_not_good(raw):
+    draw(raw, "OK/1.png", "NG/1.png", masks=["masks/1.png"])
+    assert told(raw) == {"OK/1.png": GOOD, "NG/1.png": (1, "NG", None, "masks/1.png")}
+
+
+# --- files that may say where defects are ----------------------------------------------------------------------------
+@pytest.mark.parametrize(("path", "text"), [
+    ("labels/0001.txt", "scratch 0.5 0.5 0.1 0.1"), ("ann/0001.png.json", "{}"), ("meta/0001.xml", "<x/>"),
+    ("labels/ab12cd34-0001.txt", "scratch"), ("ng_list.txt", "0001.png"), ("bad.txt", "0001\n"), ("0001.hobj", "x"),
+    ("via.json", '{"0001.png123": {"filename": "0001.png"}}'), ("data.yaml", "names: [scratch]"),
+    ("train.csv", "id,target\n0001,1\n"),
+])  # fmt: skip
+def test_whatever_names_an_image_beside_loose_ones_stops_the_run(raw, path, text):
+    draw(raw, *(f"images/{i:04d}.png" for i in range(60)))
+    raw.write(path, text)
+    with pytest.raises(FlawlineError, match=r"may say where their defects are|The table train\.csv names the images"):
+        raw.list()
+
+
+def test_lists_in_other_encodings_are_read_too(raw):
+    draw(raw, "Pr\u00fcfling_1.png", "Pr\u00fcfling_2.png")
+    raw.write("liste.txt", "Pr\u00fcfling_2.png NG".encode("cp1252"))
+    with pytest.raises(FlawlineError, match="may say where their defects are"):
+        raw.list()
+    raw.write("liste.txt", "Pr\u00fcfling_2.png NG".encode("utf-16"))
+    with pytest.raises(FlawlineError, match="may say where their defects are"):
+        raw.list()
+
+
+def test_beside_folders_of_classes_they_are_a_caution(raw):
+    draw(raw, "good/0001.png", "bad/0002.png")
+    raw.write("bad/0002.isat", "{}")
+    raw.write("LICENSE.txt", "of 0001.png")
+    assert ["0002.isat" in note.text for note in raw.notes() if note.caution] == [True]
+
+
+def test_flags_and_tags_are_classes_of_the_image(raw):
+    draw(raw, "0.png", "1.png", "2.png")
+    for name, flags in (
+        ("0", {"OK": True, "NG": False}),
+        ("1", {"OK": False, "NG": True}),
+        ("2", {"OK": True, "NG": True}),
+    ):
+        raw.write(f"{name}.json", json.dumps({"shapes": [], "flags": flags, "imagePath": f"{name}.png"}))
+    assert told(raw) == {"0.png": GOOD, "1.png": (1, "NG", None, None)}
+    assert raw.unusable() == {"2.png": "its annotation 2.json calls the image 'OK' and 'NG'; correct one of the two"}
+
+
+def test_kolektorsdd_below_a_folder_keeps_its_items(raw):
+    raw.touch("KolektorSDD/kos01/Part0.jpg", "KolektorSDD/kos01/Part0_label.bmp", "KolektorSDD/kos02/Part0.jpg")
+    raw.touch("KolektorSDD/kos02/Part0_label.bmp")
+    assert raw.detect() == "kolektorsdd"
+    assert {file.group for file in raw.list()} == {"KolektorSDD/kos01", "KolektorSDD/kos02"}

@@ -112,6 +112,27 @@ def test_spaces_around_fields_and_names_of_columns(table):
     assert raw.list() == [RawFile("a, b.png", 0, "good"), RawFile("c.png", 1, "dent, deep")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_tables_of_all_encodings_are_read(table, encoding):
+    assert list(table("image,label", "ä.png,0", encoding=encoding).files()) == ["ä.png"]
+
+
+def test_names_without_their_endings_are_found(table):
+    raw = table("image,label", "part_0001,0", "b/part_0002,1")
+    raw.touch("a/part_0001.png", "b/part_0002.jpg", "c/part_0002.jpg")
+    assert [file.path for file in raw.list() if not file.unusable] == ["a/part_0001.png", "b/part_0002.jpg"]
+
+
+@pytest.mark.parametrize(("path", "label", "told"), [
+    ("bad/1.png", "good", "is called good in images.csv and lies in bad/; correct one of the two"),
+    ("OK/1.png", "dent", "is called defective in images.csv and lies in OK/; correct one of the two"),
+    ("dent/1.png", "good", ""), ("good/1.png", "good", ""), ("monday/1.png", "dent", ""),
+])  # fmt: skip
+def test_label_that_contradicts_the_folder_is_told(table, path, label, told):
+    raw = table("image,label", "0.png,0", f"{path},{label}")
+    assert raw.files()[path].unusable == told
+
+
 def test_byte_order_mark_is_no_part_of_a_name(table):
     assert list(table("image,label", "ä.png,0", encoding="utf-8-sig").files()) == ["ä.png"]
 
@@ -136,8 +157,8 @@ def test_numbers_stay_as_they_are_written(table):
     [
         (b"", "No columns to parse from file"),
         (b"\n\n", "No columns to parse from file"),
-        ("image,label\nä.png,0\n".encode("latin-1"), "'utf-8' codec can't decode byte 0xe4"),
-        ("image,label\n1.png,0\n".encode("utf-16"), "'utf-8' codec can't decode byte 0xff"),
+        (b"image,label\n\x81.png,0\n", "'charmap' codec can't decode byte 0x81"),
+        (b"image,label\n\0.png,0\n", "it is no text: it holds bytes of 0"),
         (b"image,label\n1.png,0\na, b.png,0\n", "Expected 2 fields in line 3, saw 3"),
         (b"image,label\na, b.png,0\n", "Expected no more fields in line 2 than in line 1"),
         (b'image,label\n"1.png,0\n', "unexpected end of data"),
@@ -146,7 +167,7 @@ def test_numbers_stay_as_they_are_written(table):
 def test_what_is_no_table_is_refused(raw, content, reason):
     raw.write("images.csv", content)
     with pytest.raises(
-        FlawlineError, match=rf"images.csv cannot be read as a table \({reason}.*\); wanted UTF-8 text, a row an image"
+        FlawlineError, match=rf"images.csv cannot be read as a table \({reason}.*\); wanted a text, a row an image"
     ):
         raw.list()
 

@@ -16,6 +16,8 @@ from flawline.intake.folders import contents_of
 from flawline.intake.notes import Note
 from flawline.intake.run_lengths import run_lengths
 
+BEYOND, SLACK = 1.05, 2  # of the side, and pixels, that a box may reach beyond the image
+FEW = 10  # pixels: of a smaller image, the first pixel may be a defect
 ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
@@ -54,6 +56,7 @@ def read_coco(root: Path, file: str, changed: int) -> NamedImages:
         raise FlawlineError(f"{path} is not a COCO file ({type(error).__name__}: {error})") from None
     shapes: dict[str, list[Shape | Runs]] = {key: [] for key, _ in entries}
     problems = _twice(entries)
+    sizes = {key: _size(entry) for key, entry in entries}
     lost: list[str] = []
     for mark in marks:
         key = _id(mark, "image_id")
@@ -61,7 +64,7 @@ def read_coco(root: Path, file: str, changed: int) -> NamedImages:
             lost.append(_id(mark, "id"))
             continue
         try:
-            shapes[key] += _shapes(mark, classes.get(_id(mark, "category_id"), "defect"))
+            shapes[key] += _checked(_shapes(mark, classes.get(_id(mark, "category_id"), "defect")), sizes[key])
         except ODD as error:
             problems.setdefault(key, f"cannot be used (annotation {_id(mark, 'id')}: {_words(error)})")
     if lost:
@@ -105,6 +108,20 @@ def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return (height, width) if height > 0 and width > 0 else None
+
+
+def _checked(shapes: list[Shape | Runs], size: tuple[int, int] | None) -> list[Shape | Runs]:
+    """Return the shapes; raise ValueError if one reaches far beyond the image, or lies within its first pixel: then its
+    numbers are corners, or shares of the image, where COCO has x, y, width and height in pixels."""
+    for shape in shapes:
+        if size is None or isinstance(shape, Runs):
+            continue
+        xs, ys = zip(*shape.points, strict=True)
+        if max(xs) > BEYOND * size[1] + SLACK or max(ys) > BEYOND * size[0] + SLACK:
+            raise ValueError(f"it reaches to ({max(xs):g}, {max(ys):g}) in an image of {size[0]} x {size[1]} pixels")
+        if max(*xs, *ys) <= 1 and min(size) > FEW:
+            raise ValueError("it lies within the first pixel; wanted pixels, not shares of the image")
+    return shapes
 
 
 def _shapes(mark: Mapping[str, Any], name: str) -> list[Shape | Runs]:

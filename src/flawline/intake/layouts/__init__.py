@@ -7,7 +7,7 @@ from flawline.checks import FlawlineError
 from flawline.intake.folders import check_folder, contents_of
 from flawline.intake.layouts.base import RawFile
 from flawline.intake.layouts.choice import choose_layout
-from flawline.intake.layouts.leftovers import strays, unread, without_contradictions, without_lone_split
+from flawline.intake.layouts.leftovers import said_of_splits, strays, unread, without_contradictions
 from flawline.intake.layouts.messages import check_normal
 from flawline.intake.layouts.registry import EXPLICIT, LAYOUTS
 from flawline.intake.notes import Note
@@ -47,11 +47,11 @@ def list_raw_folder(folder: Path, params: IngestionParams, *, category: str = ""
             f"{next(iter(left.values()))}\nTo read the images as good all the same: ingestion.layout={name}."
         )
     files, contrary = without_contradictions(contents, listed.files, params, read=listed.read)
-    files, alone = without_lone_split(files)
     files += [*strays(contents, name, files, params)] if files else []
     check_normal(contents, name, files, params)
     skipped = [Note(said)] if (said := contents.skipped_in_words()) else []
-    notes = (*listed.notes, *contrary, *alone, *others, *(Note(said, caution=True) for said in left.values()), *skipped)
+    unused = [Note(sentence, caution=True) for sentence in left.values()]
+    notes = (*listed.notes, *contrary, *said_of_splits(files), *others, *unused, *skipped)
     return Listing(name, sorted(files, key=lambda file: file.path), notes)
 
 

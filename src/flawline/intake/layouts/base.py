@@ -46,8 +46,9 @@ class Layout:
 
 
 def folder_named(contents: Contents, name: str) -> str | None:
-    """Return the folder directly below the root that is called ``name`` in any case, or None."""
-    return next((each for each in contents.top_folders() if folded(each) == folded(name)), None)
+    """Return the folder that is called ``name`` in any case, below what lies around everything, or None."""
+    known = [*contents.top_folders(), *contents.inner_folders()]
+    return next((each for each in known if folded(each.rpartition("/")[2]) == folded(name)), None)
 
 
 def named_by(files: Iterator[RawFile] | Sequence[RawFile]) -> set[str]:

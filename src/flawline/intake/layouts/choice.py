@@ -5,6 +5,7 @@ from flawline.intake.annotations import FORMATS
 from flawline.intake.folders import Contents
 from flawline.intake.layouts.annotated import annotation_files
 from flawline.intake.layouts.base import Listed, named_by
+from flawline.intake.layouts.leftovers import unread
 from flawline.intake.layouts.messages import found_in, hint, wanted
 from flawline.intake.layouts.registry import LAYOUTS
 from flawline.intake.layouts.table import tables_unread
@@ -33,8 +34,10 @@ def choose_layout(contents: Contents, params: IngestionParams, category: str) ->
         raise next(iter(failed.values()))
     found = told or found
     if not found:
+        lost = "".join(f" {said}" for said in unread(contents, "", Listed([]), params).values())
         raise FlawlineError(
-            f"no known layout in {contents.root}.{hint(contents, params)}\n{wanted(params)}\n{found_in(contents)}"
+            f"no known layout in {contents.root}.{lost or hint(contents, params)}\n{wanted(params)}\n"
+            f"{found_in(contents)}"
         )
     unexplained = {name: len(_unexplained(contents, listed, params)) for name, listed in found.items()}
     name = min(found, key=lambda each: unexplained[each])

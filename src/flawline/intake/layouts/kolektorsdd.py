@@ -16,8 +16,9 @@ NO_LABEL = "has no label picture beside it, so nobody says whether it is defecti
 
 def list_kolektorsdd(contents: Contents, params: IngestionParams, category: str) -> Listed:
     """Every picture with its label picture beside it; a marked pixel makes it defective. An item (kosNN) is a group."""
+    items = contents.inner_folders()
     return Listed([
-        _raw_file(path, label, group=item) for item in contents.top_folders() for path, label in _pairs(contents, item)
+        _raw_file(path, label, group=item) for item in items for path, label in _pairs(contents, item)
     ])  # fmt: skip
 
 
@@ -47,10 +48,10 @@ def _has_labels(contents: Contents, folder: str) -> bool:
 
 
 def _is_kolektorsdd(contents: Contents, params: IngestionParams) -> bool:
-    items = contents.top_folders()
-    return any(_has_labels(contents, item) for item in items if item.lower() not in ("train", "test")) and not any(
-        says_good(item, params.good) for item in items
-    )
+    items = {item: item.rpartition("/")[2] for item in contents.inner_folders()}
+    if any(says_good(name, params.good) for name in items.values()):
+        return False
+    return any(_has_labels(contents, item) for item, name in items.items() if name.lower() not in ("train", "test"))
 
 
 KOLEKTORSDD = Layout(

@@ -1,11 +1,8 @@
-"""What a layout has left over in a folder: files that say something of the images and are not read, contradictions, a
-lone split, pictures that have no place."""
+"""What a layout has left over in a folder: files that say something of the images and are not read, contradictions,
+pictures that have no place."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
-from xml.etree import ElementTree
 
 from flawline.checks import FlawlineError
 from flawline.intake.annotations import FORMATS
@@ -13,15 +10,22 @@ from flawline.intake.folders import Contents
 from flawline.intake.layouts.annotated import ANNOTATED, annotation_files, marked_defects
 from flawline.intake.layouts.base import Listed, RawFile, named_by
 from flawline.intake.layouts.messages import names_in_words
-from flawline.intake.layouts.registry import LAYOUTS
+from flawline.intake.layouts.registry import EXPLICIT, LAYOUTS
+from flawline.intake.layouts.sidecars import sidecars_in
 from flawline.intake.layouts.table import tables_unread
 from flawline.intake.layouts.tree import NO_IMAGE, read_tree
-from flawline.intake.names import folded, means_masks, parts_of
+from flawline.intake.names import means_masks, parts_of
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
-SAMPLED = 20  # pictures whose names are looked for in a text
-MOST_BYTES = 50_000_000  # of a text that is looked into
+SIDECARS = (
+    "Files that are called like images, or name some, may say where their defects are, and are in no format that is "
+    "read, or damaged: {}. Wanted {}, masks as pictures, or a table (ingestion.table)."
+)
+MASKS = (
+    "{} masks belong to no image, the first: {}. Wanted masks that are called like their images, NAME_mask for NAME, "
+    "in folders like those of the images."
+)
 
 
 def unread(contents: Contents, name: str, listed: Listed, params: IngestionParams) -> dict[str, str]:
@@ -41,52 +45,11 @@ def unread(contents: Contents, name: str, listed: Listed, params: IngestionParam
                 f"what its columns are: ingestion.layout=csv,ingestion.table.file={file},"
                 f"ingestion.table.image={column},ingestion.table.label=COLUMN."
             )
-    if not said and listed.assumed:
-        said |= _sidecars(contents)
+    if not said and name not in EXPLICIT and (files := sidecars_in(contents, listed.read)):
+        said["sidecars"] = SIDECARS.format(names_in_words(files), ", ".join(form.says for form in FORMATS.values()))
+    if listed.assumed and (orphans := read_tree(contents, params.good).orphans):
+        said["masks"] = MASKS.format(len(orphans), orphans[0])
     return said
-
-
-def _sidecars(contents: Contents) -> dict[str, str]:
-    """Return a sentence on files that are called like images or name some, and may say what is wrong with them."""
-    names = {folded(name) for path in contents.pictures for name in (path, path.rpartition(".")[0])}
-    files = [
-        file for file in contents.ending(".json", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv")
-        if folded(file.rpartition(".")[0]) in names or _names_images(contents, file) or _is_damaged(contents, file)
-    ]  # fmt: skip
-    if not files:
-        return {}
-    formats = ", ".join(form.says for form in FORMATS.values())
-    return {
-        "sidecars": (
-            f"Files that are called like images, or name some, may say where their defects are, and are in no format "
-            f"that is read, or damaged: {names_in_words(files)}. Wanted {formats}, masks as pictures, or a table "
-            f"(ingestion.table)."
-        )
-    }
-
-
-def _names_images(contents: Contents, file: str) -> bool:
-    """Return True if a text holds the name of one of a few pictures."""
-    try:
-        with (contents.root / file).open("rb") as text:
-            content = text.read(MOST_BYTES)
-    except OSError:
-        return False
-    some = contents.pictures[:: max(1, len(contents.pictures) // SAMPLED)]
-    return any(PurePosixPath(path).name.encode() in content for path in some)
-
-
-def _is_damaged(contents: Contents, file: str) -> bool:
-    """Return True if a JSON or XML file cannot be read as one: it may have been annotations."""
-    try:
-        content = (contents.root / file).read_bytes()
-        if file.lower().endswith(".json"):
-            json.loads(content)
-        elif file.lower().endswith(".xml"):
-            ElementTree.fromstring(content)
-    except (OSError, ValueError, LookupError, RecursionError, ElementTree.ParseError):
-        return True
-    return False
 
 
 def without_contradictions(
@@ -111,15 +74,13 @@ def _contradicted(file: RawFile, source: str, defect: str) -> RawFile:
     return replace(file, unusable=f"counts as good, but {source} marks a '{defect}' in it; correct one of the two")
 
 
-def without_lone_split(files: Sequence[RawFile]) -> tuple[list[RawFile], list[Note]]:
-    """Return (files, notes) without the split where all images are of the training split: then nothing was set apart
-    to be tested on, and a share is."""
-    if {file.split for file in files if not file.unusable} != {"train"}:
-        return list(files), []
-    said = (
-        "All images lie in the training split: a share of the good ones is set apart for tests (ingestion.splits.test)."
-    )
-    return [replace(file, split=None) for file in files], [Note(said)]
+def said_of_splits(files: Sequence[RawFile]) -> list[Note]:
+    """Return that the folder has splits, but none for tests: then a share of the good images is set apart."""
+    splits = {file.split for file in files if not file.unusable} - {None}
+    if not splits or "test" in splits:
+        return []
+    said = "No image lies in a split for tests: a share of the good ones is set apart for them (ingestion.splits.test)."
+    return [Note(said)]
 
 
 def strays(contents: Contents, name: str, files: Sequence[RawFile], params: IngestionParams) -> Iterator[RawFile]:

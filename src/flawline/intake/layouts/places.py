@@ -2,7 +2,7 @@
 order and below any folder that lies around everything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flawline.intake.folders import SIDECARS, Contents
 from flawline.intake.names import (
@@ -69,8 +69,9 @@ def places_in(contents: Contents, good: tuple[str, ...]) -> tuple[list[Place], t
 
 
 def as_photograph(place: Place, around: tuple[str, ...], good: tuple[str, ...]) -> Place:
-    """Return the place of a picture whose folders, though called like those of masks, hold photographs."""
-    return replace(_place(_parts(place.path, good, masks=False), around, good), masks="")
+    """Return the place of a picture whose folders, though called like those of masks or thumbnails, hold photographs of
+    their own."""
+    return _place(_parts(place.path, good, photographs=True), around, good)
 
 
 def empty_kinds(folders: Sequence[str], around: tuple[str, ...], good: tuple[str, ...]) -> set[str]:
@@ -79,12 +80,12 @@ def empty_kinds(folders: Sequence[str], around: tuple[str, ...], good: tuple[str
     return {kind for kind in kinds if is_good(kind, good)}
 
 
-def _parts(path: str, good: tuple[str, ...], *, masks: bool = True) -> Parts:
+def _parts(path: str, good: tuple[str, ...], *, photographs: bool = False) -> Parts:
     split, home, derived, free = None, "", "", []
     parts = parts_of(path)
     for depth, part in enumerate(parts):
         both, rest = split_and_class(part)
-        if masks and not home and means_masks(part):
+        if not photographs and not home and means_masks(part):
             home = "/".join(parts[: depth + 1])
             free += [_class_in(part)] if _class_in(part) else []
         elif split_of(part):
@@ -93,7 +94,7 @@ def _parts(path: str, good: tuple[str, ...], *, masks: bool = True) -> Parts:
             split, free = split or both, [*free, rest]
         elif means_images(part):
             continue
-        elif not derived and means_derived(part):
+        elif not photographs and not derived and means_derived(part):
             derived = "/".join(parts[: depth + 1])
         else:
             free.append(part)

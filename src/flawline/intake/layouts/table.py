@@ -10,11 +10,12 @@ import pandas as pd
 from flawline.checks import FlawlineError, near_name
 from flawline.intake.folders import Contents
 from flawline.intake.layouts.base import Layout, Listed, RawFile
-from flawline.intake.names import is_good, says_defective, split_of
+from flawline.intake.names import is_good, parts_of, says_defective, split_of
 from flawline.intake.notes import Note
+from flawline.intake.texts import read_text
 from flawline.params import IngestionParams, TableParams
 
-NORMAL = ("0", "0.0", "false", "no defect")  # in any case
+NORMAL = ("0", "0.0", "false", "no defect", "none")  # in any case
 DEFECTIVE = ("1", "1.0", "true", "True", "TRUE")  # that name no defect
 SEPARATORS = ",;\t|"
 HALF = 0.5  # of a column's names must be pictures
@@ -75,7 +76,7 @@ def _known_table(path: Path) -> pd.DataFrame | None:
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, changed: int) -> pd.DataFrame:
-    return _parse(path.read_text(encoding="utf-8-sig"))
+    return _parse(read_text(path))
 
 
 def _named_share(contents: Contents, file: str, names: pd.Series) -> float:
@@ -86,21 +87,22 @@ def _named_share(contents: Contents, file: str, names: pd.Series) -> float:
 
 def locate_picture(contents: Contents, file: str, name: str) -> str:
     """Return the picture that a row of the table ``file`` names, below the folder or below the table's own, with or
-    without first folders and in either Unicode form; else the name as it is."""
+    without first folders, in either Unicode form, with its ending or without; else the name as it is."""
     path = _clean(name)
     if _is_outside(path):
         return path
     beside = PurePosixPath(file).parent / path
     named = contents.named
-    return named.exact(path) or named.exact(beside.as_posix()) or named.within(path) or path
+    found = named.exact(path) or named.exact(beside.as_posix()) or named.within(path)
+    return found or (named.of_stem(path) if path.strip() not in ("", ".") else None) or path
 
 
 def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     """Read the table as text, any common separator. Raise FlawlineError if it is none or lacks a column."""
     try:
-        table = _parse(path.read_text(encoding="utf-8-sig"))
+        table = _parse(read_text(path))
     except (OSError, ValueError) as error:  # pandas' own are ValueErrors
-        raise FlawlineError(f"{path} cannot be read as a table ({error}); wanted UTF-8 text, a row an image") from None
+        raise FlawlineError(f"{path} cannot be read as a table ({error}); wanted a text, a row an image") from None
     for role in ("image", "label", "mask", "split", "group", "defect"):
         name = getattr(columns, role)
         needed = role in ("image", "label") or name != role  # a column that was named must be there
@@ -139,7 +141,8 @@ def _row(row: Mapping[str, str], params: IngestionParams, locate: Callable[[str]
         split=split_of(split),
         mask=locate(mask) if mask else None,
         group=row.get(table.group, "").strip() or None,
-        unusable=_unusable(row, label, split=split, mask=mask, table=table, file=file),
+        unusable=_unusable(row, label, split=split, mask=mask, table=table, file=file)
+        or _contradicted(locate(row[table.image]), label, params.good, file),
     )
 
 
@@ -161,6 +164,14 @@ def _unusable(
         if _is_outside(_clean(path)):
             return f"lies outside the folder ({path}); wanted a path below it"
     return ""
+
+
+def _contradicted(path: str, label: int | None, good: tuple[str, ...], file: str) -> str:
+    """Return that an image's label and the folder that it lies in contradict each other; empty where they do not."""
+    parts = parts_of(path)
+    other = next((part for part in parts if (says_defective(part) if label == 0 else is_good(part, good))), "")
+    called = "good" if label == 0 else "defective"
+    return f"is called {called} in {file} and lies in {other}/; correct one of the two" if other else ""
 
 
 def _is_outside(path: str) -> bool:

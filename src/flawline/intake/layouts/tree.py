@@ -102,7 +102,8 @@ def read_tree(contents: Contents, good: tuple[str, ...]) -> Tree:
     others = [as_photograph(place, around, good) if place.masks else place
               for place in places if not place.masks or place.masks in photographed]  # fmt: skip
     derived = derived_from(others)
-    photographs = [place for place in others if place.path not in derived]
+    photographs = [as_photograph(place, around, good) if place.derived else place
+                   for place in others if place.path not in derived]  # fmt: skip
     beside = masks_beside(contents, photographs)
     shown = {mask for each in beside.values() for mask in each}
     photographs = [place for place in photographs if place.path not in shown]
