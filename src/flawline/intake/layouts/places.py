@@ -112,9 +112,9 @@ def _around(parts: Sequence[Parts], good: tuple[str, ...]) -> tuple[str, ...]:
     where none is, below what lies around everything."""
     photographs = [each.free for each in parts if not each.masks]
     for says in (is_good, says_good):
-        depths = [depth for free in photographs for depth, part in enumerate(free) if says(part, good)]
-        if depths:
-            around = {free[: min(depths)] for free in photographs if len(free) > min(depths)}
+        level = min((k for free in photographs for k, part in enumerate(free) if says(part, good)), default=None)
+        if level is not None:
+            around = {free[:level] for free in photographs if len(free) > level}
             return around.pop() if len(around) == 1 else ()
     return ()
 
