@@ -67,6 +67,8 @@ def set_masks_aside(
         notes += _said(rows["image"][aside], "have two grey levels, as masks have")
         return rows, pd.DataFrame(columns=["path", "reason"]), notes
     reasons = [LIKE_MASK_OF.format(partner) if partner else LIKE_MASK for partner in partners]
+    said = f"{int(aside.sum())} pictures look like masks and are in quarantine; what they mark may count as good."
+    notes.append(Note(said, caution=True))
     quarantine = pd.DataFrame({"path": rows["image"], "reason": reasons})[aside]
     return rows[~aside].reset_index(drop=True), quarantine.reset_index(drop=True), notes
 

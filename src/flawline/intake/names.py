@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 SPLITS = {  # what data sets call their splits
@@ -154,6 +155,13 @@ def without_image_word(stem: str) -> str:
     """Return a stem without a word that says no more than that it is an image: 007 for ``image_007``."""
     found = IMAGE_STEM.match(stem)
     return (found["before"] or found["after"]) if found else stem
+
+
+def called_good(stem: str, good: tuple[str, ...]) -> bool:
+    """Return True if a file's name holds a word for normal images: ``OK_0001``, ``no_defect_3``."""
+    words = tokens(stem)
+    pairs = [first + second for first, second in pairwise(words)]
+    return any(is_good(word, good) for word in (*words, *pairs))
 
 
 def called_defective(stem: str) -> str:

@@ -543,7 +543,9 @@ def test_labels_go_to_the_image_that_is_not_good(raw):
     ("labels/0001.txt", "scratch 0.5 0.5 0.1 0.1"), ("ann/0001.png.json", "{}"), ("meta/0001.xml", "<x/>"),
     ("labels/ab12cd34-0001.txt", "scratch"), ("ng_list.txt", "0001.png"), ("bad.txt", "0001\n"), ("0001.hobj", "x"),
     ("via.json", '{"0001.png123": {"filename": "0001.png"}}'), ("data.yaml", "names: [scratch]"),
-    ("train.csv", "id,target\n0001,1\n"),
+    ("train.csv", "id,target\n0001,1\n"), ("set.hdict", "x"), ("labels.xlsx", "x"), ("annotations.zip", "x"),
+    ("tasks.json", '[{"image": "/data/upload/1/ab12cd34-07.png", "annotations": []}]'), ("images/0001.svg", "<svg/>"),
+    ("rle.csv", "ImageId_ClassId,Pixels\n0001.png_1,1 3\n"),
 ])  # fmt: skip
 def test_whatever_names_an_image_beside_loose_ones_stops_the_run(raw, path, text):
     draw(raw, *(f"images/{i:04d}.png" for i in range(60)))
@@ -586,3 +588,10 @@ def test_kolektorsdd_below_a_folder_keeps_its_items(raw):
     raw.touch("KolektorSDD/kos02/Part0_label.bmp")
     assert raw.detect() == "kolektorsdd"
     assert {file.group for file in raw.list()} == {"KolektorSDD/kos01", "KolektorSDD/kos02"}
+
+
+def test_where_names_call_some_loose_images_good_the_others_are_not(raw):
+    draw(raw, "good_001.png", "good_002.png", "crack_001.png")
+    assert raw.unusable() == {
+        "crack_001.png": "is not called good by its name, as others are; put images into a folder of their class"
+    }

@@ -23,6 +23,7 @@ from flawline.intake.annotations.base import (
 from flawline.intake.annotations.files import NamedImages, Written, locate_image
 from flawline.intake.annotations.xml import root_tag
 from flawline.intake.folders import contents_of
+from flawline.intake.notes import Note
 from flawline.intake.run_lengths import MOST_PIXELS, runs_of
 
 
@@ -49,7 +50,13 @@ def read_cvat(root: Path, file: str, changed: int) -> NamedImages:
         marked = _image(element)
         images[name] = united(images[name], marked) if name in images else marked
         splits[name] = element.get("subset", "")
-    return NamedImages(images, splits=splits)
+    return NamedImages(images, _said_of_attributes(tree, file), splits)
+
+
+def _said_of_attributes(tree: ElementTree.Element, file: str) -> tuple[Note, ...]:
+    names = sorted({each.get("name", "") for image in tree.iter("image") for each in image.iter("attribute")})
+    said = f"{file} gives marks attributes, which are not read: {', '.join(names)}. Classes alone say what is a defect."
+    return (Note(said, caution=True),) if names else ()
 
 
 def _image(element: ElementTree.Element) -> Annotated:

@@ -134,7 +134,7 @@ def derived_from(places: Sequence[Place]) -> dict[str, str]:
     """Return why pictures are no photographs: they lie in a folder of thumbnails, overlays or the like, most of which
     are called like photographs elsewhere, or are called like one beside them and small, overlay, ..."""
     stems = {_image_stem(place) for place in places if not place.derived}
-    beside = {(parts_of(place.path), folded(place.stem)) for place in places}
+    beside = {(parts_of(place.path), folded(without_image_word(place.stem))) for place in places}
     homes: dict[str, list[Place]] = {}
     for place in places:
         if place.derived:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from flawline.intake.annotations.yolo import NAMES
 from flawline.intake.folders import Contents
-from flawline.intake.names import ending_of, folded, stem_of
+from flawline.intake.names import ending_of, folded, stem_of, tokens
 from flawline.intake.texts import read_text
 
 TEXTS = frozenset((".json", ".jsonl", ".ndjson", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv", ".dat", ".lst"))
@@ -17,6 +17,11 @@ HARMLESS = re.compile(
     r".*\.(?:md|rst|url|lnk|md5|sha1|sha256|ini|log|html|py|cache|db)",
     re.IGNORECASE | re.DOTALL,
 )
+# What holds labels, whatever it is called: tables and arrays, Halcon's data sets; and names of what holds them.
+HOLDERS = frozenset((".hdict", ".dict", ".hobj", ".npy", ".npz", ".mat", ".xlsx", ".xls", ".ods", ".h5", ".tfrecord",
+                     ".pkl", ".pickle", ".parquet", ".sqlite"))  # fmt: skip
+HOLDING = frozenset(("label", "labels", "annotation", "annotations", "mask", "masks", "gt", "groundtruth", "defects"))
+TELLS = re.compile(r"annotation|label|categor|class|defect|polygon|bbox|segment|verdict|shapes", re.IGNORECASE)
 TOKEN = re.compile(r"[^\s,;|\"'<>=(){}\[\]\\/]+")
 NAMED = re.compile(r"(?=.*[^\W\d_])|\d{4}", re.DOTALL)  # a stem that is more than a number such as stands in any text
 MOST_BYTES = 50_000_000  # of a text that is looked into
@@ -32,6 +37,7 @@ def sidecars_in(contents: Contents, read: frozenset[str]) -> list[str]:
 def _sidecars(contents: Contents, read: frozenset[str]) -> Iterator[str]:
     pictures = {folded(path) for path in contents.pictures}
     stems = {folded(stem_of(path)) for path in contents.pictures}
+    stems_but_svg = {folded(stem_of(path)) for path in contents.pictures if ending_of(path) != ".svg"}
     names = {folded(path.rpartition("/")[2]) for path in contents.pictures} | {
         stem for stem in stems if NAMED.match(stem)
     }
@@ -41,8 +47,14 @@ def _sidecars(contents: Contents, read: frozenset[str]) -> Iterator[str]:
             continue
         stem = folded(stem_of(file))
         alike = {stem, stem_of(stem)} & stems or {stem, stem.rpartition("-")[2]} & names
-        if alike or name in NAMES or (ending_of(file) in TEXTS and _may_tell(contents, file, names)):
+        holds = ending_of(file) in HOLDERS or HOLDING & set(tokens(stem)) or name in NAMES
+        if (
+            alike
+            or (holds and ending_of(file) not in TEXTS)
+            or (ending_of(file) in TEXTS and _may_tell(contents, file, names))
+        ):
             yield file
+    yield from (path for path in contents.ending(".svg") if stems_but_svg & {folded(stem_of(path))})
 
 
 def _may_tell(contents: Contents, file: str, names: set[str]) -> bool:
@@ -55,4 +67,12 @@ def _may_tell(contents: Contents, file: str, names: set[str]) -> bool:
             ElementTree.fromstring(text.encode())
     except (OSError, ValueError, LookupError, RecursionError, ElementTree.ParseError):
         return True
-    return any(folded(token) in names or folded(token.rstrip(".:")) in names for token in TOKEN.findall(text))
+    if ending_of(file) in (".json", ".jsonl", ".ndjson", ".xml") and TELLS.search(text):
+        return True
+    return file.rpartition("/")[2] in NAMES or any(not names.isdisjoint(_forms(token)) for token in TOKEN.findall(text))
+
+
+def _forms(token: str) -> set[str]:
+    """Return what a word of a text may mean: itself, without punctuation, a number behind it or a task before it."""
+    word = folded(token.rstrip(".:"))
+    return {word, re.sub(r"_\d+$", "", word), word.rpartition("-")[2]}

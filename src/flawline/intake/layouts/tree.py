@@ -5,8 +5,8 @@ in MVTec AD, MVTec LOCO, MVTec AD 2, VisA, BTAD and Real-IAD. Masks lie in a fol
 images, or beside their images."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from flawline.intake.folders import Contents
@@ -15,7 +15,7 @@ from flawline.intake.layouts.matching import masks_beside, match
 from flawline.intake.layouts.places import Place, as_photograph, derived_from, empty_kinds, places_in
 from flawline.intake.mask_likeness import may_be_masks
 from flawline.intake.masks import APART
-from flawline.intake.names import called_defective, is_good, says_good, tokens
+from flawline.intake.names import called_defective, called_good, is_good, says_good, stem_of, tokens
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
@@ -24,6 +24,7 @@ NO_CLASS = "lies in no folder of a class, so nobody says whether it is good"
 NO_SPLIT = "lies in no folder of a split (train, validation, calibration or test) as the others do"
 NO_IMAGE = "is a mask of no image"
 DOUBTFUL = "lies in {}, whose name holds a word for good and more; say whether it is: ingestion.good, or a table"
+UNCALLED = "is not called good by its name, as others are; put images into a folder of their class"
 CALLED = "is called defective by its name ({}) and counts as good; move it into a folder of its class"
 
 
@@ -49,6 +50,7 @@ def list_tree(contents: Contents, params: IngestionParams, category: str = "") -
     files = [_raw_file(place, tree, parted=parted) for place in tree.photographs]
     files += [RawFile(path, 0, "good", unusable=NO_IMAGE) for path in tree.orphans]
     files += [RawFile(path, 0, "good", unusable=reason) for path, reason in tree.derived.items()]
+    files = files if tree.kinds else _by_name(files, params.good)
     strangers = [file.path for file in files if file.unusable]
     loose = [file for file in files if file.label == 0 and not file.unusable] if not tree.kinds else []
     notes = [*tree.notes, *_taken_for_good(tree.good, params.good)]
@@ -71,6 +73,14 @@ def _raw_file(place: Place, tree: Tree, *, parted: bool) -> RawFile:
         return RawFile(place.path, None, place.kind or "defect", place.split, mask)
     called = CALLED.format(word) if (word := called_defective(place.stem)) else ""
     return RawFile(place.path, 0, "good", place.split, unusable=called)
+
+
+def _by_name(files: Sequence[RawFile], good: tuple[str, ...]) -> list[RawFile]:
+    """Return loose images; where names call some of them good, the others do not count as good."""
+    called = {file.path for file in files if called_good(stem_of(file.path), good)}
+    return [replace(file, unusable=UNCALLED)
+            if called and file.path not in called and file.label == 0 and not file.unusable else file
+            for file in files]  # fmt: skip
 
 
 def _out_of_place(place: Place, tree: Tree, *, parted: bool, masked: bool) -> str:
