@@ -138,9 +138,15 @@ def test_mask_of_a_photograph_of_its_name_is_set_aside_with_what_to_do():
     kept, reasons, _ = aside(**photographs(2), crack__7=NOISE, marks__7=blob(), crack__8=NOISE, crack__8_outline=NOISE)
     assert "marks/7.png" not in kept
     assert reasons == {
-        "marks/7.png": "looks like a mask of crack/7.png: two grey levels, the same name and size. To have it read as "
+        "marks/7.png": "looks like a mask of crack/7.png: a ground of one level, the same name and size. To have it read as "
         "one, put it into a folder called ground_truth"
     }
+
+
+def test_mask_of_several_levels_is_set_aside_where_a_photograph_has_its_name():
+    kept, reasons, _ = aside(**photographs(2), crack__7=NOISE, regions__7=parts(), regions__8=parts())
+    assert list(reasons) == ["regions/7.png"]
+    assert "regions/8.png" in kept  # no photograph has its name
 
 
 def test_half_of_the_images_may_be_masks_of_the_other_half():

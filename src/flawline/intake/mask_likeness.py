@@ -15,11 +15,12 @@ SIDE = 128  # pixels along each side that are looked at
 TWO = 0.9  # share of the pixels that the two commonest levels have in a mask: the rest is its softened edge
 SECOND = 0.5  # share of the second among all that is not the first: a part before a black ground has many levels
 GROUND = 0.4  # share of the pixels with one value that a mask of any kind has: soft edges, numbers of parts, colours
+NO_GROUND = 0.2  # the same of a photograph that a mask may be of
 MOST = 0.5  # share of the images; where more have two levels, photographs have
 SAMPLED = 5  # files of a folder
 MOST_PIXELS = 200_000_000
 LIKE_MASK_OF = (
-    "looks like a mask of {}: two grey levels, the same name and size. To have it read as one, put it into a folder "
+    "looks like a mask of {}: a ground of one level, the same name and size. To have it read as one, put it into a folder "
     "called ground_truth"
 )
 LIKE_MASK = (
@@ -54,10 +55,11 @@ def set_masks_aside(
     ``told`` that each image is a photograph they stay, with a caution."""
     figures = measured.set_index(["sha256", "page"]).loc[list(zip(rows["sha256"], rows["page"], strict=True))]
     like = (figures["two_levels"] >= TWO).to_numpy()
+    ground = figures["one_level"].to_numpy()
     blank = (figures["contrast"] == 0).to_numpy()
-    if not like.any():
+    if not (ground >= GROUND).any():
         return rows, pd.DataFrame(columns=["path", "reason"]), []
-    partners = _partners(rows, like)
+    partners = _partners(rows, like | (ground >= GROUND), ground < NO_GROUND)
     odd = like & ~blank & (like.mean() <= MOST)
     aside = odd | np.array([partner is not None for partner in partners])
     notes = _said(rows["image"][blank & ~aside], "are of one grey level")
@@ -77,12 +79,13 @@ def _said(images: pd.Series, what: str) -> list[Note]:
     return [Note(f"{len(images)} images {what}; the first: {images.iloc[0]}.", caution=True)] if len(images) else []
 
 
-def _partners(rows: pd.DataFrame, like: NDArray[np.bool_]) -> list[str | None]:
-    """Return for each image that is ``like`` a mask the photograph of its name and size; None for all others."""
+def _partners(rows: pd.DataFrame, like: NDArray[np.bool_], plain: NDArray[np.bool_]) -> list[str | None]:
+    """Return for each image that is ``like`` a mask the photograph of its name and size, which is a ``plain`` one; None
+    for all others."""
     photographs: dict[tuple[str, int, int], str] = {}
     sizes = list(zip(rows["height"], rows["width"], strict=True))
-    for image, size, masked in zip(rows["image"], sizes, like, strict=True):
-        if not masked:
+    for image, size, photograph in zip(rows["image"], sizes, plain, strict=True):
+        if photograph:
             photographs.setdefault((folded(PurePosixPath(image).stem), *size), image)
     found: list[str | None] = []
     for image, size, masked in zip(rows["image"], sizes, like, strict=True):

@@ -23,7 +23,7 @@ from flawline.intake.decoding import (
     orientation_in,
     told_bits,
 )
-from flawline.intake.mask_likeness import mask_likeness
+from flawline.intake.mask_likeness import commonest_share, mask_likeness
 from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -52,6 +52,7 @@ class Measured:
     contrast: float = 0.0  # standard deviation, grey levels
     sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
     fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
+    one_level: float = 0.0  # share of the pixels that have the commonest value, as the ground of a mask
     two_levels: float = 0.0  # share of the pixels that have one of the two commonest grey levels, as those of a mask
     marked: int = 0  # defective pixels, of a mask
     warning: str = ""  # what the decoder says of an image that is used all the same
@@ -162,7 +163,7 @@ def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, bits
     thumbnail = shrink(grey, scale=own_scale(largest, depth))
     return Measured(
         sha256, page, format=kind, channels=channels, height=height, width=width, depth=depth,
-        largest=largest, bits=bits, two_levels=mask_likeness(pixels),
+        largest=largest, bits=bits, one_level=commonest_share(pixels), two_levels=mask_likeness(pixels),
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
         fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
     )  # fmt: skip

@@ -595,3 +595,11 @@ def test_where_names_call_some_loose_images_good_the_others_are_not(raw):
     assert raw.unusable() == {
         "crack_001.png": "is not called good by its name, as others are; put images into a folder of their class"
     }
+
+
+def test_classes_that_hold_a_word_for_good_and_count_as_defects_are_told(raw):
+    draw(raw, "0.png", "1.png", "2.png")
+    raw.write("images.csv", "image,label\n0.png,good\n1.png,Good Weld\n2.png,dent\n")
+    assert [note.text for note in raw.notes()] == [
+        "These classes hold a word for good and count as defects: Good Weld. If not: ingestion.good."
+    ]

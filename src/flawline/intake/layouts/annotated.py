@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from flawline.intake.annotations import FORMATS, Annotated, Format, Marks
 from flawline.intake.folders import Contents
-from flawline.intake.layouts.base import Layout, Listed, RawFile
+from flawline.intake.layouts.base import Layout, Listed, RawFile, said_of_classes
 from flawline.intake.layouts.tree import Place, Tree, read_tree
 from flawline.intake.masks import APART
 from flawline.intake.names import is_good, says_defective, split_of
@@ -21,7 +21,12 @@ def list_annotated(contents: Contents, params: IngestionParams, name: str) -> Li
     files = [_marked(image, marks, places.get(image), tree.good, good=params.good) for image in marks.images]
     rest = [place for path, place in places.items() if path not in marks.images]
     unmarked = [_unmarked(place, form, tree.good) for place in rest]
-    notes = [*marks.notes, *_assumed(rest, form, tree.good), *_masks_left(tree, form)]
+    notes = [
+        *marks.notes,
+        *said_of_classes(files, params.good),
+        *_assumed(rest, form, tree.good),
+        *_masks_left(tree, form),
+    ]
     strangers = frozenset(file.path for file in unmarked if file.unusable)
     return Listed([*files, *unmarked], tuple(notes), read=frozenset(marks.files), strangers=strangers)
 

@@ -1,11 +1,11 @@
 """What all layouts share: one file of a raw folder, what a layout makes of the whole folder, and what it is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flawline.intake.folders import Contents
 from flawline.intake.masks import APART
-from flawline.intake.names import folded
+from flawline.intake.names import called_good, folded
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
@@ -43,6 +43,14 @@ class Layout:
     wanted: Callable[[IngestionParams], str]
     shared: Callable[[Contents], bool] | None = None  # whether several categories share the folder; None: they never do
     certain: bool = False  # a folder that looks like it is nothing else
+
+
+def said_of_classes(files: Iterable[RawFile], good: tuple[str, ...]) -> list[Note]:
+    """Return the caution that classes of annotations hold a word for good and count as defects."""
+    names = {name for file in files if file.label == 1 and not file.unusable for name in file.defect.split("+")}
+    holding = sorted(name for name in names if called_good(name, good))
+    said = f"These classes hold a word for good and count as defects: {', '.join(holding)}. If not: ingestion.good."
+    return [Note(said, caution=True)] if holding else []
 
 
 def folder_named(contents: Contents, name: str) -> str | None:

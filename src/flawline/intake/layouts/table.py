@@ -9,7 +9,7 @@ import pandas as pd
 
 from flawline.checks import FlawlineError, near_name
 from flawline.intake.folders import Contents
-from flawline.intake.layouts.base import Layout, Listed, RawFile
+from flawline.intake.layouts.base import Layout, Listed, RawFile, said_of_classes
 from flawline.intake.names import is_good, parts_of, says_defective, split_of
 from flawline.intake.notes import Note
 from flawline.intake.texts import read_text
@@ -37,7 +37,7 @@ def list_table(contents: Contents, params: IngestionParams, category: str = "") 
     strangers = frozenset(path for path in contents.pictures if path not in named)
     files += [RawFile(path, 0, "good", unusable=f"is not named in {file}") for path in sorted(strangers)]
     other = [Note(f"Read as a table: {file}.")] if file != params.table.file else []
-    return Listed(files, tuple(other), read=frozenset([file]), strangers=strangers)
+    return Listed(files, (*said_of_classes(files, params.good), *other), read=frozenset([file]), strangers=strangers)
 
 
 def table_in(contents: Contents, params: IngestionParams) -> str | None:
