@@ -20,8 +20,8 @@ MOST = 0.5  # share of the images; where more have two levels, photographs have
 SAMPLED = 5  # files of a folder
 MOST_PIXELS = 200_000_000
 LIKE_MASK_OF = (
-    "looks like a mask of {}: a ground of one level, the same name and size. To have it read as one, put it into a folder "
-    "called ground_truth"
+    "looks like a mask of {}: a ground of one level, the same name and size. To have it read as one, put it into a "
+    "folder called ground_truth"
 )
 LIKE_MASK = (
     "has two grey levels, as a mask has, and other images have more; if it is a photograph, name it in a table "
