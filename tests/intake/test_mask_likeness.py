@@ -138,8 +138,8 @@ def test_mask_of_a_photograph_of_its_name_is_set_aside_with_what_to_do():
     kept, reasons, _ = aside(**photographs(2), crack__7=NOISE, marks__7=blob(), crack__8=NOISE, crack__8_outline=NOISE)
     assert "marks/7.png" not in kept
     assert reasons == {
-        "marks/7.png": "looks like a mask of crack/7.png: a ground of one level, the same name and size. To have it read "
-        "as one, put it into a folder called ground_truth"
+        "marks/7.png": "looks like a mask of crack/7.png: a ground of one level, the same name and size. To have it "
+        "read as one, put it into a folder called ground_truth"
     }
 
 
