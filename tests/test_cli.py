@@ -4,11 +4,13 @@ import os
 import signal
 import sqlite3
 import sys
+from pathlib import Path
 
 import click
 import pytest
 import torch
 from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
 
 from flawline.cli import cli, run, user_error
 
@@ -36,6 +38,7 @@ main()
 
 
 def invoke(*arguments):
+    bootstrap_project(Path.cwd())  # as the command does
     result = CliRunner().invoke(cli, [*arguments, "--env=smoke"])
     return result.exit_code, result.output
 
@@ -152,6 +155,7 @@ def test_mistyped_names_are_told_without_a_traceback(finished, arguments, messag
 
 
 def test_unknown_environment_is_told_without_a_traceback(finished):
+    bootstrap_project(Path.cwd())
     result = CliRunner().invoke(cli, ["run", "--env=nope"])
     assert result.exit_code == 1
     assert "Error: Given configuration path" in result.output
