@@ -84,8 +84,9 @@ class Contents:
         """Return in a sentence what was not looked into; nothing where there is none."""
         if not self.skipped:
             return ""
-        names = [name for name, _ in Counter(self.skipped).most_common(SHOWN)]
-        more = ", ..." if len(set(self.skipped)) > SHOWN else ""
+        kinds = Counter(name[:2] + "*" if name.startswith(("._", "~$")) else name for name in self.skipped)
+        names = [name for name, _ in kinds.most_common(SHOWN)]
+        more = ", ..." if len(kinds) > SHOWN else ""
         count = "1 hidden or system entry was" if len(self.skipped) == 1 else (
             f"{len(self.skipped)} hidden or system entries were"
         )  # fmt: skip
