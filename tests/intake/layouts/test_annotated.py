@@ -108,7 +108,7 @@ def test_changed_file_is_read_again(raw):
     ("box", "reason"),
     [
         ("[1, 1, 2]", "not enough values to unpack (expected 4, got 3)"),
-        ("[1, 1, 0, 2]", "the box [1, 1, 0, 2] has no area"),
+        ("[1, 1, 0, 2]", "the box [1, 1, 0, 2] has no area; wanted x, y, width, height"),
         ("[1, 1, NaN, 2]", "wanted a list of numbers, got [1, 1, nan, 2]"),
     ],
 )

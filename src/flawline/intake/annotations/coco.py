@@ -138,14 +138,14 @@ def _shapes(mark: Mapping[str, Any], name: str) -> list[Shape | Runs]:
         raise ValueError("it has neither an outline nor a box")
     x, y, width, height = _floats(mark["bbox"])
     if not (width > 0 and height > 0):
-        raise ValueError(f"the box {mark['bbox']} has no area")
+        raise ValueError(f"the box {mark['bbox']} has no area; wanted x, y, width, height")
     return [box(name, x, y, x + width, y + height)]
 
 
 def _corners(outline: Any) -> Points:
     flat = _floats(outline)
     if len(flat) < 6 or len(flat) % 2:
-        raise ValueError(f"a polygon of {len(flat)} numbers")
+        raise ValueError(f"a polygon of {len(flat)} numbers; wanted x and y of three corners or more")
     return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
