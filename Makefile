@@ -15,7 +15,7 @@ CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path
 SEED ?= 0
 METHOD ?=
 ALIGN ?=
-PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))
+PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))$(if $(SET),$(comma)$(SET))
 PORT ?=
 # Kedro and MLflow start each other by name.
 BY_NAME := PATH="$(abspath $(BIN)):$$PATH"
@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid]
+run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
 	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params $(call quoted,$(PARAMS))
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]

@@ -323,7 +323,7 @@ def test_identical_files_on_two_sides_stop_the_run():
     assert str(refused.value) == (
         "the data set's own splits separate identical files: good/0000.png = validation/v.png; "
         "good/0001.png = test/a.png. Figures on them would be too good. Remove one of each, or move all to the "
-        "strictest: --params ingestion.identical=move"
+        "strictest: ingestion.identical=move"
     )
 
 

@@ -23,6 +23,7 @@ class ParametersHook:
         runtime = context._runtime_params or {}
         if "category" in runtime:
             check_category(runtime["category"])
+        check_raw(runtime)
         check_folder_names(runtime)
         tree = context.config_loader["parameters"]
         context.config_loader["parameters"] = tree  # kept: Kedro would read and merge all files whenever it is asked
@@ -52,6 +53,20 @@ def check_folder_names(runtime: Mapping[str, Any]) -> None:
                 f"{name} must not hold the characters ${{, which stand for a value in the configuration, got "
                 f"{runtime[name]!r}. Rename the folder, or make a link to it (ln -s) and give that."
             )
+
+
+def check_raw(runtime: Mapping[str, Any]) -> None:
+    """Raise FlawlineError if a raw folder is given without a name, or without a category: its images would be taken for
+    those of the embedded example."""
+    if "raw" not in runtime or runtime["raw"] is None:
+        return
+    if not str(runtime["raw"]).strip():
+        raise FlawlineError("raw is empty; wanted a folder of photographs: --params raw=FOLDER,category=NAME")
+    if "category" not in runtime:
+        raise FlawlineError(
+            f"raw={runtime['raw']} has no category; wanted the name of what the photographs show: add category=NAME to "
+            f"--params"
+        )
 
 
 def check_inspection(context: KedroContext, parameters: BaseParameters) -> None:

@@ -182,8 +182,8 @@ def store_error(error: BaseException, uri: str) -> str | None:
     """Return in one line what is wrong with the tracking store of ``uri`` and what to do; None if it is something
     else (`flawline.cli` tells of a locked one, which may come at any time)."""
     said, away = str(error), "move the file away, and a new one is made"
-    if "file is not a database" in said:
-        return f"{in_words(uri)} is no tracking store (it is not a database of sqlite): {away}."
+    if "file is not a database" in said or "malformed" in said:
+        return f"{in_words(uri)} is no tracking store (it is no database of sqlite, or a damaged one): {away}."
     if "readonly database" in said or "unable to open database file" in said:
         return f"the tracking store {in_words(uri)} cannot be written: check its permissions and those of its folder."
     match = SCHEMA.search(said)

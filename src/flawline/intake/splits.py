@@ -106,7 +106,7 @@ def _refuse_separated(normal: pd.DataFrame, together: pd.Series, what: str) -> N
     more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
     raise FlawlineError(
         f"the data set's own splits separate {what}: {'; '.join(pairs[:SHOWN])}{more}. Figures on them would be too "
-        f"good. Remove one of each, or move all to the strictest: --params ingestion.identical=move"
+        f"good. Remove one of each, or move all to the strictest: ingestion.identical=move"
     )
 
 

@@ -109,6 +109,12 @@ def test_ellipse_and_circle():
         ellipse("hole", 1, 1, 0, 3)
 
 
+def test_turned_ellipse():
+    upright = Annotated(None, (ellipse("hole", 10, 10, 2, 6),)).mask((20, 20))
+    turned_one = Annotated(None, (ellipse("hole", 10, 10, 6, 2, degrees=90),)).mask((20, 20))
+    assert (upright != turned_one).sum() <= 4
+
+
 def test_box_turned_by_a_quarter_and_by_an_eighth():
     assert mask_of(turned(box("a", 0, 1, 4, 3), 90)) == rectangle(1, 0, 2, 3)
     assert mask_of(turned(box("a", 1, 1, 3, 3), 45)) == rectangle(1, 1, 2, 2)

@@ -134,7 +134,7 @@ def test_coco_images_of_the_same_id_cannot_be_told_apart(tmp_path):
     assert [each.problem for each in found.values()] == ["gives several images the id 1"] * 2 + [""]
 
 
-@pytest.mark.parametrize(("image", "mark"), [(-3, -3), (3, "3"), ("x", "x"), (0, 0)])
+@pytest.mark.parametrize(("image", "mark"), [(-3, -3), (3, "3"), ("x", "x"), (0, 0), (8, 8.0), (8, "0008")])
 def test_coco_ids_may_be_negative_or_text(tmp_path, image, mark):
     images = [{"id": image, "file_name": "a.png"}]
     assert read(tmp_path, coco({"bbox": [0, 0, 1, 1], "image_id": mark}, images=images))["a.png"].shapes

@@ -109,7 +109,7 @@ def test_unknown_layout_says_what_was_wanted_and_what_is_there(raw):
     with pytest.raises(
         FlawlineError,
         match=r"no known layout in .*\. None of its folders is called good in a word that is known: tuesday/ "
-        r"\(2 images\), monday/ \(1 images\)\. Say which one holds normal images: --params ingestion\.good=NAME\.\n",
+        r"\(2 images\), monday/ \(1 images\)\. Say which one holds normal images: ingestion\.good=NAME among",
     ) as error:
         raw.list()
     _, wanted, *layouts, found = str(error.value).split("\n")

@@ -10,6 +10,7 @@ from flawline.intake.decoding import UnreadableImageError
 from flawline.intake.run_lengths import marked_by_runs
 
 LARGEST = 1e9  # pixels, of a coordinate: no image is as large, and far beyond whole numbers run over
+CORNERS = 64  # of the polygon that an ellipse is drawn as
 STEP = 0.25  # pixels between the points of an outline that is drawn
 Points = tuple[tuple[float, float], ...]
 
@@ -108,21 +109,26 @@ def polygon(name: str, points: Points) -> Shape:
     return Shape(name, points, "polygon")
 
 
-def ellipse(name: str, x: float, y: float, rx: float, ry: float, *, corners: int = 64) -> Shape:
-    """Return an ellipse around (x, y) with the half axes ``rx`` and ``ry``, as a polygon."""
+def ellipse(name: str, x: float, y: float, rx: float, ry: float, *, degrees: float = 0.0) -> Shape:
+    """Return an ellipse around (x, y) with the half axes ``rx`` and ``ry``, turned clockwise, as a polygon."""
     if not (rx > 0 and ry > 0):
         raise ValueError(f"an ellipse with the half axes {rx:g} and {ry:g}")
-    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return Shape(name, tuple((float(x + rx * np.cos(a)), float(y + ry * np.sin(a))) for a in angles), "polygon")
+    around = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    points = np.column_stack([rx * np.cos(around), ry * np.sin(around)]) @ _turn(degrees).T + (x, y)
+    return Shape(name, tuple((float(px), float(py)) for px, py in points), "polygon")
+
+
+def _turn(degrees: float) -> NDArray:
+    """Return the matrix (2, 2) that turns points (x, y) clockwise as an image is looked at."""
+    angle = np.deg2rad(degrees)
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def turned(shape: Shape, degrees: float) -> Shape:
     """Return a box as the polygon that it is when turned clockwise around its centre."""
     (x1, y1), (x2, y2) = shape.points
     centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-    angle = np.deg2rad(degrees)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    corners = (np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]) - centre) @ turn.T + centre
+    corners = (np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]) - centre) @ _turn(degrees).T + centre
     return Shape(shape.name, tuple((float(x), float(y)) for x, y in corners), "polygon")
 
 

@@ -49,7 +49,7 @@ def read_coco(root: Path, file: str, changed: int) -> NamedImages:
     path = root / file
     try:
         tree = parsed(path, changed)
-        classes = {str(each["id"]): str(each.get("name", each["id"])) for each in tree.get("categories") or []}
+        classes = {_id(each, "id"): str(each.get("name", each["id"])) for each in tree.get("categories") or []}
         entries, notes = _entries(tree["images"], file)
         marks = list(tree["annotations"])
     except (OSError, *ODD) as error:
@@ -95,7 +95,12 @@ def _twice(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
 
 
 def _id(entry: Any, name: str) -> str:
-    return str(entry.get(name)) if isinstance(entry, dict) else "None"
+    """Return an id as it is compared: 8, 8.0, "8" and "008" are the same."""
+    told = entry.get(name) if isinstance(entry, dict) else None
+    if isinstance(told, float) and told.is_integer():
+        told = int(told)
+    text = str(told)
+    return str(int(text)) if text.isdecimal() and text.isascii() else text
 
 
 def _words(error: BaseException) -> str:

@@ -97,7 +97,9 @@ def _path(element: ElementTree.Element, size: tuple[int, int]) -> Shape:
 
 
 def _ellipse(element: ElementTree.Element, size: tuple[int, int]) -> Shape:
-    return ellipse(_label(element), *(number(element.get(name), name) for name in ("cx", "cy", "rx", "ry")))
+    x, y, rx, ry = (number(element.get(name), name) for name in ("cx", "cy", "rx", "ry"))
+    degrees = number(element.get("rotation", 0), "rotation")
+    return ellipse(_label(element), x, y, rx, ry, degrees=degrees)
 
 
 def _mask(element: ElementTree.Element, size: tuple[int, int]) -> Runs:

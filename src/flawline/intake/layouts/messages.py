@@ -52,7 +52,7 @@ def hint(contents: Contents, params: IngestionParams) -> str:
         return ""
     return (
         f" None of its folders is called good in a word that is known: {classes}. Say which one holds normal images: "
-        f"--params ingestion.good=NAME."
+        f"ingestion.good=NAME among --params, or SET=ingestion.good=NAME with make run."
     )
 
 
