@@ -32,12 +32,22 @@ LIKE_MASK = (
 def mask_likeness(pixels: NDArray) -> float:
     """Return the share of the pixels of a picture (C, H, W) that have one of its two commonest values, exactly; 0 where
     the rest has many. Noise gives photographs many values, however flat they look."""
+    return level_shares(pixels)[1]
+
+
+def level_shares(pixels: NDArray) -> tuple[float, float]:
+    """Return the shares of the pixels of a picture (C, H, W) that have the commonest value of the first channel, and
+    one of the two commonest colours; 0 for these where the first is below GROUND."""
     some = _sample(pixels)  # (C, h, w)
-    first = np.sort(np.bincount(some[0].ravel()))[::-1]  # how often each value of the first channel occurs
+    counts = np.bincount(some[0].ravel())
+    one = float(counts.max() / counts.sum())
+    if one < GROUND:  # then two are no more than twice as much, which no mask has
+        return one, 0.0
+    first = np.sort(counts)[::-1]
     if len(some) == 1 or first[:2].sum() < TWO * some[0].size:  # with other channels there are as many values, or more
-        return _two_commonest(first)
+        return one, _two_commonest(first)
     colours = np.bitwise_or.reduce([plane.astype(np.uint64) << np.uint64(16 * k) for k, plane in enumerate(some)])
-    return _two_commonest(np.sort(np.unique(colours, return_counts=True)[1])[::-1])
+    return one, _two_commonest(np.sort(np.unique(colours, return_counts=True)[1])[::-1])
 
 
 def _two_commonest(counts: NDArray) -> float:
@@ -97,8 +107,7 @@ def _partners(rows: pd.DataFrame, like: NDArray[np.bool_], plain: NDArray[np.boo
 
 def commonest_share(pixels: NDArray) -> float:
     """Return the share of the pixels of a picture (C, H, W) that have the commonest value of the first channel."""
-    counts = np.bincount(_sample(pixels)[0].ravel())
-    return float(counts.max() / counts.sum())
+    return level_shares(pixels)[0]
 
 
 def _sample(pixels: NDArray) -> NDArray:

@@ -23,7 +23,7 @@ from flawline.intake.decoding import (
     orientation_in,
     told_bits,
 )
-from flawline.intake.mask_likeness import commonest_share, mask_likeness
+from flawline.intake.mask_likeness import level_shares
 from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -159,11 +159,12 @@ def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, bits
     """Measure one image (C, H, W) uint8 or uint16, which uses so many ``bits`` of 16 as its file says."""
     channels, height, width = pixels.shape
     depth, largest = 8 * pixels.itemsize, int(pixels.max(initial=0))
+    one_level, two_levels = level_shares(pixels)
     grey = grey_levels(pixels)  # (H, W)
     thumbnail = shrink(grey, scale=own_scale(largest, depth))
     return Measured(
         sha256, page, format=kind, channels=channels, height=height, width=width, depth=depth,
-        largest=largest, bits=bits, one_level=commonest_share(pixels), two_levels=mask_likeness(pixels),
+        largest=largest, bits=bits, one_level=one_level, two_levels=two_levels,
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
         fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
     )  # fmt: skip
