@@ -106,13 +106,13 @@ def test_a_few_pictures_tell_of_a_folder(tmp_path):
     for name, pixels in (("a", blob()), ("b", blob(0, 0)), ("c", NOISE)):
         (tmp_path / f"{name}.png").write_bytes(encode_png(pixels))
     (tmp_path / "d.png").touch()
-    assert may_be_masks(tmp_path, ["a.png"]) is True
-    assert may_be_masks(tmp_path, ["c.png"]) is False
-    assert may_be_masks(tmp_path, ["d.png"]) is None
-    assert look_like_masks(tmp_path, ["a.png", "b.png", "c.png", "d.png"]) is True
-    assert look_like_masks(tmp_path, ["a.png", "c.png"]) is False
-    assert look_like_masks(tmp_path, ["d.png"]) is None
-    assert look_like_masks(tmp_path, []) is None
+    assert may_be_masks(tmp_path, ["a.png"], max_pixels=10**6) is True
+    assert may_be_masks(tmp_path, ["c.png"], max_pixels=10**6) is False
+    assert may_be_masks(tmp_path, ["d.png"], max_pixels=10**6) is None
+    assert look_like_masks(tmp_path, ["a.png", "b.png", "c.png", "d.png"], max_pixels=10**6) is True
+    assert look_like_masks(tmp_path, ["a.png", "c.png"], max_pixels=10**6) is False
+    assert look_like_masks(tmp_path, ["d.png"], max_pixels=10**6) is None
+    assert look_like_masks(tmp_path, [], max_pixels=10**6) is None
 
 
 # --- among the photographs -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from flawline.checks import FlawlineError
 from flawline.intake.codecs.suffixes import SUFFIXES
+from flawline.intake.grouping import grouped
 from flawline.intake.names import Names, ending_of
 
 # What operating systems, network storage and editors keep in folders; hidden names are theirs as well.
@@ -44,18 +45,12 @@ class Contents:
     @cached_property
     def by_ending(self) -> dict[str, list[str]]:
         """The files by how their names end, in lower case."""
-        found: dict[str, list[str]] = {}
-        for path in self.files:
-            found.setdefault(ending_of(path), []).append(path)
-        return found
+        return grouped(self.files, ending_of)
 
     @cached_property
     def by_folder(self) -> dict[str, list[str]]:
         """The pictures by the folder that they lie in; of the root, "."."""
-        found: dict[str, list[str]] = {}
-        for path in self.pictures:
-            found.setdefault(path.rpartition("/")[0] or ".", []).append(path)
-        return found
+        return grouped(self.pictures, lambda path: path.rpartition("/")[0] or ".")
 
     @cached_property
     def named(self) -> Names:

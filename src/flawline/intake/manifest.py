@@ -22,6 +22,7 @@ from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
+from flawline.intake.names import ending_of
 from flawline.intake.near_duplicates import find_near_duplicates
 from flawline.intake.notes import notes_table
 from flawline.intake.sizes import drop_odd_sizes
@@ -260,7 +261,7 @@ def _reason(file: RawFile, error: UnreadableImageError) -> str:
     """Return why a file cannot be used. A file that neither its name nor its content calls an image gets no list of
     formats."""
     reason = str(error)
-    named = Path(file.path).suffix.lower() in SUFFIXES
+    named = ending_of(file.path) in SUFFIXES
     return "is not an image" if reason.startswith("is not an image") and not named else reason
 
 

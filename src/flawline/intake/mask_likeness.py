@@ -1,14 +1,14 @@
 """Whether a picture looks like a mask: nearly all of its pixels have one of two grey levels."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.intake.decoding import UnreadableImageError, decode, read_bytes
-from flawline.intake.names import folded, image_stems
+from flawline.intake.names import folded, image_stems, stem_of
 from flawline.intake.notes import Note
 
 SIDE = 128  # pixels along each side that are looked at
@@ -18,7 +18,6 @@ GROUND = 0.4  # share of the pixels with one value that a mask of any kind has: 
 NO_GROUND = 0.2  # the same of a photograph that a mask may be of
 MOST = 0.5  # share of the images; where more have two levels, photographs have
 SAMPLED = 5  # files of a folder
-MOST_PIXELS = 200_000_000
 LIKE_MASK_OF = (
     "looks like a mask of {}: a ground of one level, the same name and size. To have it read as one, put it into a "
     "folder called ground_truth"
@@ -60,16 +59,16 @@ def _two_commonest(counts: NDArray) -> float:
 def set_masks_aside(
     rows: pd.DataFrame, measured: pd.DataFrame, *, told: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Note]]:
-    """Return (rows, quarantine, notes) of a manifest without the images that look like masks: those of two grey levels
-    which are called like a photograph of the same size, and all of two levels where most images have more. Where it is
-    ``told`` that each image is a photograph they stay, with a caution."""
+    """Return (rows, quarantine, notes) of a manifest without the images that look like masks: those with a ground of
+    one level which are called like a photograph of the same size, and all of two levels where most have more. Where it
+    is ``told`` that each image is a photograph they stay, with a caution."""
     figures = measured.set_index(["sha256", "page"]).loc[list(zip(rows["sha256"], rows["page"], strict=True))]
     like = (figures["two_levels"] >= TWO).to_numpy()
-    ground = figures["one_level"].to_numpy()
+    ground = figures["one_level"].to_numpy()  # at least GROUND in all that are ``like`` a mask of two levels
     blank = (figures["contrast"] == 0).to_numpy()
     if not (ground >= GROUND).any():
         return rows, pd.DataFrame(columns=["path", "reason"]), []
-    partners = _partners(rows, like | (ground >= GROUND), ground < NO_GROUND)
+    partners = _partners(rows, ground >= GROUND, ground < NO_GROUND)
     odd = like & ~blank & (like.mean() <= MOST)
     aside = odd | np.array([partner is not None for partner in partners])
     notes = _said(rows["image"][blank & ~aside], "are of one grey level")
@@ -96,10 +95,10 @@ def _partners(rows: pd.DataFrame, like: NDArray[np.bool_], plain: NDArray[np.boo
     sizes = list(zip(rows["height"], rows["width"], strict=True))
     for image, size, photograph in zip(rows["image"], sizes, plain, strict=True):
         if photograph:
-            photographs.setdefault((folded(PurePosixPath(image).stem), *size), image)
+            photographs.setdefault((folded(stem_of(image)), *size), image)
     found: list[str | None] = []
     for image, size, masked in zip(rows["image"], sizes, like, strict=True):
-        stem = PurePosixPath(image).stem
+        stem = stem_of(image)
         names = (photographs.get((folded(each), *size)) for each in (*image_stems(stem), stem)) if masked else ()
         found.append(next((name for name in names if name), None))
     return found
@@ -116,24 +115,24 @@ def _sample(pixels: NDArray) -> NDArray:
     return pixels[:, :: max(1, height // SIDE), :: max(1, width // SIDE)]
 
 
-def may_be_masks(root: Path, pictures: Sequence[str]) -> bool | None:
-    """Return True if ``pictures``, which are called masks, may be some: most of them have two levels, or a ground of
-    one. None if none of them can be read."""
-    return _most(root, pictures, lambda pixels: mask_likeness(pixels) >= TWO or commonest_share(pixels) >= GROUND)
+def may_be_masks(root: Path, pictures: Sequence[str], *, max_pixels: int) -> bool | None:
+    """Return True if ``pictures``, which are called masks, may be some: most of them have a ground of one level, as
+    those of two levels have. None if none of them can be read."""
+    return _most(root, pictures, lambda pixels: commonest_share(pixels) >= GROUND, max_pixels)
 
 
-def look_like_masks(root: Path, pictures: Sequence[str]) -> bool | None:
+def look_like_masks(root: Path, pictures: Sequence[str], *, max_pixels: int) -> bool | None:
     """Return True if the ``pictures`` look like masks, as far as a few of them tell; one without any contrast counts as
     a mask that marks nothing. None if none of them can be read."""
-    return _most(root, pictures, lambda pixels: mask_likeness(pixels) >= TWO)
+    return _most(root, pictures, lambda pixels: mask_likeness(pixels) >= TWO, max_pixels)
 
 
-def _most(root: Path, pictures: Sequence[str], holds: Callable[[NDArray], bool]) -> bool | None:
+def _most(root: Path, pictures: Sequence[str], holds: Callable[[NDArray], bool], max_pixels: int) -> bool | None:
     """Return whether something holds of most of a few of the ``pictures``; None if none of them can be read."""
     told = []
     for path in pictures[:: max(1, len(pictures) // SAMPLED)][: SAMPLED + 1]:
         try:
-            told.append(holds(decode(read_bytes(root / path), max_pixels=MOST_PIXELS)))
+            told.append(holds(decode(read_bytes(root / path), max_pixels=max_pixels)))
         except UnreadableImageError:
             continue
     return sum(told) * 2 > len(told) if told else None

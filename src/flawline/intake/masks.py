@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flawline.intake.annotations import Annotated, Runs, read_annotation
 from flawline.intake.annotations.base import united
 from flawline.intake.decoding import UnreadableImageError, alpha_of, decode, is_lossy, orientation_in, read_bytes
+from flawline.intake.names import ending_of
 from flawline.storage.digests import Digest, content_digest
 
 ANNOTATIONS = frozenset((".json", ".xml", ".txt"))  # a source that ends so is no picture
@@ -73,7 +74,7 @@ def read_mask_source(folder: Path, mask: str, image: str) -> MaskSource:
     paths = mask.split(APART)
     names = tuple(PurePosixPath(path).name for path in paths)
     try:
-        if PurePosixPath(mask).suffix.lower() in ANNOTATIONS:
+        if ending_of(mask) in ANNOTATIONS:
             return MaskSource(names, marked=reduce(united, [read_annotation(folder, path, image) for path in paths]))
         return MaskSource(names, tuple(read_bytes(folder / path) for path in paths))
     except UnreadableImageError as error:

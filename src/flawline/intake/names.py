@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from flawline.intake.grouping import grouped
+
 SPLITS = {  # what data sets call their splits
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validate": "validation", "validation": "validation",
@@ -67,15 +69,20 @@ def parts_of(path: str) -> tuple[str, ...]:
     return tuple(path.split("/")[:-1])
 
 
+def name_of(path: str) -> str:
+    """Return the last name of a relative path."""
+    return path.rpartition("/")[2]
+
+
 def stem_of(path: str) -> str:
     """Return the name of a file without its ending."""
-    name = path.rpartition("/")[2]
+    name = name_of(path)
     return name.rpartition(".")[0] or name
 
 
 def ending_of(path: str) -> str:
     """Return how the name of a file ends, in lower case and with the dot; empty where it has no ending."""
-    name = path.rpartition("/")[2]
+    name = name_of(path)
     before, dot, after = name.rpartition(".")
     return f".{after.lower()}" if before and dot else ""
 
@@ -213,11 +220,8 @@ class Names:
     def __init__(self, paths: Iterable[str]):
         self.paths = sorted(paths)
         self._exact = {composed(path): path for path in self.paths}
-        self._tails: dict[str, list[str]] = {}
-        self._stems: dict[str, list[str]] = {}
-        for path in self.paths:
-            self._tails.setdefault(folded(path.rpartition("/")[2]), []).append(path)
-            self._stems.setdefault(folded(stem_of(path)), []).append(path)
+        self._tails = grouped(self.paths, lambda path: folded(name_of(path)))
+        self._stems = grouped(self.paths, lambda path: folded(stem_of(path)))
 
     def __contains__(self, path: str) -> bool:
         return composed(path) in self._exact
@@ -229,7 +233,7 @@ class Names:
     def of_stem(self, path: str) -> str | None:
         """Return the one path that is ``path`` with an ending, whatever folders are before it; None if there is none,
         or several."""
-        alike = self._stems.get(folded(path.rpartition("/")[2]), [])
+        alike = self._stems.get(folded(name_of(path)), [])
         same = [each for each in alike if folded(each.rpartition(".")[0]).endswith(folded(path))]
         return same[0] if len(same) == 1 else None
 

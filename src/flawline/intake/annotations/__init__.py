@@ -1,11 +1,10 @@
 """Formats in which people mark defects: one module each. ``FORMATS`` says how each is recognised and which image of a
 folder it marks how."""
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from flawline.checks import FlawlineError
 from flawline.intake.annotations.base import Annotated, Runs, Shape, united
@@ -17,7 +16,8 @@ from flawline.intake.annotations.voc import is_voc, read_voc
 from flawline.intake.annotations.yolo import is_empty, is_yolo, read_yolo
 from flawline.intake.decoding import UnreadableImageError, read_bytes
 from flawline.intake.folders import Contents
-from flawline.intake.names import folded, means_images, means_masks, split_of
+from flawline.intake.grouping import grouped
+from flawline.intake.names import ending_of, folded, means_images, means_masks, parts_of, split_of, stem_of
 from flawline.intake.notes import Note
 
 __all__ = ["FORMATS", "Annotated", "Format", "Marks", "Runs", "Shape", "read_annotation"]
@@ -51,16 +51,13 @@ class Format:
 def read_annotation(root: Path, file: str, image: str) -> Annotated:
     """Read what the annotation ``file`` marks in ``image``, both relative to ``root``; raise UnreadableImageError if
     that cannot be known."""
-    path, suffix = root / file, PurePosixPath(file).suffix.lower()
-    if suffix == ".txt":
-        return _read_yolo(root, file, _changed(path))
-    if suffix == ".xml" and not is_cvat(path):
-        return _read_voc(path, _changed(path))
-    if suffix == ".json" and is_labelme(path):
-        return _read_labelme(path, _changed(path))
+    changed = _changed(root / file)
+    own = _read_own(root, file, changed)
+    if own is not None:
+        return own
     try:
-        read = read_cvat if suffix == ".xml" else read_coco
-        marked = read(root, file, _changed(path)).images.get(image)
+        read = read_cvat if ending_of(file) == ".xml" else read_coco
+        marked = read(root, file, changed).images.get(image)
     except FlawlineError as error:
         raise UnreadableImageError(str(error)) from None
     if marked is None:
@@ -77,18 +74,14 @@ def _changed(path: Path) -> int:
 
 # One entry an image, read when a folder is listed and again when its masks are made.
 @lru_cache(maxsize=2**16)
-def _read_voc(path: Path, changed: int) -> Annotated:
-    return read_voc(read_bytes(path))
-
-
-@lru_cache(maxsize=2**16)
-def _read_labelme(path: Path, changed: int) -> Annotated:
-    return read_labelme(path)
-
-
-@lru_cache(maxsize=2**16)
-def _read_yolo(root: Path, file: str, changed: int) -> Annotated:
-    return read_yolo(root, file)
+def _read_own(root: Path, file: str, changed: int) -> Annotated | None:
+    """Read a file that annotates one image; None for one that annotates many."""
+    path, ending = root / file, ending_of(file)
+    if ending == ".txt":
+        return read_yolo(root, file)
+    if ending == ".xml" and not is_cvat(path):
+        return read_voc(read_bytes(path))
+    return read_labelme(path) if ending == ".json" and is_labelme(path) else None
 
 
 # --- one file for many images ----------------------------------------------------------------------------------------
@@ -128,10 +121,10 @@ def _of_each(contents: Contents, files: Sequence[str]) -> Marks:
 
 def _photographs(contents: Contents, files: Sequence[str]) -> list[str]:
     """Return the pictures that may have an annotation of their own; masks in folders of masks have none."""
-    homes = {PurePosixPath(file).parent for file in files}
+    homes = {parts_of(file) for file in files}
     return [
         path for path in contents.pictures
-        if PurePosixPath(path).parent in homes or not any(means_masks(part) for part in PurePosixPath(path).parts[:-1])
+        if parts_of(path) in homes or not any(means_masks(part) for part in parts_of(path))
     ]  # fmt: skip
 
 
@@ -145,29 +138,20 @@ def pair(pictures: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     keys: list[Callable[[str], Hashable]] = [_beside, _in_a_like_tree, lambda path: _beside(path)[1]]
     for key in keys:
         taken = set(pairs.values())
-        left = _grouped((path for path in files if path not in taken), key)
-        for name, alike in _grouped((path for path in pictures if path not in pairs), key).items():
-            if len(alike) == len(left[name]) == 1:
+        left = grouped((path for path in files if path not in taken), key)
+        for name, alike in grouped((path for path in pictures if path not in pairs), key).items():
+            if len(alike) == len(left.get(name, ())) == 1:
                 pairs[alike[0]] = left[name][0]
     return pairs
 
 
 def _beside(path: str) -> tuple[str, str]:
-    name = PurePosixPath(path)
-    return folded(str(name.parent)), folded(name.stem)
+    return folded("/".join(parts_of(path))), folded(stem_of(path))
 
 
 def _in_a_like_tree(path: str) -> Hashable:
-    name = PurePosixPath(path)
-    parts = [part for part in name.parts[:-1] if not (means_images(part) or means_masks(part) or folded(part) in SIDES)]
-    return tuple(split_of(part) or folded(part) for part in parts), folded(name.stem)
-
-
-def _grouped(paths: Iterable[str], key: Callable[[str], Hashable]) -> dict[Hashable, list[str]]:
-    groups: dict[Hashable, list[str]] = defaultdict(list)
-    for path in paths:
-        groups[key(path)].append(path)
-    return groups
+    parts = [part for part in parts_of(path) if not (means_images(part) or means_masks(part) or folded(part) in SIDES)]
+    return tuple(split_of(part) or folded(part) for part in parts), folded(stem_of(path))
 
 
 def _paired(contents: Contents, suffix: str) -> list[str]:
@@ -186,8 +170,10 @@ def _yolo_files(contents: Contents) -> list[str]:
     told = [file for file in files if not is_empty(contents.root / file)]
     if told:
         return files if any(is_yolo(contents.root / file) for file in _some(told)) else []
-    homes = {PurePosixPath(file).parent.name for file in files}
-    return files if any(means_masks(home) for home in homes) else []  # labels/ that mark nothing at all
+    homes = {parts_of(file)[-1:] for file in files}
+    return (
+        files if any(means_masks(home) for parts in homes for home in parts) else []
+    )  # labels/ that mark nothing at all
 
 
 def _some(files: Sequence[str]) -> Iterator[str]:

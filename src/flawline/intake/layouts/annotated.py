@@ -8,7 +8,7 @@ from flawline.intake.folders import Contents
 from flawline.intake.layouts.base import Layout, Listed, RawFile, said_of_classes
 from flawline.intake.layouts.tree import Place, Tree, read_tree
 from flawline.intake.masks import APART
-from flawline.intake.names import is_good, says_defective, split_of
+from flawline.intake.names import is_good, parts_of, says_defective, split_of
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
@@ -16,7 +16,7 @@ from flawline.params import IngestionParams
 def list_annotated(contents: Contents, params: IngestionParams, name: str) -> Listed:
     """List every photograph with what the files of the format ``name`` mark in it. One that they do not name is good if
     its folder says so, or where the format has files of images with defects only."""
-    form, marks, tree = FORMATS[name], marks_of(contents, name), read_tree(contents, params.good)
+    form, marks, tree = FORMATS[name], marks_of(contents, name), read_tree(contents, params)
     places = {place.path: place for place in tree.photographs if place.path in contents.pictures}
     files = [_marked(image, marks, places.get(image), tree.good, good=params.good) for image in marks.images]
     rest = [place for path, place in places.items() if path not in marks.images]
@@ -93,7 +93,7 @@ def _classes(marked: Annotated, good: tuple[str, ...]) -> list[str]:
 
 
 def _split_in(image: str) -> str | None:
-    return next((split for part in image.split("/")[:-1] if (split := split_of(part))), None)
+    return next((split for part in parts_of(image) if (split := split_of(part))), None)
 
 
 def _assumed(rest: Sequence[Place], form: Format, good_kinds: frozenset[str]) -> list[Note]:

@@ -1,11 +1,11 @@
 """What all layouts share: one file of a raw folder, what a layout makes of the whole folder, and what it is."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flawline.intake.folders import Contents
 from flawline.intake.masks import APART
-from flawline.intake.names import called_good, folded
+from flawline.intake.names import called_good, folded, name_of
 from flawline.intake.notes import Note
 from flawline.params import IngestionParams
 
@@ -56,9 +56,9 @@ def said_of_classes(files: Iterable[RawFile], good: tuple[str, ...]) -> list[Not
 def folder_named(contents: Contents, name: str) -> str | None:
     """Return the folder that is called ``name`` in any case, below what lies around everything, or None."""
     known = [*contents.top_folders(), *contents.inner_folders()]
-    return next((each for each in known if folded(each.rpartition("/")[2]) == folded(name)), None)
+    return next((each for each in known if folded(name_of(each)) == folded(name)), None)
 
 
-def named_by(files: Iterator[RawFile] | Sequence[RawFile]) -> set[str]:
+def named_by(files: Iterable[RawFile]) -> set[str]:
     """Return the images and their masks that ``files`` name."""
     return {path for file in files for path in (file.path, *(file.mask or "").split(APART))}

@@ -46,7 +46,7 @@ def choose_layout(contents: Contents, params: IngestionParams, category: str) ->
 
 def _unexplained(contents: Contents, listed: Listed, params: IngestionParams) -> set[str]:
     """Return the pictures, annotations and tables of a folder that a layout makes no use of."""
-    evidence = {*contents.pictures, *tables_unread(contents, params)}
+    evidence = {*contents.pictures, *tables_unread(contents, params.table)}
     evidence.update(*(annotation_files(contents, name) for name in FORMATS))
     return evidence - listed.read - named_by(file for file in listed.files if file.path not in listed.strangers)
 

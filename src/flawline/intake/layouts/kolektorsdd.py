@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from flawline.intake.folders import Contents
 from flawline.intake.layouts.base import Layout, Listed, RawFile, folder_named
-from flawline.intake.names import says_good, stem_of
+from flawline.intake.names import name_of, says_good, stem_of
 from flawline.params import IngestionParams
 
 LABEL = re.compile(r"(?P<image>.+)_(label|GT)$", re.IGNORECASE)
@@ -48,7 +48,7 @@ def _has_labels(contents: Contents, folder: str) -> bool:
 
 
 def _is_kolektorsdd(contents: Contents, params: IngestionParams) -> bool:
-    items = {item: item.rpartition("/")[2] for item in contents.inner_folders()}
+    items = {item: name_of(item) for item in contents.inner_folders()}
     if any(says_good(name, params.good) for name in items.values()):
         return False
     return any(_has_labels(contents, item) for item, name in items.items() if name.lower() not in ("train", "test"))

@@ -38,7 +38,7 @@ def unread(contents: Contents, name: str, listed: Listed, params: IngestionParam
                 f"Annotations ({form.says}) were found and not read: {names_in_words(files)}. To have them read: "
                 f"ingestion.layout={each}."
             )
-    for file, column in tables_unread(contents, params).items():
+    for file, column in tables_unread(contents, params.table).items():
         if file not in listed.read:
             said[file] = (
                 f"The table {file} names the images (in its column '{column}') and is not read. To have it read, say "
@@ -47,7 +47,7 @@ def unread(contents: Contents, name: str, listed: Listed, params: IngestionParam
             )
     if not said and name not in EXPLICIT and (files := sidecars_in(contents, listed.read)):
         said["sidecars"] = SIDECARS.format(names_in_words(files), ", ".join(form.says for form in FORMATS.values()))
-    if listed.assumed and (orphans := read_tree(contents, params.good).orphans):
+    if listed.assumed and (orphans := read_tree(contents, params).orphans):
         said["masks"] = MASKS.format(len(orphans), orphans[0])
     return said
 
@@ -91,9 +91,7 @@ def strays(contents: Contents, name: str, files: Sequence[RawFile], params: Inge
         return
     known = named_by(files)
     masks = (
-        {mask for each in read_tree(contents, params.good).masks.values() for mask in each}
-        if name in ANNOTATED
-        else set()
+        {mask for each in read_tree(contents, params).masks.values() for mask in each} if name in ANNOTATED else set()
     )
     for path in contents.pictures:
         if path in known or path in masks:

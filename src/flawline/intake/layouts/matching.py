@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from flawline.intake.folders import Contents
+from flawline.intake.grouping import grouped
 from flawline.intake.layouts.places import Place
 from flawline.intake.mask_likeness import look_like_masks, may_be_masks
-from flawline.intake.names import folded, image_stems, parts_of, plain, without_image_word
+from flawline.intake.names import ending_of, folded, image_stems, parts_of, plain, without_image_word
 
 Key = tuple[str, tuple[str, ...], str]  # class, folders below it, stem: as they are compared
 
@@ -66,29 +67,22 @@ def _only(places: Sequence[Place], split: str | None, good: Collection[str]) -> 
     return same[0] if len(same) == 1 else None
 
 
-def masks_beside(contents: Contents, photographs: Sequence[Place]) -> dict[str, tuple[str, ...]]:
+def masks_beside(contents: Contents, photographs: Sequence[Place], *, max_pixels: int) -> dict[str, tuple[str, ...]]:
     """Return the masks that lie beside their photographs: NAME_mask beside NAME, or NAME.png beside NAME.jpg where the
     one looks like a mask and the other does not."""
     pictures = set(contents.pictures)
     found: dict[str, list[str]] = defaultdict(list)
-    for places in _by_folder([place for place in photographs if place.path in pictures]).values():
+    for places in grouped((p for p in photographs if p.path in pictures), lambda place: parts_of(place.path)).values():
         by_stem: dict[str, list[Place]] = defaultdict(list)
         for place in places:
             for stem in {folded(place.stem), folded(without_image_word(place.stem))}:
                 by_stem[stem].append(place)
-        for image, mask in [*_suffixed(places, by_stem), *_of_same_stem(contents, by_stem)]:
+        for image, mask in [*_suffixed(places, by_stem), *_of_same_stem(contents, by_stem, max_pixels)]:
             found[image].append(mask)
     sampled = [mask for masks in found.values() for mask in masks]
-    if may_be_masks(contents.root, sampled) is False:
+    if may_be_masks(contents.root, sampled, max_pixels=max_pixels) is False:
         return {}
     return {image: tuple(sorted(masks)) for image, masks in found.items()}
-
-
-def _by_folder(places: Sequence[Place]) -> dict[tuple[str, ...], list[Place]]:
-    folders: dict[tuple[str, ...], list[Place]] = defaultdict(list)
-    for place in places:
-        folders[parts_of(place.path)].append(place)
-    return folders
 
 
 def _suffixed(places: Sequence[Place], by_stem: Mapping[str, list[Place]]) -> Iterator[tuple[str, str]]:
@@ -99,21 +93,13 @@ def _suffixed(places: Sequence[Place], by_stem: Mapping[str, list[Place]]) -> It
             yield image.path, mask.path
 
 
-def _of_same_stem(contents: Contents, by_stem: Mapping[str, list[Place]]) -> Iterator[tuple[str, str]]:
+def _of_same_stem(contents: Contents, by_stem: Mapping[str, list[Place]], max_pixels: int) -> Iterator[tuple[str, str]]:
     """Yield (image, mask) of the pairs of one stem, as a few of each pair of endings tell which is the mask."""
-    pairs: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for alike in by_stem.values():
-        if len(alike) == 2:
-            first, second = sorted((place.path for place in alike), key=_ending)
-            pairs[_ending(first), _ending(second)].append((first, second))
-    for each in pairs.values():
+    paths = (sorted((place.path for place in alike), key=ending_of) for alike in by_stem.values() if len(alike) == 2)
+    for each in grouped(paths, lambda pair: tuple(map(ending_of, pair))).values():
         firsts, seconds = ([pair[k] for pair in each] for k in (0, 1))
-        told = look_like_masks(contents.root, firsts), look_like_masks(contents.root, seconds)
+        told = tuple(look_like_masks(contents.root, some, max_pixels=max_pixels) for some in (firsts, seconds))
         if told == (True, False):
             yield from ((second, first) for first, second in each)
         elif told == (False, True):
-            yield from each
-
-
-def _ending(path: str) -> str:
-    return path.rpartition(".")[2].lower()
+            yield from ((first, second) for first, second in each)

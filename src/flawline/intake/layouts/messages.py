@@ -47,8 +47,8 @@ def hint(contents: Contents, params: IngestionParams) -> str:
             f" It looks like a folder of several categories ({names_in_words(categories)}): give one of them, "
             f"raw={contents.root / categories[0]}."
         )
-    classes = classes_in_words(contents, params.good)
-    if not classes or read_tree(contents, params.good).good:
+    classes = classes_in_words(contents, params)
+    if not classes or read_tree(contents, params).good:
         return ""
     return (
         f" None of its folders is called good in a word that is known: {classes}. Say which one holds normal images: "
@@ -69,14 +69,17 @@ def _categories(contents: Contents, params: IngestionParams) -> list[str]:
 
 
 def wanted(params: IngestionParams) -> str:
+    """Return what each layout looks like, a line each."""
     lines = [f"  {name}: {layout.wanted(params)}" for name, layout in reversed(LAYOUTS.items())]
     return "\n".join(["Wanted one of:", *lines])
 
 
 def found_in(contents: Contents) -> str:
+    """Return in a sentence what lies directly in the folder."""
     names = sorted([*(f"{name}/" for name in contents.top_folders()), *(f for f in contents.files if "/" not in f)])
     return f"Found: {names_in_words(names) or 'nothing'}."
 
 
 def names_in_words(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

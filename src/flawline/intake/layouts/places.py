@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flawline.intake.folders import SIDECARS, Contents
+from flawline.intake.grouping import grouped
 from flawline.intake.names import (
     MASKS,
+    ending_of,
     folded,
     is_good,
     means_derived,
@@ -62,7 +64,7 @@ def places_in(contents: Contents, good: tuple[str, ...]) -> tuple[list[Place], t
     folders that lie around those of the classes)."""
     pictures = set(contents.pictures)
     listed = [path for path in contents.files
-              if path in pictures or ("/" in path and not path.lower().endswith(tuple(SIDECARS)))]  # fmt: skip
+              if path in pictures or ("/" in path and ending_of(path) not in SIDECARS)]  # fmt: skip
     parts = [_parts(path, good) for path in listed]
     around = _around([each for each in parts if each.path in pictures], good)
     return [_place(each, around, good) for each in parts], around
@@ -135,10 +137,7 @@ def derived_from(places: Sequence[Place]) -> dict[str, str]:
     are called like photographs elsewhere, or are called like one beside them and small, overlay, ..."""
     stems = {_image_stem(place) for place in places if not place.derived}
     beside = {(parts_of(place.path), folded(without_image_word(place.stem))) for place in places}
-    homes: dict[str, list[Place]] = {}
-    for place in places:
-        if place.derived:
-            homes.setdefault(place.derived, []).append(place)
+    homes = grouped((place for place in places if place.derived), lambda place: place.derived)
     found: dict[str, str] = {}
     for home, inside in homes.items():
         if 2 * sum(_image_stem(place) in stems for place in inside) >= len(inside):

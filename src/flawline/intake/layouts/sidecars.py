@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from flawline.intake.annotations.yolo import NAMES
 from flawline.intake.folders import Contents
-from flawline.intake.names import ending_of, folded, stem_of, tokens
+from flawline.intake.names import ending_of, folded, name_of, stem_of, tokens
 from flawline.intake.texts import read_text
 
 TEXTS = frozenset((".json", ".jsonl", ".ndjson", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv", ".dat", ".lst"))
@@ -38,21 +38,15 @@ def _sidecars(contents: Contents, read: frozenset[str]) -> Iterator[str]:
     pictures = {folded(path) for path in contents.pictures}
     stems = {folded(stem_of(path)) for path in contents.pictures}
     stems_but_svg = {folded(stem_of(path)) for path in contents.pictures if ending_of(path) != ".svg"}
-    names = {folded(path.rpartition("/")[2]) for path in contents.pictures} | {
-        stem for stem in stems if NAMED.match(stem)
-    }
+    names = {folded(name_of(path)) for path in contents.pictures} | {stem for stem in stems if NAMED.match(stem)}
     for file in contents.files:
-        name = file.rpartition("/")[2]
+        name, ending = name_of(file), ending_of(file)
         if file in read or folded(file) in pictures or HARMLESS.fullmatch(name):
             continue
         stem = folded(stem_of(file))
         alike = {stem, stem_of(stem)} & stems or {stem, stem.rpartition("-")[2]} & names
-        holds = ending_of(file) in HOLDERS or HOLDING & set(tokens(stem)) or name in NAMES
-        if (
-            alike
-            or (holds and ending_of(file) not in TEXTS)
-            or (ending_of(file) in TEXTS and _may_tell(contents, file, names))
-        ):
+        holds = ending in HOLDERS or (ending not in TEXTS and HOLDING & set(tokens(stem)))
+        if alike or holds or name in NAMES or (ending in TEXTS and _may_tell(contents, file, names)):
             yield file
     yield from (path for path in contents.ending(".svg") if stems_but_svg & {folded(stem_of(path))})
 
@@ -69,7 +63,7 @@ def _may_tell(contents: Contents, file: str, names: set[str]) -> bool:
         return True
     if ending_of(file) in (".json", ".jsonl", ".ndjson", ".xml") and TELLS.search(text):
         return True
-    return file.rpartition("/")[2] in NAMES or any(not names.isdisjoint(_forms(token)) for token in TOKEN.findall(text))
+    return any(not names.isdisjoint(_forms(token)) for token in TOKEN.findall(text))
 
 
 def _forms(token: str) -> set[str]:

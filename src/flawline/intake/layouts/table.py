@@ -16,7 +16,7 @@ from flawline.intake.texts import read_text
 from flawline.params import IngestionParams, TableParams
 
 NORMAL = ("0", "0.0", "false", "no defect", "none")  # in any case
-DEFECTIVE = ("1", "1.0", "true", "True", "TRUE")  # that name no defect
+DEFECTIVE = ("1", "1.0", "true")  # that name no defect, in any case
 SEPARATORS = ",;\t|"
 HALF = 0.5  # of a column's names must be pictures
 SAMPLED = 200  # rows
@@ -25,7 +25,7 @@ DEEPEST = 1  # folders above a table that nobody named
 
 def list_table(contents: Contents, params: IngestionParams, category: str = "") -> Listed:
     """The rows of the table; pictures that no row names are listed as unusable, masks aside."""
-    file = table_in(contents, params) or params.table.file
+    file = table_in(contents, params.table) or params.table.file
     table = read_table(contents.root / file, params.table)
     locate = partial(locate_picture, contents, file)
     files = [_row(row, params, locate, file) for row in table.to_dict("records")]
@@ -40,19 +40,21 @@ def list_table(contents: Contents, params: IngestionParams, category: str = "") 
     return Listed(files, (*said_of_classes(files, params.good), *other), read=frozenset([file]), strangers=strangers)
 
 
-def table_in(contents: Contents, params: IngestionParams) -> str | None:
-    """Return the table of a folder: ``params.table.file``, else the one that has its columns and names pictures."""
-    if params.table.file in contents.files:
-        return params.table.file
-    columns = {params.table.image, params.table.label}
+@lru_cache(maxsize=8)
+def table_in(contents: Contents, columns: TableParams) -> str | None:
+    """Return the table of a folder: ``columns.file``, else the one that has these columns and names pictures."""
+    if columns.file in contents.files:
+        return columns.file
     found = [file for file, table in _tables(contents)
-             if columns <= set(table) and _named_share(contents, file, table[params.table.image]) >= HALF]  # fmt: skip
+             if {columns.image, columns.label} <= set(table)
+             and _named_share(contents, file, table[columns.image]) >= HALF]  # fmt: skip
     return found[0] if len(found) == 1 else None
 
 
-def tables_unread(contents: Contents, params: IngestionParams) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def tables_unread(contents: Contents, columns: TableParams) -> Mapping[str, str]:
     """Return the other tables that name pictures, with the column that does."""
-    own = table_in(contents, params)
+    own = table_in(contents, columns)
     found = {}
     for file, table in _tables(contents):
         shares = {str(name): _named_share(contents, file, table[name]) for name in table}
@@ -128,21 +130,21 @@ def _parse(text: str) -> pd.DataFrame:
 
 
 def _row(row: Mapping[str, str], params: IngestionParams, locate: Callable[[str], str], file: str) -> RawFile:
-    table = params.table
+    table, path = params.table, locate(row[params.table.image])
     told = row[table.label].strip()
     label = _label(told, params)
-    named = row.get(table.defect, "").strip() or ("" if told in DEFECTIVE or says_defective(told) else told)
+    named = row.get(table.defect, "").strip() or ("" if told.lower() in DEFECTIVE or says_defective(told) else told)
     mask = row.get(table.mask, "").strip() or None
     split = row.get(table.split, "").strip()
     return RawFile(
-        path=locate(row[table.image]),
+        path=path,
         label=label,
         defect="good" if label == 0 else named or "defect",
         split=split_of(split),
         mask=locate(mask) if mask else None,
         group=row.get(table.group, "").strip() or None,
         unusable=_unusable(row, label, split=split, mask=mask, table=table, file=file)
-        or _contradicted(locate(row[table.image]), label, params.good, file),
+        or _contradicted(path, label, params.good, file),
     )
 
 
@@ -183,7 +185,7 @@ def _clean(path: str) -> str:
 
 
 TABLE = Layout(
-    is_in=lambda contents, params: table_in(contents, params) is not None,
+    is_in=lambda contents, params: table_in(contents, params.table) is not None,
     list_files=list_table,
     wanted=lambda params: f"{params.table.file} with the columns {params.table.image} and {params.table.label}",
 )

@@ -4,12 +4,13 @@ Names say what lies where, in any order: of the split, of the class, or no more 
 in MVTec AD, MVTec LOCO, MVTec AD 2, VisA, BTAD and Real-IAD. Masks lie in a folder of masks, in a tree like that of the
 images, or beside their images."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from flawline.intake.folders import Contents
+from flawline.intake.grouping import grouped
 from flawline.intake.layouts.base import Layout, Listed, RawFile
 from flawline.intake.layouts.matching import masks_beside, match
 from flawline.intake.layouts.places import Place, as_photograph, derived_from, empty_kinds, places_in
@@ -45,7 +46,7 @@ class Tree:
 def list_tree(contents: Contents, params: IngestionParams, category: str = "") -> Listed:
     """List photographs by the folder of their class; those that lie in none are defective if their mask marks
     something, and good where no folder is a class."""
-    tree = read_tree(contents, params.good)
+    tree = read_tree(contents, params)
     parted = any(place.split and place.kind in tree.good for place in tree.photographs)
     files = [_raw_file(place, tree, parted=parted) for place in tree.photographs]
     files += [RawFile(path, 0, "good", unusable=NO_IMAGE) for path in tree.orphans]
@@ -65,14 +66,12 @@ def _raw_file(place: Place, tree: Tree, *, parted: bool) -> RawFile:
     if reason := _out_of_place(place, tree, parted=parted, masked=mask is not None):
         return RawFile(place.path, 0, "good", place.split, unusable=reason)
     if place.kind and (tree.good or not mask):
-        normal = place.kind in tree.good
-        called = CALLED.format(word) if normal and (word := called_defective(place.stem)) else ""
-        label, defect = (0, "good") if normal else (1, place.kind)
-        return RawFile(place.path, label, defect, place.split, mask, unusable=called)
-    if mask:
+        if place.kind not in tree.good:
+            return RawFile(place.path, 1, place.kind, place.split, mask)
+    elif mask:
         return RawFile(place.path, None, place.kind or "defect", place.split, mask)
     called = CALLED.format(word) if (word := called_defective(place.stem)) else ""
-    return RawFile(place.path, 0, "good", place.split, unusable=called)
+    return RawFile(place.path, 0, "good", place.split, mask, unusable=called)
 
 
 def _by_name(files: Sequence[RawFile], good: tuple[str, ...]) -> list[RawFile]:
@@ -103,18 +102,22 @@ def _taken_for_good(found: frozenset[str], good: tuple[str, ...]) -> list[Note]:
 
 # --- what the names say ----------------------------------------------------------------------------------------------
 @lru_cache(maxsize=4)
-def read_tree(contents: Contents, good: tuple[str, ...]) -> Tree:
-    """Return what the folders of ``contents`` say; ``good`` are the words for normal images."""
+def read_tree(contents: Contents, params: IngestionParams) -> Tree:
+    """Return what the folders of ``contents`` say."""
+    good = params.good
     places, around = places_in(contents, good)
-    homes = _grouped_by_home(place for place in places if place.masks)
-    photographed = {home for home, paths in homes.items() if may_be_masks(contents.root, paths) is False}
+    homes = grouped((place for place in places if place.masks), lambda place: place.masks)
+    photographed = {
+        home for home, inside in homes.items()
+        if may_be_masks(contents.root, [each.path for each in inside], max_pixels=params.max_pixels) is False
+    }  # fmt: skip
     masks = [place for place in places if place.masks and place.masks not in photographed]
     others = [as_photograph(place, around, good) if place.masks else place
               for place in places if not place.masks or place.masks in photographed]  # fmt: skip
     derived = derived_from(others)
     photographs = [as_photograph(place, around, good) if place.derived else place
                    for place in others if place.path not in derived]  # fmt: skip
-    beside = masks_beside(contents, photographs)
+    beside = masks_beside(contents, photographs, max_pixels=params.max_pixels)
     shown = {mask for each in beside.values() for mask in each}
     photographs = [place for place in photographs if place.path not in shown]
     kinds = ({place.kind for place in photographs} | empty_kinds(contents.folders, around, good)) - {""}
@@ -154,28 +157,21 @@ def _notes(photographed: set[str]) -> tuple[Note, ...]:
     return (Note(said, caution=True),)
 
 
-def _grouped_by_home(places: Iterator[Place]) -> dict[str, list[str]]:
-    homes: dict[str, list[str]] = defaultdict(list)
-    for place in places:
-        homes[place.masks].append(place.path)
-    return homes
-
-
 # --- the layouts -----------------------------------------------------------------------------------------------------
-def classes_in_words(contents: Contents, good: tuple[str, ...]) -> str:
+def classes_in_words(contents: Contents, params: IngestionParams) -> str:
     """Return in words the folders of classes with the number of their photographs, the largest first; else nothing."""
-    counts = Counter(place.kind for place in read_tree(contents, good).photographs if place.kind)
+    counts = Counter(place.kind for place in read_tree(contents, params).photographs if place.kind)
     return ", ".join(f"{kind}/ ({count} images)" for kind, count in counts.most_common(8))
 
 
 def _is_mvtec(contents: Contents, params: IngestionParams) -> bool:
-    tree = read_tree(contents, params.good)
+    tree = read_tree(contents, params)
     return any(place.split and place.kind in tree.good for place in tree.photographs)
 
 
 def _is_folders(contents: Contents, params: IngestionParams) -> bool:
     """Folders are classes where one is called good, or where every image has its mask; else images lie loose."""
-    tree = read_tree(contents, params.good)
+    tree = read_tree(contents, params)
     if not tree.photographs:
         return bool(tree.good)
     if tree.kinds:

@@ -1,7 +1,7 @@
 """New images to verdicts: each file is decoded once and judged once."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from flawline.detector.inspecting import Inspected, Inspection, inspect_file, in
 from flawline.detector.judging import Judge
 from flawline.intake.folders import SIDECARS, check_folder, contents_of
 from flawline.intake.manifest import in_table
+from flawline.intake.names import ending_of
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
@@ -25,7 +26,7 @@ def list_new_images(new_images: Path | None) -> pd.DataFrame:
     check_folder(new_images, param="images")
     contents = contents_of(new_images)
     # Anything but a text that cannot be read is not_judged, never left out.
-    files = [name for name in contents.files if PurePosixPath(name).suffix.lower() not in SIDECARS]
+    files = [name for name in contents.files if ending_of(name) not in SIDECARS]
     rows = [(name, "") for name in files] + list(contents.odd.items())
     if not rows:
         raise FlawlineError(
