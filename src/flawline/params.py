@@ -25,6 +25,8 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 Size = tuple[PositiveInt, PositiveInt]  # (height, width)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Protocol = Literal["images", "leak_free", "within_images", "as_published"]
+Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,63}$|^$")]
 DefectKind = Literal["elastic", "line", "gaussian", "poisson"]
 
 
@@ -276,12 +278,16 @@ class RegistrationParams(Params):
     least_quality: Fraction  # correlation with the reference from which an image counts as aligned
     crop: bool  # aligned images are cut to the hull of the training parts' foreground
     margin: NonNegativeInt  # pixels around that hull
-    brightness: Literal["none", "gain", "gain_offset"]  # brought to the reference's, image by image
+    # brought to the reference's, image by image; without a reference (align: none), by a gain to one common level;
+    # auto: of strips whose ends are cut off
+    brightness: Literal["none", "gain", "gain_offset", "auto"]
 
     @model_validator(mode="after")
     def _strip_or_part(self) -> Self:
         if self.trim_ends is True and self.align != "none":
             raise ValueError(f"trim_ends is of strips and align of rigid parts: set one, got true and {self.align}")
+        if self.brightness == "gain_offset" and self.align == "none":
+            raise ValueError("brightness = gain_offset needs a reference: set align, or brightness = gain")
         return self
 
 
@@ -302,6 +308,39 @@ class DefectInjectionParams(Params):
         if not low <= high <= 0.5:
             raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got {self.radius}")
         return self
+
+
+class PatchSetParams(Params):
+    """Patches that take the place of images where the protocol is not ``images``: Alpdemir 2022, sections 4.2, 4.3."""
+
+    size: PositiveInt  # side of a patch, pixels
+    normal: Annotated[int, Field(ge=4)]  # normal patches in all
+    test: Rate  # share of the normal patches that is tested on
+    validation: Rate  # share of the others that only stops a training
+    calibration: Rate  # share of the others that thresholds are calibrated on
+    least_pixels: PositiveInt  # defective pixels from which a patch is defective; with fewer it is left out
+    least_share: Fraction  # the same as a share of its pixels; both must be reached
+    seed: Seed  # which images are held out and which patches are drawn
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation + self.calibration >= 1:
+            total = self.validation + self.calibration
+            raise ValueError(f"validation + calibration must stay below 1, got {total:g}")
+        if empty := [name for name, count in self.counts().items() if count < 1]:
+            raise ValueError(f"normal = {self.normal} patches leave none for {', '.join(empty)}; ask for more")
+        if self.least_pixels > self.size**2:
+            raise ValueError(
+                f"least_pixels must not exceed the {self.size**2} pixels of a patch, got {self.least_pixels}"
+            )
+        return self
+
+    def counts(self) -> dict[str, int]:
+        """Return how many normal patches each split gets."""
+        test = round(self.test * self.normal)
+        validation, calibration = (round(share * (self.normal - test)) for share in (self.validation, self.calibration))
+        rest = self.normal - test - validation - calibration
+        return {"train": rest, "validation": validation, "calibration": calibration, "test": test}
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------
@@ -551,10 +590,13 @@ class BaseParameters(Params):
     seed: Seed
     raw: str | None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None  # folder of new images for inspection
+    protocol: Protocol  # what the methods see as an image: a photograph, or a patch of one in a paper's protocol
+    variant: Variant  # a name for a run with other parameters, whose results are then kept beside the others; or ""
     compute: ComputeParams
     ingestion: IngestionParams
     examples: ExamplesParams
     registration: RegistrationParams
+    patch_set: PatchSetParams
     defect_injection: DefectInjectionParams
     suitability: SuitabilityParams
     evaluation: EvaluationParams

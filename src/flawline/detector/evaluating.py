@@ -122,7 +122,8 @@ def judge_tests(
         (image, judge(Scored(score, maps[k]), thresholds, inspection, by_map=by_map))
         for k, image, score in zip(tests.index, tests["image"], tests["score"], strict=True)
     ]
-    lost = alignment[~alignment["aligned"] & (manifest["planned"] == "test").to_numpy()]
+    planned = manifest.set_index("image")["planned"]  # of patches, their photographs are not in it
+    lost = alignment[~alignment["aligned"] & (alignment["image"].map(planned) == "test")]
     said += [(image, Judgement("not_judged", reason))
              for image, reason in zip(lost["image"], lost["reason"], strict=True)]  # fmt: skip
     table = manifest.set_index("image")

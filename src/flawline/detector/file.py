@@ -13,7 +13,7 @@ from torch import Tensor
 from flawline.checks import FlawlineError
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds, calibrate
-from flawline.intake.registration import to_channels
+from flawline.intake.registration import LEVEL, to_channels
 from flawline.methods.features import check_network
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
@@ -21,6 +21,7 @@ from flawline.methods.registry import Method, get_method
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.brightness import brightened, gain_between, median_level
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
@@ -95,7 +96,14 @@ class Detector:
     def aligner(self) -> Aligner | None:
         """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
         tensors = part(self.weights, "aligner")
-        return Aligner.from_tensors(tensors) if tensors else None
+        return Aligner.from_tensors(tensors) if "reference" in tensors else None
+
+    @cached_property
+    def level(self) -> float | None:
+        """The median grey level that every image is brought to by a gain; None: images are taken as they are, or the
+        aligner does it."""
+        tensors = part(self.weights, "aligner")
+        return float(tensors[LEVEL]) if LEVEL in tensors else None
 
     @property
     def largest_frame(self) -> tuple[int, int]:
@@ -160,9 +168,14 @@ class Detector:
         return _whole(reconstructor.reconstruct(judged), image.shape[2], columns).picture()
 
     def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
-        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""
+        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels, at
+        the brightness that it learned from."""
         columns = slice(*self._span(image))
-        return columns, to_channels(image[..., columns], self.channels)
+        judged = to_channels(image[..., columns], self.channels)
+        if self.level is None:
+            return columns, judged
+        gain = gain_between(self.level, median_level(image[..., columns]))
+        return columns, brightened(judged, judged.dtype, gain=gain)
 
     def _span(self, image: NDArray) -> tuple[int, int]:
         return material_span(image) if self.trim_ends else (0, image.shape[2])

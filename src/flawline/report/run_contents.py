@@ -250,7 +250,7 @@ def show_alignment(
     from flawline.intake.registration import usable
     from flawline.vision.alignment import Aligner
 
-    if not aligner:
+    if "reference" not in aligner:
         return None
     table = alignment.assign(split=manifest["split"].to_numpy())
     return AlignmentShown(
