@@ -99,7 +99,14 @@ TINY_METHOD = Method("tiny", "a test", TinyParams, "flawline.methods.residual_ma
 TINY_CONF = {
     "patches": {"size": 16, "stride": 8, "per_epoch": 16},
     "model": {"width": 2},
-    "train": {"epochs": 9, "batch_size": 8, "learning_rate": 1e-3, "patience": None, "precision": "32-true"},
+    "train": {
+        "epochs": 9,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "patience": None,
+        "precision": "32-true",
+    },
     "scorer": {"smoothing": 1.0},
 }
 

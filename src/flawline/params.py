@@ -364,6 +364,7 @@ class TrainParams(Params):
     epochs: PositiveInt  # rounds of patches.per_epoch random windows each
     batch_size: PositiveInt  # patches in a step
     learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
     patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
     precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
@@ -387,6 +388,24 @@ class AAEModelParams(CAEModelParams):
 
     critic_steps: Annotated[int, Field(ge=1, le=100)]  # updates of the critic for each of the autoencoder
     clip: PositiveFloat  # largest absolute value of the critic's weights
+
+
+class LeNetModelParams(Params):
+    """Alpdemir 2022, section 4.1."""
+
+    latent_size: PositiveInt  # units of the dense layer
+
+
+class DeepSVDDModelParams(LeNetModelParams):
+    """Ruff et al. 2018; Alpdemir 2022, section 5.3."""
+
+    boundary: Literal["soft", "hard"]  # Eq. 3 with a radius, or Eq. 4 without
+    nu: Rate  # share of the training patches that may lie outside a soft boundary
+    pretrain_epochs: PositiveInt  # as an autoencoder
+
+
+class PCAModelParams(Params):
+    components: PositiveInt  # principal components that patches are reconstructed from
 
 
 class CPCAEModelParams(Params):
@@ -481,6 +500,59 @@ class VAEParams(AutoencoderParams):
 
 class AAEParams(AutoencoderParams):
     model: AAEModelParams
+
+
+class LeNetParams(Params):
+    """What the autoencoder of Alpdemir 2022 takes."""
+
+    patches: PatchParams
+    model: LeNetModelParams
+    train: TrainParams
+    scorer: PixelScorerParams
+
+
+class DeepSVDDParams(LeNetParams):
+    model: DeepSVDDModelParams
+
+
+class PCAParams(Params):
+    """Principal components of patches: what an autoencoder has to beat."""
+
+    patches: PatchParams
+    model: PCAModelParams
+    scorer: PixelScorerParams
+
+
+class NoveltyParams(Params):
+    """A one-class model of scikit-learn on what an autoencoder makes of patches; Alpdemir 2022, section 5.3."""
+
+    cell: PositiveInt  # side of the cells over which the reconstruction error is averaged, pixels
+    patches: PositiveInt  # patches that are learned from at the most, drawn at random
+    smoothing: NonNegativeFloat  # of the map, pixels
+
+
+class OCSVMParams(NoveltyParams):
+    nu: Rate  # upper bound of the share of training patches that lie outside
+
+
+class IsolationForestParams(NoveltyParams):
+    trees: PositiveInt
+
+
+class OCSVMMethodParams(Params):
+    scorer: OCSVMParams
+
+
+class IsolationForestMethodParams(Params):
+    scorer: IsolationForestParams
+
+
+class MeanBrightnessParams(Params):
+    """The mean grey level has nothing to choose."""
+
+
+class MeanBrightnessMethodParams(Params):
+    scorer: MeanBrightnessParams
 
 
 class CPCAEParams(Params):

@@ -99,7 +99,10 @@ def training_metrics(history: pd.DataFrame | None, codes: RaggedArray | None) ->
     """Return what of a training belongs to the metrics: its seconds, and the share of latent units that are dead."""
     told = {} if history is None else {"train_seconds": float(history["seconds"].sum())}
     if codes is not None:
-        told["dead_latents"] = dead_share(torch.from_numpy(np.concatenate(list(codes))))  # of (images * positions, d)
+        every = np.concatenate(
+            [each.reshape(-1, each.shape[-1]) for each in codes if each.size]
+        )  # (images * positions, d)
+        told["dead_latents"] = dead_share(torch.from_numpy(every))
     return told
 
 

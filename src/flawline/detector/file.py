@@ -215,6 +215,8 @@ def load_detector(path: Path) -> Detector:
 
 def _whole(reconstruction: Reconstruction, width: int, columns: slice) -> Reconstruction:
     """Return the reconstruction of an image's ``columns`` in an image of ``width``."""
+    if reconstruction.image is None:
+        return reconstruction
     return replace(reconstruction, image=_widened(reconstruction.image, width, columns))
 
 

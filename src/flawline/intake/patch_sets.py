@@ -190,7 +190,7 @@ def _hold_out_groups(
     where there are three."""
     tested: set[str] = set()
     calibrated: set[str] = set()
-    for _, names in _kinds(found):
+    for names in _kinds(found):
         order = [names[i] for i in generator.permutation(len(names))]
         tests = _share_of(len(order), params.test, spare=1)
         calibrations = _share_of(len(order) - tests, params.calibration, spare=1)
@@ -199,17 +199,18 @@ def _hold_out_groups(
     if not tested or not calibrated:
         groups = found["group"].nunique()
         raise FlawlineError(
-            f"the protocol leak_free needs at least 3 images (groups of images) that are normal, or 3 that are "
-            f"defective, to learn from, calibrate and test on; got {groups}. Add images, or divide patches instead of "
-            f"images: protocol=within_images"
+            f"the protocol leak_free needs at least 3 images (groups of images) to learn from, calibrate and test on; got "
+            f"{groups}. Add images, or divide patches instead of images: protocol=within_images"
         )
     return tested, calibrated
 
 
-def _kinds(found: pd.DataFrame) -> list[tuple[bool, list[str]]]:
-    """Return the names of the groups with a defective image, and of those without."""
+def _kinds(found: pd.DataFrame) -> list[list[str]]:
+    """Return the names of the groups without a defective image, and of those with one; all together where neither are
+    enough for three sides."""
     defective = found.groupby("group")["defective_image"].any()
-    return [(kind, sorted(defective.index[defective == kind])) for kind in (False, True)]
+    kinds = [sorted(defective.index[defective == kind]) for kind in (False, True)]
+    return kinds if max(map(len, kinds)) > 2 else [sorted(defective.index)]
 
 
 def _share_of(count: int, share: float, *, spare: int) -> int:
