@@ -212,6 +212,34 @@ class SurfaceParams(ExampleCounts):
         return self
 
 
+class FabricParams(ExampleCounts):
+    """Strips of a plain weave; they stand for AITEX's fabrics, on which Alpdemir 2022 measures. The shape is ours."""
+
+    image_size: Size
+    yarn: Annotated[float, Field(ge=2)]  # width of a yarn, pixels
+    brightness: Annotated[float, Field(gt=0, le=1)]  # of a yarn's middle, share of the full range
+    unevenness: Annotated[float, Field(ge=0, le=0.2)]  # deviation of the yarns' widths and brightness, as a share
+    light: Fraction  # the strips' brightness differs by this share each way
+    sensor_noise: NonNegativeFloat  # standard deviation, share of the full range
+    defect_width: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, in yarns
+    defect_length: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, pixels
+    bump: PositiveFloat  # brightness of a thick yarn or a knot, times the weave's
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("defect_width", "defect_length"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be (smallest, largest), got {(low, high)}")
+        if 3 * self.yarn * self.defect_width[1] > min(self.image_size):
+            raise ValueError(
+                f"defect_width must fit the image {self.image_size} three times, got {self.defect_width} yarns of "
+                f"{self.yarn:g} pixels"
+            )
+        return self
+
+
 class RibletParams(Params):
     """A riblet foil, simulated: stands for material 1 of Schneider 2022, section 3.2, whose images are not public.
 
@@ -265,6 +293,7 @@ class ExamplesParams(Params):
     noise: NoiseParams
     surface: SurfaceParams  # brick, gravel, grass
     riblet: RibletParams  # riblet-albedo, riblet-normals
+    fabric: FabricParams
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------

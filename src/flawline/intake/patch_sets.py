@@ -199,7 +199,7 @@ def _hold_out_groups(
     if not tested or not calibrated:
         groups = found["group"].nunique()
         raise FlawlineError(
-            f"the protocol leak_free needs at least 3 images (groups of images) to learn from, calibrate and test on; got "
+            f"the protocol leak_free needs at least 3 images (groups) to learn from, calibrate and test on; got "
             f"{groups}. Add images, or divide patches instead of images: protocol=within_images"
         )
     return tested, calibrated
