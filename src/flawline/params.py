@@ -386,7 +386,7 @@ class ImageScoreParams(Params):
     highest share of its pixels, at least one; with all of them, the mean of the map. ``region_mass``: by how much its
     values exceed a level, summed; a normal image has that share of its pixels above the level."""
 
-    reduction: Literal["maximum", "top_share", "region_mass"]
+    reduction: Literal["maximum", "top_share", "region_mass"]  # a map to a score: docs/thresholds.md
     share: Annotated[float, Field(gt=0, le=1)]  # top_share: of the pixels, averaged; region_mass: of normal ones, above
 
 
