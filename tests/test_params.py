@@ -133,7 +133,8 @@ OUT_OF_RANGE = [
     ("defect_injection.line.intensity", -1.1), ("examples.chess.bright", 1.1), ("evaluation.aupro_limit", 1.1),
     ("defect_injection.kinds", []), ("ingestion.good", []), ("ingestion.good", 7),
     ("ingestion.layout", "mvtek"), ("ingestion.sizes", "all"), ("registration.color", "gray"),
-    ("cae.train.precision", "16"),
+    ("cae.train.precision", "16"), ("cae.scorer.image_score.reduction", "mean"),
+    *(("patch_memory.scorer.image_score.share", value) for value in (0, -0.1, 1.01, math.nan)),
     ("cae.model.encoder", "big"), ("compute.device", "tpu"), ("raw", 5), ("cae", None),
 ]  # fmt: skip
 

@@ -468,6 +468,22 @@ class FeatureParams(Params):
     batch_size: PositiveInt  # images given to it together; on a CPU more are no faster
 
 
+class ImageScoreParams(Params):
+    """How an anomaly map becomes the score of its image. ``maximum``: its largest value. ``top_share``: the mean of the
+    highest share of its pixels, at least one; with all of them, the mean of the map. ``region_mass``: by how much its
+    values exceed a level, summed; a normal image has that share of its pixels above the level."""
+
+    reduction: Literal["maximum", "top_share", "region_mass"]  # a map to a score: docs/thresholds.md
+    share: Annotated[float, Field(gt=0, le=1)]  # top_share: of the pixels, averaged; region_mass: of normal ones, above
+
+
+class MapScorerParams(Params):
+    """What every one-class scorer takes whose image score is made from its map."""
+
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+    image_score: ImageScoreParams
+
+
 class PooledKNNParams(Params):
     """One vector an image and its nearest neighbours: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
@@ -478,29 +494,27 @@ class PooledKNNParams(Params):
     smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels
 
 
-class PatchMemoryParams(Params):
+class PatchMemoryParams(MapScorerParams):
     """Features of every position of an image against those of the same position and its neighbours in training."""
 
     features: FeatureParams
     search_radius: NonNegativeInt  # cells around a position where neighbours are looked for
     size: PositiveInt | None  # vectors kept a position, a coreset; null: all
     bits: Literal[8, 16]  # of each number kept
-    smoothing: NonNegativeFloat  # of the map, pixels
 
 
-class PatchGaussianParams(Params):
+class PatchGaussianParams(MapScorerParams):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
     features: FeatureParams
     search_radius: NonNegativeInt  # cells around a position whose Gaussians count too
     dimensions: PositiveInt | None  # of the features, a random choice; null: all
-    smoothing: NonNegativeFloat  # of the map, pixels
 
 
 class PixelScorerParams(Params):
     """What a one-class scorer of single pixels takes."""
 
-    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the map that is shown, pixels; 0: raw
 
 
 class AutoencoderParams(Params):
@@ -508,7 +522,7 @@ class AutoencoderParams(Params):
 
     patches: PatchParams
     train: TrainParams
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -537,7 +551,7 @@ class LeNetParams(Params):
     patches: PatchParams
     model: LeNetModelParams
     train: TrainParams
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
 
 class DeepSVDDParams(LeNetParams):
@@ -549,15 +563,14 @@ class PCAParams(Params):
 
     patches: PatchParams
     model: PCAModelParams
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
 
-class NoveltyParams(Params):
+class NoveltyParams(MapScorerParams):
     """A one-class model of scikit-learn on what an autoencoder makes of patches; Alpdemir 2022, section 5.3."""
 
     cell: PositiveInt  # side of the cells over which the reconstruction error is averaged, pixels
     patches: PositiveInt  # patches that are learned from at the most, drawn at random
-    smoothing: NonNegativeFloat  # of the map, pixels
 
 
 class OCSVMParams(NoveltyParams):

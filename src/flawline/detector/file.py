@@ -15,9 +15,10 @@ from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.intake.registration import LEVEL, to_channels
 from flawline.methods.features import check_network
-from flawline.methods.one_class import Scored
+from flawline.methods.one_class import Scored, reduction_in
 from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method, get_method
+from flawline.metrics.reductions import Reduction
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner, Alignment
@@ -25,7 +26,7 @@ from flawline.vision.brightness import brightened, gain_between, median_level
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ class Detector:
             self._method, self.params, self.weights, channels=self.channels, compute=compute or ComputeParams()
         )
 
-    @property
-    def by_map(self) -> bool:
-        """True if the image's score is the map's largest value, so that regions and their size can count."""
-        return self._method.by_map
+    @cached_property
+    def reduction(self) -> Reduction | None:
+        """How a map becomes the score of its image; None of a method that scores an image otherwise."""
+        if not self._method.by_map:
+            return None
+        return reduction_in(self._method.typed(self.params["scorer"]).image_score, part(self.weights, "one_class"))  # type: ignore[attr-defined]
 
     @property
     def least_side(self) -> int | None:
@@ -152,11 +155,12 @@ class Detector:
 
     def score(self, image: NDArray, scorer: ImageScorer) -> tuple[Scored, Reconstruction | None]:
         """Return score and anomaly map (H, W) of ``image`` (C, H, W) in the frame in which it is judged, and its
-        reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0."""
+        reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0. The score
+        is that of the ``columns`` that are judged."""
         columns, judged = self._judged(image)
         scored, reconstruction = scorer.score(judged)
         if scored.map.size:
-            scored = replace(scored, map=_widened(scored.map, image.shape[2], columns))
+            scored = replace(scored, map=_widened(scored.map, image.shape[2], columns), columns=columns)
         return scored, None if reconstruction is None else _whole(reconstruction, image.shape[2], columns)
 
     def reconstruct(self, image: NDArray, reconstructor: TrainedReconstructor | None) -> NDArray[np.uint8] | None:

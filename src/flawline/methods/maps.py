@@ -1,4 +1,4 @@
-"""Anomaly maps: patches through a network, smoothing, and the image score."""
+"""Anomaly maps: patches through a network, and smoothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -67,11 +67,6 @@ def reconstruction_error(model: nn.Module, patches: Tensor, residual: Residual) 
 
 def as_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
-
-
-def image_score(anomaly: NDArray) -> float:
-    """Return the score of an image: the largest value of its anomaly map. Higher is more anomalous."""
-    return float(anomaly.max())
 
 
 def check_patches_fit(shapes: Sequence[tuple[int, ...]], *, patches: PatchParams, **others: Any) -> None:

@@ -13,7 +13,6 @@ class MeanBrightness(OneClassScorer):
 
     It says nothing of where, so there is no map."""
 
-    by_map = False
     one_size = False
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flawline.methods.maps import image_score
-from flawline.methods.one_class import Inputs, OneClassScorer, Scored, State
+from flawline.methods.one_class import Inputs, MapScorer, State
 from flawline.methods.patch_scorer import positions_to_map
 from flawline.vision.patches import grid_sides, patch_grid, window_means
 
 
-class NoveltyScorer(OneClassScorer):
+class NoveltyScorer(MapScorer):
     """A model of the patches of normal images. It sees the photograph, of which it takes the size, and an autoencoder's
     codes (h, w, d) or its residual image (H, W), of which it takes the means of cells.
 
@@ -39,13 +38,12 @@ class NoveltyScorer(OneClassScorer):
         kept = np.sort(generator.permutation(len(seen))[: self.params.patches])
         return {"features": torch.from_numpy(seen[kept]), "seed": torch.tensor(seed)}
 
-    def score(self, state: State, inputs: Inputs) -> Scored:
+    def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         features = self._features(inputs)
         height, width, depth = features.shape
         found = -self._model_of(state).score_samples(features.reshape(-1, depth))  # higher is more anomalous
         values = torch.from_numpy(found.reshape(height, width)).float()
-        anomaly = positions_to_map(values, inputs.views[0].shape[-2:], self.params.smoothing)
-        return Scored(image_score(anomaly), anomaly)
+        return positions_to_map(values, inputs.views[0].shape[-2:], self.params.smoothing)
 
     def _features(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return what is learned of an image (h, w, d)."""

@@ -147,7 +147,7 @@ class Method:
 
     @property
     def by_map(self) -> bool:
-        """True if the image score is the map's maximum, so that regions and their size can count."""
+        """True if the image score is made from the map, so that regions and their size can count."""
         return self.scorer_class.by_map
 
     def typed(self, scorer: Any) -> Params:
@@ -241,6 +241,9 @@ def check_scorer(row: Method) -> None:
             f"the scorer of the method '{row.name}' must be a class of flawline.methods.one_class.OneClassScorer, got "
             f"{getattr(scorer, '__name__', scorer)!r}"
         )
+    if scorer.by_map:
+        fields = row.params.model_fields["scorer"].annotation
+        _check_fields("scorer of the method", row.name, fields, ("image_score",))  # type: ignore[arg-type]
     seen = row.reconstructor
     if scorer.learns and seen is not None and not row.sees_codes and "train" not in seen.residuals_of:
         raise FlawlineError(

@@ -109,7 +109,7 @@ def _judged(
     from flawline.detector.judging import judge
     from flawline.methods.one_class import Scored
 
-    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, by_map=detector.by_map)
+    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, detector.reduction)
     return JudgedImage(
         name=row["image"],
         image=image,

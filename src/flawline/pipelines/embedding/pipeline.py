@@ -85,7 +85,7 @@ def _score(spec: Method) -> Node:
 
 
 def _tabulate(spec: Method) -> Node:
-    inputs = {"maps": "maps", "manifest": "usable_manifest"}
+    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"}
     return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
 
 
