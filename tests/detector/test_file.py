@@ -197,5 +197,5 @@ def test_weights_alone_are_no_detector(tmp_path, detector):
 
 
 def test_an_unknown_method_is_refused_with_the_near_name(detector):
-    with pytest.raises(FlawlineError, match=r"no method 'cea' \(did you mean 'cae'\?\)"):
-        map_of(replace(detector, method="cea"), np.zeros((1, 24, 28), np.uint8))
+    with pytest.raises(FlawlineError, match=r"no method 'patch_memry' \(did you mean 'patch_memory'\?\)"):
+        map_of(replace(detector, method="patch_memry"), np.zeros((1, 24, 28), np.uint8))

@@ -272,7 +272,8 @@ def test_codes_are_those_of_all_places_a_row_each():
     image = drawn(1, 48, 48)
     small = unit(downsize(image, 24))[0]
     codes = CPCAEReconstructor(Given(as_it_is), GEOMETRY).codes(image)
-    assert codes.shape == (4, 2)
+    assert codes.shape == (2, 2, 2)
+    codes = codes.reshape(4, 2)
     np.testing.assert_allclose(codes[:, 0], [0, 0.25, 0.5, 0.75])
     means = [(small[y : y + 16, x : x + 16].mean() + k / 4) / 2 for k, (y, x) in enumerate(np.ndindex(2, 2))
              for y, x in [(8 * y, 8 * x)]]  # fmt: skip
@@ -293,7 +294,7 @@ def test_loaded_weights_reconstruct_as_the_network_that_they_are_of(channels):
     assert whole.shape == image.shape
     assert 0 <= whole.min() <= whole.max() <= 1
     np.testing.assert_allclose(whole, reconstructed(image, network).image, atol=1e-6)
-    assert loaded.codes(image).shape == (2 * 3, 6)  # 30 x 24 pixels
+    assert loaded.codes(image).shape == (3, 2, 6)  # of 30 x 24 pixels
 
 
 def test_images_are_asked_for_size_and_patch_before_anything_is_made():

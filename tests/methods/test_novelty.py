@@ -4,7 +4,9 @@ from base_params import BASE
 from sklearn.svm import OneClassSVM
 
 from flawline.checks import FlawlineError
-from flawline.methods.novelty import OCSVM, IsolationForest, cell_means
+from flawline.methods.isolation_forest import IsolationForest
+from flawline.methods.novelty import cell_means
+from flawline.methods.oc_svm import OCSVM
 from flawline.methods.one_class import Inputs
 
 SVM = BASE.oc_svm_lrep.scorer

@@ -18,7 +18,10 @@ TREE["deep_feature_knn"] = {"scorer": BASE["deep_feature_knn"]["scorer"] | {"k":
 ALIKE = [(3, 64, 80)] * 4
 SEVERAL = [(3, 64, 80), (3, 96, 80)]
 SMALL = [(3, 24, 80)] * 4
-PATCHWISE = {"cae", "vae", "aae"}
+SEES_DCAE = {"dcae", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere"}
+PATCHWISE = {"cae", "vae", "aae", "pca", "deep_svdd", *SEES_DCAE}
+ANY_SIZE = PATCHWISE | {"deep_feature_knn", "mean_brightness"}
+LEARNS_NOTHING = {"cae", "vae", "aae", "pca", "deep_svdd", "dcae", "ae_l2"}  # beyond its reconstructor
 SEES_CPCAE = {"cpcae", "ae_l2", "cpcae_fused", "patch_memory_map", "patch_memory_fused", "patch_gaussian_map",
               "patch_gaussian_fused"}  # fmt: skip
 NEEDS_TWO = {"patch_gaussian", "patch_gaussian_map", "patch_memory_fused"}
@@ -38,7 +41,7 @@ def test_enough_images_of_one_size_suit_every_method(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_several_sizes_suit_what_sees_patches_or_one_vector_of_the_photograph(name):
     reason = why_not(METHODS[name], TREE, SEVERAL, 10)
-    if name in PATCHWISE | {"deep_feature_knn"}:
+    if name in ANY_SIZE:
         assert reason is None
     else:
         assert "position by position, so all must have one size; there are 2: 64 x 80, 96 x 80" in reason
@@ -59,7 +62,7 @@ def test_images_smaller_than_a_patch_suit_what_cuts_none(name):
 @pytest.mark.parametrize(
     ("count", "unable"),
     [
-        (0, METHODS.keys() - PATCHWISE - {"ae_l2"}),
+        (0, METHODS.keys() - LEARNS_NOTHING),
         (1, NEEDS_TWO | POOLED | {"patch_gaussian_fused"}),
         (2, {"patch_gaussian_fused"} | POOLED),
         (4, POOLED),  # k is 5
@@ -98,11 +101,12 @@ def test_the_first_method_that_cannot_is_told_with_all_that_can():
         check_methods(["cae", "patch_memory", "nearest_neighbour"], TREE, SEVERAL, 10)
     reason, advice = str(error.value).splitlines()
     assert reason.startswith("patch_memory compares images position by position")
+    able_ones = ", ".join(name for name in METHODS if name in ANY_SIZE)
     assert advice == (
-        "These methods can serve these images: cae, vae, aae, deep_feature_knn. Take one: make run ... METHOD=cae, or "
+        f"These methods can serve these images: {able_ones}. Take one: make run ... METHOD=cae, or "
         "kedro run --pipelines=cae."
     )
-    assert able(SEVERAL, 10) == {"cae", "vae", "aae", "deep_feature_knn"}
+    assert able(SEVERAL, 10) == ANY_SIZE
 
 
 ODD = [*ALIKE, (3, 24, 80), (3, 96, 80)]

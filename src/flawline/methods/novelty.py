@@ -66,22 +66,3 @@ def cell_means(plane: NDArray, cell: int) -> NDArray[np.float32]:
     geometry = {"size": size, "stride": size}
     means = window_means(plane, patch_grid(*plane.shape, **geometry), size)
     return means.reshape(grid_sides(*plane.shape, **geometry)).astype(np.float32)
-
-
-class OCSVM(NoveltyScorer):
-    """The one-class support vector machine of Schoelkopf et al. 2001 with a radial basis function, its width that which
-    scikit-learn calls scale."""
-
-    def make_model(self, seed: int) -> Any:
-        from sklearn.svm import OneClassSVM  # takes a second to import
-
-        return OneClassSVM(kernel="rbf", gamma="scale", nu=self.params.nu)
-
-
-class IsolationForest(NoveltyScorer):
-    """The isolation forest of Liu et al. 2012, each tree grown from 256 patches."""
-
-    def make_model(self, seed: int) -> Any:
-        from sklearn.ensemble import IsolationForest as Forest  # takes a second to import
-
-        return Forest(n_estimators=self.params.trees, random_state=seed)

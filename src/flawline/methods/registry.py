@@ -407,16 +407,15 @@ register_reconstructor(
         any_size=True,
     )
 )
-_RESIDUAL, _NOVELTY = f"{_HOME}.residual_map:ResidualMap", f"{_HOME}.novelty"
+_RESIDUAL = f"{_HOME}.residual_map:ResidualMap"
+_OC_SVM, _FOREST = f"{_HOME}.oc_svm:OCSVM", f"{_HOME}.isolation_forest:IsolationForest"
 for _row in (
     Method("dcae", ALPDEMIR, LeNetParams, _RESIDUAL, ("dcae",)),
     Method("deep_svdd", ALPDEMIR, DeepSVDDParams, _RESIDUAL, ("deep_svdd",)),
-    Method("oc_svm_lrep", ALPDEMIR, OCSVMMethodParams, f"{_NOVELTY}:OCSVM", (IMAGE, f"dcae{CODES}")),
-    Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, f"{_NOVELTY}:OCSVM", (IMAGE, "dcae")),
-    Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, f"{_NOVELTY}:IsolationForest",
-           (IMAGE, f"dcae{CODES}")),
-    Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, f"{_NOVELTY}:IsolationForest",
-           (IMAGE, "dcae")),
+    Method("oc_svm_lrep", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, f"dcae{CODES}")),
+    Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, "dcae")),
+    Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, f"dcae{CODES}")),
+    Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, "dcae")),
     Method("pca", OURS, PCAParams, _RESIDUAL, ("pca",)),
     Method("mean_brightness", OURS, MeanBrightnessMethodParams, f"{_HOME}.mean_brightness:MeanBrightness"),
 ):  # fmt: skip
