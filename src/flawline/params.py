@@ -503,6 +503,23 @@ class PatchMemoryParams(MapScorerParams):
     bits: Literal[8, 16]  # of each number kept
 
 
+class FreePatchParams(MapScorerParams):
+    """Features of every place of an image of any size against those of any place in training."""
+
+    features: FeatureParams
+    scale: PositiveInt  # times that an image is enlarged before it is looked at
+    pool: PositiveInt  # places of all training images that are learned from at the most, drawn at random
+    # by what distances are told: the held-out distances of all places, or of each place, of images of one size
+    normalise: Literal["all", "place"]
+
+
+class PatchMemoryFreeParams(FreePatchParams):
+    size: PositiveInt  # vectors kept, a coreset
+    whiten: bool  # distances are Mahalanobis', not Euclid's
+    bits: Literal[8, 16]  # of each number kept
+    budget: PositiveFloat  # megabytes that the memory may take
+
+
 class PatchGaussianParams(MapScorerParams):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
@@ -626,6 +643,14 @@ class PooledKNNMethodParams(Params):
 
 class PatchMemoryMethodParams(Params):
     scorer: PatchMemoryParams
+
+
+class PatchMemoryFreeMethodParams(Params):
+    scorer: PatchMemoryFreeParams
+
+
+class PatchGaussianFreeMethodParams(Params):
+    scorer: FreePatchParams
 
 
 class PatchGaussianMethodParams(Params):

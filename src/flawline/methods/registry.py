@@ -23,7 +23,9 @@ from flawline.params import (
     MeanBrightnessMethodParams,
     OCSVMMethodParams,
     Params,
+    PatchGaussianFreeMethodParams,
     PatchGaussianMethodParams,
+    PatchMemoryFreeMethodParams,
     PatchMemoryMethodParams,
     PCAParams,
     PixelMethodParams,
@@ -416,6 +418,9 @@ for _row in (
     Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, "dcae")),
     Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, f"dcae{CODES}")),
     Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, "dcae")),
+    Method("patch_memory_free", OURS, PatchMemoryFreeMethodParams, f"{_HOME}.patch_memory_free:PatchMemoryFree"),
+    Method("patch_gaussian_free", OURS, PatchGaussianFreeMethodParams,
+           f"{_HOME}.patch_gaussian_free:PatchGaussianFree"),
     Method("pca", OURS, PCAParams, _RESIDUAL, ("pca",)),
     Method("mean_brightness", OURS, MeanBrightnessMethodParams, f"{_HOME}.mean_brightness:MeanBrightness"),
 ):  # fmt: skip
@@ -471,7 +476,7 @@ register_paper(
         ALPDEMIR,
         (
             "dcae", "deep_svdd", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere",
-            "pca", "mean_brightness",
+            "patch_memory_free", "patch_gaussian_free", "pca", "mean_brightness",
         ),
         note="The figures of Alpdemir 2022 were measured on patches that were learned from: compare them with those of "
         "the protocol as_published alone.",

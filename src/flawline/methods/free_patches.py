@@ -1,0 +1,133 @@
+"""What patch scorers share that know no positions: features of every place of images of any size, and held-out
+distances by which those of a new image are told.
+
+A place is a cell (row, column) of the coarsest layer taken, of the image enlarged ``scale`` times. Embeddings are
+(h, w, D); what was learned of one place counts for all others, so textures and parts that lie anywhere suit."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from flawline.checks import FlawlineError
+from flawline.methods.features import load_extractor
+from flawline.methods.maps import LARGEST
+from flawline.methods.one_class import IMAGE, Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
+from flawline.methods.patch_scorer import patch_features, positions_to_map
+from flawline.params import FreePatchParams
+
+NEIGHBOURS = (
+    1.0  # cells, the deviation of the Gaussian by which the figures of a place are smoothed over its neighbours
+)
+FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held below
+
+
+class FreePatchScorer(MapScorer):
+    """A model of normal features, whatever their place. The map is each place's distance from it, less the mean of the
+    distances of normal images that it was held out from, in their deviations; with ``normalise`` = place, those of the
+    same place."""
+
+    embeds = True
+    one_size = False
+    name: str
+    least: int  # images that are needed
+
+    def __init__(
+        self, params: FreePatchParams, views: Sequence[str] = (IMAGE,), *,
+        device: str = "cpu", extractor: Callable[[Tensor], list[Tensor]] | None = None,
+    ):  # fmt: skip
+        super().__init__(params, views, device=device)
+        self._given = extractor
+
+    @abstractmethod
+    def learn(self, points: Tensor, owners: Tensor, *, seed: int) -> State:
+        """Return the model of normal features (n, D), each of the image whose number is in ``owners`` (n,)."""
+
+    @abstractmethod
+    def distances(self, state: State, features: Tensor, *, but: int | None = None) -> Tensor:
+        """Return the distances (n,) of features (n, D) from the model; where it can tell, from what it has of other
+        images than number ``but``."""
+
+    @cached_property
+    def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
+        return self._given or load_extractor(self.params.features, self.device)
+
+    @torch.no_grad()
+    def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
+        """Return the features of every place (n, h, w, D)."""
+        (images,) = views
+        found = patch_features(self._extractor(enlarged(images, self.params.scale)))
+        return found.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+
+    def check(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` training images are too few, or the pretrained network cannot be loaded."""
+        check_learns(count, self.least, self.name)
+        _ = self._extractor
+
+    def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
+        """Learn from normal images. Raise FlawlineError if there are too few, or their figures are to be told place by
+        place and they differ in size."""
+        self.check(len(inputs))
+        embeddings = [embedding_of(each) for each in inputs]
+        if self.params.normalise == "place":
+            check_one_size([each.shape[:2] for each in embeddings], f"{self.name} with scorer.normalise = place")
+        points, owners = draw_features(embeddings, self.params.pool, seed=seed)
+        model = self.learn(points, owners, seed=seed)
+        held_out = [self._at_places(model, each, but=i) for i, each in enumerate(embeddings)]
+        mean, deviation = held_out_figures(held_out, by_place=self.params.normalise == "place")
+        return {**model, "held_out_mean": mean, "held_out_deviation": deviation}
+
+    def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
+        found = self._at_places(state, embedding_of(inputs))  # (h, w)
+        mean, deviation = state["held_out_mean"].cpu(), state["held_out_deviation"].cpu()
+        if mean.ndim and mean.shape != found.shape:
+            raise FlawlineError(
+                f"{self.name} with scorer.normalise = place learned images of {mean.shape[0]} x {mean.shape[1]} "
+                f"places, this one has {found.shape[0]} x {found.shape[1]}. Photograph it as they were."
+            )
+        return positions_to_map((found - mean) / deviation, inputs.views[0].shape[-2:], self.params.smoothing)
+
+    def _at_places(self, state: State, embedding: NDArray[np.float16], *, but: int | None = None) -> Tensor:
+        """Return the distance (h, w) of each place of an image (h, w, D)."""
+        seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)
+        return self.distances(state, seen.flatten(0, 1), but=but).view(seen.shape[:2]).cpu()
+
+
+def enlarged(images: Tensor, scale: int) -> Tensor:
+    """Return ``images`` (n, C, H, W) in [0, 1], ``scale`` times as large: bicubic, align_corners=False."""
+    if scale == 1:
+        return images
+    return interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def draw_features(embeddings: Sequence[NDArray], count: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Return at most ``count`` features (n, D) of all places of ``embeddings`` (h, w, D) each, drawn at random, and the
+    number of the image of each (n,)."""
+    places = np.array([each.shape[0] * each.shape[1] for each in embeddings])
+    ends = np.cumsum(places)
+    chosen = np.sort(np.random.default_rng(seed).permutation(ends[-1])[:count])
+    owners = np.searchsorted(ends, chosen, side="right")
+    rows = [
+        embeddings[i].reshape(places[i], -1)[chosen[owners == i] - (ends[i] - places[i])] for i in np.unique(owners)
+    ]
+    return torch.from_numpy(np.concatenate(rows).astype(np.float32)), torch.from_numpy(owners)
+
+
+def held_out_figures(distances: Sequence[Tensor], *, by_place: bool) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of held-out ``distances`` (h, w) each: () of all places, or (h, w), smoothed over
+    neighbours, where images are alike; no deviation is 0, nor that of a place far below their mean."""
+    if not by_place:
+        every = torch.cat([each.flatten() for each in distances]).double()
+        deviation = float(every.std(correction=0))
+        return every.mean().float(), torch.tensor(deviation if deviation > 0 else 1.0)
+    stack = np.stack([each.numpy() for each in distances]).astype(np.float64)  # (n, h, w)
+    mean, square = (gaussian_filter(each.mean(axis=0), NEIGHBOURS, mode="reflect") for each in (stack, stack**2))
+    deviation = np.sqrt((square - mean**2).clip(0))
+    least = FLOOR * deviation.mean() or 1.0
+    return torch.from_numpy(mean).float(), torch.from_numpy(deviation.clip(least)).float()

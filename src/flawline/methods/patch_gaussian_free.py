@@ -1,0 +1,24 @@
+"""One Gaussian of the features of all places: the small sibling of the patch memory that knows no positions."""
+
+import torch
+from torch import Tensor
+
+from flawline.methods.free_patches import FreePatchScorer
+from flawline.methods.one_class import State
+from flawline.methods.patch_memory_free import whitening_of
+
+
+class PatchGaussianFree(FreePatchScorer):
+    """The distance of a place is Mahalanobis', from the mean of normal features of any place, with their covariance
+    full and shrunk (Ledoit & Wolf 2004). So few numbers of so many features need no holding out."""
+
+    name = "patch_gaussian_free"
+    least = 1
+
+    def learn(self, points: Tensor, owners: Tensor, *, seed: int) -> State:
+        """Return the mean (D,) and what whitens features (D, D)."""
+        return {"mean": points.mean(dim=0), "whitening": whitening_of(points)}
+
+    def distances(self, state: State, features: Tensor, *, but: int | None = None) -> Tensor:
+        mean, whitening = state["mean"].to(self.device), state["whitening"].to(self.device)
+        return torch.linalg.vector_norm((features - mean) @ whitening.mT, dim=1)
