@@ -77,7 +77,10 @@ def test_sheet_of_nothing_is_refused():
 def test_first_of_each_kind_and_family():
     told = [{"kind": "line"}, {"kind": "julia", "family": "yarn"}, {"kind": "line", "family": float("nan")},
             {"kind": "julia", "family": "hole"}, {"kind": "julia", "family": "yarn"}]  # fmt: skip
-    assert first_of_each(told) == {"line": 0, "julia yarn": 1, "julia hole": 3}
+    assert first_of_each([*told, {"kind": "stain"}, {"kind": "julia", "family": "point"}]) == (
+        {"line": 0, "julia yarn": 1, "julia hole": 3, "julia point": 6, "stain": 5}
+    )
+    assert list(first_of_each([{"kind": "stain"}, *told])) == ["stain", "line", "julia yarn", "julia hole"]
 
 
 def test_sheet_is_the_same_for_the_same_rows():

@@ -48,13 +48,13 @@ def contact_sheet(rows: Sequence[SheetRow]) -> NDArray[np.uint8]:
 
 
 def first_of_each(parameters: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return the first of each kind and family, by name and in the order of ``parameters``, a mapping a defect with
-    ``kind`` and, of a kind that has families, ``family``: {"line": 0, "julia yarn": 4}."""
-    found: dict[str, int] = {}
+    """Return the first of each kind and family, by name: {"line": 0, "julia hole": 1, "julia yarn": 4}. ``parameters``
+    are a mapping a defect with ``kind`` and, of a kind that has families, ``family``; kinds stand in their order."""
+    found: dict[str, dict[str, int]] = {}
     for i, each in enumerate(parameters):
-        family = each.get("family")
-        found.setdefault(f"{each['kind']} {family}" if isinstance(family, str) else str(each["kind"]), i)
-    return found
+        kind, family = str(each["kind"]), each.get("family")
+        found.setdefault(kind, {}).setdefault(f"{kind} {family}" if isinstance(family, str) else kind, i)
+    return {name: i for names in found.values() for name, i in names.items()}
 
 
 def _block(row: SheetRow) -> Image.Image:
