@@ -10,10 +10,10 @@ from torch import nn
 
 from flawline.methods import registry
 from flawline.methods.cae import load_autoencoder
-from flawline.methods.maps import check_patches_fit, image_score, smooth
-from flawline.methods.one_class import Inputs, OneClassScorer, Scored
+from flawline.methods.maps import check_patches_fit, smooth
+from flawline.methods.one_class import Inputs, MapScorer
 from flawline.methods.registry import Method, Network, Paper, Reconstructor
-from flawline.params import Params, PatchParams, PixelScorerParams, TrainParams
+from flawline.params import MapScorerParams, Params, PatchParams, TrainParams
 from flawline.training.objective import Best, Phase, Stop, one_stage
 
 RUNS = {"category": "parts"}
@@ -28,7 +28,7 @@ class TinyParams(Params):
     patches: PatchParams
     model: TinyModelParams
     train: TrainParams
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
 
 class Tiny(nn.Module):
@@ -99,30 +99,36 @@ TINY_METHOD = Method("tiny", "a test", TinyParams, "flawline.methods.residual_ma
 TINY_CONF = {
     "patches": {"size": 16, "stride": 8, "per_epoch": 16},
     "model": {"width": 2},
-    "train": {"epochs": 9, "batch_size": 8, "learning_rate": 1e-3, "patience": None, "precision": "32-true"},
-    "scorer": {"smoothing": 1.0},
+    "train": {
+        "epochs": 9,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "patience": None,
+        "precision": "32-true",
+    },
+    "scorer": {"smoothing": 1.0, "image_score": {"reduction": "maximum", "share": 0.01}},
 }
 
 
 # --- a one-class method ----------------------------------------------------------------------------------------------
 class FarthestParams(Params):
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
 
-class Farthest(OneClassScorer):
-    """The map is the distance to the mean image; the score its maximum."""
+class Farthest(MapScorer):
+    """The map is the distance to the mean image; how it becomes the score is a parameter."""
 
     def fit(self, inputs, *, seed):
         return {"mean": torch.from_numpy(np.mean([each.views[0] for each in inputs], axis=0))}
 
-    def score(self, state, inputs: Inputs):
+    def anomaly_map(self, state, inputs: Inputs):
         distance = np.abs(inputs.views[0] - state["mean"].numpy()).mean(axis=0)  # (H, W)
-        found = smooth(distance, self.params.smoothing)
-        return Scored(image_score(found), found)
+        return smooth(distance, self.params.smoothing)
 
 
 FARTHEST = Method("farthest", "a test", FarthestParams, Farthest)
-FARTHEST_CONF = {"scorer": {"smoothing": 1.0}}
+FARTHEST_CONF = {"scorer": {"smoothing": 1.0, "image_score": {"reduction": "region_mass", "share": 0.1}}}
 
 
 @pytest.fixture

@@ -136,18 +136,29 @@ cli.add_command(run)
 @click.option("--seeds", default="0", callback=split_string, help="Seeds, comma-separated.")
 @click.option("--raw", default=None, help="Folder with a raw folder a category; default: data/01_raw.")
 @click.option("--params", default="", callback=keep_text, help="Parameters of every run: KEY=VALUE, comma-separated.")
+@click.option("--vary", multiple=True, help="KEY=VALUE,VALUE: run with each value of a parameter; may be repeated.")
 @click.option("--name", default=None, help="Folder of the tables and the page; default: the pipeline's name.")
 @env_option
 @user_errors
 def study(
-    pipeline: str, categories: list[str], seeds: list[str], raw: str | None, params: dict[str, Any], name: str | None,
-    env: str | None,
+    pipeline: str, categories: list[str], seeds: list[str], raw: str | None, params: dict[str, Any],
+    vary: tuple[str, ...], name: str | None, env: str | None,
 ) -> None:  # fmt: skip
-    """Run PIPELINE over categories and seeds, what is missing only, and gather the comparison."""
+    """Run PIPELINE over categories, seeds and varied parameters, what is missing only, and gather the comparison."""
     from flawline.study import run_study
 
     numbers = [whole_number(seed) for seed in seeds]
-    run_study(pipeline, categories, numbers, raw=raw, env=env, changed=params, name=name)
+    varied = dict(map(varied_parameter, vary))
+    run_study(pipeline, categories, numbers, raw=raw, env=env, changed=params, varied=varied, name=name)
+
+
+def varied_parameter(text: str) -> tuple[str, list[Any]]:
+    """Return the name and the values of what was typed behind --vary, each read as --params reads it."""
+    key, equals, values = text.partition("=")
+    if not (equals and KEY.fullmatch(f"{key}=")):
+        raise FlawlineError(f"--vary must be KEY=VALUE,VALUE, such as cae.model.latent_size=50,100; got '{text}'")
+    typed = [_split_params(None, None, f"value={each.strip()}") for each in values.split(",") if each.strip()]
+    return key.strip(), [each["value"] for each in typed]
 
 
 def whole_number(seed: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters
+from flawline.places import frame, images_folder
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -12,6 +13,7 @@ CONFIG_LOADER_ARGS = {
     # Or an environment that overrides one key would silently drop its siblings.
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {"mlflow": ["mlflow*"]},
+    "custom_resolvers": {"frame": frame, "images": images_folder},
 }
 
 

@@ -26,6 +26,8 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 Size = tuple[PositiveInt, PositiveInt]  # (height, width)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Protocol = Literal["images", "leak_free", "within_images", "as_published"]
+Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,63}$|^$")]
 DefectKind = Literal["elastic", "line", "gaussian", "poisson", "julia", "patch", "scar", "blend", "stain"]
 SurfaceKind = Literal["elastic", "line", "gaussian", "poisson"]  # those of the embedded surfaces
 JuliaFamily = Literal["horizontal", "vertical", "point", "hole", "stain", "yarn"]
@@ -310,6 +312,34 @@ class SurfaceParams(ExampleCounts):
         return self
 
 
+class FabricParams(ExampleCounts):
+    """Strips of a plain weave; they stand for AITEX's fabrics, on which Alpdemir 2022 measures. The shape is ours."""
+
+    image_size: Size
+    yarn: Annotated[float, Field(ge=2)]  # width of a yarn, pixels
+    brightness: Annotated[float, Field(gt=0, le=1)]  # of a yarn's middle, share of the full range
+    unevenness: Annotated[float, Field(ge=0, le=0.2)]  # deviation of the yarns' widths and brightness, as a share
+    light: Fraction  # the strips' brightness differs by this share each way
+    sensor_noise: NonNegativeFloat  # standard deviation, share of the full range
+    defect_width: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, in yarns
+    defect_length: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, pixels
+    bump: PositiveFloat  # brightness of a thick yarn or a knot, times the weave's
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("defect_width", "defect_length"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be (smallest, largest), got {(low, high)}")
+        if 3 * self.yarn * self.defect_width[1] > min(self.image_size):
+            raise ValueError(
+                f"defect_width must fit the image {self.image_size} three times, got {self.defect_width} yarns of "
+                f"{self.yarn:g} pixels"
+            )
+        return self
+
+
 class RibletParams(Params):
     """A riblet foil, simulated: stands for material 1 of Schneider 2022, section 3.2, whose images are not public.
 
@@ -363,6 +393,7 @@ class ExamplesParams(Params):
     noise: NoiseParams
     surface: SurfaceParams  # brick, gravel, grass
     riblet: RibletParams  # riblet-albedo, riblet-normals
+    fabric: FabricParams
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------
@@ -376,12 +407,16 @@ class RegistrationParams(Params):
     least_quality: Fraction  # correlation with the reference from which an image counts as aligned
     crop: bool  # aligned images are cut to the hull of the training parts' foreground
     margin: NonNegativeInt  # pixels around that hull
-    brightness: Literal["none", "gain", "gain_offset"]  # brought to the reference's, image by image
+    # brought to the reference's, image by image; without a reference (align: none), by a gain to one common level;
+    # auto: of strips whose ends are cut off
+    brightness: Literal["none", "gain", "gain_offset", "auto"]
 
     @model_validator(mode="after")
     def _strip_or_part(self) -> Self:
         if self.trim_ends is True and self.align != "none":
             raise ValueError(f"trim_ends is of strips and align of rigid parts: set one, got true and {self.align}")
+        if self.brightness == "gain_offset" and self.align == "none":
+            raise ValueError("brightness = gain_offset needs a reference: set align, or brightness = gain")
         return self
 
 
@@ -412,6 +447,39 @@ class DefectInjectionParams(Params):
         return self
 
 
+class PatchSetParams(Params):
+    """Patches that take the place of images where the protocol is not ``images``: Alpdemir 2022, sections 4.2, 4.3."""
+
+    size: PositiveInt  # side of a patch, pixels
+    normal: Annotated[int, Field(ge=4)]  # normal patches in all
+    test: Rate  # share of the normal patches that is tested on
+    validation: Rate  # share of the others that only stops a training
+    calibration: Rate  # share of the others that thresholds are calibrated on
+    least_pixels: PositiveInt  # defective pixels from which a patch is defective; with fewer it is left out
+    least_share: Fraction  # the same as a share of its pixels; both must be reached
+    seed: Seed  # which images are held out and which patches are drawn
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation + self.calibration >= 1:
+            total = self.validation + self.calibration
+            raise ValueError(f"validation + calibration must stay below 1, got {total:g}")
+        if empty := [name for name, count in self.counts().items() if count < 1]:
+            raise ValueError(f"normal = {self.normal} patches leave none for {', '.join(empty)}; ask for more")
+        if self.least_pixels > self.size**2:
+            raise ValueError(
+                f"least_pixels must not exceed the {self.size**2} pixels of a patch, got {self.least_pixels}"
+            )
+        return self
+
+    def counts(self) -> dict[str, int]:
+        """Return how many normal patches each split gets."""
+        test = round(self.test * self.normal)
+        validation, calibration = (round(share * (self.normal - test)) for share in (self.validation, self.calibration))
+        rest = self.normal - test - validation - calibration
+        return {"train": rest, "validation": validation, "calibration": calibration, "test": test}
+
+
 # --- methods ---------------------------------------------------------------------------------------------------------
 class PatchParams(Params):
     """A method's geometry: the windows it learns from and the grid it scores on."""
@@ -433,6 +501,7 @@ class TrainParams(Params):
     epochs: PositiveInt  # rounds of patches.per_epoch random windows each
     batch_size: PositiveInt  # patches in a step
     learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
     patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
     precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
@@ -456,6 +525,24 @@ class AAEModelParams(CAEModelParams):
 
     critic_steps: Annotated[int, Field(ge=1, le=100)]  # updates of the critic for each of the autoencoder
     clip: PositiveFloat  # largest absolute value of the critic's weights
+
+
+class LeNetModelParams(Params):
+    """Alpdemir 2022, section 4.1."""
+
+    latent_size: PositiveInt  # units of the dense layer
+
+
+class DeepSVDDModelParams(LeNetModelParams):
+    """Ruff et al. 2018; Alpdemir 2022, section 5.3."""
+
+    boundary: Literal["soft", "hard"]  # Eq. 3 with a radius, or Eq. 4 without
+    nu: Rate  # share of the training patches that may lie outside a soft boundary
+    pretrain_epochs: PositiveInt  # as an autoencoder
+
+
+class PCAModelParams(Params):
+    components: PositiveInt  # principal components that patches are reconstructed from
 
 
 class CPCAEModelParams(Params):
@@ -489,6 +576,22 @@ class FeatureParams(Params):
     batch_size: PositiveInt  # images given to it together; on a CPU more are no faster
 
 
+class ImageScoreParams(Params):
+    """How an anomaly map becomes the score of its image. ``maximum``: its largest value. ``top_share``: the mean of the
+    highest share of its pixels, at least one; with all of them, the mean of the map. ``region_mass``: by how much its
+    values exceed a level, summed; a normal image has that share of its pixels above the level."""
+
+    reduction: Literal["maximum", "top_share", "region_mass"]  # a map to a score: docs/thresholds.md
+    share: Annotated[float, Field(gt=0, le=1)]  # top_share: of the pixels, averaged; region_mass: of normal ones, above
+
+
+class MapScorerParams(Params):
+    """What every one-class scorer takes whose image score is made from its map."""
+
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+    image_score: ImageScoreParams
+
+
 class PooledKNNParams(Params):
     """One vector an image and its nearest neighbours: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
@@ -499,29 +602,27 @@ class PooledKNNParams(Params):
     smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels
 
 
-class PatchMemoryParams(Params):
+class PatchMemoryParams(MapScorerParams):
     """Features of every position of an image against those of the same position and its neighbours in training."""
 
     features: FeatureParams
     search_radius: NonNegativeInt  # cells around a position where neighbours are looked for
     size: PositiveInt | None  # vectors kept a position, a coreset; null: all
     bits: Literal[8, 16]  # of each number kept
-    smoothing: NonNegativeFloat  # of the map, pixels
 
 
-class PatchGaussianParams(Params):
+class PatchGaussianParams(MapScorerParams):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
     features: FeatureParams
     search_radius: NonNegativeInt  # cells around a position whose Gaussians count too
     dimensions: PositiveInt | None  # of the features, a random choice; null: all
-    smoothing: NonNegativeFloat  # of the map, pixels
 
 
 class PixelScorerParams(Params):
     """What a one-class scorer of single pixels takes."""
 
-    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the anomaly map, pixels; 0: raw
+    smoothing: NonNegativeFloat  # standard deviation of the Gaussian over the map that is shown, pixels; 0: raw
 
 
 class AutoencoderParams(Params):
@@ -529,7 +630,7 @@ class AutoencoderParams(Params):
 
     patches: PatchParams
     train: TrainParams
-    scorer: PixelScorerParams
+    scorer: MapScorerParams
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -550,6 +651,58 @@ class VAEParams(AutoencoderParams):
 
 class AAEParams(AutoencoderParams):
     model: AAEModelParams
+
+
+class LeNetParams(Params):
+    """What the autoencoder of Alpdemir 2022 takes."""
+
+    patches: PatchParams
+    model: LeNetModelParams
+    train: TrainParams
+    scorer: MapScorerParams
+
+
+class DeepSVDDParams(LeNetParams):
+    model: DeepSVDDModelParams
+
+
+class PCAParams(Params):
+    """Principal components of patches: what an autoencoder has to beat."""
+
+    patches: PatchParams
+    model: PCAModelParams
+    scorer: MapScorerParams
+
+
+class NoveltyParams(MapScorerParams):
+    """A one-class model of scikit-learn on what an autoencoder makes of patches; Alpdemir 2022, section 5.3."""
+
+    cell: PositiveInt  # side of the cells over which the reconstruction error is averaged, pixels
+    patches: PositiveInt  # patches that are learned from at the most, drawn at random
+
+
+class OCSVMParams(NoveltyParams):
+    nu: Rate  # upper bound of the share of training patches that lie outside
+
+
+class IsolationForestParams(NoveltyParams):
+    trees: PositiveInt
+
+
+class OCSVMMethodParams(Params):
+    scorer: OCSVMParams
+
+
+class IsolationForestMethodParams(Params):
+    scorer: IsolationForestParams
+
+
+class MeanBrightnessParams(Params):
+    """The mean grey level has nothing to choose."""
+
+
+class MeanBrightnessMethodParams(Params):
+    scorer: MeanBrightnessParams
 
 
 class CPCAEParams(Params):
@@ -659,10 +812,13 @@ class BaseParameters(Params):
     seed: Seed
     raw: str | None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None  # folder of new images for inspection
+    protocol: Protocol  # what the methods see as an image: a photograph, or a patch of one in a paper's protocol
+    variant: Variant  # a name for a run with other parameters, whose results are then kept beside the others; or ""
     compute: ComputeParams
     ingestion: IngestionParams
     examples: ExamplesParams
     registration: RegistrationParams
+    patch_set: PatchSetParams
     defect_injection: DefectInjectionParams
     suitability: SuitabilityParams
     evaluation: EvaluationParams

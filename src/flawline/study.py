@@ -25,6 +25,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category, flatten
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
+from flawline.variations import merged, variations_of
 
 KEYS = ["category", "seed"]
 SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "suitability")
@@ -38,11 +39,13 @@ def run_study(
     raw: str | None,
     env: str | None,
     changed: Mapping[str, Any] | None = None,
+    varied: Mapping[str, Sequence[Any]] | None = None,
     name: str | None = None,
 ) -> pd.DataFrame:
     """Run ``pipeline`` for every category and seed where results are missing or stale, and only what makes
-    these; return all comparisons. ``changed`` is a tree of parameters, the same for all; ``name`` is that of the folder
-    of tables and page, by default the pipeline's with the environment's.
+    these; return all comparisons. ``changed`` is a tree of parameters, the same for all, ``varied`` the values of
+    others, by their dotted names, every combination of which is run; ``name`` is that of the folder of tables and page,
+    by default the pipeline's with the environment's.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
     category, before anything runs."""
@@ -50,21 +53,25 @@ def run_study(
     line = _check(pipeline, categories, seeds, changed)
     named = check_name(name) if name is not None else f"{pipeline}-{env}" if env else pipeline
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    cells = list(dict.fromkeys((category, seed) for category in categories for seed in seeds))
+    variations = variations_of(varied or {})
+    cells = [(category, seed, each) for category in dict.fromkeys(categories) for each in variations
+             for seed in dict.fromkeys(seeds)]  # fmt: skip
     tables: list[pd.DataFrame] = []
     shown: dict[str, Studied] = {}
     with ExitStack() as closing:
         parent = None
-        for number, (category, seed) in enumerate(cells, start=1):
-            params = changed | _runtime_params(category, seed, raw)
+        for number, (category, seed, variation) in enumerate(cells, start=1):
+            params = merged(changed, variation.tree()) | _runtime_params(category, seed, raw)
+            told = f"{category} ({variation.label})" if variation.chosen else category
             nodes = _unfinished(project, line, params, env)
-            click.echo(f"[{number}/{len(cells)}] {category}, seed {seed}: {_to_do(nodes, line)}")
+            click.echo(f"[{number}/{len(cells)}] {told}, seed {seed}: {_to_do(nodes, line)}")
             if nodes != []:
                 parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
                 _run_one(project, pipeline, params, env, nodes, parent)
             studied = _open(project, params, env)
-            tables.append(studied.catalog.load("comparison").assign(category=category, seed=seed))
-            shown.setdefault(category, studied)
+            table = studied.catalog.load("comparison").assign(category=told, seed=seed)
+            tables.append(table.assign(**variation.chosen))
+            shown.setdefault(told, studied)
         results = pd.concat(tables, ignore_index=True)
         folder = project / "data" / "08_reporting" / "studies" / named
         _write_tables(folder, results)  # before anything is drawn, so that hours of work end in a table
@@ -115,6 +122,7 @@ def _open(project: Path, params: dict, env: str | None) -> Studied:
 def mean_and_deviation(results: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and standard deviation over seeds of every metric, a row a category and method."""
     numbers = results.drop(columns=["seed", "shortcut", "before", "suitability"], errors="ignore")
+    numbers = numbers[["category", "method", *numbers.select_dtypes("number")]]
     grouped = numbers.groupby(["category", "method"])
     table = grouped.agg(["mean", "std"])
     table.columns = [f"{metric}_{name}" for metric, name in table.columns]
@@ -135,7 +143,7 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int], chang
         raise FlawlineError("a study needs at least one category and one seed: --categories a,b --seeds 0,1,2")
     for category in categories:
         check_category(category)
-    if own := [key for key in OWN if key in changed]:
+    if own := [key for key in (*OWN, "variant") if key in changed]:
         raise FlawlineError(
             f"--params of a study are the same for all its runs, got {', '.join(own)}: use --categories, --seeds and "
             "--raw; a study inspects no images."

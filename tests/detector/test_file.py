@@ -4,12 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from base_params import BASE
+from small_detector import untrained
 
 from flawline.checks import FlawlineError
 from flawline.detector.file import PLAIN, load_detector, save_detector
 from flawline.detector.judging import Judge
+from flawline.methods.one_class import level_state
+from flawline.metrics.reductions import Reduction
 from flawline.params import IgnoreRegion, InspectionParams
-from flawline.storage.tensors import read_tensors, write_tensors
+from flawline.storage.tensors import packed, read_tensors, write_tensors
 
 
 def map_of(detector, image):
@@ -145,13 +149,45 @@ def test_strips_may_be_of_any_width_that_holds_a_patch(detector):
     assert "has 30 x 500 pixels" in detector.misfit(np.full((1, 30, 500), 90, np.uint8))
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
+def test_ends_of_a_strip_that_are_not_judged_do_not_count_in_a_share(share):
+    way = {"reduction": "top_share", "share": share}
+    detector = untrained((30, 28), (30, 28), (0.01, 0.5), image_score=way, trim_ends=True)
+    rng = np.random.default_rng(0)
+    strip = np.full((1, 30, 260), 250, np.uint8)
+    strip[:, :, 40:200] = rng.integers(60, 120, (1, 30, 160), dtype=np.uint8)
+    strip.setflags(write=False)
+    judged, cut = Judge(detector).judge(strip), Judge(detector).judge(strip[:, :, 40:200])
+    assert (judged.scored.columns, judged.scored.map.shape) == (slice(40, 200), (30, 260))
+    assert not judged.scored.map[:, :40].any()
+    assert judged.scored.score == judged.judgement.score == cut.judgement.score > 0
+    ends = [IgnoreRegion(y=0, x=40, height=30, width=160)]
+    assert Judge(detector, InspectionParams(ignore=ends)).judge(strip).judgement.verdict == "not_judged"
+
+
+def test_a_detector_keeps_how_maps_become_scores(tmp_path):
+    for way in ({"reduction": "maximum"}, {"reduction": "top_share", "share": 0.25}):
+        save_detector(tmp_path / "detector", untrained((24, 28), (32, 28), (0.5,), image_score=way))
+        assert load_detector(tmp_path / "detector").reduction == Reduction(BASE.cae.scorer.image_score.but(**way))
+    mass = untrained((24, 28), (32, 28), (0.5,), image_score={"reduction": "region_mass"})
+    with pytest.raises(ValueError, match="needs the level"):
+        Judge(mass).judge(np.zeros((1, 24, 28), np.uint8))
+    learned = Reduction(BASE.cae.scorer.image_score.but(reduction="region_mass"), level=1 / 3)
+    save_detector(
+        tmp_path / "detector", replace(mass, weights=mass.weights | packed({"one_class": level_state(learned)}))
+    )
+    assert load_detector(tmp_path / "detector").reduction == learned
+    assert replace(mass, method="ae_l2").reduction is None
+
+
 def test_another_format_is_refused_by_its_number(tmp_path, detector):
     path = tmp_path / "detector.safetensors"
     save_detector(path, detector)
     weights, meta = read_tensors(path)
-    write_tensors(path, weights, {**meta, "format": 1})
-    with pytest.raises(FlawlineError, match="is a detector of format 1; this version reads 5"):
-        load_detector(path)
+    for format in (1, 5):  # 5 did not say how a map becomes a score
+        write_tensors(path, weights, {**meta, "format": format})
+        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 6. Make it"):
+            load_detector(path)
 
 
 def test_weights_alone_are_no_detector(tmp_path, detector):

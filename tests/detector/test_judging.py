@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from base_params import BASE
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import (
@@ -12,17 +16,25 @@ from flawline.detector.judging import (
     Judgement,
     ignored_pixels,
     judge,
-    judge_map,
+    judge_reduced,
     judge_whole,
+    judged_pixels,
     least_pixels,
     verdict_row,
 )
-from flawline.detector.thresholds import calibrate
+from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.methods.one_class import NO_MAP, Scored
-from flawline.metrics.regions import Region
+from flawline.metrics.reductions import Reduction
+from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
 
+MAXIMUM = Reduction(BASE.cae.scorer.image_score)
 LEVELS = calibrate([0.1 * k for k in range(1, 10)], target_overkill=0.1, review_overkill=0.4)
+
+
+def judge_map(anomaly, thresholds, inspection, reduction=MAXIMUM):
+    """Judge a map by what is made of it, whatever score came with it."""
+    return judge(Scored(np.nan, anomaly), thresholds, inspection, reduction)
 
 
 @pytest.fixture
@@ -142,14 +154,135 @@ def test_regions_cannot_be_left_out_where_the_image_is_judged_as_a_whole(anomaly
         InspectionParams(min_area=3),
         InspectionParams(ignore=(IgnoreRegion(y=0, x=0, height=1, width=1),)),
     ):
-        with pytest.raises(FlawlineError, match="need a method whose score is its map's maximum"):
+        with pytest.raises(FlawlineError, match="need a method whose score is made from its map"):
             judge_whole(Scored(3.5, anomaly), APART, inspection)
 
 
 def test_by_map_or_as_a_whole_is_the_methods_choice(anomaly):
     scored = Scored(0.1, anomaly)
-    assert judge(scored, LEVELS, InspectionParams(), by_map=True) == judge_map(anomaly, LEVELS, InspectionParams())
-    assert judge(scored, LEVELS, InspectionParams(), by_map=False).verdict == "pass"
+    assert judge(scored, LEVELS, InspectionParams(), MAXIMUM) == judge_map(anomaly, LEVELS, InspectionParams())
+    assert judge(scored, LEVELS, InspectionParams(), None) == judge_whole(scored, LEVELS, InspectionParams())
+    assert judge(scored, LEVELS, InspectionParams(), None).verdict == "pass"
+
+
+# --- by a reduction of the map ---------------------------------------------------------------------------------------
+SHARE = Reduction(BASE.cae.scorer.image_score.but(reduction="top_share", share=0.1))  # 12 of the map's 120 pixels
+MASS = Reduction(BASE.cae.scorer.image_score.but(reduction="region_mass"), level=0.5)
+
+
+def at(reject, review, on_map):
+    """Return thresholds with these limits."""
+    return Thresholds(*(calibrate([value], target_overkill=0.5, review_overkill=0.5).reject for value in
+                        (reject, review, on_map)))  # fmt: skip
+
+
+def test_the_score_decides_and_the_regions_above_the_limit_on_the_map_say_where(anomaly):
+    score = (3 * float(np.float16(0.95)) + 8 * 0.75) / 12
+    said = judge_map(anomaly, at(0.6, 0.3, 0.8), InspectionParams(), SHARE)
+    assert (said.verdict, said.reason, said.threshold) == ("reject", "above the reject threshold", 0.6)
+    assert said.score == pytest.approx(score, rel=1e-12)
+    assert (said.map_threshold, [region.area for region in said.regions]) == (0.8, [3])
+    assert judge_map(anomaly, at(0.9, 0.6, 0.8), InspectionParams(), SHARE).verdict == "review"
+    calm = judge_map(anomaly, at(0.9, 0.8, 0.8), InspectionParams(), SHARE)
+    assert (calm.verdict, calm.reason, calm.regions) == ("pass", "below the threshold", ())
+    mass = judge_map(anomaly, at(3.0, 2.0, 0.8), InspectionParams(), MASS)
+    assert (mass.verdict, mass.score) == ("reject", pytest.approx(3 * 0.45 + 8 * 0.25, rel=1e-3))
+
+
+def test_where_no_pixel_is_above_the_limit_on_the_map_the_region_around_the_highest_is_shown(anomaly):
+    said = judge_map(anomaly, at(0.6, 0.3, 2.0), InspectionParams(), SHARE)
+    assert (said.verdict, said.map_threshold) == ("reject", 0.6)
+    assert said.regions == (Region(1, 1, 1, 3, 3, float(np.float16(0.95))),)
+    said = judge_map(anomaly, at(3.0, 2.0, 2.0), InspectionParams(), MASS)
+    assert (said.map_threshold, [region.area for region in said.regions]) == (0.5, [3])
+
+
+def test_ignored_pixels_do_not_count_in_a_share(anomaly):
+    strong = InspectionParams(ignore=(IgnoreRegion(y=0, x=0, height=5, width=12),))
+    said = judge_map(anomaly, at(0.6, 0.3, 0.8), strong, SHARE)
+    cut = judge_map(anomaly[5:], at(0.6, 0.3, 0.8), InspectionParams(), SHARE)
+    assert (said.verdict, said.score) == (cut.verdict, cut.score) == ("reject", 0.75)  # 6 of 60 pixels
+    assert [(r.y, r.area) for r in said.regions] == [(6, 8)]
+    everything = InspectionParams(ignore=(IgnoreRegion(y=0, x=0, height=10, width=12),))
+    assert judge_map(anomaly, at(0.6, 0.3, 0.8), everything, SHARE).verdict == "not_judged"
+
+
+def test_columns_that_are_not_judged_do_not_count_in_a_share(anomaly):
+    inner = Scored(np.nan, anomaly, slice(1, 6))
+    assert judged_pixels(inner, InspectionParams()).sum() == 50
+    said = judge(inner, at(0.6, 0.3, 0.8), InspectionParams(), SHARE)  # 5 of 50 pixels
+    assert said.score == pytest.approx((3 * float(np.float16(0.95)) + 2 * 0.75) / 5, rel=1e-12)
+    ends = InspectionParams(ignore=(IgnoreRegion(y=0, x=1, height=10, width=5),))
+    for reduction in (MAXIMUM, SHARE):
+        assert judge(inner, LEVELS, ends, reduction).verdict == "not_judged"
+
+
+@pytest.mark.parametrize(
+    ("min_area", "verdict", "areas"), [(0, "reject", [3]), (3, "reject", [3]), (4, "review", [8]), (9, "pass", [])]
+)
+def test_small_regions_are_left_out_before_the_score_is_made(anomaly, min_area, verdict, areas):
+    said = judge_map(anomaly, at(0.6, 0.4, 0.8), InspectionParams(min_area=min_area), SHARE)
+    assert (said.verdict, [region.area for region in said.regions]) == (verdict, areas)
+    if verdict == "review":
+        assert said.score == 8 * 0.75 / 12  # of 117 pixels, 12 again
+    if verdict == "pass":
+        assert said.reason == "no region of at least 9 pixels above the threshold"
+
+
+def test_a_small_peak_does_not_take_the_large_region_around_it_away(anomaly):
+    peak = anomaly.copy()
+    peak[7, 3] = 5
+    for values in (anomaly, peak):
+        assert judge_map(values, at(0.5, 0.4, 0.8), InspectionParams(min_area=4), SHARE).regions[0].area == 8
+    assert judge_map(peak, at(0.5, 0.4, 0.8), InspectionParams(min_area=4), SHARE).verdict == "reject"
+
+
+def test_a_map_of_one_small_region_alone_passes():
+    whole = np.ones((3, 4), np.float16)
+    said = judge_map(whole, at(0.6, 0.4, 0.8), InspectionParams(min_area=13), SHARE)
+    assert (said.verdict, said.score) == ("pass", 1.0)
+    assert "at least 13 pixels" in said.reason
+
+
+@pytest.mark.parametrize("reduction", [SHARE, MASS])
+def test_a_map_with_nan_is_no_pass_by_a_reduction(anomaly, reduction):
+    broken = anomaly.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(FlawlineError, match="anomaly_map must hold numbers, got 1 of 120 pixels that are NaN"):
+        judge_map(broken, at(9.0, 8.0, 0.8), InspectionParams(), reduction)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1), smoothness=st.floats(0, 2), min_area=st.integers(0, 12),
+    limits=st.lists(st.floats(0.05, 3), min_size=3, max_size=3), reduction=st.sampled_from([SHARE, MASS]),
+)  # fmt: skip
+def test_whatever_is_not_passed_has_a_place_to_look_at_that_is_large_enough(
+    seed, smoothness, min_area, limits, reduction
+):
+    rng = np.random.default_rng(seed)
+    anomaly = gaussian_filter(rng.gamma(0.5, 1, (12, 14)), smoothness).astype(np.float16)
+    thresholds, inspection = at(max(limits[:2]), min(limits[:2]), limits[2]), InspectionParams(min_area=min_area)
+    said = judge_map(anomaly, thresholds, inspection, reduction)
+    whole = judge_map(anomaly, thresholds, InspectionParams(), reduction)
+    assert whole.score == reduction(anomaly)
+    if said.verdict == "pass":
+        return
+    assert said.score > said.threshold
+    assert said.regions[0].area >= min_area
+    helps = reduction.counts_from(said.threshold)
+    assert find_regions(anomaly, helps, min_area=min_area)  # a small region alone makes no verdict
+
+
+@given(seed=st.integers(0, 2**32 - 1), min_area=st.integers(0, 12))
+def test_the_maximum_judged_as_a_reduction_gives_the_same_verdict(seed, min_area):
+    anomaly = gaussian_filter(np.random.default_rng(seed).gamma(0.5, 1, (12, 14)), 0.8).astype(np.float16)
+    inspection, seen = InspectionParams(min_area=min_area), np.ones((12, 14), bool)
+    thresholds = at(1.0, 0.7, 1.0)
+    said = judge_map(anomaly, thresholds, inspection)
+    other = judge_reduced(anomaly, seen, replace(thresholds, pixel=None), inspection, MAXIMUM)
+    assert said.verdict == other.verdict
+    if said.verdict == "reject":
+        assert said.regions == other.regions
 
 
 # --- a detector at work ----------------------------------------------------------------------------------------------

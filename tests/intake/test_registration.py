@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from base_params import BASE
 from PIL import Image
+from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
 from flawline.intake import registration
@@ -16,6 +17,7 @@ from flawline.intake.registration import (
     check_space,
     common_channels,
     cuts_ends,
+    evens_brightness,
     find_alignment,
     fit_registration,
     registered_images,
@@ -177,11 +179,13 @@ def test_pages_are_read_from_their_file(tmp_path):
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
 def whole(manifest):
-    return manifest[["image"]].assign(left=0, right=manifest["width"])
+    return manifest[["image"]].assign(left=0, right=manifest["width"], gain=1.0)
 
 
 def test_whole_images_are_aligned_as_they_are(folder, manifest):
-    row = find_alignment(manifest, folder, cut=False, max_pixels=6).to_dict("records")[1]
+    table, level = find_alignment(manifest, folder, cut=False, max_pixels=6)
+    assert level is None
+    row = table.to_dict("records")[1]
     assert row == {
         "image": "rgb.png", "angle": 0.0, "shift_y": 0.0, "shift_x": 0.0, "scale": 1.0, "quality": 1.0, "aligned": True,
         "reason": "", "gain": 1.0, "offset": 0.0, "outside": 0, "left": 0, "right": 3, "defect_cut": 0,
@@ -208,7 +212,7 @@ def strip(tmp_path):
 
 
 def test_bare_end_is_cut_off_image_and_mask_and_what_is_lost_is_counted(tmp_path, strip):
-    alignment = find_alignment(strip, tmp_path, cut=True, max_pixels=4000)
+    alignment, _ = find_alignment(strip, tmp_path, cut=True, max_pixels=4000)
     assert alignment[["left", "right", "defect_cut"]].to_numpy().tolist() == [[60, 400, 20]]
     (image,) = registered_images(strip, tmp_path, alignment, color="auto", max_pixels=4000)
     (mask,) = registered_masks(strip, tmp_path, alignment, max_pixels=4000)
@@ -218,7 +222,8 @@ def test_bare_end_is_cut_off_image_and_mask_and_what_is_lost_is_counted(tmp_path
 
 
 def test_mask_that_is_cut_off_whole_is_none(tmp_path, strip):
-    alignment = find_alignment(strip, tmp_path, cut=True, max_pixels=4000).assign(left=210)
+    alignment, _ = find_alignment(strip, tmp_path, cut=True, max_pixels=4000)
+    alignment = alignment.assign(left=210)
     (mask,) = registered_masks(strip, tmp_path, alignment, max_pixels=4000)
     assert mask.shape == (0, 0)
 
@@ -226,6 +231,45 @@ def test_mask_that_is_cut_off_whole_is_none(tmp_path, strip):
 def test_ends_are_cut_in_strips_of_aitex_or_where_it_is_asked_for(manifest, strip):
     assert [cuts_ends(strip, asked) for asked in ("auto", True, False)] == [True, True, False]
     assert [cuts_ends(manifest, asked) for asked in ("auto", True, False)] == [False, True, False]
+
+
+# --- strips of one brightness -----------------------------------------------------------------------------------------
+@pytest.fixture
+def strips(tmp_path, strip):
+    """Three strips of levels 90, 60 and 120: two of them learned from, the third defective."""
+    rows = []
+    for name, level, label in (("a.png", 90, 0), ("b.png", 60, 0), ("c.png", 120, 1)):
+        pixels = np.full((1, 8, 400), level, np.uint8)
+        pixels[..., :60] = 255
+        content = encode_png(pixels)
+        (tmp_path / name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        rows.append({"image": name, "sha256": sha256, "label": label, "split": "test" if label else "train"})
+    return pd.DataFrame(rows).assign(
+        page=0, mask=None, mask_sha256=None, layout="aitex", channels=1, height=8, width=400, depth=8, bits=8,
+    )  # fmt: skip
+
+
+def test_strips_are_brought_to_the_median_level_of_the_normal_training_strips(tmp_path, strips):
+    alignment, level = find_alignment(strips, tmp_path, cut=True, even=True, max_pixels=4000)
+    assert level == 75.0  # of the material alone: the bare ends are 255
+    assert alignment["gain"].tolist() == [round(75 / 90, 6), 1.25, 0.625]
+    images = registered_images(strips, tmp_path, alignment, color="auto", max_pixels=4000)
+    assert [int(image.min()) for image in images] == [75, 75, 75]
+
+
+@pytest.mark.parametrize(
+    ("changes", "even"),
+    [({}, True), ({"brightness": "none"}, False), ({"trim_ends": False}, False),
+     ({"trim_ends": False, "brightness": "gain"}, True), ({"align": "rigid", "brightness": "gain"}, False)],
+)  # fmt: skip
+def test_brightness_is_evened_of_strips_and_where_it_is_asked_for(strips, changes, even):
+    assert evens_brightness(strips, REGISTRATION.but(**changes)) is even
+
+
+def test_offset_without_a_reference_is_refused():
+    with pytest.raises(ValidationError, match="brightness = gain_offset needs a reference: set align"):
+        REGISTRATION.but(brightness="gain_offset")
 
 
 # --- parts that are aligned -------------------------------------------------------------------------------------------
@@ -276,7 +320,7 @@ def parts(tmp_path):
 
 def aligned_parts(folder, manifest, params=RIGID):
     aligner, known = fit_registration(manifest, folder, params, max_pixels=10**6)
-    return aligner, find_alignment(manifest, folder, cut=False, max_pixels=10**6, aligner=aligner, known=known)
+    return aligner, find_alignment(manifest, folder, cut=False, max_pixels=10**6, aligner=aligner, known=known)[0]
 
 
 def test_every_part_comes_into_the_frame_of_the_reference_and_its_mask_with_it(tmp_path, parts):

@@ -5,7 +5,7 @@ from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, squared_residual
-from flawline.methods.maps import check_patches_fit, image_score, load_model, reconstruction_error, smooth
+from flawline.methods.maps import check_patches_fit, load_model, reconstruction_error, smooth
 from flawline.params import ComputeParams
 
 CAE_MODEL = BASE.cae.model
@@ -61,11 +61,7 @@ def test_reconstruction_error_leaves_no_gradient(cae):
     assert not cae.training
 
 
-# --- scores and models -----------------------------------------------------------------------------------------------
-def test_image_score_is_the_largest_value():
-    assert image_score(np.array([[0.5, 2.0], [1.0, -3.0]], np.float16)) == 2.0
-
-
+# --- models ----------------------------------------------------------------------------------------------------------
 def test_check_patches_fit_names_how_many_images_are_too_small():
     patches = BASE.cae.patches.but(size=16, stride=8)
     check_patches_fit([(1, 16, 16), (1, 20, 40)], patches=patches, model=CAE_MODEL)

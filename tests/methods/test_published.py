@@ -34,7 +34,10 @@ def test_table_1_of_schneider_2022_as_printed():
 
 def test_all_have_category_method_and_source_first_then_metrics():
     table = published()
-    assert list(table.columns) == ["category", "method", "source", *METRICS, "image_auroc", "image_ap"]
+    patches = [f"{name}{end}" for name in ("outlier_f1", "outlier_accuracy") for end in ("", "_std")]
+    assert list(table.columns) == [
+        "category", "method", "source", *METRICS, "image_auroc", "image_ap", "image_auroc_std", *patches,
+    ]  # fmt: skip
     assert not table[["category", "method", "source"]].isna().any(axis=None)
     assert not table.duplicated(["category", "method", "source"]).any()
 
@@ -65,6 +68,31 @@ def test_some_cells_of_table_4_as_printed():
     assert tuple(table.loc[("toothbrush", "nearest_neighbour"), ["image_auroc", "image_ap"]]) == (0.9584, 0.9846)
     assert tuple(table.loc[("transistor", "deep_feature_knn"), ["image_auroc", "image_ap"]]) == (0.8533, 0.8551)
     assert tuple(table.loc[("transistor", "variation_model"), ["image_auroc", "image_ap"]]) == (0.7309, 0.7515)
+
+
+def test_tables_of_alpdemir_2022_as_printed():
+    table = published()[lambda table: table["source"].str.startswith("Alpdemir")]
+    counts = table["source"].str.removeprefix("Alpdemir 2022, ").str.split(",").str[0].value_counts()
+    assert counts.to_dict() == {"Table 1": 35, "Table 2": 14, "Table 3": 14, "Table 4": 49}
+    rows = table.set_index(["source", "category", "method"])
+    figures = ["image_auroc", "image_auroc_std", "outlier_f1", "outlier_accuracy"]
+    lambdas = rows.loc[("Alpdemir 2022, Table 1, lambda 1.0", "ksdd2", "rdcae"), figures]
+    assert tuple(lambdas) == (0.863, 0.047, 0.903, 0.824)
+    large = rows.loc[("Alpdemir 2022, Table 2, 64 x 64 pixels, lambda 6.7", "fabric_00", "rdcae"), figures]
+    assert tuple(large) == (0.132, 0.012, 0.169, 0.092)
+    noise = rows.loc[("Alpdemir 2022, Table 3, random noise", "fabric_04", "rdcae"), figures]
+    assert tuple(noise) == (0.976, 0.004, 0.333, 0.659)
+    assert rows.loc[("Alpdemir 2022, Table 4", "fabric_06", "isolation_forest_aere"), "image_auroc"] == 0.777
+    assert rows.loc[("Alpdemir 2022, Table 4", "fabric_01", "deep_svdd"), "image_auroc_std"] == 0.111
+
+
+@pytest.mark.parametrize(
+    ("category", "layout", "count"),
+    [("fabric_01", "aitex", 16), ("01", "aitex", 16), ("05", "aitex", 0), ("ksdd2", "kolektorsdd2", 16),
+     ("any", "kolektorsdd2", 16), ("kolektorsdd", "kolektorsdd", 0), ("fabric_01", "folders", 0)],
+)  # fmt: skip
+def test_fabrics_and_kolektorsdd2_are_told_by_layout_and_kolektorsdd_is_another(category, layout, count):
+    assert len(published_for(category, raw="any", layout=layout)) == count
 
 
 def test_public_images_are_told_by_the_layout_of_their_folder():

@@ -274,7 +274,7 @@ def test_a_methods_scorer_may_see_the_photograph_and_one_residual_image(own_rows
     register_reconstructor(replace(MINE, residuals_of=EVERY))
     register(replace(METHOD, views=(IMAGE, "mine")))
     scorer = get_method("mine_too").make_scorer({"smoothing": 1.0})
-    assert (scorer.views, scorer.params) == ((IMAGE, "mine"), BASE.cae.scorer.but(smoothing=1.0))
+    assert (scorer.views, scorer.params) == ((IMAGE, "mine"), BASE.ae_l2.scorer.but(smoothing=1.0))
 
 
 NAMES = [
@@ -335,6 +335,10 @@ def test_a_reconstructor_whose_row_does_not_hold_is_refused(own_rows, changes, m
             "type; got CAEParams and PixelMethodParams",
         ),
         ({"params": TrainParams}, "the parameters TrainParams of the method 'mine_too' lack scorer; they have epochs"),
+        (
+            {"scorer": ResidualMap},
+            "the parameters PixelScorerParams of the scorer of the method 'mine_too' lack image_score; they have",
+        ),
         (
             {"views": ("cpcea",)},
             r"'mine_too' needs views: 'image' or a registered reconstructor \(cae, vae, aae, cpcae, mean_image, mine\)"

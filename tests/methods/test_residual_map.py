@@ -6,9 +6,10 @@ from scipy.ndimage import gaussian_filter
 
 from flawline.methods.cae import CAE, squared_residual
 from flawline.methods.maps import smooth
-from flawline.methods.one_class import Inputs
+from flawline.methods.one_class import Inputs, level_state, reduction_in
 from flawline.methods.reconstruction import PatchReconstructor
 from flawline.methods.residual_map import ResidualMap
+from flawline.metrics.reductions import Reduction
 
 
 @pytest.fixture
@@ -61,3 +62,21 @@ def test_nothing_is_learned_and_images_may_have_any_size():
     scorer.check(0)
     assert scorer.fit([], seed=0) == {}
     assert (scorer.learns, scorer.embeds, scorer.by_map, scorer.one_size) == (False, False, True, False)
+
+
+def test_the_score_is_made_from_the_map_as_the_parameters_say(residual):
+    asked = BASE.cae.scorer.but(smoothing=1.0, image_score={"reduction": "top_share", "share": 1.0})
+    found = ResidualMap(asked, ("cae",)).score({}, Inputs((residual,)))
+    assert found.score == pytest.approx(found.map.mean(dtype=np.float64), rel=1e-12)
+
+
+def test_a_score_that_needs_a_level_is_none_until_the_level_is_in_the_state(residual):
+    scorer = ResidualMap(BASE.cae.scorer.but(smoothing=1.0, image_score={"reduction": "region_mass"}), ("cae",))
+    unknown = scorer.score({}, Inputs((residual,)))
+    assert np.isnan(unknown.score)
+    level = float(unknown.map.max()) - 0.5
+    state = level_state(Reduction(scorer.params.image_score, level))
+    known = scorer.score(state, Inputs((residual,)))
+    assert reduction_in(scorer.params.image_score, state).level == level  # to the last bit
+    assert known.score == Reduction(scorer.params.image_score, level)(known.map) > 0
+    assert level_state(Reduction(scorer.params.image_score)) == {}

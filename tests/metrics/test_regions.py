@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
 from flawline.checks import FlawlineError
-from flawline.metrics.regions import Region, find_regions
+from flawline.metrics.regions import Region, find_regions, small_regions
 
 
 def example() -> np.ndarray:
@@ -34,6 +34,24 @@ def test_a_pixel_at_the_threshold_is_not_above_it():
 def test_regions_below_the_least_area_are_dropped():
     assert [region.area for region in find_regions(example(), 0.2, min_area=2)] == [3, 2]
     assert [region.area for region in find_regions(example(), 0.2, min_area=2.5)] == [3]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 6))
+@settings(max_examples=30, deadline=None)
+def test_small_regions_are_those_that_are_dropped(seed, min_area):
+    anomaly_map = np.random.default_rng(seed).random((15, 12)).astype(np.float16)
+    ignore = np.zeros((15, 12), bool)
+    ignore[:, 5] = True
+    small = small_regions(anomaly_map, 0.7, min_area=min_area, ignore=ignore)
+    assert not (small & ignore).any()
+    rest = find_regions(anomaly_map, 0.7, ignore=ignore | small)
+    assert rest == find_regions(anomaly_map, 0.7, min_area=min_area, ignore=ignore)
+
+
+def test_small_regions_by_hand():
+    small = small_regions(example(), 0.2, min_area=3)
+    assert np.argwhere(small).tolist() == [[0, 7], [4, 6], [5, 6]]
+    assert not small_regions(example(), 1.0, min_area=3).any()
 
 
 def test_ignored_pixels_are_never_judged_and_can_split_a_region():

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from base_params import BASE
 from PIL import Image
 
 from flawline.detector.thresholds import Thresholds
 from flawline.metrics.conformal import Threshold
+from flawline.metrics.reductions import Reduction
 from flawline.params import InspectionParams
 from flawline.report.run_contents import (
     comparison_table,
@@ -41,7 +43,7 @@ def threshold(value):
 @pytest.fixture
 def detector():
     return SimpleNamespace(
-        method="cae", by_map=True,
+        method="cae", reduction=Reduction(BASE.cae.scorer.image_score),
         reconstruct=lambda image, reconstructor: reconstructor(image),
         thresholds=Thresholds(threshold(0.5), threshold(0.3), None),
     )  # fmt: skip

@@ -36,7 +36,7 @@ def photographs():
     return images
 
 
-def untrained(smallest, largest, scores, *, smoothing=1.0, stride=8, target=0.05, review=0.1, **more):
+def untrained(smallest, largest, scores, *, smoothing=1.0, stride=8, target=0.05, review=0.1, image_score=None, **more):
     """Return an untrained detector of grey 8-bit images of these sizes (H, W), calibrated on ``scores``."""
     model = BASE.cae.model.but(latent_size=3, hidden_size=8)
     parts = {"patches": BASE.cae.patches.but(size=16, stride=stride), "model": model}
@@ -47,7 +47,7 @@ def untrained(smallest, largest, scores, *, smoothing=1.0, stride=8, target=0.05
         method="cae",
         category="bolt",
         params={
-            "scorer": {"smoothing": smoothing},
+            "scorer": BASE.cae.scorer.but(smoothing=smoothing, image_score=image_score or {}).model_dump(mode="json"),
             "reconstructor": {name: part.model_dump(mode="json") for name, part in parts.items()},
         },
         channels=1,

@@ -1,22 +1,24 @@
 """How good a method is on the test images: thresholds from the calibration images, metrics, curves and verdicts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from flawline.checks import FlawlineError
 from flawline.detector.judging import Judgement, judge, verdict_row
 from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.intake.manifest import rows_of
-from flawline.methods.maps import image_score
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import dead_share
-from flawline.methods.registry import SCORED
+from flawline.methods.registry import SCORED, Method
 from flawline.metrics.images import image_metrics
 from flawline.metrics.maps import MapCounts, pixel_metrics
-from flawline.params import EvaluationParams, InspectionParams
+from flawline.metrics.reductions import Reduction, learn_reduction
+from flawline.params import EvaluationParams, ImageScoreParams, InspectionParams
 from flawline.storage.ragged import RaggedArray
 
 TOLD_OF_RAW_MAPS = (  # metrics
@@ -27,6 +29,46 @@ TOLD_OF_RAW_MAPS = (  # metrics
 def scores_of(rows: pd.DataFrame, **columns: list[float]) -> pd.DataFrame:
     """Return a row for each of the manifest's ``rows``: image, split, label, defect and ``columns``."""
     return rows[["image", "split", "label", "defect"]].assign(**columns).reset_index(drop=True)
+
+
+def learned_reduction(params: ImageScoreParams, maps: Sequence[NDArray], splits: pd.Series) -> Reduction:
+    """Return how ``maps`` become scores; if normal maps have a part in it, it is the calibration images'."""
+    return learn_reduction(params, (maps[k] for k in np.flatnonzero(splits == "calibration").tolist()))
+
+
+def reduction_of(spec: Method, scorer: Any, maps: Sequence[NDArray], splits: pd.Series) -> Reduction | None:
+    """Return how a method's ``maps``, of images in ``splits``, become scores; None of a method that scores otherwise.
+    ``scorer`` are its parameters as they stand in conf."""
+    if not spec.by_map:
+        return None
+    return learned_reduction(spec.typed(scorer).image_score, maps, splits)  # type: ignore[attr-defined]
+
+
+def reduced(maps: Sequence[NDArray], reduction: Reduction) -> dict[str, list[float]]:
+    """Return the columns of the scores that are made of ``maps``: score, and map_maximum, by which regions are told,
+    where that is not the score."""
+    scores = {"score": [reduction(one) for one in maps]}
+    return scores if reduction.is_maximum else scores | {"map_maximum": [float(one.max()) for one in maps]}
+
+
+def compare_reductions(
+    scores: pd.DataFrame, maps: Sequence[NDArray], reductions: Sequence[ImageScoreParams]
+) -> pd.DataFrame:
+    """Return a row for each of ``reductions``: reduction, share, and the image_auroc and image_ap that the test images
+    have by it. ``maps`` are a method's as they are stored, in the rows of its ``scores``; they are read once.
+
+    A reduction that is chosen by this table is chosen on test labels: an oracle on the images that it was made from.
+    Raise FlawlineError if there are no normal or no defective test images."""
+    learned = [learned_reduction(each, maps, scores["split"]) for each in reductions]
+    tests = scores[scores["split"] == "test"]
+    found = np.array([[reduction(maps[k]) for reduction in learned] for k in tests.index])  # (images, reductions)
+    rows = []
+    for params, column in zip(reductions, found.reshape(len(tests), len(learned)).T, strict=True):
+        values, absent = image_metrics(column, tests["label"].to_numpy(), np.inf)
+        if "image_auroc" in absent:
+            raise FlawlineError(f"reductions cannot be compared: image_auroc {absent['image_auroc']}")
+        rows.append((params.reduction, params.share, values["image_auroc"], values["image_ap"]))
+    return pd.DataFrame(rows, columns=["reduction", "share", "image_auroc", "image_ap"])
 
 
 def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams) -> Thresholds:
@@ -82,12 +124,14 @@ def count_pixels(
 
 
 def measure_raw(
-    residuals: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, evaluation: EvaluationParams
-) -> tuple[dict[str, float], dict[str, str]]:
+    residuals: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, evaluation: EvaluationParams,
+    image_score: ImageScoreParams,
+) -> tuple[dict[str, float], dict[str, str]]:  # fmt: skip
     """Return (values, absent), named ``raw_...``, of the residual maps themselves at a threshold calibrated on them."""
     rows = rows_of(manifest, SCORED)
     maps = [residuals[row] for row in rows]
-    scores = scores_of(manifest.iloc[rows], score=[image_score(one) for one in maps])
+    reduction = learned_reduction(image_score, maps, manifest["split"].iloc[rows])
+    scores = scores_of(manifest.iloc[rows], **reduced(maps, reduction))
     thresholds = calibrated_on(scores, evaluation)
     found, missing, _ = measure(
         scores, maps, masks, manifest, thresholds=thresholds, aupro_limit=evaluation.aupro_limit
@@ -99,7 +143,10 @@ def training_metrics(history: pd.DataFrame | None, codes: RaggedArray | None) ->
     """Return what of a training belongs to the metrics: its seconds, and the share of latent units that are dead."""
     told = {} if history is None else {"train_seconds": float(history["seconds"].sum())}
     if codes is not None:
-        told["dead_latents"] = dead_share(torch.from_numpy(np.concatenate(list(codes))))  # of (images * positions, d)
+        every = np.concatenate(
+            [each.reshape(-1, each.shape[-1]) for each in codes if each.size]
+        )  # (images * positions, d)
+        told["dead_latents"] = dead_share(torch.from_numpy(every))
     return told
 
 
@@ -113,16 +160,17 @@ def long_form(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def judge_tests(
     scores: pd.DataFrame, maps: Sequence[NDArray], manifest: pd.DataFrame, alignment: pd.DataFrame, *,
-    thresholds: Thresholds, inspection: InspectionParams, by_map: bool,
+    thresholds: Thresholds, inspection: InspectionParams, reduction: Reduction | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Return the verdict of every test image, a row an image (none: an empty table), with its label and defect. Those
     that could not be aligned are not judged."""
     tests = scores[scores["split"] == "test"]
     said = [
-        (image, judge(Scored(score, maps[k]), thresholds, inspection, by_map=by_map))
+        (image, judge(Scored(score, maps[k]), thresholds, inspection, reduction))
         for k, image, score in zip(tests.index, tests["image"], tests["score"], strict=True)
     ]
-    lost = alignment[~alignment["aligned"] & (manifest["planned"] == "test").to_numpy()]
+    planned = manifest.set_index("image")["planned"]  # of patches, their photographs are not in it
+    lost = alignment[~alignment["aligned"] & (alignment["image"].map(planned) == "test")]
     said += [(image, Judgement("not_judged", reason))
              for image, reason in zip(lost["image"], lost["reason"], strict=True)]  # fmt: skip
     table = manifest.set_index("image")

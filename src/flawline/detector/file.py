@@ -13,18 +13,20 @@ from torch import Tensor
 from flawline.checks import FlawlineError
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds, calibrate
-from flawline.intake.registration import to_channels
+from flawline.intake.registration import LEVEL, to_channels
 from flawline.methods.features import check_network
-from flawline.methods.one_class import Scored
+from flawline.methods.one_class import Scored, reduction_in
 from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method, get_method
+from flawline.metrics.reductions import Reduction
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.brightness import brightened, gain_between, median_level
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class Detector:
             self._method, self.params, self.weights, channels=self.channels, compute=compute or ComputeParams()
         )
 
-    @property
-    def by_map(self) -> bool:
-        """True if the image's score is the map's largest value, so that regions and their size can count."""
-        return self._method.by_map
+    @cached_property
+    def reduction(self) -> Reduction | None:
+        """How a map becomes the score of its image; None of a method that scores an image otherwise."""
+        if not self._method.by_map:
+            return None
+        return reduction_in(self._method.typed(self.params["scorer"]).image_score, part(self.weights, "one_class"))  # type: ignore[attr-defined]
 
     @property
     def least_side(self) -> int | None:
@@ -95,7 +99,14 @@ class Detector:
     def aligner(self) -> Aligner | None:
         """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
         tensors = part(self.weights, "aligner")
-        return Aligner.from_tensors(tensors) if tensors else None
+        return Aligner.from_tensors(tensors) if "reference" in tensors else None
+
+    @cached_property
+    def level(self) -> float | None:
+        """The median grey level that every image is brought to by a gain; None: images are taken as they are, or the
+        aligner does it."""
+        tensors = part(self.weights, "aligner")
+        return float(tensors[LEVEL]) if LEVEL in tensors else None
 
     @property
     def largest_frame(self) -> tuple[int, int]:
@@ -144,11 +155,12 @@ class Detector:
 
     def score(self, image: NDArray, scorer: ImageScorer) -> tuple[Scored, Reconstruction | None]:
         """Return score and anomaly map (H, W) of ``image`` (C, H, W) in the frame in which it is judged, and its
-        reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0."""
+        reconstruction, None of a method without a reconstructor; in the ends that are not judged both are 0. The score
+        is that of the ``columns`` that are judged."""
         columns, judged = self._judged(image)
         scored, reconstruction = scorer.score(judged)
         if scored.map.size:
-            scored = replace(scored, map=_widened(scored.map, image.shape[2], columns))
+            scored = replace(scored, map=_widened(scored.map, image.shape[2], columns), columns=columns)
         return scored, None if reconstruction is None else _whole(reconstruction, image.shape[2], columns)
 
     def reconstruct(self, image: NDArray, reconstructor: TrainedReconstructor | None) -> NDArray[np.uint8] | None:
@@ -160,9 +172,14 @@ class Detector:
         return _whole(reconstructor.reconstruct(judged), image.shape[2], columns).picture()
 
     def _judged(self, image: NDArray) -> tuple[slice, NDArray]:
-        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels."""
+        """Return the columns of ``image`` that are judged, and what they hold (C, H, w) in the detector's channels, at
+        the brightness that it learned from."""
         columns = slice(*self._span(image))
-        return columns, to_channels(image[..., columns], self.channels)
+        judged = to_channels(image[..., columns], self.channels)
+        if self.level is None:
+            return columns, judged
+        gain = gain_between(self.level, median_level(image[..., columns]))
+        return columns, brightened(judged, judged.dtype, gain=gain)
 
     def _span(self, image: NDArray) -> tuple[int, int]:
         return material_span(image) if self.trim_ends else (0, image.shape[2])
@@ -202,6 +219,8 @@ def load_detector(path: Path) -> Detector:
 
 def _whole(reconstruction: Reconstruction, width: int, columns: slice) -> Reconstruction:
     """Return the reconstruction of an image's ``columns`` in an image of ``width``."""
+    if reconstruction.image is None:
+        return reconstruction
     return replace(reconstruction, image=_widened(reconstruction.image, width, columns))
 
 

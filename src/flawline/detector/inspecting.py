@@ -84,7 +84,7 @@ def draw(judged: Judged, judge: Judge) -> NDArray[np.uint8] | None:
     if judged.image is None or judged.scored is None:
         return None
     found, said = judged.scored.map, judged.judgement
-    limit = said.threshold if judge.detector.by_map else judge.thresholds.on_map.value
+    limit = judge.thresholds.on_map.value if judge.detector.reduction is None else said.map_threshold
     shown = found if found.size else np.zeros(judged.image.shape[1:], np.float16)
     return overlay(judged.image, shown, float(limit or 0), [] if said.verdict == "pass" else list(said.regions))
 

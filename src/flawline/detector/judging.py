@@ -1,4 +1,4 @@
-"""How an image is judged: by the regions of its map, or as a whole; and the one way from a photograph to a verdict."""
+"""How an image is judged: by its map, or as a whole; and the one way from a photograph to a verdict."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,11 @@ from flawline.detector.thresholds import Thresholds
 from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, decode, told_bits
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
-from flawline.metrics.regions import Region, find_regions
+from flawline.metrics.reductions import Reduction
+from flawline.metrics.regions import Region, check_inputs, find_regions, small_regions
 from flawline.params import ComputeParams, InspectionParams
 
+BELOW = "below the threshold"
 VERDICTS = ("pass", "review", "reject", "not_judged")
 
 
@@ -29,7 +31,7 @@ class Judgement:
     score: float | None = None
     threshold: float | None = None  # on the score
     regions: tuple[Region, ...] = ()
-    map_threshold: float | None = None  # on the map's values; None: there is no map
+    map_threshold: float | None = None  # map values above it make the regions; None: there is no map
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Judge:
 
     def check(self) -> None:
         """Raise FlawlineError, before any image is read, if no image can be judged with the settings."""
-        if not self.detector.by_map:
+        if self.detector.reduction is None:
             check_judged_whole(self.inspection)
         ignored_pixels(self.detector.largest_frame, self.inspection)
 
@@ -94,7 +96,7 @@ class Judge:
     def judge_framed(self, image: NDArray) -> Judged:
         """Judge an image (C, H, W) in the frame in which it is judged."""
         scored, reconstruction = self.detector.score(image, self.scorer)
-        judgement = judge(scored, self.thresholds, self.inspection, by_map=self.detector.by_map)
+        judgement = judge(scored, self.thresholds, self.inspection, self.detector.reduction)
         return Judged(judgement, image, scored, reconstruction)
 
 
@@ -103,56 +105,117 @@ def not_judged(reason: str) -> Judged:
     return Judged(Judgement("not_judged", reason))
 
 
-def judge(scored: Scored, thresholds: Thresholds, inspection: InspectionParams, *, by_map: bool) -> Judgement:
-    """Judge an image: by the regions of its map where its score is the map's largest value, else as a whole."""
-    return judge_map(scored.map, thresholds, inspection) if by_map else judge_whole(scored, thresholds, inspection)
+def judge(
+    scored: Scored, thresholds: Thresholds, inspection: InspectionParams, reduction: Reduction | None
+) -> Judgement:
+    """Judge an image: by its map where its score is a ``reduction`` of it, else as a whole."""
+    if reduction is None:
+        return judge_whole(scored, thresholds, inspection)
+    seen = judged_pixels(scored, inspection)
+    if not seen.any():
+        return Judgement("not_judged", "lies wholly in regions that are ignored")
+    if reduction.is_maximum:
+        return judge_regions(scored.map, seen, thresholds, inspection)
+    return judge_reduced(scored.map, seen, thresholds, inspection, reduction)
 
 
 def check_judged_whole(inspection: InspectionParams) -> None:
     """Raise FlawlineError if the settings are about regions, which do not count where an image is judged as a whole."""
     if inspection.ignore or inspection.min_area:
         raise FlawlineError(
-            "inspection.ignore and inspection.min_area need a method whose score is its map's maximum; this one judges "
+            "inspection.ignore and inspection.min_area need a method whose score is made from its map; this one judges "
             "an image as a whole. Leave them out, or take another method (docs/methods.md)."
         )
 
 
-def judge_map(anomaly: NDArray, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
-    """Judge an anomaly map (H, W): reject or review if a region above that threshold is large enough, else pass."""
-    seen = anomaly[~ignored_pixels(anomaly.shape, inspection)]
-    if not seen.size:
-        return Judgement("not_judged", "lies wholly in regions that are ignored")
-    score = float(seen.max())
-    for verdict, threshold in (("reject", thresholds.reject), ("review", thresholds.review)):
-        regions = regions_above(anomaly, threshold.value, inspection)
+def judge_regions(
+    anomaly: NDArray, seen: NDArray[np.bool_], thresholds: Thresholds, inspection: InspectionParams
+) -> Judgement:
+    """Judge the pixels ``seen`` (H, W) of a map whose maximum is the score: reject or review if a region above that
+    threshold is large enough, else pass."""
+    score = float(anomaly[seen].max())
+    for verdict, threshold in levels(thresholds):
+        regions = regions_above(anomaly, threshold, inspection, ignore=~seen)
         if regions:
             reason = f"{len(regions)} region{'s' * (len(regions) > 1)} above the {verdict} threshold"
-            return Judgement(verdict, reason, score, threshold.value, tuple(regions), threshold.value)
-    above = score > thresholds.review.value
-    reason = (
-        f"no region of at least {least_pixels(inspection):g} pixels above the threshold"
-        if above
-        else "below the threshold"
-    )
+            return Judgement(verdict, reason, score, threshold, tuple(regions), threshold)
+    reason = too_small(inspection) if score > thresholds.review.value else BELOW
     return Judgement("pass", reason, score, thresholds.reject.value, map_threshold=thresholds.reject.value)
+
+
+def judge_reduced(
+    anomaly: NDArray, seen: NDArray[np.bool_], thresholds: Thresholds, inspection: InspectionParams,
+    reduction: Reduction,
+) -> Judgement:  # fmt: skip
+    """Judge the pixels ``seen`` (H, W) of a map by their score. Small regions are left out before it is made: a region
+    is one of pixels that help the score above the threshold in question, so small ones alone never make a verdict, and
+    a small peak in a large region does not take it away.
+
+    The regions above the limit on the map say where to look; where there are none, the one of the pixels that help the
+    score in which the highest of them lies."""
+    limit = thresholds.on_map.value
+    check_inputs(anomaly, limit, None)
+    score = reduction(anomaly[seen])
+    high = score > thresholds.review.value
+    for verdict, threshold in levels(thresholds):
+        helps = reduction.counts_from(threshold)
+        large = without_small(anomaly, seen, helps, inspection)
+        score = reduction(anomaly[large]) if large.any() else score
+        if large.any() and score > threshold:
+            regions, above = where_to_look(anomaly, large, (limit, helps), inspection)
+            return Judgement(verdict, f"above the {verdict} threshold", score, threshold, tuple(regions), above)
+    reason = too_small(inspection) if high else BELOW
+    return Judgement("pass", reason, score, thresholds.reject.value, map_threshold=limit)
+
+
+def without_small(
+    anomaly: NDArray, seen: NDArray[np.bool_], limit: float, inspection: InspectionParams
+) -> NDArray[np.bool_]:
+    """Return the pixels ``seen`` (H, W) but those of too small regions above ``limit``."""
+    least = least_pixels(inspection)
+    return seen & ~small_regions(anomaly, limit, min_area=least, ignore=~seen) if least else seen
+
+
+def where_to_look(
+    anomaly: NDArray, seen: NDArray[np.bool_], limits: tuple[float, float], inspection: InspectionParams
+) -> tuple[list[Region], float]:
+    """Return the regions above the first of ``limits`` and this limit; where there are none, the one with the highest
+    peak above the second."""
+    limit, helps = limits
+    found = regions_above(anomaly, limit, inspection, ignore=~seen)
+    if found:
+        return found, limit
+    helps = min(helps, float(np.nextafter(np.float64(anomaly[seen].max()), -np.inf)))  # at least the highest pixel
+    return [max(find_regions(anomaly, helps, ignore=~seen), key=lambda region: region.peak)], helps
 
 
 def judge_whole(scored: Scored, thresholds: Thresholds, inspection: InspectionParams) -> Judgement:
     """Judge an image by its score. The regions of its map, if it has one, only say where to look."""
     check_judged_whole(inspection)
     limit = thresholds.on_map.value if scored.map.size else None
-    above = [name for name in ("reject", "review") if scored.score > getattr(thresholds, name).value]
-    if not above:
-        return Judgement("pass", "below the threshold", scored.score, thresholds.reject.value, map_threshold=limit)
-    regions = () if limit is None else tuple(regions_above(scored.map, limit, inspection))
-    threshold = getattr(thresholds, above[0]).value
-    return Judgement(above[0], f"above the {above[0]} threshold", scored.score, threshold, regions, limit)
+    for verdict, threshold in levels(thresholds):
+        if scored.score > threshold:
+            ignore = ~judged_pixels(scored, inspection)
+            regions = () if limit is None else tuple(regions_above(scored.map, limit, inspection, ignore=ignore))
+            return Judgement(verdict, f"above the {verdict} threshold", scored.score, threshold, regions, limit)
+    return Judgement("pass", BELOW, scored.score, thresholds.reject.value, map_threshold=limit)
 
 
-def regions_above(anomaly: NDArray, threshold: float, inspection: InspectionParams) -> list[Region]:
+def levels(thresholds: Thresholds) -> tuple[tuple[str, float], ...]:
+    """Return the verdicts on high scores, the worse first, with the score that each is above."""
+    return ("reject", thresholds.reject.value), ("review", thresholds.review.value)
+
+
+def regions_above(
+    anomaly: NDArray, threshold: float, inspection: InspectionParams, *, ignore: NDArray[np.bool_]
+) -> list[Region]:
     """Return the regions above ``threshold`` that count as defects: not ignored, not too small; largest first."""
-    ignore = ignored_pixels(anomaly.shape, inspection)
     return find_regions(anomaly, threshold, min_area=least_pixels(inspection), ignore=ignore)
+
+
+def too_small(inspection: InspectionParams) -> str:
+    """Return the reason why an image passes whose score is high."""
+    return f"no region of at least {least_pixels(inspection):g} pixels above the threshold"
 
 
 def verdict_row(image: str, sha256: str, judgement: Judgement, inspection: InspectionParams) -> dict[str, Any]:
@@ -168,6 +231,13 @@ def verdict_row(image: str, sha256: str, judgement: Judgement, inspection: Inspe
     if inspection.mm_per_pixel:
         row["area_mm2"] = region.area * inspection.mm_per_pixel**2 if region else None
     return row
+
+
+def judged_pixels(scored: Scored, inspection: InspectionParams) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) of a map that are judged: in its columns that are, and not in an ignore region."""
+    judged = np.zeros(scored.map.shape, bool)
+    judged[:, scored.columns] = True
+    return judged & ~ignored_pixels(scored.map.shape, inspection)
 
 
 def ignored_pixels(shape: tuple[int, ...], inspection: InspectionParams) -> NDArray[np.bool_]:

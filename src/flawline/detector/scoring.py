@@ -52,9 +52,12 @@ class ImageScorer:
     def score(
         self, image: NDArray, *, residual: NDArray | None = None, embedding: NDArray | None = None
     ) -> tuple[Scored, Reconstruction | None]:
-        """Return score and map of an image (C, H, W), and its reconstruction if one was made on the way."""
+        """Return score and map of an image (C, H, W), and its reconstruction if one was made on the way. ``residual``
+        is its residual image, or its codes where the scorer sees these."""
         reconstruction = None
-        if residual is None and self._method.reconstructor is not None:
+        if residual is None and self._method.sees_codes:
+            residual = self.reconstructor.codes(image)  # type: ignore[union-attr]
+        elif residual is None and self._method.reconstructor is not None:
             reconstruction = self.reconstructor.reconstruct(image)  # type: ignore[union-attr]
             residual = reconstruction.residual
         inputs = Inputs(views_of(self._method.views, image, residual), embedding)

@@ -23,6 +23,7 @@ from flawline.checks import FlawlineError
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.params import flatten
+from flawline.places import IMAGES
 from flawline.storage.digests import Digest
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
@@ -308,13 +309,15 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of every single parameter that a node reads; of the examples, only the category's own."""
+    """Return the value of every single parameter that a node reads; of the examples, only the category's own, and of
+    patch sets none where methods see photographs."""
     from flawline.intake.examples import params_of
 
     own = {"params:examples": f"params:examples.{params_of(str(values.get('category')))}"}
     kept = {OVERRIDABLE[name.rpartition(".")[2]] for name in node.outputs if name.rpartition(".")[2] in OVERRIDABLE}
+    unread = {"params:patch_set"} if values.get("protocol") == IMAGES else set()
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
-             if name.startswith("params:") and name not in NO_MATTER and name not in kept]  # fmt: skip
+             if name.startswith("params:") and name not in {*NO_MATTER, *kept, *unread}]  # fmt: skip
     return {key: value for key, value in values.items()
             for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip
 

@@ -113,9 +113,9 @@ def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:
 
 def check_paths_agree(parameters: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
     """Raise FlawlineError if a parameter that also stands in the catalog's paths has another value there."""
-    for name in ("category", "seed", "raw", "images"):
+    for name in ("category", "seed", "raw", "images", "protocol", "variant"):
         if parameters.get(name) != paths.get(name):
-            home = " or in globals.yml" if name in ("category", "seed") else ""
+            home = " or in globals.yml" if name not in ("raw", "images") else ""
             raise FlawlineError(
                 f"{name} is {parameters.get(name)!r} among the parameters, but {paths.get(name)!r} in the paths of the "
                 f"catalog. Give it as --params {name}=...{home}, not in a parameters file."

@@ -24,6 +24,7 @@ from flawline.params import RegistrationParams
 from flawline.storage.digests import Digest, content_digest
 from flawline.storage.ragged import Keyed, Lazy, RaggedArray
 from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.brightness import brightened, gain_between, median_level
 from flawline.vision.fitting import Track, fit_aligner, untracked
 from flawline.vision.levels import LUMA, to_full_scale
 from flawline.vision.strips import material_span
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOVE = ("angle", "shift_y", "shift_x", "scale")  # columns of the table ``alignment``: a Transform's
+LEVEL = "level"  # the common level of brightness among the aligner's tensors, where nothing is aligned
 FOUND = ("quality", "aligned", "reason", "gain", "offset", "outside")  # and an Alignment's
 
 
@@ -55,18 +57,27 @@ def to_channels(image: NDArray, channels: int) -> NDArray:
 
 @dataclass(frozen=True)
 class Registered:
-    """All that a registration stores."""
+    """The images of a manifest in their frames, as they are stored, or on their way there with the ``key`` of all that
+    they are made from."""
 
-    images: RaggedArray
-    masks: RaggedArray
+    images: Sequence[NDArray]  # (C, H, W)
+    masks: Sequence[NDArray]  # (H, W) bool, empty (0, 0) where there is none
     alignment: pd.DataFrame
-    aligner: "dict[str, Tensor]" = field(default_factory=dict)  # empty: nothing is aligned
+    aligner: "dict[str, Tensor]" = field(default_factory=dict)  # empty: images are taken as they are
+    key: str = ""
 
     def is_made_from(self, key: str) -> bool:
-        """Return True if images and masks carry this key and are what was written; reads them whole if they do."""
-        return all(each.key == key for each in (self.images, self.masks)) and (
-            self.images.is_intact() and self.masks.is_intact()
-        )
+        """Return True if the stored images and masks carry this key and are what was written; reads them whole if they
+        do."""
+        stores = [each for each in (self.images, self.masks) if isinstance(each, RaggedArray)]
+        return len(stores) == 2 and all(each.key == key and each.is_intact() for each in stores)
+
+    def to_store(self, track: Track = untracked) -> tuple[Iterable[NDArray], Iterable[NDArray]]:
+        """Return images and masks as a store takes them; what is stored already as it is."""
+        if isinstance(self.images, RaggedArray):
+            return self.images, self.masks
+        tracked = track(self.images, total=len(self.images), label="registering")
+        return Keyed(tracked, self.key), Keyed(self.masks, self.key)
 
 
 def registration_key(
@@ -92,6 +103,14 @@ def registration_key(
 def cuts_ends(manifest: pd.DataFrame, trim_ends: bool | str) -> bool:
     """Return True if bare background and selvedge are cut off; 'auto' does so for strips of the layout aitex."""
     return bool((manifest["layout"] == "aitex").all()) if trim_ends == "auto" else bool(trim_ends)
+
+
+def evens_brightness(manifest: pd.DataFrame, registration: RegistrationParams) -> bool:
+    """Return True if images that are not aligned are brought to one brightness, each by a gain; 'auto' does so for
+    strips whose ends are cut off: the light of a line-scan camera differs from strip to strip."""
+    if registration.align != "none" or registration.brightness == "none":
+        return False
+    return registration.brightness == "gain" or cuts_ends(manifest, registration.trim_ends)
 
 
 def fit_registration(
@@ -139,27 +158,43 @@ def find_alignment(
     *,
     cut: bool,
     max_pixels: int,
+    even: bool = False,
     aligner: Aligner | None = None,
     known: Mapping[str, tuple[Transform, float]] | None = None,
     track: Track = untracked,
-) -> pd.DataFrame:
-    """Return how each image is brought into its frame, a row an image.
+) -> tuple[pd.DataFrame, float | None]:
+    """Return how each image is brought into its frame, a row an image, and the common level of brightness, None where
+    there is none or the aligner has it.
 
     Columns: the move that is undone (``angle`` degrees, ``shift_y`` and ``shift_x`` pixels, ``scale``), ``quality``,
     ``aligned`` and the ``reason`` why not, ``gain`` and ``offset`` of the brightness; the columns kept (``left`` to
     before ``right``, of the reference where parts are aligned); pixels of the mask (``defect_cut``) and of the part
-    (``outside``) that are cut off. Without ``aligner`` nothing is moved, and all columns are kept unless ``cut``.
-    ``known`` are move and quality of images by name."""
+    (``outside``) that are cut off. Without ``aligner`` nothing is moved, all columns are kept unless ``cut``, and the
+    gain is 1 unless images are made ``even``. ``known`` are move and quality of images by name."""
     if aligner is not None:
-        return _aligned(manifest, folder, aligner, known or {}, max_pixels=max_pixels, track=track)
+        return _aligned(manifest, folder, aligner, known or {}, max_pixels=max_pixels, track=track), None
     table = _table([Alignment()] * len(manifest), manifest).assign(left=0, right=manifest["width"], defect_cut=0)
-    if not cut:
-        return table
-    spans = [material_span(_decode_row(folder, row, max_pixels=max_pixels)) for row in _records(manifest)]
+    if not cut and not even:
+        return table, None
+    rows = _records(manifest)
+    spans, levels = [], []
+    for row in track(rows, total=len(rows), label="looking for the material"):
+        image = _decode_row(folder, row, max_pixels=max_pixels)
+        left, right = material_span(image) if cut else (0, image.shape[2])
+        spans.append((left, right))
+        levels.append(median_level(image[..., left:right]) if even else 0.0)
     table[["left", "right"]] = spans
     lost = [_defect_outside(_mask_of_row(folder, row, max_pixels=max_pixels), *span)
-            for row, span in zip(_records(manifest), spans, strict=True)]  # fmt: skip
-    return table.assign(defect_cut=lost)
+            for row, span in zip(rows, spans, strict=True)]  # fmt: skip
+    level = _common_level(manifest, levels) if even else None
+    gains = [1.0 if level is None else gain_between(level, own) for own in levels]
+    return table.assign(defect_cut=lost, gain=gains), level
+
+
+def _common_level(manifest: pd.DataFrame, levels: Sequence[float]) -> float:
+    """Return the median of the levels of the normal training images, in grey levels from 0 to 255."""
+    learned = manifest.index.isin(_learned_from(manifest).index)
+    return float(np.median(np.array(levels)[learned]))
 
 
 def _aligned(
@@ -218,26 +253,34 @@ def register_images(
     max_pixels: int,
     known: Registered | None = None,
     track: Track = untracked,
-) -> "tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, dict[str, Tensor]]":
-    """Return (images (C, H, W), masks (H, W), alignment, aligner); images and masks are decoded as they are stored, and
-    not at all where ``known`` holds the same ones. The aligner is empty where nothing is aligned."""
+) -> Registered:
+    """Return the images and masks, decoded when they are asked for and not at all where ``known`` holds the same ones,
+    and how they were brought into their frames. The aligner holds only the common level of brightness where nothing is
+    aligned but brightness, and nothing where images are taken as they are."""
     check_folder(folder)
     if known is not None:
         key = registration_key(manifest, known.alignment, registration, max_pixels=max_pixels, aligner=known.aligner)
         if known.is_made_from(key):
-            return known.images, known.masks, known.alignment, known.aligner
+            return known
     aligner, found = fit_registration(manifest, folder, registration, max_pixels=max_pixels, track=track)
     cut = cuts_ends(manifest, registration.trim_ends)
-    alignment = find_alignment(
-        manifest, folder, cut=cut, max_pixels=max_pixels, aligner=aligner, known=found, track=track
+    even = evens_brightness(manifest, registration)
+    alignment, level = find_alignment(
+        manifest, folder, cut=cut, even=even, max_pixels=max_pixels, aligner=aligner, known=found, track=track
     )
     how: dict[str, Any] = {"max_pixels": max_pixels, "aligner": aligner}
     images = registered_images(manifest, folder, alignment, color=registration.color, **how)
     masks = registered_masks(manifest, folder, alignment, **how)
-    tensors = aligner.to_tensors() if aligner else {}
+    tensors = aligner.to_tensors() if aligner else level_tensors(level)
     key = registration_key(manifest, alignment, registration, max_pixels=max_pixels, aligner=tensors)
-    tracked = track(images, total=len(images), label="registering")
-    return Keyed(tracked, key), Keyed(masks, key), alignment, tensors
+    return Registered(images, masks, alignment, tensors, key)
+
+
+def level_tensors(level: float | None) -> "dict[str, Tensor]":
+    """Return the common level of brightness as a file of tensors has it; empty without one."""
+    import torch  # takes seconds
+
+    return {} if level is None else {LEVEL: torch.tensor(level, dtype=torch.float64)}
 
 
 def registered_images(
@@ -255,9 +298,10 @@ def registered_images(
 
     def make(i: int) -> NDArray:
         image = _decode_row(folder, rows[i], max_pixels=max_pixels)
-        if aligner is None:
-            return to_channels(image[..., frames[i]["left"] : frames[i]["right"]], channels)
-        return aligner.warp(to_channels(image, channels), alignment_of(frames[i]))
+        if aligner is not None:
+            return aligner.warp(to_channels(image, channels), alignment_of(frames[i]))
+        kept = to_channels(image[..., frames[i]["left"] : frames[i]["right"]], channels)
+        return kept if frames[i]["gain"] == 1.0 else brightened(kept, kept.dtype, gain=frames[i]["gain"])
 
     return Lazy(len(rows), make)
 

@@ -9,7 +9,6 @@ from flawline.methods.pixel_scorers import residual_map
 class AEL2(OneClassScorer):
     """The score is the mean squared difference of an image and its reconstruction; the map is it, smoothed."""
 
-    by_map = False
     learns = False
     one_size = False
 

@@ -24,7 +24,7 @@ from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
 from flawline.training.objective import Objective, minimise
 from flawline.training.windows import to_unit
 from flawline.vision.downsizing import downsize, upsize
-from flawline.vision.patches import OverlapAverage, cut
+from flawline.vision.patches import OverlapAverage, cut, grid_sides
 
 SLOPE = 0.01  # of the leaky ReLU; the paper names no activation
 
@@ -122,9 +122,12 @@ class CPCAEReconstructor:
         return Reconstruction(reconstructed, absolute_residual(image, reconstructed))
 
     def codes(self, image: NDArray) -> NDArray[np.float32]:
-        """Return the codes (P, d) of all patches of ``image`` (C, H, W), a row a grid position."""
+        """Return the codes (h, w, d) of all patches of the grid of ``image`` (C, H, W)."""
         encode: Callable = self.network.encode  # type: ignore[assignment]  # a CPCAE's
-        return np.concatenate([as_numpy(codes) for codes, _ in self._through(encode, self._downsized(image))])
+        small = self._downsized(image)
+        found = np.concatenate([as_numpy(codes) for codes, _ in self._through(encode, small)])  # (P, d)
+        sides = grid_sides(*small.shape[1:], size=self.patches.size, stride=self.patches.stride)
+        return found.reshape(*sides, -1)
 
     def _downsized(self, image: NDArray) -> NDArray:
         check_grid_patches(image.shape, self.patches)

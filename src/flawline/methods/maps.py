@@ -1,4 +1,4 @@
-"""Anomaly maps: patches through a network, smoothing, and the image score."""
+"""Anomaly maps: patches through a network, and smoothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def reconstruct_patches(
 ) -> Iterator[tuple[Tensor, Tensor, NDArray[np.int64]]]:
     """Yield (patches, reconstructions (n, C, s, s), positions (n, 2)), a batch at a time."""
     model.eval()
-    device = next(model.parameters()).device
+    device = device_of(model)
     for start in range(0, len(positions), BATCH):
         at = positions[start : start + BATCH]
         x = to_unit(cut(image, at, size)).to(device)
@@ -42,21 +42,31 @@ def reconstruct_patches(
 
 
 @torch.no_grad()
+def encode_patches(
+    model: nn.Module, encode: Callable[[Tensor], Tensor], image: NDArray, positions: NDArray, size: int
+) -> Iterator[Tensor]:
+    """Yield what ``encode``, a part of ``model``, makes of the patches at ``positions`` (n, 2), a batch at a time."""
+    model.eval()
+    for start in range(0, len(positions), BATCH):
+        yield encode(to_unit(cut(image, positions[start : start + BATCH], size)).to(device_of(model)))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's tensors are; one without any runs on the CPU."""
+    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+
+
+@torch.no_grad()
 def reconstruction_error(model: nn.Module, patches: Tensor, residual: Residual) -> float:
     """Return the mean residual of ``model`` on patches (N, C, s, s)."""
     model.eval()
-    device = next(model.parameters()).device
+    device = device_of(model)
     sums = [float(residual(x, model(x)).double().sum()) for x in (batch.to(device) for batch in patches.split(BATCH))]
     return sum(sums) / (len(patches) * patches.shape[2] * patches.shape[3])
 
 
 def as_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
-
-
-def image_score(anomaly: NDArray) -> float:
-    """Return the score of an image: the largest value of its anomaly map. Higher is more anomalous."""
-    return float(anomaly.max())
 
 
 def check_patches_fit(shapes: Sequence[tuple[int, ...]], *, patches: PatchParams, **others: Any) -> None:

@@ -14,8 +14,9 @@ from flawline.params import ComputeParams
 from flawline.vision.levels import unit
 
 
-def fit_mean(images: Iterable[NDArray]) -> dict[str, Tensor]:
-    """Return {"mean": (C, H, W) float32 in [0, 1]} of images (C, H, W), uint8 or uint16, read one by one.
+def fit_mean(images: Iterable[NDArray], *, seed: int = 0) -> dict[str, Tensor]:
+    """Return {"mean": (C, H, W) float32 in [0, 1]} of images (C, H, W), uint8 or uint16, read one by one; nothing in it
+    is random.
 
     Raise FlawlineError if there is none, or they differ in size."""
     total, count = np.zeros(0), 0

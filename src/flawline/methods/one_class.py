@@ -1,17 +1,22 @@
 """What every one-class scorer shares: what it sees of an image, what it says of it, how it is asked."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.checks import FlawlineError
+from flawline.metrics.reductions import Reduction
+from flawline.params import ImageScoreParams
 
 State = dict[str, Tensor]  # what a scorer learned, as safetensors can hold it
+LEVEL = "level"  # in a state: from which the map's values count, where the image score needs one
 IMAGE = "image"  # the view that is the photograph itself; the others are residual images of a reconstructor
 NO_MAP: NDArray[np.float16] = np.zeros((0, 0), np.float16)
 
@@ -28,10 +33,11 @@ class Inputs:
 @dataclass(frozen=True)
 class Scored:
     """What a method says of one image: its score, higher is more anomalous, and its map (H, W), empty (0, 0) where
-    the method has none."""
+    the method has none. ``columns`` of the map are judged; the others are zeros that say nothing."""
 
     score: float
     map: NDArray[np.float16]
+    columns: slice = field(default_factory=lambda: slice(None))
 
 
 class OneClassScorer(ABC):
@@ -39,7 +45,7 @@ class OneClassScorer(ABC):
 
     ``views`` names what it sees of an image, in order; ``device`` is where it computes."""
 
-    by_map: ClassVar[bool] = True  # the image score is the map's maximum, so regions can be left out
+    by_map: ClassVar[bool] = False  # the image score is made from the map, so that regions can be left out: MapScorer
     learns: ClassVar[bool] = True  # ``fit`` learns something from normal images
     embeds: ClassVar[bool] = False  # ``embed`` is needed before ``fit`` and ``score``
     sees_maps: ClassVar[bool] = False  # its view is a residual image that is a map (H, W) already
@@ -63,6 +69,32 @@ class OneClassScorer(ABC):
     @abstractmethod
     def score(self, state: State, inputs: Inputs) -> Scored:
         """Return score and map of one image, from what ``fit`` returned."""
+
+
+class MapScorer(OneClassScorer):
+    """A scorer whose image score is made from its map, in the way that its parameter ``image_score`` says."""
+
+    by_map = True
+
+    @abstractmethod
+    def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
+        """Return the map (H, W) of one image, from what ``fit`` returned."""
+
+    def score(self, state: State, inputs: Inputs) -> Scored:
+        """Return score and map of one image; the score is NaN as long as the state lacks the level that it is made
+        with, which is learned from maps."""
+        found, reduction = self.anomaly_map(state, inputs), reduction_in(self.params.image_score, state)
+        return Scored(reduction(found) if reduction.is_learned else math.nan, found)
+
+
+def reduction_in(params: ImageScoreParams, state: State) -> Reduction:
+    """Return how maps become scores, with the level that the scorer's state holds, if it does."""
+    return Reduction(params, float(state[LEVEL]) if LEVEL in state else None)
+
+
+def level_state(reduction: Reduction) -> State:
+    """Return what a scorer's state holds of how maps become scores: the level, where there is one."""
+    return {} if reduction.level is None else {LEVEL: torch.tensor(reduction.level, dtype=torch.float64)}
 
 
 def embedding_of(inputs: Inputs) -> NDArray:

@@ -15,12 +15,11 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
 
 from flawline.checks import FlawlineError
 from flawline.methods.features import load_extractor
-from flawline.methods.maps import LARGEST, image_score, smooth
+from flawline.methods.maps import LARGEST, smooth
 from flawline.methods.one_class import (
     IMAGE,
     Inputs,
-    OneClassScorer,
-    Scored,
+    MapScorer,
     State,
     check_learns,
     check_one_size,
@@ -34,8 +33,8 @@ BLOCK = 2**22  # values of learned images worked on at a time, 16 MiB
 Embeddings = Sequence[NDArray[np.float16]]  # (V, h, w, D) each
 
 
-class PatchScorer(OneClassScorer):
-    """A model of what is normal at every position. The map is each position's distance, the score its largest value.
+class PatchScorer(MapScorer):
+    """A model of what is normal at every position. The map is each position's distance.
 
     Several views count alike: each one's distances are divided by their standard deviation on normal images that the
     model did not learn from, then averaged; their means would only move the whole map. Of one view they stay as they
@@ -87,11 +86,10 @@ class PatchScorer(OneClassScorer):
         learned = self.learn(embeddings, seed=seed)
         return {**learned, "spread": self._held_out_spread(embeddings, seed=seed) if self._fused else torch.ones(1)}
 
-    def score(self, state: State, inputs: Inputs) -> Scored:
+    def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         distances = self.distances(state, embedding_of(inputs)).cpu()  # (V, h, w)
         fused = fuse(distances, state["spread"].cpu())  # (h, w)
-        anomaly = positions_to_map(fused, inputs.views[0].shape[-2:], self.params.smoothing)
-        return Scored(image_score(anomaly), anomaly)
+        return positions_to_map(fused, inputs.views[0].shape[-2:], self.params.smoothing)
 
     def _embeddings(self, inputs: Sequence[Inputs]) -> Embeddings:
         embeddings, shapes = [], []

@@ -23,7 +23,6 @@ class PooledKNN(OneClassScorer):
 
     Source: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
-    by_map = False
     embeds = True
     one_size = False
 

@@ -1,5 +1,6 @@
 """The figures that the papers print, under the names that ours have: published.csv beside this file."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
@@ -9,7 +10,11 @@ from flawline.intake.examples import EXAMPLES
 from flawline.methods.registry import PAPERS, SAEEDI
 
 NAMES = ["paper", "source", "category", "method"]
-MVTEC = "mvtec"  # the layout of the folders that the other published images lie in
+CALLED: dict[str, Callable[[str], str]] = {  # layout of public images -> what the papers call one of our categories
+    "mvtec": lambda category: category,
+    "aitex": lambda category: f"fabric_{category[-2:]}",
+    "kolektorsdd2": lambda category: "ksdd2",
+}
 MEANS = {  # source -> what its own means are of
     f"{SAEEDI}, Table 4": "The printed column Mean is over all eight categories for the proposed method (cpcae), but "
     "over the first six alone for every other; here every mean is over all eight."
@@ -20,13 +25,15 @@ def published_for(category: str, *, raw: str | None = None, layout: str | None =
     """Return what was published on ``category``: method, source, then the metrics that some row has; maybe no row.
 
     A user's own folder ``raw`` that only has an embedded example's name has nothing to do with what was published; nor
-    has a folder that is called like a category of MVTec AD but not laid out (``layout``) as that is. ``source`` names
-    paper and table. Metrics have the names of `flawline.metrics` and its scale: a threshold that was tuned on the masks
-    makes an oracle of a metric whatever the paper calls it. A method that is not ours has a name that none of ours has.
+    has a folder that is called like a published category but not laid out (``layout``) as that data set is. ``source``
+    names paper and table. Metrics have the names of `flawline.metrics` and its scale, their deviation over repetitions
+    the same with ``_std`` behind it: a threshold that was tuned on the masks makes an oracle of a metric whatever the
+    paper calls it. A method that is not ours has a name that none of ours has.
     """
-    known = raw is None if category in EXAMPLES else layout == MVTEC
-    table = published() if known else published().head(0)
-    rows = table[table["category"] == category].reset_index(drop=True)
+    own = raw is None if category in EXAMPLES else layout in CALLED
+    name = CALLED[str(layout)](category) if own and category not in EXAMPLES else category
+    table = published() if own else published().head(0)
+    rows = table[table["category"] == name].reset_index(drop=True)
     metrics = [name for name in rows.columns.difference(NAMES, sort=False) if rows[name].notna().any()]
     return rows[["method", "source", *metrics]]
 

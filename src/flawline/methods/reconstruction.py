@@ -18,13 +18,16 @@ DEAD = 1e-3  # a unit of the code that never gets further from 0 than this says 
 @dataclass(frozen=True)
 class Reconstruction:
     """An image as it should look, (C, H, W) float32 in [0, 1], and its residual image: (C, H, W), or (H, W) of a
-    reconstructor whose residual is a map; float16."""
+    reconstructor whose residual is a map; float16. ``image`` is None of a network that only tells how normal a patch
+    is."""
 
-    image: NDArray[np.float32]
+    image: NDArray[np.float32] | None
     residual: NDArray[np.float16]
 
-    def picture(self) -> NDArray[np.uint8]:
-        """Return the image (C, H, W) as a person is shown it."""
+    def picture(self) -> NDArray[np.uint8] | None:
+        """Return the image (C, H, W) as a person is shown it; None where there is none."""
+        if self.image is None:
+            return None
         return np.rint(self.image.clip(0, 1) * 255).astype(np.uint8)
 
 
@@ -33,6 +36,10 @@ class TrainedReconstructor(Protocol):
     and returns its `Reconstruction`."""
 
     def reconstruct(self, image: NDArray) -> Reconstruction: ...
+
+    def codes(self, image: NDArray) -> NDArray[np.float32]:
+        """Return the latent codes (h, w, d) of the patches of the grid, if its row says that it has any."""
+        ...
 
 
 def absolute_residual(image: NDArray, reconstructed: NDArray[np.float32]) -> NDArray[np.float16]:

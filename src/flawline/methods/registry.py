@@ -17,9 +17,15 @@ from flawline.params import (
     BaseParameters,
     CAEParams,
     CPCAEParams,
+    DeepSVDDParams,
+    IsolationForestMethodParams,
+    LeNetParams,
+    MeanBrightnessMethodParams,
+    OCSVMMethodParams,
     Params,
     PatchGaussianMethodParams,
     PatchMemoryMethodParams,
+    PCAParams,
     PixelMethodParams,
     PooledKNNMethodParams,
     VAEParams,
@@ -27,6 +33,7 @@ from flawline.params import (
 
 Reference = Callable[..., Any] | str  # a part of a row, or where it is: "module:name"
 IMAGE = "image"  # the view that is the photograph itself
+CODES = ":codes"  # ends the view that is a reconstructor's latent codes, in the place of its residual images
 SCORED = ("validation", "calibration", "test")  # the splits that no network learned from
 EVERY = ("train", *SCORED)
 DAMAGED = ("train", "validation")  # the splits whose images may be damaged for a training
@@ -63,12 +70,12 @@ class Reconstructor:
     params: type[Params]  # its branch of the tree
     load: Reference  # (weights, channels=, compute=, and its parts; build= of one with a network) -> reconstructor
     network: Network | None = None
-    fit: Reference | None = None  # (images) -> weights, of one without a network
+    fit: Reference | None = None  # (images, its parts, seed=) -> weights, of one without a network
     check: Reference | None = None  # (shapes, and its parts): raises FlawlineError where the images do not suit
     parts: tuple[str, ...] = ("patches", "model")  # of its branch, which a detector keeps
     residuals_of: tuple[str, ...] = SCORED  # splits whose residual images are made
     any_size: bool = False  # images may have any size that holds one of its patches
-    codes: bool = False  # it has latent codes to look at: ``codes(image)``
+    codes_of: tuple[str, ...] = ()  # splits whose latent codes ``codes(image)`` (h, w, d) are made
     suitability: str | None = None  # field of its model with the code's length: it is told whether the material suits
 
     def typed(self, **values: Any) -> dict[str, Any]:
@@ -89,12 +96,18 @@ class Method:
     paper: str  # the title of the paper that it is of
     params: type[Params]  # its branch of the tree, with the field scorer
     scorer: Reference  # a class of flawline.methods.one_class.OneClassScorer
-    views: tuple[str, ...] = (IMAGE,)  # "image", and the reconstructor whose residual images it sees
+    # "image", and the reconstructor whose residual images it sees, or with ":codes" behind its name, whose codes
+    views: tuple[str, ...] = (IMAGE,)
 
     @property
     def reconstructor(self) -> Reconstructor | None:
-        """The reconstructor whose residual images the scorer sees, or None."""
-        return next((RECONSTRUCTORS[view] for view in self.views if view != IMAGE), None)
+        """The reconstructor whose residual images or codes the scorer sees, or None."""
+        return next((RECONSTRUCTORS[reconstructor_of(view)] for view in self.views if view != IMAGE), None)
+
+    @property
+    def sees_codes(self) -> bool:
+        """True if the scorer sees its reconstructor's codes, not its residual images."""
+        return any(view.endswith(CODES) for view in self.views)
 
     @property
     def own_reconstructor(self) -> Reconstructor | None:
@@ -134,12 +147,13 @@ class Method:
 
     @property
     def codes(self) -> bool:
-        """True if the method's own reconstructor has latent codes to look at."""
-        return self.own_reconstructor is not None and self.own_reconstructor.codes
+        """True if the method's own reconstructor has latent codes to look at beside the scorer's embeddings."""
+        own = self.own_reconstructor
+        return own is not None and bool(own.codes_of) and self.scorer_class.embeds
 
     @property
     def by_map(self) -> bool:
-        """True if the image score is the map's maximum, so that regions and their size can count."""
+        """True if the image score is made from the map, so that regions and their size can count."""
         return self.scorer_class.by_map
 
     def typed(self, scorer: Any) -> Params:
@@ -178,8 +192,9 @@ def register_reconstructor(row: Reconstructor) -> None:
         )
     if row.network is not None:
         _check_network(row, row.network)
-    if unknown := set(row.residuals_of) - set(EVERY):
-        raise FlawlineError(f"residuals_of of '{row.name}' must be of {', '.join(EVERY)}, got {', '.join(unknown)}")
+    for field in ("residuals_of", "codes_of"):
+        if unknown := set(getattr(row, field)) - set(EVERY):
+            raise FlawlineError(f"{field} of '{row.name}' must be of {', '.join(EVERY)}, got {', '.join(unknown)}")
     RECONSTRUCTORS[row.name] = row
 
 
@@ -198,7 +213,7 @@ def register(row: Method) -> None:
     """Add a method. Raise FlawlineError if its row lacks something, or its name is taken."""
     _check_name(row.name, METHODS, RECONSTRUCTORS, "method", params=row.params)
     _check_fields("method", row.name, row.params, ("scorer",))
-    missing = [view for view in row.views if view != IMAGE and view not in RECONSTRUCTORS]
+    missing = [view for view in map(reconstructor_of, row.views) if view != IMAGE and view not in RECONSTRUCTORS]
     if missing or not row.views:
         hint = near_name(missing[0], RECONSTRUCTORS) if missing else ""
         raise FlawlineError(
@@ -207,9 +222,19 @@ def register(row: Method) -> None:
         )
     if len([view for view in row.views if view != IMAGE]) > 1:
         raise FlawlineError(f"the method '{row.name}' may see one reconstructor's residual images, got {row.views}")
+    if row.sees_codes and row.reconstructor is not None and set(row.reconstructor.codes_of) != set(EVERY):
+        raise FlawlineError(
+            f"the method '{row.name}' sees codes, which the reconstructor '{row.reconstructor.name}' does not make of "
+            f"all images: set its codes_of to {EVERY}"
+        )
     if not isinstance(row.scorer, str):
         check_scorer(row)
     METHODS[row.name] = row
+
+
+def reconstructor_of(view: str) -> str:
+    """Return the name of the reconstructor that a view is of."""
+    return view.removesuffix(CODES)
 
 
 def check_scorer(row: Method) -> None:
@@ -222,8 +247,11 @@ def check_scorer(row: Method) -> None:
             f"the scorer of the method '{row.name}' must be a class of flawline.methods.one_class.OneClassScorer, got "
             f"{getattr(scorer, '__name__', scorer)!r}"
         )
+    if scorer.by_map:
+        fields = row.params.model_fields["scorer"].annotation
+        _check_fields("scorer of the method", row.name, fields, ("image_score",))  # type: ignore[arg-type]
     seen = row.reconstructor
-    if scorer.learns and seen is not None and "train" not in seen.residuals_of:
+    if scorer.learns and seen is not None and not row.sees_codes and "train" not in seen.residuals_of:
         raise FlawlineError(
             f"the scorer of the method '{row.name}' learns from residual images of training images, which the "
             f"reconstructor '{seen.name}' does not make: set its residuals_of to {EVERY}"
@@ -307,7 +335,7 @@ def complexity(name: str) -> tuple[bool, int]:
 
 
 # --- the rows --------------------------------------------------------------------------------------------------------
-SCHNEIDER, SAEEDI, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "flawline"
+SCHNEIDER, SAEEDI, ALPDEMIR, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "Alpdemir 2022", "flawline"
 _HOME = "flawline.methods"
 _PATCHES_FIT = f"{_HOME}.maps:check_patches_fit"
 
@@ -339,7 +367,7 @@ register_reconstructor(
         ),
         check=f"{_HOME}.cpcae:check_images",
         residuals_of=EVERY,
-        codes=True,
+        codes_of=SCORED,
     )
 )
 register_reconstructor(
@@ -353,6 +381,52 @@ register_reconstructor(
         residuals_of=EVERY,
     )
 )
+register_reconstructor(
+    Reconstructor(
+        "pca",
+        PCAParams,
+        load=f"{_HOME}.pca:load_pca",
+        fit=f"{_HOME}.pca:fit_pca",
+        check=_PATCHES_FIT,
+        any_size=True,
+    )
+)
+register_reconstructor(
+    Reconstructor(
+        "dcae",
+        LeNetParams,
+        load=f"{_HOME}.lenet:load_lenet",
+        network=Network(f"{_HOME}.lenet:LeNet", f"{_HOME}.dcae:dcae_objective"),
+        check=_PATCHES_FIT,
+        residuals_of=EVERY,
+        any_size=True,
+        codes_of=EVERY,
+    )
+)
+register_reconstructor(
+    Reconstructor(
+        "deep_svdd",
+        DeepSVDDParams,
+        load=f"{_HOME}.deep_svdd:load_deep_svdd",
+        network=Network(f"{_HOME}.deep_svdd:DeepSVDD", f"{_HOME}.deep_svdd:deep_svdd_objective"),
+        check=_PATCHES_FIT,
+        any_size=True,
+    )
+)
+_RESIDUAL, _NOVELTY = f"{_HOME}.residual_map:ResidualMap", f"{_HOME}.novelty"
+for _row in (
+    Method("dcae", ALPDEMIR, LeNetParams, _RESIDUAL, ("dcae",)),
+    Method("deep_svdd", ALPDEMIR, DeepSVDDParams, _RESIDUAL, ("deep_svdd",)),
+    Method("oc_svm_lrep", ALPDEMIR, OCSVMMethodParams, f"{_NOVELTY}:OCSVM", (IMAGE, f"dcae{CODES}")),
+    Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, f"{_NOVELTY}:OCSVM", (IMAGE, "dcae")),
+    Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, f"{_NOVELTY}:IsolationForest",
+           (IMAGE, f"dcae{CODES}")),
+    Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, f"{_NOVELTY}:IsolationForest",
+           (IMAGE, "dcae")),
+    Method("pca", OURS, PCAParams, _RESIDUAL, ("pca",)),
+    Method("mean_brightness", OURS, MeanBrightnessMethodParams, f"{_HOME}.mean_brightness:MeanBrightness"),
+):  # fmt: skip
+    register(_row)
 _POOLED = f"{_HOME}.pooled_knn:PooledKNN"
 _MEMORY = f"{_HOME}.patch_memory:PatchMemory"
 _GAUSSIAN = f"{_HOME}.patch_gaussian:PatchGaussian"
@@ -395,6 +469,19 @@ register_paper(
         ),
         note="The figures of Saeedi & Giusti 2022 were measured on MVTec AD, which is public; a folder of that name "
         "may hold it in another size, format or number of images, and then a small difference says nothing.",
+    )
+)  # fmt: skip
+
+register_paper(
+    Paper(
+        "alpdemir2022",
+        ALPDEMIR,
+        (
+            "dcae", "deep_svdd", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere",
+            "pca", "mean_brightness",
+        ),
+        note="The figures of Alpdemir 2022 were measured on patches that were learned from: compare them with those of "
+        "the protocol as_published alone.",
     )
 )  # fmt: skip
 

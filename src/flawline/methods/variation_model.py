@@ -19,8 +19,6 @@ class VariationModel(OneClassScorer):
 
     The paper takes the sum, which is the same order of images as long as all have one size."""
 
-    by_map = False
-
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn every pixel's mean and deviation. Raise FlawlineError if there are no images or several sizes."""
         total = np.zeros(learned_shape(inputs, "variation_model"), np.float64)

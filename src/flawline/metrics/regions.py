@@ -34,9 +34,7 @@ def find_regions(
     that is not bool, or a negative ``min_area``."""
     check_inputs(anomaly_map, threshold, ignore)
     check_range("min_area", min_area, low=0)
-    above = anomaly_map > np.float64(threshold)  # a plain float would be rounded to the map's float16 first
-    if ignore is not None:
-        above &= ~ignore
+    above = pixels_above(anomaly_map, threshold, ignore)
     if not above.any():
         return []
     # regionprops takes a tenth of a millisecond a region, and a noisy map has thousands.
@@ -47,6 +45,24 @@ def find_regions(
     boxes = enumerate(scipy.ndimage.find_objects(labels), start=1)
     found = [boxed(box, int(areas[i]), float(peaks[i])) for i, box in boxes if areas[i] >= min_area]
     return sorted(found, key=lambda region: -region.area)
+
+
+def small_regions(
+    anomaly_map: NDArray, threshold: float, *, min_area: float, ignore: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) of the regions that `find_regions` leaves out: those of fewer than ``min_area``
+    pixels."""
+    check_inputs(anomaly_map, threshold, ignore)
+    labels, _ = scipy.ndimage.label(pixels_above(anomaly_map, threshold, ignore), EIGHT)  # (H, W)
+    small = np.bincount(labels.ravel()) < min_area
+    small[0] = False  # what is in no region
+    return small[labels]
+
+
+def pixels_above(anomaly_map: NDArray, threshold: float, ignore: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return which pixels (H, W) are larger than ``threshold`` and not ignored."""
+    above = anomaly_map > np.float64(threshold)  # a plain float would be rounded to the map's float16 first
+    return above if ignore is None else above & ~ignore
 
 
 def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:

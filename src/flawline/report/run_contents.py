@@ -109,7 +109,7 @@ def _judged(
     from flawline.detector.judging import judge
     from flawline.methods.one_class import Scored
 
-    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, by_map=detector.by_map)
+    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, detector.reduction)
     return JudgedImage(
         name=row["image"],
         image=image,
@@ -253,7 +253,7 @@ def show_alignment(
     from flawline.intake.registration import usable
     from flawline.vision.alignment import Aligner
 
-    if not aligner:
+    if "reference" not in aligner:
         return None
     table = alignment.assign(split=manifest["split"].to_numpy())
     return AlignmentShown(

@@ -120,7 +120,7 @@ def _text(column: Metric, rows: pd.DataFrame, first: float) -> str:
 def _published_text(column: Metric, record: Mapping[str, Any]) -> str:
     """Return one cell of a publication."""
     value = record.get(column.name, float("nan"))
-    return _ratio_text(value) if column is RATIO else tables.shown(column, value)
+    return _ratio_text(value) if column is RATIO else tables.published_text(column, record)
 
 
 def _ratio(seconds: float, first: float) -> float:

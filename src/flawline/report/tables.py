@@ -96,6 +96,9 @@ def _counts(verdicts: Iterable[str]) -> dict[str, int]:
     return {verdict: got.count(verdict) for verdict in VERDICTS}
 
 
+DEVIATION = "_std"  # ends the column with the deviation of a published metric
+
+
 @dataclass(frozen=True)
 class Cell:
     """A number as printed; the best of its column is marked where several methods compete."""
@@ -118,7 +121,7 @@ def metric_groups(methods: Sequence[MethodResult], published: pd.DataFrame | Non
     """Return the tables of metrics, the oracle ones last; columns of ``published`` stand under the same names."""
     names = {name for method in methods for name in (*method.metrics, *method.absent)}
     if published is not None:
-        names |= {str(c) for c in published.columns if c not in ("method", "source") and published[c].notna().any()}
+        names |= {str(c) for c in printed_metrics(published) if published[c].notna().any()}
     columns = [metric_named(name) for name in sorted(names, key=metric_order)]
     grouped = {title: [column for column in columns if column.group == title] for title in GROUPS}
     return [_metric_group(title, inside, methods, published) for title, inside in grouped.items() if inside]
@@ -146,8 +149,19 @@ def _published_rows(columns: Sequence[Metric], published: pd.DataFrame | None) -
     for name, record in published_names(published):
         values = [record.get(column.name, np.nan) for column in columns]
         if any(pd.notna(v) for v in values):
-            rows.append((name, [Cell(shown(c, v)) for c, v in zip(columns, values, strict=True)]))
+            rows.append((name, [Cell(published_text(c, record)) for c in columns]))
     return rows
+
+
+def printed_metrics(published: pd.DataFrame) -> list[str]:
+    """Return the columns of published rows that are metrics, without their deviations."""
+    return [str(c) for c in published.columns if c not in ("method", "source") and not str(c).endswith(DEVIATION)]
+
+
+def published_text(metric: Metric, record: Mapping[str, Any]) -> str:
+    """Return a published figure, with its deviation over repetitions where that is printed too."""
+    text, deviation = shown(metric, record.get(metric.name, np.nan)), record.get(f"{metric.name}{DEVIATION}", np.nan)
+    return text if pd.isna(deviation) else f"{text} ± {shown(metric, deviation)}"
 
 
 def published_names(published: pd.DataFrame | None) -> list[tuple[str, dict[str, Any]]]:

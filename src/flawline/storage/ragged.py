@@ -26,6 +26,11 @@ class Lazy(Sequence):
     def __init__(self, length: int, make: Callable[[int], Any]):
         self._length, self._make = length, make
 
+    @classmethod
+    def of(cls, items: Sequence, rows: Sequence[int]) -> "Lazy":
+        """Return the items at ``rows``, each read when it is asked for."""
+        return cls(len(rows), lambda i: items[rows[i]])
+
     def __len__(self) -> int:
         return self._length
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,7 +115,8 @@ class Training:
 
     def place(self, model: nn.Module, stage: Stage) -> tuple[nn.Module, Optimizers]:
         """Return the model and an Adam for each phase of a stage, where they are to run."""
-        adams = [torch.optim.Adam(phase.parameters(model), lr=self.params.learning_rate) for phase in stage.phases]
+        how = {"lr": self.params.learning_rate, "weight_decay": self.params.weight_decay}
+        adams = [torch.optim.Adam(phase.parameters(model), **how) for phase in stage.phases]
         placed, *optimizers = self.fabric.setup(model, *adams)
         return placed, optimizers
 
@@ -221,9 +223,13 @@ def _tracked(training: Training, stage: Stage, state: TrainingState, progress: P
 
 
 def batches_of(windows: Windows, which: np.ndarray, size: int, own: Tensors) -> Iterator[Batch]:
-    """Yield the batches of the windows ``which`` (n, 3)."""
-    for start in range(0, len(which), size):
-        some = which[start : start + size]
+    """Yield the batches of the windows ``which`` (n, 3). A last one of a single window joins the one before: batch
+    normalisation needs two."""
+    starts = list(range(0, len(which), size))
+    if len(starts) > 1 and len(which) - starts[-1] == 1:
+        starts.pop()
+    for start, end in pairwise([*starts, len(which)]):
+        some = which[start:end]
         yield Batch(windows.cut(some), some, own)
 
 

@@ -19,7 +19,9 @@ MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 1
 
 @dataclass(frozen=True)
 class Windows:
-    """Random windows of some images (C, H, W): ``epoch(e)`` is the same for the same seed, whatever ran before."""
+    """Random windows of some images (C, H, W): ``epoch(e)`` is the same for the same seed, whatever ran before.
+
+    Where the images are no larger than a patch, there is nothing to draw: an epoch is all of them, in random order."""
 
     images: Sequence[NDArray]
     shapes: Sequence[tuple[int, ...]]
@@ -28,14 +30,19 @@ class Windows:
 
     def epoch(self, number: int) -> NDArray[np.int64]:
         """Return the windows (n, 3) as (image, y, x) of epoch ``number`` (from 0)."""
-        generator = np.random.default_rng([self.seed, 0, number])
-        return random_windows(self.shapes, self.patches.per_epoch, self.patches.size, generator)
+        return self._draw(self.patches.per_epoch, [self.seed, 0, number])
 
     def fixed(self) -> NDArray[np.int64]:
         """Return windows (n, 3) that stay the same in all epochs, for validation."""
         count = min(self.patches.per_epoch, MAX_VALIDATION)
-        generator = np.random.default_rng([self.seed, VALIDATION_STREAM])
-        return random_windows(self.shapes, count, self.patches.size, generator)
+        return self._draw(count, [self.seed, VALIDATION_STREAM])[:MAX_VALIDATION]
+
+    def _draw(self, count: int, seed: list[int]) -> NDArray[np.int64]:
+        generator = np.random.default_rng(seed)
+        if any(tuple(shape[-2:]) != (self.patches.size, self.patches.size) for shape in self.shapes):
+            return random_windows(self.shapes, count, self.patches.size, generator)
+        order = generator.permutation(len(self.shapes))
+        return np.column_stack([order, np.zeros((len(order), 2), np.int64)])  # (n, 3)
 
     def first(self) -> NDArray[np.int64]:
         """Return the first windows (n, 3) that training will see, enough to look at."""

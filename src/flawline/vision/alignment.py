@@ -13,6 +13,7 @@ import scipy
 from numpy.typing import NDArray
 
 from flawline.params import RegistrationParams
+from flawline.vision.brightness import brightened, gain_between
 from flawline.vision.foreground import block_mean, find_foreground, neighbourhood, render_foreground
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import WORK, Matcher, is_blank
@@ -26,7 +27,6 @@ BRIGHTNESS = get_args(RegistrationParams.model_fields["brightness"].annotation)
 SAME = 0.9  # correlation of a part with itself turned, from which the two look the same
 BLUR = 0.02  # share of the reference's longer side within which texture is told from shade
 LARGER = 2.0  # times the reference's side that an image may have, or the other way round
-GAIN = 4.0  # a gain is at most this, and at least its inverse
 
 Box = tuple[int, int, int, int]  # top, left, and past the bottom and the right, in pixels of the reference
 
@@ -42,6 +42,10 @@ class Alignment:
     gain: float = 1.0  # that brings the levels to the reference's
     offset: float = 0.0  # added after that, grey levels of 255
     outside: int = 0  # pixels of the part that the frame cuts off
+
+    def brighten(self, pixels: NDArray, dtype: np.dtype) -> NDArray:
+        """Return pixels with the gain and offset, rounded to ``dtype`` (uint8 or uint16)."""
+        return brightened(pixels, dtype, gain=self.gain, offset=self.offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +114,12 @@ class Aligner:
         if _is_whole(move):
             rows, columns = self._whole_pixels(move, image.shape[1:])
             pixels = image[:, rows[:, None], columns]  # (C, h, w)
-            return (
-                pixels
-                if (alignment.gain, alignment.offset) == (1.0, 0.0)
-                else _brightened(pixels, alignment, image.dtype)
-            )
+            same = (alignment.gain, alignment.offset) == (1.0, 0.0)
+            return pixels if same else alignment.brighten(pixels, image.dtype)
         offset = self._first_pixel(move, image.shape[1:])
         warp = partial(scipy.ndimage.affine_transform, matrix=move.matrix, offset=offset, output_shape=self.size)
         planes = [warp(plane.astype(np.float32), order=3, mode="nearest") for plane in image]
-        return _brightened(np.stack(planes), alignment, image.dtype)  # (C, h, w)
+        return alignment.brighten(np.stack(planes), image.dtype)  # (C, h, w)
 
     def warp_mask(self, mask: NDArray[np.bool_], alignment: Alignment) -> NDArray[np.bool_]:
         """Return the frame (h, w) of ``mask`` (H, W), moved as its image is. A pixel of the mask is never lost
@@ -205,7 +206,7 @@ class Aligner:
 
     def _gain(self, grey: NDArray[np.float32], move: Transform) -> tuple[float, float]:
         """Return gain and offset that bring grey levels (H, W) to the reference's, over the frame."""
-        if self.brightness == "none":
+        if self.brightness in ("none", "auto"):
             return 1.0, 0.0
         top, left, bottom, right = self.box
         grid = np.mgrid[top : bottom : self.factor, left : right : self.factor].reshape(2, -1).T  # (n, 2)
@@ -213,8 +214,8 @@ class Aligner:
         wanted = self.reference[tuple(grid.T)]
         there = scipy.ndimage.map_coordinates(grey, points.T, order=1, mode="nearest")
         if self.brightness == "gain":
-            return _bounded(float(np.median(wanted)), float(np.median(there))), 0.0
-        gain = _bounded(float(wanted.std()), float(there.std()))
+            return gain_between(float(np.median(wanted)), float(np.median(there))), 0.0
+        gain = gain_between(float(wanted.std()), float(there.std()))
         return gain, round(float(wanted.mean() - gain * there.mean()), 6)
 
     def _first_pixel(self, move: Transform, size: Sequence[int]) -> NDArray[np.float64]:
@@ -278,17 +279,3 @@ def _is_whole(move: Transform) -> bool:
 def _inside(points: NDArray, size: Sequence[int]) -> NDArray[np.bool_]:
     """Return which of ``points`` (n, 2), as (y, x), lie in an image of ``size`` (h, w): (n,) bool."""
     return np.all((points >= 0) & (points < np.array(size)), axis=1)
-
-
-def _brightened(pixels: NDArray, alignment: Alignment, dtype: np.dtype) -> NDArray:
-    """Return pixels with the alignment's gain and offset, rounded to ``dtype`` (uint8 or uint16)."""
-    highest = np.iinfo(dtype).max
-    levels = pixels * np.float32(alignment.gain) + np.float32(alignment.offset * highest / 255)
-    return np.rint(np.clip(levels, 0, highest)).astype(dtype)
-
-
-def _bounded(wanted: float, there: float) -> float:
-    """Return the gain from ``there`` to ``wanted``; 1 where either is too dark to tell."""
-    if min(wanted, there) < 1:
-        return 1.0
-    return round(float(np.clip(wanted / there, 1 / GAIN, GAIN)), 6)

@@ -24,6 +24,11 @@ def patch_grid(height: int, width: int, *, size: int, stride: int) -> NDArray[np
     return np.stack(np.meshgrid(ys, xs, indexing="ij"), axis=-1).reshape(-1, 2)  # (n, 2)
 
 
+def grid_sides(height: int, width: int, *, size: int, stride: int) -> tuple[int, int]:
+    """Return how many rows and columns the dense grid has."""
+    return len(grid_starts(height, size, stride)), len(grid_starts(width, size, stride))
+
+
 def index_patches(
     shapes: Sequence[tuple[int, ...]], masks: Sequence[NDArray], *, size: int, stride: int
 ) -> pd.DataFrame:

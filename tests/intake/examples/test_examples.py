@@ -11,6 +11,7 @@ COUNTS = BASE.examples.riblet.albedo.but(train=2, calibration=1, normal_test=1, 
 SMALL = BASE.examples.but(
     chess=BASE.examples.chess.but(image_size=(80, 96), square=8, region_radius=(10.0, 20.0)),
     noise=BASE.examples.noise.but(image_size=(80, 96)),
+    fabric=BASE.examples.fabric.but(image_size=(80, 96), train=2, anomalous_test=3),
     riblet=BASE.examples.riblet.but(image_size=(80, 96), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS),
 )
 
@@ -26,7 +27,7 @@ def images(category):
 
 
 def test_examples_by_name():
-    assert list(EXAMPLES) == ["chess", "noise", "brick", "gravel", "grass", "riblet-albedo", "riblet-normals"]
+    assert list(EXAMPLES) == ["chess", "noise", "brick", "gravel", "grass", "riblet-albedo", "riblet-normals", "fabric"]
 
 
 def test_every_name_can_be_a_category(category):

@@ -7,6 +7,7 @@ from typing import Any
 
 from flawline.intake.examples.base import ExampleImage
 from flawline.intake.examples.chess import chessboard, draw_chess
+from flawline.intake.examples.fabric import draw_fabric
 from flawline.intake.examples.noise import draw_noise
 from flawline.intake.examples.riblet import draw_riblet_albedo, draw_riblet_normals
 from flawline.intake.examples.surface import draw_surface
@@ -18,6 +19,7 @@ __all__ = [
     "ExampleImage",
     "chessboard",
     "draw_chess",
+    "draw_fabric",
     "draw_noise",
     "draw_riblet_albedo",
     "draw_riblet_normals",
@@ -45,6 +47,7 @@ EXAMPLES: dict[str, ExampleCategory] = {
     "grass": ExampleCategory("surface", partial(draw_surface, "grass")),
     "riblet-albedo": ExampleCategory("riblet", draw_riblet_albedo),
     "riblet-normals": ExampleCategory("riblet", draw_riblet_normals),
+    "fabric": ExampleCategory("fabric", draw_fabric),
 }
 
 

@@ -8,11 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawline.detector.evaluating import scores_of
+from flawline.detector.evaluating import reduced, reduction_of, scores_of
 from flawline.detector.scoring import ImageScorer
 from flawline.intake.manifest import rows_of
 from flawline.methods.inputs import InputSequence, embed_all
-from flawline.methods.maps import image_score
 from flawline.methods.registry import SCORED, Method
 from flawline.params import ComputeParams
 from flawline.storage.ragged import Lazy, Noted, RaggedArray
@@ -70,8 +69,8 @@ def make_score(spec: Method) -> Callable:
         one_class: dict[str, Tensor] | None = None, residuals: RaggedArray | None = None,
         embeddings: RaggedArray | None = None,
     ) -> Iterator[Noted]:  # fmt: skip
-        """Return the maps (H, W) float16 of all images outside train, empty where the method has none, each with its
-        image's score."""
+        """Return the maps (H, W) float16 of all images outside train, empty where the method has none; each with its
+        image's score where that is not made from the map."""
         keep_memory()
         rows = rows_of(manifest, SCORED)
         weights = packed({"one_class": one_class or {}})
@@ -82,7 +81,7 @@ def make_score(spec: Method) -> Callable:
             with as_asked(compute):  # made as they are stored
                 given = {name: each[rows[k]] for name, each in stored.items() if each is not None}
                 scored, _ = model.score(images[rows[k]], **given)
-            return Noted(scored.map, {"score": scored.score})
+            return Noted(scored.map, {} if spec.by_map else {"score": scored.score})
 
         return progress.track(Lazy(len(rows), make), total=len(rows), label=f"{spec.name}: anomaly maps")
 
@@ -92,13 +91,15 @@ def make_score(spec: Method) -> Callable:
 def make_tabulate(spec: Method) -> Callable:
     """Return the node that puts the scores in a table."""
 
-    def tabulate_scores(maps: RaggedArray, manifest: pd.DataFrame) -> pd.DataFrame:
+    def tabulate_scores(maps: RaggedArray, manifest: pd.DataFrame, scorer: Any) -> pd.DataFrame:
         """Return a row for each map: image, split, label, defect, score (higher is more anomalous); and map_maximum,
         by which regions are told, where that is not the score and there is a map."""
         rows = manifest.iloc[rows_of(manifest, SCORED)]
-        score = [note["score"] for note in maps.notes]
-        apart = not spec.by_map and all(one.size for one in maps)
-        return scores_of(rows, score=score, **({"map_maximum": [image_score(one) for one in maps]} if apart else {}))
+        reduction = reduction_of(spec, scorer, maps, rows["split"])
+        if reduction is not None:
+            return scores_of(rows, **reduced(maps, reduction))
+        maxima = {"map_maximum": [float(one.max()) for one in maps]} if all(one.size for one in maps) else {}
+        return scores_of(rows, score=[note["score"] for note in maps.notes], **maxima)
 
     return tabulate_scores
 

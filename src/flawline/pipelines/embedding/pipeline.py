@@ -14,16 +14,17 @@ def create_pipeline(spec: Method) -> Pipeline:
     """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
     row = spec.reconstructor
     own = [*_embed(spec), *_fit(spec), _score(spec), _tabulate(spec), *_patches(spec)]
-    scorer = _spaced(own, spec.name, seen=row.name if row else None)
-    return scorer if row is None else _spaced(_reconstruct(row), row.name) + scorer
+    if row is None:
+        return _spaced(own, spec.name)
+    return _spaced(_reconstruct(row), row.name) + _spaced(own, spec.name, seen=row.name)
 
 
-def _spaced(made: list[Node], name: str, *, seen: str | None = None) -> Pipeline:
-    """Return the nodes in the namespace ``name``; residual images are those of ``seen``."""
+def _spaced(made: list[Node], name: str, *, seen: str = "") -> Pipeline:
+    """Return the nodes in the namespace ``name``; what a reconstructor makes is that of ``seen``."""
     used = {each for node in made for each in node.inputs}
     inputs = {each: each for each in SHARED & used}
-    if seen not in (None, name) and "residuals" in used:
-        inputs["residuals"] = f"{seen}.residuals"
+    if seen not in ("", name):
+        inputs |= {each: f"{seen}.{each}" for each in ("residuals", "codes") if each in used}
     return Pipeline(made, namespace=name, inputs=inputs, parameters=PARAMETERS & used, tags=["embedding", name])
 
 
@@ -39,7 +40,7 @@ def _reconstruct(row: Reconstructor) -> list[Node]:
     has_folds = row.network is not None and row.network.folds
     folds = {"fold_networks": "fold_weights", "folds": "params:folds", "seed": "params:seed"} if has_folds else {}
     made = [Node(reconstructing.make_reconstruct(row), name="reconstruct", inputs=tracked | folds, outputs="residuals")]
-    if row.codes:
+    if row.codes_of:
         made.append(Node(reconstructing.make_encode(row), name="encode", inputs=tracked, outputs="codes"))
     if row.suitability:
         more = {
@@ -60,7 +61,8 @@ def _inputs(spec: Method, *names: str) -> dict[str, str]:
         "one_class": spec.scorer_class.learns,
     }
     shared = {"images": "images", "manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
-    return shared | {name: name for name in names if has.get(name, True)}
+    made = {name: name for name in names if has.get(name, True)}
+    return shared | made | ({"residuals": "codes"} if spec.sees_codes and "residuals" in made else {})
 
 
 def _embed(spec: Method) -> list[Node]:
@@ -83,7 +85,7 @@ def _score(spec: Method) -> Node:
 
 
 def _tabulate(spec: Method) -> Node:
-    inputs = {"maps": "maps", "manifest": "usable_manifest"}
+    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"}
     return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
 
 

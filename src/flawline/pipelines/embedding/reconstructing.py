@@ -11,7 +11,7 @@ from torch import Tensor
 from flawline.intake.manifest import rows_of
 from flawline.methods.maps import reconstruction_error
 from flawline.methods.one_class import NO_MAP
-from flawline.methods.registry import SCORED, Reconstructor
+from flawline.methods.registry import Reconstructor
 from flawline.metrics.suitability import black_error, judge_network, patch_mean_error, reach_of
 from flawline.params import ComputeParams, SuitabilityParams
 from flawline.storage.ragged import Lazy, RaggedArray
@@ -61,15 +61,18 @@ def make_encode(row: Reconstructor) -> Callable:
         images: RaggedArray, manifest: pd.DataFrame, weights: dict[str, Tensor], *, compute: ComputeParams,
         progress: Progress, **parts: Any,
     ) -> Iterator[NDArray]:  # fmt: skip
-        """Return the latent codes (P, d) of all images outside train, a row a grid position."""
+        """Return the latent codes (h, w, d) of every image of the manifest, one a patch of the grid; empty where none
+        are wanted."""
         ready = row.ready(weights, row.typed(**parts), channels=images.shapes[0][0], compute=compute)
-        rows = rows_of(manifest, SCORED)
+        wanted = set(rows_of(manifest, row.codes_of))
 
-        def make(k: int) -> NDArray[np.float32]:
+        def make(i: int) -> NDArray[np.float32]:
+            if i not in wanted:
+                return np.zeros((0, 0, 0), np.float32)
             with as_asked(compute):
-                return ready.codes(images[rows[k]])
+                return ready.codes(images[i])
 
-        return progress.track(Lazy(len(rows), make), total=len(rows), label=f"{row.name}: latent codes")
+        return progress.track(Lazy(len(images), make), total=len(images), label=f"{row.name}: latent codes")
 
     return encode
 

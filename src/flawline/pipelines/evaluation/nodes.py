@@ -12,11 +12,13 @@ from flawline.detector.evaluating import (
     long_form,
     measure,
     measure_raw,
+    reduction_of,
     training_metrics,
 )
 from flawline.detector.file import Detector
 from flawline.detector.making import calibrated, kept_params, learned_from, network_of
 from flawline.detector.thresholds import Thresholds
+from flawline.methods.one_class import level_state
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves
 from flawline.params import EvaluationParams, IngestionParams, InspectionParams, RegistrationParams
@@ -35,7 +37,7 @@ def make_evaluate(spec: Method) -> Callable:
     def evaluate(
         scores: pd.DataFrame, maps: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, *,
         thresholds: dict[str, Any], evaluation: EvaluationParams, history: pd.DataFrame | None = None,
-        codes: RaggedArray | None = None, residuals: RaggedArray | None = None,
+        codes: RaggedArray | None = None, residuals: RaggedArray | None = None, scorer: Any = None,
     ) -> tuple[dict[str, Any], pd.DataFrame]:  # fmt: skip
         """Return (metrics, curves) of the test images: metrics as {"values", "absent"} with the reason of each absence,
         curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022. Of a
@@ -46,7 +48,7 @@ def make_evaluate(spec: Method) -> Callable:
             thresholds=Thresholds.from_dict(thresholds), aupro_limit=evaluation.aupro_limit,
         )  # fmt: skip
         if residuals is not None:
-            raw, raw_absent = measure_raw(residuals, masks, manifest, evaluation)
+            raw, raw_absent = measure_raw(residuals, masks, manifest, evaluation, spec.typed(scorer).image_score)  # type: ignore[attr-defined]
             values, absent = values | raw, absent | raw_absent
         values |= training_metrics(history, codes)
         tests = scores[scores["split"] == "test"]
@@ -61,12 +63,12 @@ def make_judge_tests(spec: Method) -> Callable:
 
     def judge_test_images(
         scores: pd.DataFrame, maps: RaggedArray, manifest: pd.DataFrame, alignment: pd.DataFrame, *,
-        thresholds: dict[str, Any], inspection: InspectionParams,
+        thresholds: dict[str, Any], inspection: InspectionParams, scorer: Any,
     ) -> pd.DataFrame:  # fmt: skip
         """Return the verdict of every test image at the calibrated thresholds, a row an image."""
-        levels = Thresholds.from_dict(thresholds)
+        levels, reduction = Thresholds.from_dict(thresholds), reduction_of(spec, scorer, maps, scores["split"])
         return judge_tests(
-            scores, maps, manifest, alignment, thresholds=levels, inspection=inspection, by_map=spec.by_map
+            scores, maps, manifest, alignment, thresholds=levels, inspection=inspection, reduction=reduction
         )
 
     return judge_test_images
@@ -77,12 +79,15 @@ def make_finish(spec: Method) -> Callable:
 
     def finish_detector(
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
-        aligner: dict[str, Tensor], category: str, seed: int, scorer: Any, evaluation: EvaluationParams,
-        registration: RegistrationParams, inspection: InspectionParams, ingestion: IngestionParams,
+        maps: RaggedArray, aligner: dict[str, Tensor], category: str, seed: int, scorer: Any,
+        evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
+        ingestion: IngestionParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
         """Return the portable detector, with the reconstructor of the method if it has one."""
-        groups = {"one_class": one_class or {}, "reconstructor": weights or {}, "aligner": aligner}
+        reduction = reduction_of(spec, scorer, maps, scores["split"])
+        learned = (one_class or {}) | (level_state(reduction) if reduction else {})
+        groups = {"one_class": learned, "reconstructor": weights or {}, "aligner": aligner}
         params = kept_params(spec, scorer, parts)
         return Detector(
             method=spec.name,

@@ -33,18 +33,19 @@ def _evaluate(spec: Method) -> Node:
     more = {"history": spec.trains, "codes": spec.codes, "residuals": spec.raw_maps}
     names = ["scores", "maps", "masks", "thresholds", *(name for name, has in more.items() if has)]
     inputs = {name: name for name in names} | {"manifest": "usable_manifest", "evaluation": "params:evaluation"}
+    inputs |= {"scorer": "params:scorer"} if spec.raw_maps else {}
     return Node(make_evaluate(spec), name="evaluate", inputs=inputs, outputs=["metrics", "curves"])
 
 
 def _judge_tests(spec: Method) -> Node:
     inputs = {name: name for name in ("scores", "maps", "alignment", "thresholds")}
-    inputs |= {"manifest": "usable_manifest", "inspection": "params:inspection"}
+    inputs |= {"manifest": "usable_manifest", "inspection": "params:inspection", "scorer": "params:scorer"}
     return Node(make_judge_tests(spec), name="judge_tests", inputs=inputs, outputs="verdicts")
 
 
 def _finish(spec: Method) -> Node:
-    inputs = {name: name for name in ("aligner", "images", "scores", "thresholds")} | {"manifest": "usable_manifest"}
-    inputs |= {name: f"params:{name}" for name in SETTINGS}
+    inputs = {name: name for name in ("aligner", "images", "maps", "scores", "thresholds")}
+    inputs |= {"manifest": "usable_manifest"} | {name: f"params:{name}" for name in SETTINGS}
     inputs |= {"scorer": "params:scorer"} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
     if spec.reconstructor is not None:
         inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}

@@ -8,9 +8,9 @@ from flawline.pipelines.patching.nodes import make_expect_suitability, make_inde
 
 
 def create_pipeline(spec: Method) -> Pipeline:
-    """Return the patching of a method's reconstructor; empty of a method that has none, or whose has no network."""
+    """Return the patching of a method's reconstructor; empty of a method without one, or one that needs none."""
     row = spec.reconstructor
-    if row is None or row.network is None:
+    if row is None:
         return Pipeline([])
     shared = {"images", "masks", "usable_manifest", "progress"}
     nodes = [*_grid(row), *_small(row), *_expected(row)]

@@ -8,17 +8,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.intake import registration as intake
-from flawline.params import IngestionParams, RegistrationParams
+from flawline.intake.patch_sets import make_patch_set
+from flawline.params import IngestionParams, PatchSetParams, RegistrationParams
+from flawline.places import IMAGES
 from flawline.training.progress import Progress
 
 
 def register(
-    raw_folder: Path, manifest: pd.DataFrame, *, ingestion: IngestionParams, registration: RegistrationParams,
+    raw_folder: Path, manifest: pd.DataFrame, near_duplicates: pd.DataFrame, *, ingestion: IngestionParams,
+    registration: RegistrationParams, protocol: str, patch_set: PatchSetParams,
     known_registration: intake.Registered | None, progress: Progress,
-) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
-    """Return (images (C, H, W), masks (H, W), alignment, aligner), as `flawline.intake.registration.register_images`
-    makes them."""
-    return intake.register_images(
+) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
+    """Return (images (C, H, W), masks (H, W), the manifest's usable part, alignment, aligner): of photographs as
+    `flawline.intake.registration.register_images` makes them, or of patches of these in a protocol."""
+    whole = intake.register_images(
         manifest, raw_folder, registration,
         max_pixels=ingestion.max_pixels, known=known_registration, track=progress.track,
     )  # fmt: skip
+    usable = intake.without_misaligned(manifest, whole.alignment)
+    if protocol == IMAGES:
+        return *whole.to_store(progress.track), usable, whole.alignment, whole.aligner
+    images, masks, patches = make_patch_set(
+        whole.images, whole.masks, usable, patch_set, protocol=protocol, near_duplicates=near_duplicates
+    )
+    cut = progress.track(images, total=len(images), label="cutting patches")
+    return cut, masks, patches, whole.alignment, whole.aligner

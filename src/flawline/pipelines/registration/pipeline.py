@@ -1,9 +1,9 @@
-"""registration: raw images to memory-mapped ``images`` and ``masks``, how each was aligned (``alignment``), and what
-aligns others like them (``aligner``); and ``usable_manifest``, the manifest without what could not be aligned."""
+"""registration: raw images to what methods see: memory-mapped ``images`` and ``masks``, photographs or patches of them,
+and ``usable_manifest``, a row an image; how each photograph was aligned (``alignment``), and what aligns others like
+them (``aligner``)."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.intake.registration import without_misaligned
 from flawline.pipelines.registration.nodes import register
 
 
@@ -16,18 +16,15 @@ def create_pipeline() -> Pipeline:
                 inputs={
                     "raw_folder": "raw_folder",
                     "manifest": "manifest",
+                    "near_duplicates": "near_duplicates",
                     "progress": "progress",
                     "ingestion": "params:ingestion",
                     "registration": "params:registration",
+                    "protocol": "params:protocol",
+                    "patch_set": "params:patch_set",
                     "known_registration": "known_registration",
                 },
-                outputs=["images", "masks", "alignment", "aligner"],
-            ),
-            Node(
-                without_misaligned,
-                name="drop_misaligned",
-                inputs={"manifest": "manifest", "alignment": "alignment"},
-                outputs="usable_manifest",
+                outputs=["images", "masks", "usable_manifest", "alignment", "aligner"],
             ),
         ],
         tags="registration",

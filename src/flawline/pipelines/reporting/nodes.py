@@ -64,11 +64,10 @@ def add_training(result: MethodResult, **learned: Any) -> MethodResult:
 
 def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return the test images in two dimensions, from two spaces: a row an image and space with space, x, y, label.
-    ``codes`` are of the scored images, ``embeddings`` of all."""
+    ``codes`` and ``embeddings`` are of all images."""
     tests = rows_of(manifest, ["test"])
-    kept = {row: k for k, row in enumerate(rows_of(manifest, SCORED))}
     spaces = {
-        "autoencoder's latent codes": [codes[kept[row]] for row in tests],
+        "autoencoder's latent codes": [codes[row] for row in tests],
         "network's view of the anomaly map": [embeddings[row] for row in tests],
     }
     return project(spaces, manifest["label"].iloc[tests].to_numpy(), seed)

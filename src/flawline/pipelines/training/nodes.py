@@ -11,7 +11,7 @@ from flawline.intake.manifest import rows_of
 from flawline.methods.fitting import material_of, train_network
 from flawline.methods.registry import Network, Reconstructor, resolve
 from flawline.params import ComputeParams
-from flawline.storage.ragged import RaggedArray
+from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.training.checkpoints import CheckpointStore
 from flawline.training.compute import Machine
 from flawline.training.folds import fit_folds
@@ -22,9 +22,10 @@ from flawline.training.progress import Progress
 def make_fit(row: Reconstructor) -> Callable:
     """Return the node that makes the weights of a reconstructor without a network."""
 
-    def fit(images: RaggedArray, manifest: pd.DataFrame) -> dict[str, Tensor]:
+    def fit(images: RaggedArray, manifest: pd.DataFrame, seed: int, **parts: Any) -> dict[str, Tensor]:
         """Return what the reconstructor learned of the normal training images."""
-        return resolve(row.fit)(images[i] for i in rows_of(manifest, ["train"]))
+        some = Lazy.of(images, rows_of(manifest, ["train"]))
+        return resolve(row.fit)(some, seed=seed, **row.typed(**parts))
 
     return fit
 

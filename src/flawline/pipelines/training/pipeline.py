@@ -28,7 +28,8 @@ def create_pipeline(spec: Method) -> Pipeline:
 
 
 def _fit(row: Reconstructor) -> Node:
-    inputs = {"images": "images", "manifest": "usable_manifest"}
+    parts = {part: f"params:{part}" for part in row.parts}
+    inputs = {"images": "images", "manifest": "usable_manifest", "seed": "params:seed"} | parts
     return Node(make_fit(row), name="train", inputs=inputs, outputs="weights")
 
 
