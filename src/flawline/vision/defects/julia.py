@@ -110,9 +110,8 @@ def _steps_left(sets: Sequence[JuliaSet]) -> NDArray[np.uint8]:
     """Return J (N, h, w). Steps depend on one another, so these are a loop; pixels and sets are not."""
     zx, zy, cx, cy = _planes(sets)
     left = np.full((len(sets), zy.shape[1], zx.shape[1]), MAX_STEPS, np.uint8)
-    starts = np.nonzero(
-        (zx * zx)[:, None, :] + (zy * zy)[:, :, None] < ESCAPE
-    )  # set, row and column of each pixel (n,)
+    inside = (zx * zx)[:, None, :] + (zy * zy)[:, :, None] < ESCAPE  # (N, h, w); the others take no step
+    starts = np.nonzero(inside)  # set, row and column of each pixel (n,)
     left[starts] -= _steps(zx[starts[0], starts[2]], zy[starts[0], starts[1]], cx[starts[0]], cy[starts[0]])
     return left
 
