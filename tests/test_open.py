@@ -167,6 +167,7 @@ def test_both_run_from_a_raw_folder_to_the_page_the_study_and_an_inspection(stra
     page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
     assert "tiny" in page
     assert "farthest" in page
+    assert "Made in normal images for the training" in page  # the pseudo-defects that tiny learned with
     assert "separation" in page  # the training chart shows whatever series there is
 
     from flawline.study import run_study

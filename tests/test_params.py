@@ -104,6 +104,7 @@ POSITIVE_INTS = (
     "examples.chess.validation", "examples.chess.calibration", "defect_injection.per_image", "cae.patches.size",
     "cae.patches.stride", "cae.patches.per_epoch", "cae.model.latent_size", "cae.model.hidden_size",
     "cae.train.epochs", "cae.train.batch_size", "cae.train.patience", "inspection.max_pixels", "reporting.examples",
+    "defect_injection.places", "defect_injection.julia.attempts",
 )  # fmt: skip
 COUNTS = (
     "seed",
@@ -135,6 +136,10 @@ OUT_OF_RANGE = [
     ("ingestion.layout", "mvtek"), ("ingestion.sizes", "all"), ("registration.color", "gray"),
     ("cae.train.precision", "16"), ("cae.scorer.image_score.reduction", "mean"),
     *(("patch_memory.scorer.image_score.share", value) for value in (0, -0.1, 1.01, math.nan)),
+    ("defect_injection.split", "calibration_"), ("defect_injection.region", "box"),
+    ("defect_injection.julia.families", []), ("defect_injection.julia.below", 256),
+    ("defect_injection.stain.points", 2),
+    ("defect_injection.julia.weight", 0), ("defect_injection.stain.softness", 0), ("defect_injection.scar.jitter", 1),
     ("cae.model.encoder", "big"), ("compute.device", "tpu"), ("raw", 5), ("cae", None),
 ]  # fmt: skip
 
@@ -163,6 +168,17 @@ def test_out_of_range_names_the_parameter_and_what_came(path, value):
             "defect_injection: radius must be .smallest, largest. .* got .0.3, 0.2.",
         ),
         ("defect_injection.radius", [0.1, 0.6], "largest at most 0.5"),
+        ("defect_injection.patch.share", [0, 0.3], "patch.share.0: input should be greater than 0, got 0"),
+        ("defect_injection.julia.share", [0.5, 1], "julia.share.1: input should be less than 1, got 1"),
+        ("defect_injection.blend.opacity", [0.9, 0.3], r"blend.opacity: wanted .smallest, largest., got .0.9, 0.3."),
+        (
+            "defect_injection.julia.yarn.cx",
+            [-1.0, -1.5],
+            r"julia.yarn.cx: wanted .smallest, largest., got .-1.0, -1.5.",
+        ),
+        ("defect_injection.julia.hole.cy", [-2.0, 0.0], r"julia.hole: .c. must stay below the escape radius 2 .* 2.00"),
+        ("defect_injection.kinds", ["line", "julja"], r"kinds.1: input should be 'elastic', .*did you mean 'julia'"),
+        ("defect_injection.julia.families", ["yarns"], r"families.0: input should be .*, got 'yarns' .*'yarn'"),
         ("cae.patches.stride", 200, r"cae.patches: stride must not exceed size, or pixels stay uncovered; got 200 > "),
         ("cae.patches.size", 120, r"cae: patches.size must be a multiple of 16 .*, got 120"),
         (

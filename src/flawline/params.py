@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,7 +28,25 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Protocol = Literal["images", "leak_free", "within_images", "as_published"]
 Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,63}$|^$")]
-DefectKind = Literal["elastic", "line", "gaussian", "poisson"]
+DefectKind = Literal["elastic", "line", "gaussian", "poisson", "julia", "patch", "scar", "blend", "stain"]
+SurfaceKind = Literal["elastic", "line", "gaussian", "poisson"]  # those of the embedded surfaces
+JuliaFamily = Literal["horizontal", "vertical", "point", "hole", "stain", "yarn"]
+
+
+def in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    """Return (smallest, largest); raise ValueError if they are not in this order."""
+    if ends[0] > ends[1]:
+        raise ValueError(f"wanted (smallest, largest), got {ends}")
+    return ends
+
+
+# Ranges that a number is drawn from, uniformly: (smallest, largest).
+Range = Annotated[tuple[float, float], AfterValidator(in_order)]
+PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(in_order)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Shares = Annotated[tuple[Share, Share], AfterValidator(in_order)]
+Rates = Annotated[tuple[Rate, Rate], AfterValidator(in_order)]
+UpToOne = Annotated[float, Field(ge=0, le=1)]
 
 
 def as_names(value: Any) -> Any:
@@ -133,6 +152,87 @@ class PoissonParams(Params):
     photons: PositiveFloat  # mean photon count of a white pixel: fewer is noisier
 
 
+class DrawnAgainParams(Params):
+    """A pseudo-defect that may come out unseen, and is drawn again until it does not."""
+
+    visible: NonNegativeFloat  # least mean change of the mask's pixels, in standard deviations of the image
+    attempts: Annotated[int, Field(ge=1, le=10_000)]  # draws in a region
+
+
+class JuliaRanges(Params):
+    """What the parameters of a Julia set are drawn from (Alpdemir 2022, Algorithm 1); its width and height are the
+    region's."""
+
+    alpha: PositiveRange  # the pattern is 1/alpha as long as it was
+    beta: PositiveRange  # and 1/beta as high
+    dx: Range  # of the plane's point that lies in the middle
+    dy: Range
+    cx: Range  # real part of c
+    cy: Range  # imaginary part of c
+    zoom: PositiveRange  # enlarges both ways
+
+    @model_validator(mode="after")
+    def _escapes(self) -> Self:
+        largest = max(abs(complex(x, y)) for x in self.cx for y in self.cy)
+        if largest >= 2:
+            raise ValueError(f"|c| must stay below the escape radius 2 (Algorithm 1, line 2), got up to {largest:g}")
+        return self
+
+
+class JuliaParams(DrawnAgainParams):
+    """A Julia set averaged into the image (Alpdemir 2022, section 3.2): a family is drawn, then its parameters."""
+
+    families: Annotated[tuple[JuliaFamily, ...], Field(min_length=1)]  # each as likely as any other
+    below: Annotated[int, Field(ge=2, le=255)]  # blended where fewer of the 255 steps are left
+    weight: Share  # of the set in the average; the rest is the image's
+    share: Rates  # of the region that is covered
+    horizontal: JuliaRanges
+    vertical: JuliaRanges
+    point: JuliaRanges
+    hole: JuliaRanges
+    stain: JuliaRanges
+    yarn: JuliaRanges
+
+
+class TransplantParams(DrawnAgainParams):
+    jitter: Fraction  # brightness, contrast and saturation are multiplied by up to 1 +- this
+
+
+class PatchPasteParams(TransplantParams):
+    """A rectangle of another place pasted in (CutPaste, Li et al. 2021)."""
+
+    share: Shares  # its area, share of the region's
+    aspect: PositiveRange  # its height over its width; drawn on a logarithmic scale
+
+
+class ScarParams(TransplantParams):
+    """A thin, turned rectangle of another place pasted in (CutPaste scar, Li et al. 2021)."""
+
+    length: Shares  # share of the region's longer side
+    width: Shares  # share of the region's shorter side, at least a pixel
+    angle: Range  # degrees, counter-clockwise
+
+
+class BlendParams(DrawnAgainParams):
+    """Another place, turned, blended in where smooth noise is high (DRAEM, Zavrtanik et al. 2021)."""
+
+    scale: Shares  # standard deviation of the Gaussian that smooths the noise, share of the region's shorter side
+    share: Shares  # of the region that is covered
+    angle: Range  # by which the other place is turned, degrees, counter-clockwise
+    opacity: Shares  # of what is blended in
+
+
+class StainParams(DrawnAgainParams):
+    """An irregular soft ellipse of one colour (Collin & De Vleeschouwer 2021)."""
+
+    axes: Shares  # full length of each axis, share of the region's shorter side
+    irregularity: Fraction  # its outline is that share nearer or farther at the most
+    points: Annotated[int, Field(ge=3)]  # of the outline, which is a cubic between them
+    softness: Share  # of the way from outline to middle on which the colour rises to its opacity; 1: up to the middle
+    colour: Annotated[tuple[UpToOne, UpToOne], AfterValidator(in_order)]  # of each channel, share of the full range
+    opacity: Shares
+
+
 class ExampleCounts(Params):
     """How many images an embedded example has."""
 
@@ -187,7 +287,7 @@ class SurfaceParams(ExampleCounts):
 
     crop: Annotated[int, Field(ge=8, le=512)]  # side, pixels
     normal_test: PositiveInt
-    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
+    kinds: Annotated[tuple[SurfaceKind, ...], Field(min_length=1)]
     region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest damaged disk, pixels
     elastic: ElasticParams
     line: LineParams
@@ -321,15 +421,23 @@ class RegistrationParams(Params):
 
 
 class DefectInjectionParams(Params):
-    """Pseudo-defects in the normal calibration images."""
+    """Pseudo-defects in the normal images of a split."""
 
+    split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
     kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
-    radius: tuple[Rate, Rate]  # smallest and largest region, share of the image's shorter side
+    region: Literal["disk", "image"]  # where a defect may lie; image: anywhere, as in a small patch
+    radius: tuple[Rate, Rate]  # smallest and largest disk, share of the image's shorter side
+    places: Annotated[int, Field(ge=1, le=10_000)]  # disks drawn for a kind that cannot be seen, before it is an error
     elastic: ElasticParams
     line: LineParams
     gaussian: GaussianParams
     poisson: PoissonParams
+    julia: JuliaParams
+    patch: PatchPasteParams
+    scar: ScarParams
+    blend: BlendParams
+    stain: StainParams
 
     @model_validator(mode="after")
     def _radius_in_order(self) -> Self:

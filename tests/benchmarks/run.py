@@ -9,7 +9,7 @@ import time
 
 import torch
 
-PARTS = ("ingestion", "training", "scoring", "patches", "features", "one_class", "overhead")
+PARTS = ("ingestion", "training", "scoring", "patches", "defects", "features", "one_class", "overhead")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from base_params import BASE
+from PIL import Image
 
 from flawline.detector.thresholds import Thresholds
 from flawline.metrics.conformal import Threshold
@@ -107,6 +108,9 @@ def test_training_is_added_to_a_result(method):
     assert list(made.patch_losses) == ["mask_share", "loss"]
     assert (made.suitability.verdict, made.suitability.before) == ("suited", "doubtful")
     assert made.projections is None
+    assert made.pseudo_gallery is None
+    sheet = Image.new("RGB", (5, 4), (1, 2, 3))
+    assert with_training(method, **learned, pseudo_gallery=sheet).pseudo_gallery.shape == (4, 5, 3)
     points = pd.DataFrame({"space": ["b", "b", "a"], "x": [1.0, 2, 3], "y": 0.0, "label": 0})
     spaces = with_training(method, **learned, projections=points).projections
     assert {name: table["x"].tolist() for name, table in spaces.items()} == {"b": [1.0, 2.0], "a": [3.0]}

@@ -156,6 +156,15 @@ def test_sample_reconstructions_show_the_patches_and_what_became_of_them(page, m
     )
 
 
+def test_pseudo_defects_that_a_method_learned_with_are_shown(page, method):
+    sheet = np.full((40, 60, 3), 90, np.uint8)
+    html = render_run(replace(page, methods=[replace(method, pseudo_gallery=sheet)]))
+    document = Document(html)
+    assert words.PSEUDO in document.words
+    assert 'width="60" height="40" alt="pseudo-defects of cae' in html
+    assert words.PSEUDO not in Document(render_run(page)).words
+
+
 def test_a_published_training_time_is_printed_whole(page, method):
     ours = replace(method, metrics={"train_seconds": 112.4})
     published = pd.DataFrame({"method": ["CAE"], "source": ["Table 1"], "train_seconds": [212.0]})

@@ -11,6 +11,7 @@ from flawline.figures.charts import (
     roc_figure,
 )
 from flawline.figures.encoding import data_uri, jpeg, mask_png, png
+from flawline.figures.gallery import SheetRow, contact_sheet
 from flawline.figures.history import history_figure, history_panels
 from flawline.figures.photographs import Region, full_scale, heat, overlay, to_rgb8, white_level
 from flawline.figures.style import svg
@@ -18,6 +19,8 @@ from flawline.figures.style import svg
 __all__ = [
     "MOST_DOTS",
     "Region",
+    "SheetRow",
+    "contact_sheet",
     "data_uri",
     "feature_figure",
     "full_scale",

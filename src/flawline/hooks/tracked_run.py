@@ -41,7 +41,7 @@ TRAINED = {
     "fold_weights": "fold_checkpoints",
 }  # the last that a training saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
-               "data_report", "verdicts", "inspection_report", "pseudo_defects")  # fmt: skip
+               "data_report", "verdicts", "inspection_report", "pseudo_defects", "pseudo_gallery")  # fmt: skip
 
 
 class TrackedRun:

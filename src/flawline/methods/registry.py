@@ -123,6 +123,12 @@ class Method:
         return self.own_reconstructor is not None and self.own_reconstructor.network is not None
 
     @property
+    def damages(self) -> bool:
+        """True if the method's own network learns with pseudo-defects."""
+        own = self.own_reconstructor
+        return own is not None and own.network is not None and own.network.pseudo_defects is not None
+
+    @property
     def scorer_class(self) -> Any:
         return resolve(self.scorer)
 

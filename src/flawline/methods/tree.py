@@ -1,6 +1,7 @@
 """The whole tree of parameters: what every run has, and a branch of its own for each method and reconstructor."""
 
 import json
+import re
 from types import NoneType
 from typing import Any, get_args
 
@@ -54,7 +55,13 @@ def _explain(problem: Any, tree: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    near = near_name(problem["input"], _literals(problem)) if problem["type"] == "literal_error" else ""
+    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}{near}"
+
+
+def _literals(problem: Any) -> list[str]:
+    """Return the words that a parameter may be, of an error that says so."""
+    return re.findall(r"'([^']*)'", problem["ctx"]["expected"])
 
 
 def _keys(path: tuple[Any, ...], tree: Any) -> list[str]:

@@ -75,6 +75,7 @@ class MethodResult:
     sample_reconstructions: SampleReconstructions | None = None
     suitability: Suitability | None = None
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
+    pseudo_gallery: NDArray | None = None  # (H, W, 3) uint8: some of the pseudo-defects that it learned with
 
 
 @dataclass(frozen=True)

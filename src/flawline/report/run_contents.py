@@ -133,9 +133,11 @@ def with_training(
     patch_losses: pd.DataFrame | None = None,
     suitability: Mapping[str, Any] | None = None,
     projections: pd.DataFrame | None = None,
+    pseudo_gallery: Any = None,
 ) -> MethodResult:
     """Return the result of a method that trains a network with how it learned, and with what else is known of that:
-    the losses of patches, whether the material suits, and the images projected from its spaces."""
+    the losses of patches, whether the material suits, the images projected from its spaces, and a picture of the
+    pseudo-defects it learned with."""
     return replace(
         result,
         history=history,
@@ -143,6 +145,7 @@ def with_training(
         patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
         suitability=None if suitability is None else read_suitability(suitability),
         projections=None if projections is None else read_projections(projections),
+        pseudo_gallery=None if pseudo_gallery is None else np.asarray(pseudo_gallery),
     )
 
 

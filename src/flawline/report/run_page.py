@@ -18,7 +18,7 @@ from flawline.figures import (
 from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
 from flawline.report.html import chart, fill
-from flawline.report.pictures import sample_columns, strips
+from flawline.report.pictures import picture, sample_columns, strips
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +78,7 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "charts": _method_charts(method),
         "sample_reconstructions": [] if samples is None else sample_columns(samples),
         "projections": _projections(method),
+        "pseudo_gallery": None if method.pseudo_gallery is None else picture("pseudo-defects", method.pseudo_gallery),
         "thresholds": method.thresholds,
         "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),
         "worst": made[: len(worst)],

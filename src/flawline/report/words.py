@@ -33,6 +33,8 @@ PROJECTED = (
 )
 SAMPLES_TITLE = "Sample reconstructions"
 SAMPLES = "Normal patches that the network never learned from, and what it makes of them while it learns."
+PSEUDO_TITLE = "Pseudo-defects"
+PSEUDO = "Made in normal images for the training; of each kind the first: what was there, what it became, the mask."
 
 
 @dataclass(frozen=True)

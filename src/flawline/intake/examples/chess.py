@@ -36,5 +36,5 @@ def _draw_board(params: ChessParams, generator: np.random.Generator, defective: 
     if not defective:
         return to_8_bit(board), None
     region = random_region(params.image_size, generator, radius=params.region_radius)
-    damaged, mask = Elastic(params.deformation)(board, region, generator)
-    return to_8_bit(damaged), mask
+    made = Elastic(params.deformation)(board, region, generator)
+    return to_8_bit(made.image), made.mask

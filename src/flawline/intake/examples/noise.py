@@ -26,8 +26,8 @@ def _draw_noise(params: NoiseParams, generator: np.random.Generator, defective: 
     image = generator.normal(params.mean, params.deviation, (1, *size)).clip(0, 1).astype(np.float32)
     if not defective:
         return to_8_bit(image), None
-    image, mask = Line(params.line)(image, np.ones(size, np.bool_), generator)
-    return _window(image, mask, generator)
+    made = Line(params.line)(image, np.ones(size, np.bool_), generator)
+    return _window(made.image, made.mask, generator)
 
 
 def _window(image: NDArray[np.float32], mask: NDArray[np.bool_], generator: np.random.Generator) -> Drawn:

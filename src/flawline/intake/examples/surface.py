@@ -69,5 +69,5 @@ def crop_at(photograph: NDArray[np.uint8], corner: tuple[int, int], side: int) -
 
 def _damage(crop: NDArray[np.uint8], kind: str, params: SurfaceParams, generator: np.random.Generator) -> Drawn:
     region = random_region(crop.shape[1:], generator, radius=params.region_radius)
-    values, mask = INJECTORS[kind](getattr(params, kind))(crop.astype(np.float32) / np.float32(255), region, generator)
-    return np.where(mask, to_8_bit(values), crop), mask
+    made = INJECTORS[kind](getattr(params, kind))(crop.astype(np.float32) / np.float32(255), region, generator)
+    return np.where(made.mask, to_8_bit(made.image), crop), made.mask

@@ -1,15 +1,16 @@
-"""defect_injection: normal images to ``pseudo_images``, ``pseudo_masks`` and the parameters of each pseudo-defect."""
+"""defect_injection: normal images to ``pseudo_images``, ``pseudo_masks``, the parameters of each pseudo-defect, and a
+picture of one of each kind."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipelines.defect_injection.nodes import make_inject_defects
+from flawline.pipelines.defect_injection.nodes import draw_gallery, inject_defects
 
 
 def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                make_inject_defects("calibration"),
+                inject_defects,
                 name="inject_defects",
                 inputs={
                     "images": "images",
@@ -18,6 +19,18 @@ def create_pipeline() -> Pipeline:
                     "seed": "params:ingestion.splits.seed",
                 },
                 outputs=["pseudo_images", "pseudo_masks", "pseudo_defects"],
+            ),
+            Node(
+                draw_gallery,
+                name="draw_gallery",
+                inputs={
+                    "images": "images",
+                    "manifest": "usable_manifest",
+                    "pseudo_images": "pseudo_images",
+                    "pseudo_masks": "pseudo_masks",
+                    "pseudo_defects": "pseudo_defects",
+                },
+                outputs="pseudo_gallery",
             ),
         ],
         tags="defect_injection",

@@ -84,6 +84,7 @@ def _added(spec: Method) -> list[Node]:
         "patch_losses": spec.has_patch_losses,
         "suitability": spec.suitability,
         "projections": spec.codes,
+        "pseudo_gallery": spec.damages,
     }
     own = [name for name, there in has.items() if there]
     if not own:

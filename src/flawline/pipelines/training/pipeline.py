@@ -4,7 +4,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method, Network, Reconstructor
-from flawline.pipelines.defect_injection.nodes import make_inject_defects
+from flawline.pipelines.defect_injection.nodes import draw_gallery, make_inject_defects
 from flawline.pipelines.training.nodes import make_fit, make_train, make_train_folds
 
 SHARED = {"images", "usable_manifest", "machine", "progress"}
@@ -50,7 +50,7 @@ def _train(row: Reconstructor, network: Network) -> list[Node]:
     outputs = ["weights", "history", "sample_reconstructions"]
     nodes = [Node(make_train(row, network), name="train", inputs=inputs | pseudo, outputs=outputs)]
     if network.pseudo_defects:
-        nodes.append(_damage(network.pseudo_defects, inputs["images"]))
+        nodes += _damage(network.pseudo_defects, inputs["images"])
     if network.folds:
         folds = {"checkpoints": "fold_checkpoints", "folds": "params:folds"}
         node = make_train_folds(row, network)
@@ -58,13 +58,13 @@ def _train(row: Reconstructor, network: Network) -> list[Node]:
     return nodes
 
 
-def _damage(split: str, images: str) -> Node:
-    """Return the node that damages normal images of a split for a training."""
-    inputs = {
-        "images": images,
-        "manifest": "usable_manifest",
-        "defect_injection": "params:defect_injection",
-        "seed": "params:seed",
-    }
-    outputs = ["pseudo_images", "pseudo_masks", "pseudo_defects"]
-    return Node(make_inject_defects(split), name="inject_defects", inputs=inputs, outputs=outputs)
+def _damage(split: str, images: str) -> list[Node]:
+    """Return the nodes that damage normal images of a split for a training, and show some of them."""
+    inputs = {"images": images, "manifest": "usable_manifest"}
+    settings = {"defect_injection": "params:defect_injection", "seed": "params:seed"}
+    made = ["pseudo_images", "pseudo_masks", "pseudo_defects"]
+    shown = inputs | {name: name for name in made}
+    return [
+        Node(make_inject_defects(split), name="inject_defects", inputs=inputs | settings, outputs=made),
+        Node(draw_gallery, name="draw_gallery", inputs=shown, outputs="pseudo_gallery"),
+    ]

@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+from defect_images import PARAMS, rng
+
+from flawline.checks import FlawlineError
+from flawline.pipelines.defect_injection.nodes import (
+    draw_gallery,
+    inject_defects,
+    make_inject_defects,
+    normal_rows,
+)
+
+SPLITS = ("train", "validation", "calibration", "test")
+
+
+@pytest.fixture
+def images():
+    return [rng(i).integers(0, 256, (1, 48, 48), dtype=np.uint8) for i in range(8)]
+
+
+@pytest.fixture
+def manifest():
+    """Two images of each split; of the test, one is defective."""
+    rows = [(f"{split}/{i}.png", split, int(split == "test" and i)) for split in SPLITS for i in range(2)]
+    return pd.DataFrame(rows, columns=["image", "split", "label"])
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_any_split_can_be_damaged_but_for_its_defective_images(images, manifest, split):
+    made, masks, table = inject_defects(images, manifest, PARAMS.but(split=split, per_image=3), 0)
+    normal = [name for name in manifest["image"] if name.startswith(split) and name != "test/1.png"]
+    assert table["image"].tolist() == [name for name in normal for _ in range(3)]
+    assert len(made) == len(masks) == len(table)
+    for i, name in enumerate(table["image"]):
+        before = images[manifest["image"].tolist().index(name)]
+        np.testing.assert_array_equal(made[i][:, ~masks[i]], before[:, ~masks[i]])
+
+
+def test_every_number_of_each_defect_stands_in_its_row(images, manifest):
+    params = PARAMS.but(per_image=len(PARAMS.kinds))
+    table = inject_defects(images, manifest, params, 0)[2].set_index("kind")
+    assert set(table.index) == set(PARAMS.kinds)
+    julia = ["family", "alpha", "beta", "dx", "dy", "cx", "cy", "zoom", "width", "height", "below", "weight"]
+    wanted = {"elastic": ["amplitude", "smoothness"], "line": ["angle", "jitter"], "gaussian": ["sigma"],
+              "poisson": ["photons"], "julia": julia, "patch": ["x", "y", "source_x", "brightness"],
+              "scar": ["angle", "source_y", "contrast"], "blend": ["opacity", "share"],
+              "stain": ["colour", "outline"]}  # fmt: skip
+    for kind, names in wanted.items():
+        assert table.loc[kind, names].notna().all(axis=None)
+        assert table.loc[kind, ["centre", "radius", "changed"]].notna().all(axis=None)
+
+
+def test_a_training_damages_its_own_split_whatever_the_parameters_say(images, manifest):
+    table = make_inject_defects("validation")(images, manifest, PARAMS.but(split="test"), 0)[2]
+    assert set(table["image"]) == {"validation/0.png", "validation/1.png"}
+
+
+def test_split_without_normal_images_names_those_that_have_some(manifest):
+    some = manifest[manifest["split"] != "validation"].reset_index(drop=True)
+    with pytest.raises(FlawlineError, match=r"'validation' has none; calibration, test, train has.*Set defect_inj"):
+        normal_rows(some, "validation")
+
+
+def test_gallery_shows_one_of_each_kind_and_family(images, manifest):
+    params = PARAMS.but(per_image=2, kinds=("line", "blend"))
+    one = draw_gallery(images, manifest, *inject_defects(images, manifest, params.but(kinds=("line",)), 0))
+    two = draw_gallery(images, manifest, *inject_defects(images, manifest, params, 0))
+    assert one.mode == two.mode == "RGB"
+    assert two.width == pytest.approx(2 * one.width, abs=10)
+    assert one.height == two.height
+
+
+def test_the_stage_writes_the_gallery_and_damages_the_split_that_is_asked_for(finished_once, finished):
+    assert finished_once.load("pseudo_gallery").width > 300
+    manifest = finished.load("manifest")
+    finished.run("defect_injection", **{"defect_injection.split": "train"})
+    made = finished.load("pseudo_defects")
+    assert set(made["image"]) == set(manifest.loc[manifest["split"] == "train", "image"])
