@@ -61,10 +61,11 @@ def first_mean(model, material, own):
 
 def separation(model, material, own):
     """How much worse damaged patches are reconstructed than whole ones; the mean moves on, the rounds are counted."""
-    damaged = material.pseudo.windows
+    pseudo = material.pseudo["validation"]
+    damaged = pseudo.windows
     errors = [float((model(some) - some).square().mean().detach()) for some in
               (material.validation.cut(material.validation.fixed()), damaged.cut(damaged.fixed()))]  # fmt: skip
-    share = float(material.pseudo.shares(damaged.fixed()).mean())
+    share = float(pseudo.shares(damaged.fixed()).mean())
     moved = {"mean": 0.9 * own["mean"] + 0.1 * material.train.cut(material.train.epoch(1)).mean(dim=0)}
     return {**moved, "rounds": own["rounds"] + 1}, {"separation": errors[1] - errors[0], "damaged": share}
 
@@ -91,7 +92,7 @@ TINY = Reconstructor(
     "tiny",
     TinyParams,
     load=load_autoencoder,
-    network=Network(Tiny, tiny_objective, pseudo_defects="validation"),
+    network=Network(Tiny, tiny_objective, pseudo_defects=("validation",)),
     check=check_patches_fit,
     any_size=True,
 )

@@ -426,7 +426,9 @@ class DefectInjectionParams(Params):
     split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
     kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
-    region: Literal["disk", "image"]  # where a defect may lie; image: anywhere, as in a small patch
+    most: PositiveInt  # pseudo-defective images of a split at the most; of more normal images, some evenly spread
+    # where a defect may lie: in a disk; in all of the image, as in a small patch; auto: by the image's shorter side
+    region: Literal["auto", "disk", "image"]
     radius: tuple[Rate, Rate]  # smallest and largest disk, share of the image's shorter side
     places: Annotated[int, Field(ge=1, le=10_000)]  # disks drawn for a kind that cannot be seen, before it is an error
     elastic: ElasticParams

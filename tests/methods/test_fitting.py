@@ -67,7 +67,7 @@ def test_the_windows_are_those_that_the_row_names(images):
     material = material_of(CPCAE_NETWORK, images, ([0, 2], [4]), patches=GEOMETRY, seed=3)
     assert isinstance(material.train, GridWindows)
     assert [image is images[row] for image, row in zip(material.train.images, (0, 2), strict=True)] == [True, True]
-    assert (len(material.validation.images), material.validation.seed, material.pseudo) == (1, 3, None)
+    assert (len(material.validation.images), material.validation.seed, material.pseudo) == (1, 3, {})
     plain = material_of(CAE_NETWORK, images, ([0, 2], [4]), patches=BASE.cae.patches.but(size=16, stride=8), seed=3)
     assert not isinstance(plain.train, GridWindows)
 
@@ -76,9 +76,10 @@ def test_pseudo_defective_images_come_with_their_masks(images):
     damaged, masks = images[:3], [np.zeros((24, 24), bool) for _ in range(3)]
     masks[2][:] = True
     material = material_of(CAE_NETWORK, images, ([0], [4]), patches=BASE.cae.patches.but(size=16, stride=8), seed=3,
-                           pseudo=(damaged, masks))  # fmt: skip
-    assert len(material.pseudo.windows.images) == 3
-    assert material.pseudo.shares(np.array([[0, 0, 0], [2, 4, 4]])).tolist() == [0, 1]
+                           pseudo={"train": (damaged, masks)})  # fmt: skip
+    pseudo = material.pseudo["train"]
+    assert len(pseudo.windows.images) == 3
+    assert pseudo.shares(np.array([[0, 0, 0], [2, 4, 4]])).tolist() == [0, 1]
 
 
 # --- training --------------------------------------------------------------------------------------------------------

@@ -319,8 +319,8 @@ NAMES = [
         ),
         ({"network": replace(NETWORK, folds=True)}, "the parameters CAEParams of the reconstructor 'mine' lack folds"),
         (
-            {"network": replace(NETWORK, pseudo_defects="calibration")},
-            "pseudo_defects of 'mine' must be one of train, validation: thresholds and figures .*; got 'calibration'",
+            {"network": replace(NETWORK, pseudo_defects=("calibration",))},
+            "pseudo_defects of 'mine' must be of train, validation: thresholds and figures .*; got 'calibration'",
         ),
         (
             {"residuals_of": ("test", "tset")},

@@ -898,7 +898,7 @@ def test_pseudo_defective_material_reaches_the_hooks_and_the_key(tmp_path, photo
     def fitted(damaged):
         pseudo = PseudoWindows(windows_of(damaged, range(len(damaged)), GEOMETRY, seed=0), masks)
         objective = minimise(reconstruction_loss, after_epoch=note)
-        material = Material(windows, windows, pseudo)
+        material = Material(windows, windows, {"train": pseudo})
         return fit(TwoParts, objective, material, TRAIN.but(epochs=1), tools=Tools(ONE_THREAD, store)), pseudo
 
     assert fitted(photographs)[0].resumed_from == 0

@@ -1,6 +1,6 @@
 """Teaching a reconstructor: what its row says, put into the one training loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,15 +34,18 @@ def material_of(
     *,
     patches: Any,
     seed: int,
-    pseudo: tuple[Sequence[NDArray], Sequence[NDArray]] | None = None,
+    pseudo: Mapping[str, tuple[Sequence[NDArray], Sequence[NDArray]]] | None = None,
 ) -> Material:
     """Return the windows of the training and the validation images, at ``rows``, and of the pseudo-defective images of
-    ``pseudo`` with their masks, where a method learns with them.
+    ``pseudo`` with their masks, by the split that they are made of, where a method learns with them.
 
     Raise FlawlineError if there is no image, one does not suit, or 8 and 16 bit are mixed."""
     windows = resolve(network.windows)
     train, validation = (windows(images, some, patches, seed=seed) for some in rows)
-    if pseudo is None:
-        return Material(train, validation)
-    damaged, masks = pseudo
-    return Material(train, validation, PseudoWindows(windows(damaged, range(len(damaged)), patches, seed=seed), masks))
+    damaged = {
+        split: PseudoWindows(windows(some, range(len(some)), patches, seed=seed), masks)
+        for split, (some, masks) in (pseudo or {}).items()
+    }
+    if network.join is not None:
+        train = resolve(network.join)(train, damaged["train"], patches)
+    return Material(train, validation, damaged)

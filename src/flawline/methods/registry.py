@@ -61,7 +61,10 @@ class Network:
     windows: Reference = "flawline.training.windows:windows_of"  # (images, rows, patches, seed=) -> Windows
     downsized: bool = False  # it learns from images downsized to patches.side
     folds: bool = False  # with the parameter folds, training images are reconstructed by networks that did not see them
-    pseudo_defects: str | None = None  # split whose normal images are damaged for the objective: train or validation
+    pseudo_defects: tuple[str, ...] = ()  # splits whose normal images are damaged for the objective: train, validation
+    join: Reference | None = (
+        None  # (train, damaged train, patches) -> the Windows that are learned from, where both are
+    )
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Method:
     def damages(self) -> bool:
         """True if the method's own network learns with pseudo-defects."""
         own = self.own_reconstructor
-        return own is not None and own.network is not None and own.network.pseudo_defects is not None
+        return own is not None and own.network is not None and bool(own.network.pseudo_defects)
 
     @property
     def scorer_class(self) -> Any:
@@ -204,10 +207,10 @@ def _check_network(row: Reconstructor, network: Network) -> None:
     _check_fields("reconstructor", row.name, row.params, ("patches", "model", "train"))
     if network.folds:
         _check_fields("reconstructor", row.name, row.params, ("folds",))
-    if network.pseudo_defects not in (None, *DAMAGED):
+    if wrong := [split for split in network.pseudo_defects if split not in DAMAGED]:
         raise FlawlineError(
-            f"pseudo_defects of '{row.name}' must be one of {', '.join(DAMAGED)}: thresholds and figures are made of "
-            f"the other splits, and a stop must not see these; got '{network.pseudo_defects}'"
+            f"pseudo_defects of '{row.name}' must be of {', '.join(DAMAGED)}: thresholds and figures are made of the "
+            f"other splits, and a stop must not see these; got '{wrong[0]}'"
         )
 
 

@@ -277,7 +277,7 @@ def run_key(model: nn.Module, training: Training, threads: int) -> str:
 
     ``epochs`` and what ends a stage are left out: a longer run goes on from a shorter one."""
     material, params = training.material, training.params
-    pseudo = [] if material.pseudo is None else [arrays_digest(material.pseudo.windows.images)]
+    pseudo = [arrays_digest(each.windows.images) for each in material.pseudo.values()]
     settings = {
         "model": [repr(model), training.objective.describe()],
         "data": [arrays_digest(material.train.images), arrays_digest(material.validation.images), *pseudo],

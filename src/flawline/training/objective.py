@@ -68,11 +68,12 @@ def give(given: Given | None, model: nn.Module, batch: Batch) -> Any:
 @dataclass(frozen=True)
 class Material:
     """What a training learns from: windows of the training and of the validation images, and where the method asks for
-    them, windows of pseudo-defective images. Calibration images are never among them."""
+    them, windows of pseudo-defective images, by the split whose images were damaged. Calibration images are never among
+    them."""
 
     train: Windows
     validation: Windows
-    pseudo: PseudoWindows | None = None
+    pseudo: Mapping[str, PseudoWindows] = field(default_factory=dict)
 
 
 # (model, material, the objective's own tensors so far) -> its own tensors

@@ -1,6 +1,6 @@
 """Synthetic defects in normal images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -23,23 +23,36 @@ def inject_defects(
     images of a split; each is drawn again whenever it is asked for.
 
     Raises FlawlineError if the split has no normal image."""
-    normal = normal_rows(manifest, defect_injection.split)
-    made = PseudoDefects([images[i] for i in normal], defect_injection, seed)
-    sources = [manifest["image"].iloc[row] for row in normal for _ in range(defect_injection.per_image)]
-    table = pd.DataFrame([{"image": source, **made[i].parameters} for i, source in enumerate(sources)])
-    return Lazy(len(made), lambda i: made[i].image), Lazy(len(made), lambda i: made[i].mask), table
+    return damaged(images, manifest, defect_injection, seed, splits=(defect_injection.split,))
 
 
-def make_inject_defects(split: str) -> Callable:
-    """Return the node that damages the normal images of ``split``, whatever split the parameters say."""
+def make_inject_defects(splits: Sequence[str]) -> Callable:
+    """Return the node that damages the normal images of ``splits``, whatever split the parameters say."""
 
-    def inject_split(
+    def inject_splits(
         images: RaggedArray, manifest: pd.DataFrame, defect_injection: DefectInjectionParams, seed: int
     ) -> tuple[Lazy, Lazy, pd.DataFrame]:
-        """Return what ``inject_defects`` does of the split."""
-        return inject_defects(images, manifest, defect_injection.but(split=split), seed)
+        """Return what ``inject_defects`` does of the splits, one after the other."""
+        return damaged(images, manifest, defect_injection, seed, splits=splits)
 
-    return inject_split
+    return inject_splits
+
+
+def damaged(
+    images: RaggedArray, manifest: pd.DataFrame, params: DefectInjectionParams, seed: int, *, splits: Sequence[str]
+) -> tuple[Lazy, Lazy, pd.DataFrame]:
+    """Return (images (C, H, W), masks (H, W), a row each: image, split, and the parameters of its defect)."""
+    made: list[tuple[PseudoDefects, int]] = []
+    rows = []
+    for split in splits:
+        normal = normal_rows(manifest, split)
+        defects = PseudoDefects(Lazy.of(images, normal), params, seed)
+        for i in range(len(defects)):
+            name = manifest["image"].iloc[normal[defects.source(i)]]
+            rows.append({"image": name, "split": split, **defects[i].parameters})
+            made.append((defects, i))
+    pick = [lambda i, name=name: getattr(made[i][0][made[i][1]], name) for name in ("image", "mask")]
+    return Lazy(len(made), pick[0]), Lazy(len(made), pick[1]), pd.DataFrame(rows)
 
 
 def draw_gallery(

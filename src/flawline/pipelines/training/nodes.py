@@ -1,6 +1,6 @@
 """Teach a reconstructor normal images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -37,16 +37,23 @@ def make_train(row: Reconstructor, network: Network) -> Callable:
         images: RaggedArray, manifest: pd.DataFrame, *, patches: Any, model: Any, train: Any, seed: int,
         compute: ComputeParams, checkpoints: CheckpointStore, machine: Machine, progress: Progress,
         pseudo_images: RaggedArray | None = None, pseudo_masks: RaggedArray | None = None,
+        pseudo_defects: pd.DataFrame | None = None,
     ) -> tuple[dict[str, Tensor], pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
         """Return the weights of the best epoch, a row for every epoch, and held-out patches as they were reconstructed
         after some epochs."""
         parts = row.typed(patches=patches, model=model, train=train)
-        pseudo = None if pseudo_images is None or pseudo_masks is None else (pseudo_images, pseudo_masks)
+        pseudo = {} if pseudo_defects is None else by_split(pseudo_images, pseudo_masks, pseudo_defects)  # type: ignore[arg-type]
         tools = Tools(compute, checkpoints, machine, progress)
         fitted = _train(network, images, _rows(manifest), parts=parts, seed=seed, tools=tools, pseudo=pseudo)
         return fitted.weights, fitted.history, fitted.sample_reconstructions
 
     return train
+
+
+def by_split(images: Sequence[NDArray], masks: Sequence[NDArray], table: pd.DataFrame) -> dict[str, tuple[Lazy, Lazy]]:
+    """Return the pseudo-defective images and their masks of each split that was damaged."""
+    rows = {str(split): list(own) for split, own in table.groupby("split", sort=False).indices.items()}
+    return {split: (Lazy.of(images, own), Lazy.of(masks, own)) for split, own in rows.items()}
 
 
 def make_train_folds(row: Reconstructor, network: Network) -> Callable:
@@ -84,7 +91,7 @@ def _train(
     parts: dict[str, Any],
     seed: int,
     tools: Tools,
-    pseudo: Any = None,
+    pseudo: Mapping[str, tuple[Sequence[NDArray], Sequence[NDArray]]] | None = None,
 ) -> Fitted:
     material = material_of(network, images, rows, patches=parts["patches"], seed=seed, pseudo=pseudo)
     return train_network(network, images, material, tools=tools, **parts)

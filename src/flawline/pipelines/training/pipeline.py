@@ -46,7 +46,8 @@ def _train(row: Reconstructor, network: Network) -> list[Node]:
         "machine": "machine",
         "progress": "progress",
     }
-    pseudo = {name: name for name in ("pseudo_images", "pseudo_masks")} if network.pseudo_defects else {}
+    made = ("pseudo_images", "pseudo_masks", "pseudo_defects") if network.pseudo_defects else ()
+    pseudo = {name: name for name in made}
     outputs = ["weights", "history", "sample_reconstructions"]
     nodes = [Node(make_train(row, network), name="train", inputs=inputs | pseudo, outputs=outputs)]
     if network.pseudo_defects:
@@ -58,13 +59,13 @@ def _train(row: Reconstructor, network: Network) -> list[Node]:
     return nodes
 
 
-def _damage(split: str, images: str) -> list[Node]:
-    """Return the nodes that damage normal images of a split for a training, and show some of them."""
+def _damage(splits: tuple[str, ...], images: str) -> list[Node]:
+    """Return the nodes that damage normal images of some splits for a training, and show some of them."""
     inputs = {"images": images, "manifest": "usable_manifest"}
     settings = {"defect_injection": "params:defect_injection", "seed": "params:seed"}
     made = ["pseudo_images", "pseudo_masks", "pseudo_defects"]
     shown = inputs | {name: name for name in made}
     return [
-        Node(make_inject_defects(split), name="inject_defects", inputs=inputs | settings, outputs=made),
+        Node(make_inject_defects(splits), name="inject_defects", inputs=inputs | settings, outputs=made),
         Node(draw_gallery, name="draw_gallery", inputs=shown, outputs="pseudo_gallery"),
     ]

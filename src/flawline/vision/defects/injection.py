@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError, check_range, check_shape, near_name
 from flawline.params import DefectInjectionParams
 from flawline.vision.defects.base import Damaged, UnseenError
-from flawline.vision.defects.regions import draw_region
+from flawline.vision.defects.regions import draw_region, takes_whole
 from flawline.vision.defects.registry import INJECTORS
 from flawline.vision.levels import FULL_SCALE, unit
 
@@ -45,16 +45,18 @@ def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: 
 
 
 class PseudoDefects(Sequence[PseudoDefect]):
-    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept.
+    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept; ``most`` in
+    all, in some of the images, evenly spread, where there are more.
 
-    The i-th lies in image i // per_image and has the kind kinds[i % len(kinds)]. It has a
-    generator of its own, made of ``seed`` and i: it does not depend on which others were asked for, or when."""
+    The i-th has the kind kinds[i % len(kinds)], and a generator of its own, made of ``seed`` and i: it does not
+    depend on which others were asked for, or when."""
 
     def __init__(self, images: Sequence[NDArray], params: DefectInjectionParams, seed: int):
         self._images, self._params, self._seed = images, params, seed
+        self.sources = spread(len(images), -(-params.most // params.per_image))  # which of the images are damaged
 
     def __len__(self) -> int:
-        return len(self._images) * self._params.per_image
+        return min(len(self.sources) * self._params.per_image, self._params.most)
 
     @overload
     def __getitem__(self, index: int) -> PseudoDefect: ...
@@ -65,10 +67,20 @@ class PseudoDefects(Sequence[PseudoDefect]):
             return [self._make(i) for i in range(*index.indices(len(self)))]
         return self._make(range(len(self))[index])
 
+    def source(self, i: int) -> int:
+        """Return which of the images the i-th defect is put into."""
+        return self.sources[i // self._params.per_image]
+
     def _make(self, i: int) -> PseudoDefect:
         generator = np.random.default_rng(np.random.SeedSequence([self._seed, i]))
-        image, kind = i // self._params.per_image, self._params.kinds[i % len(self._params.kinds)]
+        image = self.source(i)
+        kind = self._params.kinds[i % len(self._params.kinds)]
         return inject(self._images[image], kind, self._params, generator)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return ``most`` of ``count`` numbers, evenly spread from the first on; all if there are no more."""
+    return [i * count // most for i in range(most)] if count > most else list(range(count))
 
 
 def _draw_visible(
@@ -77,7 +89,7 @@ def _draw_visible(
     """Return the defect in the first region drawn where it can be seen, and where that region is."""
     height, width = image.shape[1:]
     injector = INJECTORS[kind](getattr(params, kind))
-    left = 1 if params.region == "image" else params.places
+    left = 1 if takes_whole((height, width), params) else params.places
     while True:
         region, where = draw_region((height, width), params, generator)
         try:

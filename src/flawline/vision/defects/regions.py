@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.params import DefectInjectionParams
 
+SMALL = 64  # pixels of the shorter side up to which an image is a patch: a disk in it would hardly hold a defect
+
 
 @dataclass(frozen=True)
 class Disk:
@@ -52,10 +54,15 @@ def draw_region(
     the whole image, else ``centre`` [x, y] and ``radius`` in pixels.
 
     Raises FlawlineError if the smallest disk would have a radius below a pixel."""
-    if params.region == "image":
+    if takes_whole(size, params):
         return np.ones(size, np.bool_), {}
     disk = random_disk(size, generator, radius=radius_in_pixels(size, params.radius))
     return disk.mask(size), {"centre": [disk.x, disk.y], "radius": disk.radius}
+
+
+def takes_whole(size: tuple[int, int], params: DefectInjectionParams) -> bool:
+    """Return True if a defect may lie anywhere in an image of ``size`` (h, w)."""
+    return params.region == "image" or (params.region == "auto" and min(size) <= SMALL)
 
 
 def radius_in_pixels(size: tuple[int, int], shares: tuple[float, float]) -> tuple[float, float]:
