@@ -55,7 +55,8 @@ def rows(model: type[BaseModel], prefix: str, values: dict, comments: dict) -> l
 
 
 def row(model: type, name: str, field: FieldInfo, shown: str, values: dict, comments: dict) -> str:
-    meaning = field.description or comments.get((model.__name__, name), "")
+    told = (comments[key] for owner in model.__mro__ if (key := (owner.__name__, name)) in comments)
+    meaning = field.description or next(told, "")  # an inherited parameter is told where it is declared
     default = values[name] if name in values else field.get_default(call_default_factory=True)
     default = "" if field.is_required() and name not in values else f"`{plain(default)}`"
     return f"| `{shown}` | {kind(field.annotation, field.metadata)} | {default} | {escape(meaning)} |"

@@ -165,8 +165,8 @@ class JuliaRanges(Params):
 
     alpha: PositiveRange  # the pattern is 1/alpha as long as it was
     beta: PositiveRange  # and 1/beta as high
-    dx: Range  # of the plane's point that lies in the middle
-    dy: Range
+    dx: Range  # x of the plane's point that lies in the picture's middle
+    dy: Range  # and its y
     cx: Range  # real part of c
     cy: Range  # imaginary part of c
     zoom: PositiveRange  # enlarges both ways
@@ -230,7 +230,7 @@ class StainParams(DrawnAgainParams):
     points: Annotated[int, Field(ge=3)]  # of the outline, which is a cubic between them
     softness: Share  # of the way from outline to middle on which the colour rises to its opacity; 1: up to the middle
     colour: Annotated[tuple[UpToOne, UpToOne], AfterValidator(in_order)]  # of each channel, share of the full range
-    opacity: Shares
+    opacity: Shares  # of the colour
 
 
 class ExampleCounts(Params):

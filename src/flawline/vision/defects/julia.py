@@ -85,13 +85,13 @@ def draw_set(family: str, params: JuliaParams, size: tuple[int, int], generator:
 
 
 def julia_steps_left(sets: Sequence[JuliaSet]) -> NDArray[np.uint8]:
-    """Return J (N, h, w) of N sets whose pictures have one size: 255 less the steps z -> z^2 + c until |z| >= 2, which
-    is 1 where 254 steps are not enough. To the bit what a loop over the pixels makes in float64.
+    """Return J (N, h, w) of N sets whose pictures have one size: 255 less the steps z -> z^2 + c until ``|z| >= 2``,
+    which is 1 where 254 steps are not enough. To the bit what a loop over the pixels makes in float64.
 
     Departs from Algorithm 1 as printed: both parts are updated together, the real one as x^2 - y^2 + cx (printed
     "+"), and it runs while i > 1 (printed "i > max_iter", which is never).
 
-    Raises FlawlineError for sets of different sizes, and for |c| >= 2 (R^2 - R > |c|): z might come back then."""
+    Raises FlawlineError for sets of different sizes, and for ``|c| >= 2`` (``R^2 - R > |c|``): z might come back."""
     _check_sets(sets)
     together = max(1, BLOCK // (sets[0].height * sets[0].width))
     return np.concatenate([_steps_left(sets[i : i + together]) for i in range(0, len(sets), together)])
