@@ -10,6 +10,7 @@ from flawline.pipelines.defect_injection.nodes import (
     make_inject_defects,
     normal_rows,
 )
+from flawline.vision.defects.injection import spread
 
 SPLITS = ("train", "validation", "calibration", "test")
 
@@ -38,7 +39,7 @@ def test_any_split_can_be_damaged_but_for_its_defective_images(images, manifest,
 
 
 def test_every_number_of_each_defect_stands_in_its_row(images, manifest):
-    params = PARAMS.but(per_image=len(PARAMS.kinds))
+    params = PARAMS.but(per_image=len(PARAMS.kinds), region="disk")
     table = inject_defects(images, manifest, params, 0)[2].set_index("kind")
     assert set(table.index) == set(PARAMS.kinds)
     julia = ["family", "alpha", "beta", "dx", "dy", "cx", "cy", "zoom", "width", "height", "below", "weight"]
@@ -52,8 +53,17 @@ def test_every_number_of_each_defect_stands_in_its_row(images, manifest):
 
 
 def test_a_training_damages_its_own_split_whatever_the_parameters_say(images, manifest):
-    table = make_inject_defects("validation")(images, manifest, PARAMS.but(split="test"), 0)[2]
-    assert set(table["image"]) == {"validation/0.png", "validation/1.png"}
+    table = make_inject_defects(("validation", "train"))(images, manifest, PARAMS.but(split="test"), 0)[2]
+    assert set(table.loc[table["split"] == "validation", "image"]) == {"validation/0.png", "validation/1.png"}
+    assert set(table["split"]) == {"validation", "train"}
+    assert len(table) == PARAMS.per_image * (manifest["split"].isin(["validation", "train"])).sum()
+
+
+def test_no_more_are_made_than_asked_for_spread_over_the_images(images, manifest):
+    made, masks, table = inject_defects(images, manifest, PARAMS.but(split="validation", per_image=1, most=1), 0)
+    assert len(made) == len(masks) == len(table) == 1
+    assert spread(10, 4) == [0, 2, 5, 7]
+    assert spread(3, 4) == [0, 1, 2]
 
 
 def test_split_without_normal_images_names_those_that_have_some(manifest):

@@ -146,11 +146,27 @@ def test_validation_has_at_most_256_windows(photographs):
 
 def test_batches_are_the_images_pixels_in_0_to_1(photographs):
     windows = windows_of(photographs, [0, 2], GEOMETRY, seed=0)
-    places = np.array([[0, 0, 0], [1, 8, 12], [0, 3, 4]])  # image 1 of these is photograph 2
+    places = np.array([[0, 0, 0], [1, 8, 12], [0, 3, 4], [0, 1, 1]])  # image 1 of these is photograph 2
     first, second = (batch.x for batch in batches_of(windows, places, 2, {}))
-    assert (first.shape, second.shape) == ((2, 1, 16, 16), (1, 1, 16, 16))
+    assert (first.shape, second.shape) == ((2, 1, 16, 16), (2, 1, 16, 16))
     np.testing.assert_allclose(first[1, 0].numpy(), photographs[2][0, 8:24, 12:28] / 255, rtol=1e-6)
     np.testing.assert_allclose(second[0, 0].numpy(), photographs[0][0, 3:19, 4:20] / 255, rtol=1e-6)
+
+
+def test_a_last_window_alone_joins_the_batch_before(photographs):
+    windows = windows_of(photographs, [0], GEOMETRY, seed=0)
+    sizes = [[len(batch.x) for batch in batches_of(windows, windows.epoch(0)[:n], 2, {})] for n in (1, 2, 3, 5)]
+    assert sizes == [[1], [2], [3], [2, 3]]
+
+
+def test_an_epoch_of_images_as_small_as_a_patch_is_all_of_them_in_another_order():
+    images = list(np.random.default_rng(0).integers(0, 256, (9, 1, 16, 16), dtype=np.uint8))
+    windows = windows_of(images, range(9), GEOMETRY, seed=0)
+    first, second = windows.epoch(0), windows.epoch(1)
+    assert sorted(first[:, 0]) == sorted(second[:, 0]) == list(range(9))
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+    assert not first[:, 1:].any()
+    assert len(windows.fixed()) == 9
 
 
 def test_no_image_is_an_error(photographs):
@@ -828,7 +844,7 @@ def test_own_tensors_that_are_not_those_named_are_an_error(photographs, changes,
 def test_the_best_epoch_may_be_that_of_the_highest_of_a_series():
     images = grey(255, 255, 51)  # by the validation loss an early epoch is the best
     by_loss, by_level, by_falling = (
-        in_stages(images, Objective((replace(FIRST, best=best),)), epochs=5, learning_rate=0.03)
+        in_stages(images, Objective((replace(FIRST, best=best),)), epochs=8, learning_rate=0.03)
         for best in (Best(), Best("level", highest=True), Best("falling", highest=True))
     )
     levels = by_level.history["level"]
@@ -896,13 +912,13 @@ def test_pseudo_defective_material_reaches_the_hooks_and_the_key(tmp_path, photo
     masks = [np.zeros(image.shape[1:], bool) for image in photographs]
 
     def fitted(damaged):
-        pseudo = PseudoWindows(windows_of(damaged, range(len(damaged)), GEOMETRY, seed=0), masks)
+        pseudo = {"train": PseudoWindows(windows_of(damaged, range(len(damaged)), GEOMETRY, seed=0), masks)}
         objective = minimise(reconstruction_loss, after_epoch=note)
-        material = Material(windows, windows, {"train": pseudo})
+        material = Material(windows, windows, pseudo)
         return fit(TwoParts, objective, material, TRAIN.but(epochs=1), tools=Tools(ONE_THREAD, store)), pseudo
 
     assert fitted(photographs)[0].resumed_from == 0
     again, pseudo = fitted(photographs)
     assert (again.resumed_from, len(seen)) == (1, 1)
-    assert seen[0].masks is pseudo.masks
+    assert seen[0]["train"].masks is pseudo["train"].masks
     assert fitted([image // 2 for image in photographs])[0].resumed_from == 0

@@ -200,7 +200,7 @@ def test_inject_refuses_what_it_cannot_use():
     with pytest.raises(FlawlineError, match=r"smallest value of image \(float32\) must be in \[0, 1\], got nan"):
         inject(flat(np.nan), "line", PARAMS, rng())
     with pytest.raises(FlawlineError, match=r"image of 8 x 30 pixels is too small for regions from 0\.05 .* got 0\.4"):
-        inject(np.zeros((1, 8, 30), np.uint8), "line", PARAMS, rng())
+        inject(np.zeros((1, 8, 30), np.uint8), "line", PARAMS.but(region="disk"), rng())
 
 
 # --- PseudoDefects ---------------------------------------------------------------------------------------------------

@@ -51,4 +51,12 @@ def test_region_image_is_the_whole_image_whatever_its_size():
 
 def test_image_too_small_for_the_smallest_disk_is_told_what_to_do():
     with pytest.raises(FlawlineError, match=r"image of 8 x 30 pixels is too small .* got 0\.4\. .*region to image"):
-        draw_region((8, 30), PARAMS, rng())
+        draw_region((8, 30), PARAMS.but(region="disk"), rng())
+
+
+def test_small_images_are_taken_whole_unless_a_disk_is_asked_for():
+    region, where = draw_region((32, 64), PARAMS, rng())
+    assert region.all()
+    assert where == {}
+    assert not draw_region((65, 80), PARAMS, rng())[0].all()
+    assert draw_region((65, 80), PARAMS.but(region="image"), rng())[0].all()
