@@ -630,6 +630,33 @@ class PatchMemoryFreeParams(FreePatchParams):
     budget: PositiveFloat  # megabytes that the memory may take
 
 
+class FilterBankParams(Params):
+    """Filters that respond to spots and bars, on pixels relative to the brightness and contrast around them."""
+
+    spots: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]  # deviations of the spots, pixels
+    # deviations of the bars across and along, pixels
+    bars: tuple[tuple[PositiveFloat, PositiveFloat], ...]
+    angles: PositiveInt  # of each bar, evenly over 180 degrees
+    side: Annotated[int, Field(ge=3)]  # of a filter, pixels; odd
+    window: (
+        PositiveInt  # pixels around, each way, that brightness and contrast are taken of; a smaller image: all of it
+    )
+    soft: NonNegativeFloat  # share of the usual contrast added to that around, so that even places do not count
+
+    @model_validator(mode="after")
+    def _has_a_middle(self) -> Self:
+        if self.side % 2 == 0:
+            raise ValueError(f"side must be odd, so that a filter has a middle, got {self.side}")
+        return self
+
+
+class TextureParams(PatchMemoryFreeParams):
+    """Three maps of a texture: features, what principal components leave, spots and bars."""
+
+    window: PositiveInt  # pixels each way over which the squared error of the principal components is averaged
+    bank: FilterBankParams
+
+
 class PatchGaussianParams(MapScorerParams):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
@@ -757,6 +784,10 @@ class PatchMemoryMethodParams(Params):
 
 class PatchMemoryFreeMethodParams(Params):
     scorer: PatchMemoryFreeParams
+
+
+class TextureMethodParams(Params):
+    scorer: TextureParams
 
 
 class PatchGaussianFreeMethodParams(Params):

@@ -60,8 +60,8 @@ class FreePatchScorer(MapScorer):
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
-        """Return the features of every place (n, h, w, D)."""
-        (images,) = views
+        """Return the features of every place (n, h, w, D) of the photographs, the first view."""
+        images, *_ = views
         found = patch_features(self._extractor(enlarged(images, self.params.scale)))
         return found.clamp(-LARGEST, LARGEST).half().cpu().numpy()
 

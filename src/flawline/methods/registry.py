@@ -30,6 +30,7 @@ from flawline.params import (
     PCAParams,
     PixelMethodParams,
     PooledKNNMethodParams,
+    TextureMethodParams,
     VAEParams,
 )
 
@@ -393,6 +394,7 @@ register_reconstructor(
         load=f"{_HOME}.pca:load_pca",
         fit=f"{_HOME}.pca:fit_pca",
         check=_PATCHES_FIT,
+        residuals_of=EVERY,
         any_size=True,
     )
 )
@@ -427,6 +429,7 @@ for _row in (
     Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, "dcae")),
     Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, f"dcae{CODES}")),
     Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, "dcae")),
+    Method("texture", OURS, TextureMethodParams, f"{_HOME}.texture:Texture", (IMAGE, "pca")),
     Method("patch_memory_free", OURS, PatchMemoryFreeMethodParams, f"{_HOME}.patch_memory_free:PatchMemoryFree"),
     Method("patch_gaussian_free", OURS, PatchGaussianFreeMethodParams,
            f"{_HOME}.patch_gaussian_free:PatchGaussianFree"),
@@ -485,7 +488,7 @@ register_paper(
         ALPDEMIR,
         (
             "dcae", "deep_svdd", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere",
-            "patch_memory_free", "patch_gaussian_free", "pca", "mean_brightness",
+            "texture", "patch_memory_free", "patch_gaussian_free", "pca", "mean_brightness",
         ),
         note="The figures of Alpdemir 2022 were measured on patches that were learned from: compare them with those of "
         "the protocol as_published alone.",
