@@ -535,6 +535,28 @@ class LeNetModelParams(Params):
     latent_size: PositiveInt  # units of the dense layer
 
 
+class RDCAEModelParams(LeNetModelParams):
+    """Alpdemir 2022, Eq. 7, Algorithm 2; what it leaves open, and what departs from it."""
+
+    network: Literal["lenet", "linear_skip"]  # section 4.1, or principal components and a small network beside them
+    components: NonNegativeInt  # principal components of linear_skip
+    normalise: Literal["none", "median"]  # of linear_skip: patches are divided by their median
+    group: Literal[
+        "patch", "pixel", "block"
+    ]  # of the l2,1 norm: all values of a patch, one of all patches, 8 x 8 pixels
+    l21_weight: NonNegativeFloat | None  # lambda; null: l21_quantile
+    l21_scaled: bool  # l21_weight is for 3 x 32 x 32 values, for others times the root of their ratio
+    l21_quantile: Rate  # of the lengths of held-out normal residuals, as lambda
+    known_s: bool  # S of a pseudo-defect is what was damaged, not what the network leaves
+    restore: bool  # the network sees X and learns to give L; false: sees L, as Algorithm 2 has it
+    inner_epochs: PositiveInt  # of an outer iteration
+    fresh_adam: bool  # every outer iteration begins with a new optimiser
+    stop_auroc: Rate | None  # of held-out pseudo-defects, above which training ends; null: never
+    least_iterations: PositiveInt  # outer ones before it may end
+    patience: PositiveInt | None  # outer iterations without a better AUROC before it ends; null: never
+    score_window: PositiveInt | None  # pixels each way over which errors are averaged for the AUROC; null: summed
+
+
 class DeepSVDDModelParams(LeNetModelParams):
     """Ruff et al. 2018; Alpdemir 2022, section 5.3."""
 
@@ -704,6 +726,22 @@ class LeNetParams(Params):
 
     patches: PatchParams
     model: LeNetModelParams
+    train: TrainParams
+    scorer: MapScorerParams
+
+
+class RobustPatchParams(PatchParams):
+    """Windows that are learned from again and again, some of them with pseudo-defects."""
+
+    mirror: bool  # each is there four times, mirrored
+    pseudo_share: Fraction  # of pseudo-defects among them, the paper's noise ratio
+
+
+class RDCAEParams(Params):
+    """Alpdemir 2022, the proposed method."""
+
+    patches: RobustPatchParams
+    model: RDCAEModelParams
     train: TrainParams
     scorer: MapScorerParams
 
