@@ -426,6 +426,7 @@ class DefectInjectionParams(Params):
     split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
     kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
+    least: PositiveInt  # pseudo-defective images of a split at the least: of few normal images, more are made of each
     most: PositiveInt  # pseudo-defective images of a split at the most; of more normal images, some evenly spread
     # where a defect may lie: in a disk; in all of the image, as in a small patch; auto: by the image's shorter side
     region: Literal["auto", "disk", "image"]
@@ -446,7 +447,13 @@ class DefectInjectionParams(Params):
         low, high = self.radius
         if not low <= high <= 0.5:
             raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got {self.radius}")
+        if self.least > self.most:
+            raise ValueError(f"least must not exceed most, got {self.least} > {self.most}")
         return self
+
+    def of_each(self, images: int) -> int:
+        """Return how many pseudo-defective images are made of each of so many normal ones."""
+        return max(self.per_image, -(-self.least // images)) if images else self.per_image
 
 
 class PatchSetParams(Params):
@@ -860,6 +867,7 @@ class SuitabilityParams(Params):
 class EvaluationParams(Params):
     target_overkill: Rate  # wanted share of good parts rejected
     review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
+    outlier_quantile: Rate  # of normal scores, at which the pseudo-supervised threshold lies
     aupro_limit: Annotated[float, Field(gt=0, le=1)]  # false positive rate up to which AUPRO integrates
 
     @model_validator(mode="after")
