@@ -26,6 +26,11 @@ class OutlierThreshold:
     pseudo_defects: int
 
     @property
+    def kept(self) -> bool:
+        """Whether it keeps what it promises, which is nothing."""
+        return True
+
+    @property
     def promise(self) -> str:
         """What it says in a sentence a user can read."""
         return (

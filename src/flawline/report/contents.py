@@ -67,7 +67,7 @@ class MethodResult:
     absent: Mapping[str, str] = field(default_factory=dict)  # metric -> why it is absent
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # roc, pr, pixel_roc, pixel_pr, pro
     history: pd.DataFrame | None = None  # epoch, then the series of the training: losses and whatever else it has
-    thresholds: Mapping[str, Threshold | OutlierThreshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     verdicts: pd.DataFrame | None = None  # image, verdict, score, reason; a row an image
     worst: Sequence[JudgedImage] = ()
     best: Sequence[JudgedImage] = ()
