@@ -574,6 +574,7 @@ class DeepSVDDModelParams(LeNetModelParams):
 
 class PCAModelParams(Params):
     components: PositiveInt  # principal components that patches are reconstructed from
+    normalise: Literal["none", "median"]  # median: patches are divided by their median before
 
 
 class CPCAEModelParams(Params):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
+from flawline.methods.pca import gain_of, relative_residual
 from flawline.params import RDCAEModelParams
 
 WIDTHS = (24, 48, 64)  # channels behind each convolution, which halves the patch
 SHRINK = 2 ** len(WIDTHS)
 SLOPE = 0.1  # of the leaky ReLU
-DARKEST = 0.05  # a patch's median counts as at least this
 SMALL = 0.1  # by which the weights of the last layer begin smaller: at first the linear part does all
 
 
@@ -60,9 +60,11 @@ class LinearSkip(nn.Module):
 
     def gain(self, x: Tensor) -> Tensor:
         """Return what each patch is divided by, (N, 1, 1, 1)."""
-        if self.params.normalise == "none":
-            return torch.ones_like(x[:, :1, :1, :1])
-        return x.flatten(1).median(dim=1).values.clamp_min(DARKEST)[:, None, None, None]
+        return gain_of(x, self.params.normalise)
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Return the deviation of normal values, in each patch's brightness: (N, 1, 1, 1)."""
+        return self.gain(x) * self.contrast
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes (N, d) of patches (N, C, s, s)."""
@@ -76,9 +78,8 @@ class LinearSkip(nn.Module):
         return (whole * self.contrast + self.level) * self.gain(x)
 
     def residual(self, x: Tensor, reconstruction: Tensor) -> Tensor:
-        """Return the residual map (N, s, s), the mean over channels of the squared difference over the gain's square:
-        bright patches differ by more."""
-        return ((x - reconstruction) / self.gain(x)).square().mean(dim=1)
+        """Return the residual map (N, s, s), as `relative_residual`."""
+        return relative_residual(x, reconstruction, normalise=self.params.normalise)
 
     def _standardised(self, x: Tensor) -> Tensor:
         return (x / self.gain(x) - self.level) / self.contrast

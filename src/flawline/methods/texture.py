@@ -14,7 +14,7 @@ from flawline.methods.filter_bank import Normal, bank_map, learn_normal, make_ba
 from flawline.methods.maps import smooth
 from flawline.methods.one_class import Inputs, State, embedding_of
 from flawline.methods.patch_memory_free import PatchMemoryFree
-from flawline.methods.patch_scorer import positions_to_map
+from flawline.methods.patch_scorer import FOLDS, folds, positions_to_map
 from flawline.metrics.reductions import Reduction
 from flawline.params import ImageScoreParams
 
@@ -27,19 +27,26 @@ class Texture(PatchMemoryFree):
     of features from a memory that knows no positions; the squared error of principal components, averaged over a small
     window; the largest deviation of a bank of filters.
 
-    It sees the photograph and the residual image (H, W) of principal components. Peaks of a training image are told
-    from the memory of the others. Ours; what each map adds was measured on fabrics."""
+    It sees the photograph and the residual image (H, W) of principal components. Peaks are those of training images
+    that were held out from the memory. Ours; what each map adds was measured on fabrics."""
 
     name = "texture"
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few."""
-        memory = super().fit(inputs, seed=seed)
+        self.check(len(inputs))
         step = -(-len(inputs) // LEARNED_FROM)
         normal = learn_normal([grey(each) for each in inputs[::step]], self._bank, self.params.bank)
-        state = memory | {f"bank_{name}": value for name, value in normal._asdict().items()}
-        peaks = [[HIGHEST(part) for part in self._maps(state, each, but=i)] for i, each in enumerate(inputs)]
-        return state | standardising(torch.tensor(peaks))
+        bank = {f"bank_{name}": value for name, value in normal._asdict().items()}
+        peaks = []
+        for learned, others in folds(len(inputs), FOLDS, seed=seed):
+            state = bank | self._memory(inputs, learned, seed=seed)
+            peaks += [[HIGHEST(part) for part in self._maps(state, inputs[i])] for i in others]
+        memory = self._memory(inputs, range(len(inputs)), seed=seed)
+        return bank | memory | standardising(torch.tensor(peaks))
+
+    def _memory(self, inputs: Sequence[Inputs], rows: Sequence[int], *, seed: int) -> State:
+        return self._model_of([embedding_of(inputs[i]) for i in rows], seed=seed)
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         maps = torch.from_numpy(np.stack(self._maps(state, inputs)))  # (3, H, W)
@@ -50,10 +57,10 @@ class Texture(PatchMemoryFree):
     def _bank(self) -> Tensor:
         return make_bank(self.params.bank)
 
-    def _maps(self, state: State, inputs: Inputs, *, but: int | None = None) -> list[NDArray[np.float32]]:
+    def _maps(self, state: State, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return the three maps (H, W) of an image."""
         size = inputs.views[0].shape[-2:]
-        distances = self._at_places(state, embedding_of(inputs), but=but)  # (h, w)
+        distances = self._at_places(state, embedding_of(inputs))  # (h, w)
         normal = Normal(*(state[f"bank_{name}"].cpu() for name in Normal._fields))
         return [
             positions_to_map(distances, size, 0.0).astype(np.float32),
