@@ -134,7 +134,7 @@ def separate(
         given = x if params.restore else x - own["s"][some].to(x)
         s[some] = shrink_groups(x - model(given), threshold, params.group).cpu()
     normals = len(s) - train.pseudo
-    if params.known_s:
+    if params.known_s and train.pseudo:
         s[normals:] = train.differences
     inside = s.flatten(1).abs().amax(dim=1) > 0  # (n,)
     share = float(inside[:normals].float().mean())
