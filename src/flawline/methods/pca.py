@@ -18,6 +18,9 @@ from flawline.training.windows import windows_of
 class PCA(nn.Module):
     """Projects patches (N, C, s, s) onto the mean and some principal components of normal ones."""
 
+    mean: Tensor
+    components: Tensor
+
     def __init__(self, mean: Tensor, components: Tensor):
         super().__init__()
         self.register_buffer("mean", mean)  # (D,) with D = C s s

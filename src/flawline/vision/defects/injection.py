@@ -45,8 +45,8 @@ def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: 
 
 
 class PseudoDefects(Sequence[PseudoDefect]):
-    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept; ``most`` in
-    all, in some of the images, evenly spread, where there are more.
+    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept; ``most``
+    in all, in some of the images, evenly spread, where there are more.
 
     The i-th has the kind kinds[i % len(kinds)], and a generator of its own, made of ``seed`` and i: it does not
     depend on which others were asked for, or when."""
