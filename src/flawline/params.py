@@ -426,6 +426,7 @@ class DefectInjectionParams(Params):
     split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
     kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
+    least: PositiveInt  # pseudo-defective images of a split at the least: of few normal images, more are made of each
     most: PositiveInt  # pseudo-defective images of a split at the most; of more normal images, some evenly spread
     # where a defect may lie: in a disk; in all of the image, as in a small patch; auto: by the image's shorter side
     region: Literal["auto", "disk", "image"]
@@ -446,7 +447,13 @@ class DefectInjectionParams(Params):
         low, high = self.radius
         if not low <= high <= 0.5:
             raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got {self.radius}")
+        if self.least > self.most:
+            raise ValueError(f"least must not exceed most, got {self.least} > {self.most}")
         return self
+
+    def of_each(self, images: int) -> int:
+        """Return how many pseudo-defective images are made of each of so many normal ones."""
+        return max(self.per_image, -(-self.least // images)) if images else self.per_image
 
 
 class PatchSetParams(Params):
@@ -535,6 +542,28 @@ class LeNetModelParams(Params):
     latent_size: PositiveInt  # units of the dense layer
 
 
+class RDCAEModelParams(LeNetModelParams):
+    """Alpdemir 2022, Eq. 7, Algorithm 2; what it leaves open, and what departs from it."""
+
+    network: Literal["lenet", "linear_skip"]  # section 4.1, or principal components and a small network beside them
+    components: NonNegativeInt  # principal components of linear_skip
+    normalise: Literal["none", "median"]  # of linear_skip: patches are divided by their median
+    group: Literal[
+        "patch", "pixel", "block"
+    ]  # of the l2,1 norm: all values of a patch, one of all patches, 8 x 8 pixels
+    l21_weight: NonNegativeFloat | None  # lambda; null: l21_quantile
+    l21_scaled: bool  # l21_weight is for 3 x 32 x 32 values, for others times the root of their ratio
+    l21_quantile: Rate  # of the lengths of held-out normal residuals, as lambda
+    known_s: bool  # S of a pseudo-defect is what was damaged, not what the network leaves
+    restore: bool  # the network sees X and learns to give L; false: sees L, as Algorithm 2 has it
+    inner_epochs: PositiveInt  # of an outer iteration
+    fresh_adam: bool  # every outer iteration begins with a new optimiser
+    stop_auroc: Rate | None  # of held-out pseudo-defects, above which training ends; null: never
+    least_iterations: PositiveInt  # outer ones before it may end
+    patience: PositiveInt | None  # outer iterations without a better AUROC before it ends; null: never
+    score_window: PositiveInt | None  # pixels each way over which errors are averaged for the AUROC; null: summed
+
+
 class DeepSVDDModelParams(LeNetModelParams):
     """Ruff et al. 2018; Alpdemir 2022, section 5.3."""
 
@@ -545,6 +574,7 @@ class DeepSVDDModelParams(LeNetModelParams):
 
 class PCAModelParams(Params):
     components: PositiveInt  # principal components that patches are reconstructed from
+    normalise: Literal["none", "median"]  # median: patches are divided by their median before
 
 
 class CPCAEModelParams(Params):
@@ -630,6 +660,33 @@ class PatchMemoryFreeParams(FreePatchParams):
     budget: PositiveFloat  # megabytes that the memory may take
 
 
+class FilterBankParams(Params):
+    """Filters that respond to spots and bars, on pixels relative to the brightness and contrast around them."""
+
+    spots: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]  # deviations of the spots, pixels
+    # deviations of the bars across and along, pixels
+    bars: tuple[tuple[PositiveFloat, PositiveFloat], ...]
+    angles: PositiveInt  # of each bar, evenly over 180 degrees
+    side: Annotated[int, Field(ge=3)]  # of a filter, pixels; odd
+    window: (
+        PositiveInt  # pixels around, each way, that brightness and contrast are taken of; a smaller image: all of it
+    )
+    soft: NonNegativeFloat  # share of the usual contrast added to that around, so that even places do not count
+
+    @model_validator(mode="after")
+    def _has_a_middle(self) -> Self:
+        if self.side % 2 == 0:
+            raise ValueError(f"side must be odd, so that a filter has a middle, got {self.side}")
+        return self
+
+
+class TextureParams(PatchMemoryFreeParams):
+    """Three maps of a texture: features, what principal components leave, spots and bars."""
+
+    window: PositiveInt  # pixels each way over which the squared error of the principal components is averaged
+    bank: FilterBankParams
+
+
 class PatchGaussianParams(MapScorerParams):
     """Features of every position of an image against one Gaussian a position with full, shrunk covariance."""
 
@@ -677,6 +734,22 @@ class LeNetParams(Params):
 
     patches: PatchParams
     model: LeNetModelParams
+    train: TrainParams
+    scorer: MapScorerParams
+
+
+class RobustPatchParams(PatchParams):
+    """Windows that are learned from again and again, some of them with pseudo-defects."""
+
+    mirror: bool  # each is there four times, mirrored
+    pseudo_share: Fraction  # of pseudo-defects among them, the paper's noise ratio
+
+
+class RDCAEParams(Params):
+    """Alpdemir 2022, the proposed method."""
+
+    patches: RobustPatchParams
+    model: RDCAEModelParams
     train: TrainParams
     scorer: MapScorerParams
 
@@ -759,6 +832,10 @@ class PatchMemoryFreeMethodParams(Params):
     scorer: PatchMemoryFreeParams
 
 
+class TextureMethodParams(Params):
+    scorer: TextureParams
+
+
 class PatchGaussianFreeMethodParams(Params):
     scorer: FreePatchParams
 
@@ -791,6 +868,7 @@ class SuitabilityParams(Params):
 class EvaluationParams(Params):
     target_overkill: Rate  # wanted share of good parts rejected
     review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
+    outlier_quantile: Rate  # of normal scores, at which the pseudo-supervised threshold lies
     aupro_limit: Annotated[float, Field(gt=0, le=1)]  # false positive rate up to which AUPRO integrates
 
     @model_validator(mode="after")

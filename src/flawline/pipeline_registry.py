@@ -80,4 +80,4 @@ def whole_line(*specs: Method) -> Pipeline:
     from flawline.pipelines.method import method_pipeline
 
     lines = sum((method_pipeline(spec) for spec in specs), Pipeline([]))
-    return stage("ingestion") + stage("registration") + lines + report_on(*specs)
+    return stage("ingestion") + stage("registration") + stage("defect_injection") + lines + report_on(*specs)

@@ -83,7 +83,7 @@ def test_normal_images_that_were_not_learned_from_score_around_zero(scorer):
     state = learned(scorer, count=20)
     values = np.concatenate([scorer.score(state, seen(scorer, texture(100 + i))).map.ravel() for i in range(10)])
     assert abs(values.mean()) < 0.3
-    assert 0.4 < values.std() < 1.5  # between cells, values are interpolated
+    assert 0.5 < values.std() < 1.5
 
 
 def test_values_of_a_place_are_told_by_that_place():
@@ -122,13 +122,13 @@ def test_image_is_enlarged_before_it_is_looked_at():
     assert memory(scale=2).embed((image,)).shape == (1, 4, 6, 2)
 
 
-def test_drawn_features_are_some_of_all_and_know_their_image():
+def test_drawn_features_are_some_of_all_and_each_once():
     embeddings = [np.full((2, 3, 1), i, np.float16) for i in range(5)]
-    points, owners = draw_features(embeddings, 12, seed=0)
+    points = draw_features(embeddings, 12, seed=0)
     assert points.shape == (12, 1)
-    torch.testing.assert_close(points[:, 0], owners.float())
-    every, _ = draw_features(embeddings, 1000, seed=0)
-    assert len(every) == 30
+    assert set(points[:, 0].tolist()) <= {0, 1, 2, 3, 4}
+    every = draw_features(embeddings, 1000, seed=0)
+    assert torch.bincount(every[:, 0].long()).tolist() == [6] * 5
 
 
 def test_held_out_figures_by_hand():
@@ -146,14 +146,6 @@ def test_nearest_distances_are_those_of_all_pairs():
     )
 
 
-def test_distance_to_an_image_that_was_learned_is_told_from_the_others():
-    scorer = memory(size=10**6)
-    points, owners = torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([0, 1, 2])
-    state = scorer.learn(points, owners, seed=0)
-    torch.testing.assert_close(scorer.distances(state, torch.tensor([[5.0]])), torch.tensor([0.0]))
-    torch.testing.assert_close(scorer.distances(state, torch.tensor([[5.0]]), but=2), torch.tensor([4.0]))
-
-
 def test_no_more_is_kept_than_asked_for_in_as_many_bits():
     state = learned(memory(size=17, bits=8))
     assert (state["codes"].shape, state["codes"].dtype) == ((17, 2), torch.int8)
@@ -165,7 +157,7 @@ def test_whitened_distances_are_mahalanobis():
     wanted = torch.from_numpy(LedoitWolf().fit(points.numpy()).precision_).float()
     torch.testing.assert_close(whitening.mT @ whitening, wanted, rtol=0.02, atol=0.02)
     scorer = memory(whiten=True, size=400)
-    state = scorer.learn(points, torch.zeros(400, dtype=torch.int64), seed=0)
+    state = scorer.learn(points)
     one = torch.tensor([[3.0, 1.0, 0.0]])
     differences = one - points
     nearest = (differences @ wanted * differences).sum(dim=1).amin().sqrt()
@@ -180,7 +172,7 @@ def test_memory_beyond_its_budget_is_refused_before_it_is_made():
         learned(memory(budget=1e-5))
 
 
-@pytest.mark.parametrize(("scorer", "count"), [(memory(), 1), (gaussian(), 0)], ids=["memory", "gaussian"])
+@pytest.mark.parametrize(("scorer", "count"), [(memory(), 1), (gaussian(), 1)], ids=["memory", "gaussian"])
 def test_too_few_images_are_refused(scorer, count):
     with pytest.raises(FlawlineError, match=f"{scorer.name} needs at least {count + 1} normal images"):
         learned(scorer, count=count)
@@ -190,7 +182,7 @@ def test_too_few_images_are_refused(scorer, count):
 def test_gaussian_distances_are_mahalanobis_from_the_mean():
     points = torch.randn(500, 3) * torch.tensor([1.0, 2.0, 0.5]) + 4
     scorer = gaussian()
-    state = scorer.learn(points, torch.zeros(500), seed=0)
+    state = scorer.learn(points)
     model = LedoitWolf().fit(points.numpy())
     wanted = torch.from_numpy(model.mahalanobis(points[:20].numpy())).float().sqrt()
     torch.testing.assert_close(scorer.distances(state, points[:20]), wanted, rtol=0.02, atol=0.02)

@@ -1,6 +1,7 @@
 """How good a method is on the test images: thresholds from the calibration images, metrics, curves and verdicts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import dead_share
 from flawline.methods.registry import SCORED, Method
 from flawline.metrics.images import image_metrics
+from flawline.metrics.intervals import exact_interval
 from flawline.metrics.maps import MapCounts, pixel_metrics
+from flawline.metrics.outliers import OutlierThreshold, outlier_threshold
 from flawline.metrics.reductions import Reduction, learn_reduction
 from flawline.params import EvaluationParams, ImageScoreParams, InspectionParams
 from flawline.storage.ragged import RaggedArray
 
+TOLD_OF_OUTLIERS = ("overkill_rate", "escape_rate", "f1", "accuracy")  # metrics
 TOLD_OF_RAW_MAPS = (  # metrics
     "image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "oracle_pixel_threshold",
 )  # fmt: skip
@@ -81,6 +85,26 @@ def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams) -> Thresho
     )  # fmt: skip
 
 
+def with_outlier(thresholds: Thresholds, scores: pd.DataFrame, pseudo: Sequence[float], quantile: float) -> Thresholds:
+    """Return the thresholds with the pseudo-supervised one beside them: from the calibration images' scores and those
+    of pseudo-defects in copies of them."""
+    held_out = scores.loc[scores["split"] == "calibration", "score"].tolist()
+    return replace(thresholds, outlier=outlier_threshold(held_out, pseudo, quantile=quantile))
+
+
+def outlier_metrics(tests: pd.DataFrame, outlier: OutlierThreshold | None) -> dict[str, float]:
+    """Return what the pseudo-supervised threshold is worth on test images, with the exact 95 % interval of its overkill
+    rate; empty without one."""
+    if outlier is None:
+        return {}
+    values, _ = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), outlier.value)
+    told = {f"outlier_{name}": values[name] for name in TOLD_OF_OUTLIERS if name in values}
+    if values["normals"]:
+        low, high = exact_interval(int(values["overkill"]), int(values["normals"]))
+        told |= {"outlier_overkill_rate_low": low, "outlier_overkill_rate_high": high}
+    return outlier.metrics() | told
+
+
 def map_maxima_of(scores: pd.DataFrame) -> list[float]:
     """Return the maps' maxima where these are not the scores, else none."""
     return scores["map_maximum"].tolist() if "map_maximum" in scores else []
@@ -98,6 +122,7 @@ def measure(
     """Return (values, absent, the counted pixels) of the test images' scores and maps at the reject threshold."""
     tests = scores[scores["split"] == "test"]
     values, absent = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), thresholds.reject.value)
+    values |= outlier_metrics(tests, thresholds.outlier)
     everything, defective = count_pixels(tests, maps, masks, manifest)
     pixel_values, pixel_absent = pixel_metrics(everything, defective, thresholds.on_map.value, aupro_limit=aupro_limit)
     if not all(one.size for one in maps):

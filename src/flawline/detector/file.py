@@ -93,7 +93,7 @@ class Detector:
             self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
             map_maxima=self.calibration_map_maxima,
         )  # fmt: skip
-        return replace(self, thresholds=thresholds)
+        return replace(self, thresholds=replace(thresholds, outlier=self.thresholds.outlier))
 
     @cached_property
     def aligner(self) -> Aligner | None:

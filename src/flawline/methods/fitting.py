@@ -34,17 +34,17 @@ def material_of(
     *,
     patches: Any,
     seed: int,
-    pseudo: Mapping[str, tuple[Sequence[NDArray], Sequence[NDArray]]] | None = None,
+    pseudo: Mapping[str, tuple[Sequence[NDArray], ...]] | None = None,
 ) -> Material:
     """Return the windows of the training and the validation images, at ``rows``, and of the pseudo-defective images of
-    ``pseudo`` with their masks, by the split that they are made of, where a method learns with them.
+    ``pseudo`` with their masks and, if given, what they were before, by the split that they are made of.
 
     Raise FlawlineError if there is no image, one does not suit, or 8 and 16 bit are mixed."""
     windows = resolve(network.windows)
     train, validation = (windows(images, some, patches, seed=seed) for some in rows)
     damaged = {
-        split: PseudoWindows(windows(some, range(len(some)), patches, seed=seed), masks)
-        for split, (some, masks) in (pseudo or {}).items()
+        split: PseudoWindows(windows(some, range(len(some)), patches, seed=seed), *more)
+        for split, (some, *more) in (pseudo or {}).items()
     }
     if network.join is not None:
         train = resolve(network.join)(train, damaged["train"], patches)

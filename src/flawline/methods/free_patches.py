@@ -19,7 +19,7 @@ from flawline.checks import FlawlineError
 from flawline.methods.features import load_extractor
 from flawline.methods.maps import LARGEST
 from flawline.methods.one_class import IMAGE, Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
-from flawline.methods.patch_scorer import patch_features, positions_to_map
+from flawline.methods.patch_scorer import FOLDS, folds, patch_features, positions_to_map
 from flawline.params import FreePatchParams
 
 NEIGHBOURS = (
@@ -29,9 +29,9 @@ FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held be
 
 
 class FreePatchScorer(MapScorer):
-    """A model of normal features, whatever their place. The map is each place's distance from it, less the mean of the
-    distances of normal images that it was held out from, in their deviations; with ``normalise`` = place, those of the
-    same place."""
+    """A model of normal features, whatever their place. The map is each place's distance from it, less the mean
+    distance of normal images that were held out, in their deviations; with ``normalise`` = place, those of the same
+    place."""
 
     embeds = True
     one_size = False
@@ -46,13 +46,12 @@ class FreePatchScorer(MapScorer):
         self._given = extractor
 
     @abstractmethod
-    def learn(self, points: Tensor, owners: Tensor, *, seed: int) -> State:
-        """Return the model of normal features (n, D), each of the image whose number is in ``owners`` (n,)."""
+    def learn(self, points: Tensor) -> State:
+        """Return the model of normal features (n, D)."""
 
     @abstractmethod
-    def distances(self, state: State, features: Tensor, *, but: int | None = None) -> Tensor:
-        """Return the distances (n,) of features (n, D) from the model; where it can tell, from what it has of other
-        images than number ``but``."""
+    def distances(self, state: State, features: Tensor) -> Tensor:
+        """Return the distances (n,) of features (n, D) from the model."""
 
     @cached_property
     def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
@@ -60,8 +59,8 @@ class FreePatchScorer(MapScorer):
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
-        """Return the features of every place (n, h, w, D)."""
-        (images,) = views
+        """Return the features of every place (n, h, w, D) of the photographs, the first view."""
+        images, *_ = views
         found = patch_features(self._extractor(enlarged(images, self.params.scale)))
         return found.clamp(-LARGEST, LARGEST).half().cpu().numpy()
 
@@ -77,11 +76,15 @@ class FreePatchScorer(MapScorer):
         embeddings = [embedding_of(each) for each in inputs]
         if self.params.normalise == "place":
             check_one_size([each.shape[:2] for each in embeddings], f"{self.name} with scorer.normalise = place")
-        points, owners = draw_features(embeddings, self.params.pool, seed=seed)
-        model = self.learn(points, owners, seed=seed)
-        held_out = [self._at_places(model, each, but=i) for i, each in enumerate(embeddings)]
+        held_out: list[Tensor] = []
+        for learned, others in folds(len(embeddings), FOLDS, seed=seed):
+            model = self._model_of([embeddings[i] for i in learned], seed=seed)
+            held_out += [self._at_places(model, embeddings[i]) for i in others]
         mean, deviation = held_out_figures(held_out, by_place=self.params.normalise == "place")
-        return {**model, "held_out_mean": mean, "held_out_deviation": deviation}
+        return self._model_of(embeddings, seed=seed) | {"held_out_mean": mean, "held_out_deviation": deviation}
+
+    def _model_of(self, embeddings: Sequence[NDArray], *, seed: int) -> State:
+        return self.learn(draw_features(embeddings, self.params.pool, seed=seed))
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         found = self._at_places(state, embedding_of(inputs))  # (h, w)
@@ -93,10 +96,10 @@ class FreePatchScorer(MapScorer):
             )
         return positions_to_map((found - mean) / deviation, inputs.views[0].shape[-2:], self.params.smoothing)
 
-    def _at_places(self, state: State, embedding: NDArray[np.float16], *, but: int | None = None) -> Tensor:
+    def _at_places(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
         """Return the distance (h, w) of each place of an image (h, w, D)."""
         seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)
-        return self.distances(state, seen.flatten(0, 1), but=but).view(seen.shape[:2]).cpu()
+        return self.distances(state, seen.flatten(0, 1)).view(seen.shape[:2]).cpu()
 
 
 def enlarged(images: Tensor, scale: int) -> Tensor:
@@ -106,17 +109,16 @@ def enlarged(images: Tensor, scale: int) -> Tensor:
     return interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
-def draw_features(embeddings: Sequence[NDArray], count: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Return at most ``count`` features (n, D) of all places of ``embeddings`` (h, w, D) each, drawn at random, and the
-    number of the image of each (n,)."""
+def draw_features(embeddings: Sequence[NDArray], count: int, *, seed: int) -> Tensor:
+    """Return at most ``count`` features (n, D) of all places of ``embeddings`` (h, w, D) each, drawn at random."""
     places = np.array([each.shape[0] * each.shape[1] for each in embeddings])
     ends = np.cumsum(places)
     chosen = np.sort(np.random.default_rng(seed).permutation(ends[-1])[:count])
     owners = np.searchsorted(ends, chosen, side="right")
-    rows = [
+    found = [
         embeddings[i].reshape(places[i], -1)[chosen[owners == i] - (ends[i] - places[i])] for i in np.unique(owners)
     ]
-    return torch.from_numpy(np.concatenate(rows).astype(np.float32)), torch.from_numpy(owners)
+    return torch.from_numpy(np.concatenate(found).astype(np.float32))
 
 
 def held_out_figures(distances: Sequence[Tensor], *, by_place: bool) -> tuple[Tensor, Tensor]:

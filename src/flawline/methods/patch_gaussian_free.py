@@ -10,15 +10,15 @@ from flawline.methods.patch_memory_free import whitening_of
 
 class PatchGaussianFree(FreePatchScorer):
     """The distance of a place is Mahalanobis', from the mean of normal features of any place, with their covariance
-    full and shrunk (Ledoit & Wolf 2004). So few numbers of so many features need no holding out."""
+    full and shrunk (Ledoit & Wolf 2004)."""
 
     name = "patch_gaussian_free"
-    least = 1
+    least = 2  # distances are told of images that were held out
 
-    def learn(self, points: Tensor, owners: Tensor, *, seed: int) -> State:
+    def learn(self, points: Tensor) -> State:
         """Return the mean (D,) and what whitens features (D, D)."""
         return {"mean": points.mean(dim=0), "whitening": whitening_of(points)}
 
-    def distances(self, state: State, features: Tensor, *, but: int | None = None) -> Tensor:
+    def distances(self, state: State, features: Tensor) -> Tensor:
         mean, whitening = state["mean"].to(self.device), state["whitening"].to(self.device)
         return torch.linalg.vector_norm((features - mean) @ whitening.mT, dim=1)

@@ -20,10 +20,10 @@ class PatchMemoryFree(FreePatchScorer):
     The patch memory of PatchCore (Roth et al. 2022). With ``whiten``, distances are Mahalanobis'."""
 
     name = "patch_memory_free"
-    least = 2  # the distances of an image are told from what is kept of others
+    least = 2  # distances are told of images that were held out
 
-    def learn(self, points: Tensor, owners: Tensor, *, seed: int) -> State:
-        """Return the kept features (M, D), the image that each is of (M,), and what whitens features (D, D).
+    def learn(self, points: Tensor) -> State:
+        """Return the kept features (M, D), and what whitens features (D, D).
 
         Raise FlawlineError if they take more memory than ``scorer.budget`` allows."""
         kept = min(self.params.size, len(points))
@@ -32,14 +32,11 @@ class PatchMemoryFree(FreePatchScorer):
         points = points @ whitening.mT
         (chosen,) = greedy_coreset(points[None], kept)
         codes, scale, offset = quantise(points[chosen], self.params.bits)
-        return {"codes": codes, "scale": scale, "offset": offset, "owners": owners[chosen], "whitening": whitening}
+        return {"codes": codes, "scale": scale, "offset": offset, "whitening": whitening}
 
-    def distances(self, state: State, features: Tensor, *, but: int | None = None) -> Tensor:
-        stored = {name: state[name].to(self.device) for name in ("codes", "scale", "offset", "owners", "whitening")}
+    def distances(self, state: State, features: Tensor) -> Tensor:
+        stored = {name: state[name].to(self.device) for name in ("codes", "scale", "offset", "whitening")}
         memory = stored["codes"].float() * stored["scale"] + stored["offset"]  # (M, D)
-        if but is not None:
-            others = stored["owners"] != but
-            memory = memory[others] if others.any() else memory
         return nearest_distances(features @ stored["whitening"].mT, memory)
 
 

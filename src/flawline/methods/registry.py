@@ -30,6 +30,8 @@ from flawline.params import (
     PCAParams,
     PixelMethodParams,
     PooledKNNMethodParams,
+    RDCAEParams,
+    TextureMethodParams,
     VAEParams,
 )
 
@@ -393,6 +395,7 @@ register_reconstructor(
         load=f"{_HOME}.pca:load_pca",
         fit=f"{_HOME}.pca:fit_pca",
         check=_PATCHES_FIT,
+        residuals_of=EVERY,
         any_size=True,
     )
 )
@@ -402,6 +405,23 @@ register_reconstructor(
         LeNetParams,
         load=f"{_HOME}.lenet:load_lenet",
         network=Network(f"{_HOME}.lenet:LeNet", f"{_HOME}.dcae:dcae_objective"),
+        check=_PATCHES_FIT,
+        residuals_of=EVERY,
+        any_size=True,
+        codes_of=EVERY,
+    )
+)
+register_reconstructor(
+    Reconstructor(
+        "rdcae",
+        RDCAEParams,
+        load=f"{_HOME}.rdcae:load_rdcae",
+        network=Network(
+            f"{_HOME}.rdcae:build_rdcae",
+            f"{_HOME}.rdcae:rdcae_objective",
+            pseudo_defects=("train", "validation"),
+            join=f"{_HOME}.rdcae:join_pseudo",
+        ),
         check=_PATCHES_FIT,
         residuals_of=EVERY,
         any_size=True,
@@ -421,12 +441,14 @@ register_reconstructor(
 _RESIDUAL = f"{_HOME}.residual_map:ResidualMap"
 _OC_SVM, _FOREST = f"{_HOME}.oc_svm:OCSVM", f"{_HOME}.isolation_forest:IsolationForest"
 for _row in (
+    Method("rdcae", ALPDEMIR, RDCAEParams, _RESIDUAL, ("rdcae",)),
     Method("dcae", ALPDEMIR, LeNetParams, _RESIDUAL, ("dcae",)),
     Method("deep_svdd", ALPDEMIR, DeepSVDDParams, _RESIDUAL, ("deep_svdd",)),
     Method("oc_svm_lrep", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, f"dcae{CODES}")),
     Method("oc_svm_aere", ALPDEMIR, OCSVMMethodParams, _OC_SVM, (IMAGE, "dcae")),
     Method("isolation_forest_lrep", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, f"dcae{CODES}")),
     Method("isolation_forest_aere", ALPDEMIR, IsolationForestMethodParams, _FOREST, (IMAGE, "dcae")),
+    Method("texture", OURS, TextureMethodParams, f"{_HOME}.texture:Texture", (IMAGE, "pca")),
     Method("patch_memory_free", OURS, PatchMemoryFreeMethodParams, f"{_HOME}.patch_memory_free:PatchMemoryFree"),
     Method("patch_gaussian_free", OURS, PatchGaussianFreeMethodParams,
            f"{_HOME}.patch_gaussian_free:PatchGaussianFree"),
@@ -484,8 +506,8 @@ register_paper(
         "alpdemir2022",
         ALPDEMIR,
         (
-            "dcae", "deep_svdd", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere",
-            "patch_memory_free", "patch_gaussian_free", "pca", "mean_brightness",
+            "rdcae", "dcae", "deep_svdd", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep",
+            "isolation_forest_aere", "texture", "patch_memory_free", "patch_gaussian_free", "pca", "mean_brightness",
         ),
         note="The figures of Alpdemir 2022 were measured on patches that were learned from: compare them with those of "
         "the protocol as_published alone.",

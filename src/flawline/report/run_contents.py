@@ -50,7 +50,7 @@ def method_result(
     best: Sequence[JudgedImage],
 ) -> MethodResult:
     """Return all that one method made of a category; ``metrics`` has values and absent, ``curves`` curve, x and y."""
-    limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel")}
+    limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel", "outlier")}
     return MethodResult(
         method=detector.method,
         metrics=metrics["values"],

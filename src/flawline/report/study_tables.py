@@ -22,6 +22,16 @@ RATIO = Metric(
 CALIBRATED = "Over all thresholds, then at the calibrated one"
 TABLES = {
     CALIBRATED: ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "raw_A", "raw_iou"),
+    words.OUTLIERS: (
+        "pseudo_auroc",
+        "pseudo_detection_rate",
+        "outlier_f1",
+        "outlier_accuracy",
+        "outlier_escape_rate",
+        "outlier_overkill_rate",
+        "outlier_overkill_rate_low",
+        "outlier_overkill_rate_high",
+    ),
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
     words.TRAINING: ("train_seconds", RATIO.name, "dead_latents"),
 }

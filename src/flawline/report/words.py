@@ -21,7 +21,8 @@ ESCAPES = "defective parts passed"
 IMAGE, COUNTS, PIXEL, OTHER = "By image", "Counts at the calibrated threshold", "By pixel", "Other"
 RAW, TRAINING = "From the raw map (before smoothing)", "Training"
 ORACLE = "With the test labels' help (oracle)"
-GROUPS = (IMAGE, COUNTS, PIXEL, RAW, TRAINING, OTHER, ORACLE)  # in the page's order
+OUTLIERS = "At the pseudo-supervised threshold"
+GROUPS = (IMAGE, COUNTS, OUTLIERS, PIXEL, RAW, TRAINING, OTHER, ORACLE)  # in the page's order
 ORACLE_NOTE = (
     "Tuned on the very test labels they are measured with, as some papers do. No production line can have these."
 )
@@ -91,6 +92,34 @@ _KNOWN = (
     ),
     Metric("overkill_rate", "Overkill rate", "share of the good test images", COUNTS, better=-1),
     Metric("escape_rate", "Escape rate", "share of the defective test images", COUNTS, better=-1),
+    Metric(
+        "outlier_f1",
+        "Outlier F1",
+        "F1 at the 99.9 % quantile of normal scores, the pseudo-supervised threshold",
+        OUTLIERS,
+    ),
+    Metric("outlier_accuracy", "Outlier accuracy", "share of images judged rightly at that threshold", OUTLIERS),
+    Metric(
+        "outlier_overkill_rate", "Outlier overkill rate", "share of the good test images above it", OUTLIERS, better=-1
+    ),
+    Metric(
+        "outlier_overkill_rate_low", "from", "lower end of the exact 95 % interval of that rate", OUTLIERS, better=0
+    ),
+    Metric("outlier_overkill_rate_high", "to", "upper end of the exact 95 % interval of that rate", OUTLIERS, better=0),
+    Metric(
+        "outlier_escape_rate",
+        "Outlier escape rate",
+        "share of the defective test images not above it",
+        OUTLIERS,
+        better=-1,
+    ),
+    Metric(
+        "pseudo_auroc",
+        "Pseudo-defect AUROC",
+        "how often a pseudo-defect scores above a held-out good image; no label",
+        OUTLIERS,
+    ),
+    Metric("pseudo_detection_rate", "Pseudo-defects found", "share of them above that threshold; no label", OUTLIERS),
     Metric("normals", "Good", "test images that are good", COUNTS, better=0, whole=True),
     Metric("defectives", "Defective", "test images that are defective", COUNTS, better=0, whole=True),
     Metric("pixel_threshold", "Pixel threshold", "the map value that gives the best IoU", PIXEL, better=0),

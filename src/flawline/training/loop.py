@@ -174,6 +174,9 @@ def _run_stage(
         state = replace(state, stage=number, own=own, best={})
     check_own(stage, state.own, "the checkpoint")
     while not training.has_ended(stage, records_of(state.history, number)):
+        if stage.fresh_every and len(records_of(state.history, number)) % stage.fresh_every == 0:
+            for optimizer in optimizers:
+                optimizer.state.clear()
         record, state = _run_epoch(training, number, model, optimizers, state=state, progress=tools.progress)
         tools.checkpoints.save(key, state)
         tools.progress.epoch(record)

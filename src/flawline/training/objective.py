@@ -128,12 +128,14 @@ class Stage:
     series: tuple[str, ...] = ()  # what ``after_epoch`` measures, beside the losses
     stop: Stop | None = None  # None: train.patience on the validation loss
     best: Best = Best()
+    fresh_every: int | None = None  # epochs after which the optimisers begin anew; null: never
 
     def describe(self) -> list[Any]:
         """Return what shapes the stage's weights, as JSON has it."""
         given = [] if self.given is None else [describe(self.given)]
         hooks = [describe(hook) for hook in (self.start, self.after_epoch) if hook is not None]
         chosen = [] if self.best == Best() else [[self.best.series, self.best.highest]]
+        chosen += [] if self.fresh_every is None else [[self.fresh_every]]
         return [*(phase.describe() for phase in self.phases), describe(self.watched), *given, *hooks, *chosen]
 
     def all_series(self) -> tuple[str, ...]:
@@ -203,5 +205,11 @@ def check_own(stage: Stage, own: Mapping[str, Tensor], whose: str) -> None:
 def describe(function: Callable) -> list[Any]:
     """Return a function's name and, of a partial one, the arguments it has already, as JSON has them."""
     if isinstance(function, partial):
-        return [*describe(function.func), list(function.args), function.keywords]
+        keywords = {name: _as_json(value) for name, value in function.keywords.items()}
+        return [*describe(function.func), [_as_json(value) for value in function.args], keywords]
     return [getattr(function, "__qualname__", type(function).__qualname__)]
+
+
+def _as_json(value: Any) -> Any:
+    """Return an argument of an objective's function, or the parameters that it is, as JSON has them."""
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value

@@ -13,6 +13,7 @@ from flawline.params import PatchParams
 from flawline.vision.patches import cut_windows, random_windows, window_means
 
 VALIDATION_STREAM = 1  # keeps the random numbers of different uses apart
+PSEUDO_STREAM = 3  # 2 is that of the losses
 MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
 MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 100 principal components
 
@@ -59,10 +60,27 @@ class Windows:
 
 @dataclass(frozen=True)
 class PseudoWindows:
-    """Windows of pseudo-defective images, and which of their pixels are defective."""
+    """Windows of pseudo-defective images, which of their pixels are defective, and the images before the damage."""
 
     windows: Windows
     masks: Sequence[NDArray]  # (H, W) bool, an image each
+    originals: Sequence[NDArray] = ()  # (C, H, W), an image each
+
+    def defective(self, count: int) -> NDArray[np.int64]:
+        """Return ``count`` windows (n, 3) with a defective pixel in each, from the images in turn; the same every time.
+        Where there are no images, none."""
+        size, found = self.windows.patches.size, np.zeros((count, 3), np.int64)
+        if not len(self.masks):
+            return found[:0]
+        generator = np.random.default_rng([self.windows.seed, PSEUDO_STREAM])
+        for i, row in enumerate(found):
+            image = i % len(self.masks)
+            mask = self.masks[image]
+            point = generator.choice(np.argwhere(mask))  # (2,) as (y, x)
+            room = np.array(mask.shape) - size
+            first = np.maximum(0, point - size + 1)
+            row[:] = image, *generator.integers(first, np.minimum(point, room), endpoint=True)
+        return found
 
     def shares(self, windows: NDArray) -> NDArray[np.float64]:
         """Return the share (n,) of defective pixels in each of ``windows`` (n, 3) as (image, y, x)."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.detector.evaluating import reduced, reduction_of, scores_of
+from flawline.detector.making import kept_params
 from flawline.detector.scoring import ImageScorer
 from flawline.intake.manifest import rows_of
 from flawline.methods.inputs import InputSequence, embed_all
@@ -102,6 +103,33 @@ def make_tabulate(spec: Method) -> Callable:
         return scores_of(rows, score=[note["score"] for note in maps.notes], **maxima)
 
     return tabulate_scores
+
+
+def make_score_pseudo(spec: Method) -> Callable:
+    """Return the node that scores pseudo-defects."""
+
+    def score_pseudo_defects(
+        pseudo_images: RaggedArray, pseudo_defects: pd.DataFrame, manifest: pd.DataFrame, maps: RaggedArray, *,
+        scorer: Any, compute: ComputeParams, progress: Progress, one_class: dict[str, Tensor] | None = None,
+        weights: dict[str, Tensor] | None = None, **parts: Any,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Return a row for each pseudo-defective image: the image that it was made of, kind, score. ``maps`` are those
+        of the images outside train, of which a reduction may have learned."""
+        keep_memory()
+        params = kept_params(spec, scorer, parts)
+        tensors = packed({"one_class": one_class or {}, "reconstructor": weights or {}})
+        model = ImageScorer(spec, params, tensors, channels=pseudo_images.shapes[0][0], compute=compute)
+        splits = manifest["split"].iloc[rows_of(manifest, SCORED)]
+        reduction = reduction_of(spec, scorer, maps, splits)
+        found = []
+        tracked = progress.track(pseudo_images, total=len(pseudo_images), label=f"{spec.name}: pseudo-defects")
+        with as_asked(compute):
+            for image in tracked:
+                scored, _ = model.score(image)
+                found.append(scored.score if reduction is None else reduction(scored.map))
+        return pseudo_defects[["image", "kind"]].assign(score=found)
+
+    return score_pseudo_defects
 
 
 def make_score_patches(spec: Method) -> Callable:

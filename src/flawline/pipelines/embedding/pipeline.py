@@ -6,14 +6,14 @@ from kedro.pipeline import Node, Pipeline
 from flawline.methods.registry import Method, Reconstructor
 from flawline.pipelines.embedding import nodes, reconstructing
 
-SHARED = {"images", "masks", "usable_manifest", "progress"}
+SHARED = {"images", "masks", "usable_manifest", "progress", "pseudo_images", "pseudo_defects"}
 PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
 
 
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
     row = spec.reconstructor
-    own = [*_embed(spec), *_fit(spec), _score(spec), _tabulate(spec), *_patches(spec)]
+    own = [*_embed(spec), *_fit(spec), _score(spec), _tabulate(spec), _score_pseudo(spec), *_patches(spec)]
     if row is None:
         return _spaced(own, spec.name)
     return _spaced(_reconstruct(row), row.name) + _spaced(own, spec.name, seen=row.name)
@@ -23,9 +23,12 @@ def _spaced(made: list[Node], name: str, *, seen: str = "") -> Pipeline:
     """Return the nodes in the namespace ``name``; what a reconstructor makes is that of ``seen``."""
     used = {each for node in made for each in node.inputs}
     inputs = {each: each for each in SHARED & used}
+    parameters = {each: each for each in PARAMETERS & used}
     if seen not in ("", name):
-        inputs |= {each: f"{seen}.{each}" for each in ("residuals", "codes") if each in used}
-    return Pipeline(made, namespace=name, inputs=inputs, parameters=PARAMETERS & used, tags=["embedding", name])
+        inputs |= {each: f"{seen}.{each}" for each in ("residuals", "codes", "weights") if each in used}
+        parts = [each for each in used if each.startswith("params:") and each not in {*PARAMETERS, "params:scorer"}]
+        parameters |= {each: f"params:{seen}.{each.removeprefix('params:')}" for each in parts}
+    return Pipeline(made, namespace=name, inputs=inputs, parameters=parameters, tags=["embedding", name])
 
 
 def _reconstruct(row: Reconstructor) -> list[Node]:
@@ -87,6 +90,15 @@ def _score(spec: Method) -> Node:
 def _tabulate(spec: Method) -> Node:
     inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"}
     return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
+
+
+def _score_pseudo(spec: Method) -> Node:
+    inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "progress")}
+    inputs |= {"manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
+    inputs |= {"one_class": "one_class"} if spec.scorer_class.learns else {}
+    if spec.reconstructor is not None:
+        inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}
+    return Node(nodes.make_score_pseudo(spec), name="score_pseudo_defects", inputs=inputs, outputs="pseudo_scores")
 
 
 def _patches(spec: Method) -> list[Node]:

@@ -14,6 +14,7 @@ from flawline.detector.evaluating import (
     measure_raw,
     reduction_of,
     training_metrics,
+    with_outlier,
 )
 from flawline.detector.file import Detector
 from flawline.detector.making import calibrated, kept_params, learned_from, network_of
@@ -26,9 +27,12 @@ from flawline.storage.ragged import RaggedArray
 from flawline.storage.tensors import packed
 
 
-def calibrate_thresholds(scores: pd.DataFrame, evaluation: EvaluationParams) -> dict[str, Any]:
-    """Return the thresholds from the scores of the calibration images."""
-    return calibrated_on(scores, evaluation).to_dict()
+def calibrate_thresholds(
+    scores: pd.DataFrame, pseudo_scores: pd.DataFrame, evaluation: EvaluationParams
+) -> dict[str, Any]:
+    """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these."""
+    levels = calibrated_on(scores, evaluation)
+    return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
 
 
 def make_evaluate(spec: Method) -> Callable:

@@ -24,7 +24,7 @@ def create_pipeline(spec: Method) -> Pipeline:
 
 
 def _calibrate() -> Node:
-    inputs = {"scores": "scores", "evaluation": "params:evaluation"}
+    inputs = {"scores": "scores", "pseudo_scores": "pseudo_scores", "evaluation": "params:evaluation"}
     return Node(calibrate_thresholds, name="calibrate", inputs=inputs, outputs="thresholds")
 
 

@@ -42,7 +42,11 @@ def make_train(row: Reconstructor, network: Network) -> Callable:
         """Return the weights of the best epoch, a row for every epoch, and held-out patches as they were reconstructed
         after some epochs."""
         parts = row.typed(patches=patches, model=model, train=train)
-        pseudo = {} if pseudo_defects is None else by_split(pseudo_images, pseudo_masks, pseudo_defects)  # type: ignore[arg-type]
+        pseudo = {}
+        if pseudo_images is not None and pseudo_masks is not None and pseudo_defects is not None:
+            place = {name: row for row, name in enumerate(manifest["image"])}
+            before = Lazy.of(images, [place[name] for name in pseudo_defects["image"]])
+            pseudo = by_split(pseudo_defects, pseudo_images, pseudo_masks, before)
         tools = Tools(compute, checkpoints, machine, progress)
         fitted = _train(network, images, _rows(manifest), parts=parts, seed=seed, tools=tools, pseudo=pseudo)
         return fitted.weights, fitted.history, fitted.sample_reconstructions
@@ -50,10 +54,10 @@ def make_train(row: Reconstructor, network: Network) -> Callable:
     return train
 
 
-def by_split(images: Sequence[NDArray], masks: Sequence[NDArray], table: pd.DataFrame) -> dict[str, tuple[Lazy, Lazy]]:
-    """Return the pseudo-defective images and their masks of each split that was damaged."""
+def by_split(table: pd.DataFrame, *arrays: Sequence[NDArray]) -> dict[str, tuple[Lazy, ...]]:
+    """Return of each split that was damaged its part of ``arrays``, which have an item a row of the ``table``."""
     rows = {str(split): list(own) for split, own in table.groupby("split", sort=False).indices.items()}
-    return {split: (Lazy.of(images, own), Lazy.of(masks, own)) for split, own in rows.items()}
+    return {split: tuple(Lazy.of(each, own) for each in arrays) for split, own in rows.items()}
 
 
 def make_train_folds(row: Reconstructor, network: Network) -> Callable:
@@ -91,7 +95,7 @@ def _train(
     parts: dict[str, Any],
     seed: int,
     tools: Tools,
-    pseudo: Mapping[str, tuple[Sequence[NDArray], Sequence[NDArray]]] | None = None,
+    pseudo: Mapping[str, tuple[Sequence[NDArray], ...]] | None = None,
 ) -> Fitted:
     material = material_of(network, images, rows, patches=parts["patches"], seed=seed, pseudo=pseudo)
     return train_network(network, images, material, tools=tools, **parts)

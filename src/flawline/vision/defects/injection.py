@@ -45,18 +45,20 @@ def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: 
 
 
 class PseudoDefects(Sequence[PseudoDefect]):
-    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept; ``most``
-    in all, in some of the images, evenly spread, where there are more.
+    """``per_image`` pseudo-defects in each of ``images``, kinds in turn, made when asked for and never kept; more of
+    each where there would be less than ``least`` in all, and ``most`` in all, in some of the images, evenly spread,
+    where there would be more.
 
     The i-th has the kind kinds[i % len(kinds)], and a generator of its own, made of ``seed`` and i: it does not
     depend on which others were asked for, or when."""
 
     def __init__(self, images: Sequence[NDArray], params: DefectInjectionParams, seed: int):
         self._images, self._params, self._seed = images, params, seed
-        self.sources = spread(len(images), -(-params.most // params.per_image))  # which of the images are damaged
+        self._of_each = params.of_each(len(images))
+        self.sources = spread(len(images), -(-params.most // self._of_each))  # which of the images are damaged
 
     def __len__(self) -> int:
-        return min(len(self.sources) * self._params.per_image, self._params.most)
+        return min(len(self.sources) * self._of_each, self._params.most)
 
     @overload
     def __getitem__(self, index: int) -> PseudoDefect: ...
@@ -69,7 +71,7 @@ class PseudoDefects(Sequence[PseudoDefect]):
 
     def source(self, i: int) -> int:
         """Return which of the images the i-th defect is put into."""
-        return self.sources[i // self._params.per_image]
+        return self.sources[i // self._of_each]
 
     def _make(self, i: int) -> PseudoDefect:
         generator = np.random.default_rng(np.random.SeedSequence([self._seed, i]))

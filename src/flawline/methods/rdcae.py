@@ -1,0 +1,310 @@
+"""The robust deep convolutional autoencoder of Alpdemir 2022: what the network cannot learn, S, is taken out of what it
+learns from, X, and pseudo-defects tell when it has learned enough.
+
+The optimisation is Algorithm 2: X = L + S; the network learns L for some epochs; S becomes what is left of X, shrunk by
+the proximal operator of lambda * |S|_2,1; and so on, until pseudo-defects that were held out are told from normal
+patches. Settings of conf/paper are the paper's; those of conf/base depart from it (docs/papers/alpdemir2022.md)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from flawline.checks import FlawlineError
+from flawline.methods.cae import squared_residual
+from flawline.methods.lenet import LeNet, LeNetReconstructor
+from flawline.methods.linear_skip import LinearSkip
+from flawline.methods.maps import device_of, load_model
+from flawline.params import ComputeParams, RDCAEModelParams, RobustPatchParams
+from flawline.training.loop import batches_of
+from flawline.training.objective import Batch, Best, Material, Objective, Phase, Stop, Tensors, one_stage
+from flawline.training.windows import PseudoWindows, Windows
+
+VALUES = 3 * 32 * 32  # of the paper's patches: the scale on which its lambda is given
+MANY = 0.05  # share of the normal patches in S from which it is said
+BLOCK = 8  # side of a block of S, pixels
+BATCH = 256  # patches reconstructed together where S is renewed
+ITERATION = "outer_iteration"
+
+logger = logging.getLogger(__name__)
+
+
+# --- what is learned from: X -----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class RobustWindows(Windows):
+    """The set X: the same windows in every epoch, the last ``pseudo`` of them with pseudo-defects.
+
+    A window is (image, y, x, place in X, mirrored): mirrored 1 across, 2 down, 3 both ways."""
+
+    sample: NDArray[np.int64] = None  # type: ignore[assignment]  # (n, 5)
+    pseudo: int = 0
+    originals: Sequence[NDArray] = ()  # of the damaged images, which stand last
+
+    def epoch(self, number: int) -> NDArray[np.int64]:
+        """Return all windows (n, 5), in the random order of epoch ``number``."""
+        return self.sample[np.random.default_rng([self.seed, 0, number]).permutation(len(self.sample))]
+
+    def cut(self, windows: NDArray) -> Tensor:
+        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
+        return mirrored(super().cut(windows[:, :3]), windows[:, 4])
+
+    @cached_property
+    def differences(self) -> Tensor:
+        """What damage has changed (pseudo, C, s, s): the S of the last windows, as far as it is known."""
+        last = self.sample[len(self.sample) - self.pseudo :]
+        whole = Windows(self.originals, self.shapes, self.patches, self.seed)
+        shifted = last[:, :3] - [len(self.images) - len(self.originals), 0, 0]
+        return self.cut(last) - mirrored(whole.cut(shifted), last[:, 4])
+
+
+def mirrored(patches: Tensor, how: NDArray) -> Tensor:
+    """Return patches (n, C, s, s), each mirrored as ``how`` (n,) says: 1 across, 2 down, 3 both ways."""
+    for bit, axis in ((1, 3), (2, 2)):
+        turned = torch.from_numpy((how & bit) > 0)
+        patches = torch.where(turned[:, None, None, None], patches.flip(axis), patches)
+    return patches
+
+
+def join_pseudo(train: Windows, damaged: PseudoWindows, patches: RobustPatchParams) -> RobustWindows:
+    """Return X of normal windows and n r / (1 - r) pseudo-defective ones, r being ``patches.pseudo_share``."""
+    normal = train.epoch(0)[:, :3]
+    count = round(len(normal) * patches.pseudo_share / (1 - patches.pseudo_share))
+    found = damaged.defective(count) + np.array([len(train.images), 0, 0])
+    turns = [0, 1, 2, 3] if patches.mirror else [0]
+    some = [np.column_stack([part, np.full(len(part), turn)]) for part in (normal, found) for turn in turns]
+    every = np.concatenate(some)  # (n, 4), the damaged ones last
+    sample = np.column_stack([every[:, :3], np.arange(len(every)), every[:, 3]])  # (n, 5)
+    images = [*train.images, *damaged.windows.images]
+    shapes = [*train.shapes, *damaged.windows.shapes]
+    return RobustWindows(
+        images, shapes, train.patches, train.seed, sample, len(found) * len(turns), damaged.originals
+    )  # fmt: skip
+
+
+# --- the split: X = L + S --------------------------------------------------------------------------------------------
+def shrink_groups(s: Tensor, threshold: float, group: str) -> Tensor:
+    """Shorten every group of ``s`` (N, C, h, w) by ``threshold`` and zero the shorter ones: the proximal operator of
+    threshold * |S|_2,1.
+
+    A group is a ``patch``, that is, all of its values; a ``pixel``, that is, one value of all patches; or a ``block``
+    of 8 x 8 pixels of a patch, with all its channels. Source: Alpdemir 2022, Eq. 8, Algorithm 2 line 9, which leaves
+    the group open: S transposed, as printed, has a patch a group."""
+    lengths = group_lengths(s, group)
+    return s * (1 - threshold / lengths.clamp_min(1e-12)).clamp_min(0)
+
+
+def group_lengths(s: Tensor, group: str) -> Tensor:
+    """Return the Euclidean length of the group of every value of ``s`` (N, C, h, w), to be multiplied with it."""
+    if group == "pixel":
+        return torch.linalg.vector_norm(s, dim=0, keepdim=True)  # (1, C, h, w)
+    if group == "patch":
+        return torch.linalg.vector_norm(s, dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+    squares = s.square().sum(dim=1, keepdim=True)  # (N, 1, h, w)
+    sums = avg_pool2d(squares, BLOCK, stride=BLOCK, ceil_mode=True, divisor_override=1)
+    return sums.sqrt().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)[..., : s.shape[2], : s.shape[3]]
+
+
+def penalty(params: RDCAEModelParams, normal: Tensor) -> float:
+    """Return lambda: as given, scaled from the paper's 3 x 32 x 32 values to those of a patch if asked for; or the
+    quantile of the lengths of held-out normal residuals ``normal`` (n, C, h, w) above which they land in S."""
+    if params.l21_weight is None:
+        return float(group_lengths(normal, params.group).flatten().quantile(params.l21_quantile))
+    return params.l21_weight * ((normal[0].numel() / VALUES) ** 0.5 if params.l21_scaled else 1.0)
+
+
+def separate(
+    model: nn.Module, params: RDCAEModelParams, material: Material, own: Tensors
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the new S (n, C, s, s) of X, and what of it is told: lambda, and the share of the normal and of the
+    pseudo-defective patches that are in it. Raise FlawlineError if S holds all normal patches: nothing would be left to
+    learn from."""
+    train = _robust(material)
+    s = own["s"].clone()
+    threshold = penalty(params, residuals(model, material.validation, material.validation.fixed()))
+    for some in (
+        np.array_split(np.arange(len(s)), -(-len(s) // BATCH)) if params.group != "pixel" else [np.arange(len(s))]
+    ):
+        x = train.cut(train.sample[some]).to(device_of(model))
+        given = x if params.restore else x - own["s"][some].to(x)
+        s[some] = shrink_groups(x - model(given), threshold, params.group).cpu()
+    normals = len(s) - train.pseudo
+    if params.known_s:
+        s[normals:] = train.differences
+    inside = s.flatten(1).abs().amax(dim=1) > 0  # (n,)
+    share = float(inside[:normals].float().mean())
+    if share == 1.0 and threshold > 0:
+        raise FlawlineError(
+            f"S holds all {normals} normal patches: lambda = {threshold:.3g} is less than the residual of every one, "
+            f"so the network would learn what is left of each. Raise rdcae.model.l21_weight, or set it to null "
+            f"(rdcae.model.l21_quantile)."
+        )
+    pseudo = float(inside[normals:].float().mean()) if train.pseudo else 0.0
+    return s, {"l21_weight": threshold, "s_share": share, "s_share_pseudo": pseudo}
+
+
+# --- how it learns ---------------------------------------------------------------------------------------------------
+def rdcae_objective(params: RDCAEModelParams) -> Objective:
+    """Return how the network learns: Algorithm 2, an outer iteration being ``inner_epochs`` epochs."""
+    stop = Stop(
+        "pseudo_auroc",
+        partial(has_separated, params=params),
+        least_epochs=params.inner_epochs * params.least_iterations,
+    )
+    given = partial(give_split, restore=params.restore)
+    return one_stage(
+        (Phase("train", split_loss, given=given),),
+        split_loss,
+        given=given,
+        own=("s", "told", "epochs"),
+        start=partial(start, params=params),
+        after_epoch=partial(after_epoch, params=params),
+        series=(*TOLD, "pseudo_auroc", ITERATION),
+        stop=stop if params.stop_auroc is not None else None,
+        best=Best(ITERATION, highest=True),
+        fresh_every=params.inner_epochs if params.fresh_adam else None,
+    )
+
+
+TOLD = ("l21_weight", "s_share", "s_share_pseudo")  # of the last outer iteration
+
+
+def split_loss(model: nn.Module, given: tuple[Tensor, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    """Return the mean squared error of what ``model`` makes of the first of ``given`` against the second, both
+    (n, C, s, s), in the units that the model has for it. Alpdemir 2022, Eq. 7, first term.
+
+    In pixels of [0, 1] the error of what principal components leave is so small that the weight decay outdoes it."""
+    seen, wanted = given
+    bare = getattr(model, "module", model)
+    unit = bare.unit(seen) if isinstance(bare, LinearSkip) else 1.0
+    return ((model(seen) - wanted) / unit).square().mean()
+
+
+def give_split(model: nn.Module, batch: Batch, *, restore: bool) -> tuple[Tensor, Tensor]:
+    """Return (what the network sees, what it is to give): L of the batch twice, or with ``restore`` X and L. Held-out
+    patches are their own L."""
+    if batch.windows.shape[1] < 5:
+        return batch.x, batch.x
+    background = batch.x - batch.own["s"][torch.from_numpy(batch.windows[:, 3])]
+    return (batch.x if restore else background), background
+
+
+def start(model: nn.Module, material: Material, own: Tensors, *, params: RDCAEModelParams) -> Tensors:
+    """Return S before the first iteration: 0, or of pseudo-defects the damage itself. The linear part is set.
+
+    Raise FlawlineError if the stop needs pseudo-defects and there are none."""
+    train = _robust(material)
+    if params.stop_auroc is not None and not (train.pseudo and len(material.pseudo["validation"].windows.images)):
+        raise FlawlineError(
+            "rdcae stops by pseudo-defects, and there are none: raise rdcae.patches.pseudo_share above 0, or set "
+            "rdcae.model.stop_auroc to null, so that it learns for all of train.epochs"
+        )
+    x = train.cut(train.sample)
+    s = torch.zeros_like(x, memory_format=torch.contiguous_format)
+    if params.known_s and train.pseudo:
+        s[len(s) - train.pseudo :] = train.differences
+    bare = getattr(model, "module", model)
+    if isinstance(bare, LinearSkip):
+        bare.learn(x[: len(s) - train.pseudo])
+    return {"s": s, "told": torch.zeros(len(TOLD)), "epochs": torch.zeros((), dtype=torch.int64)}
+
+
+@torch.no_grad()
+def after_epoch(
+    model: nn.Module, material: Material, own: Tensors, *, params: RDCAEModelParams
+) -> tuple[Tensors, dict[str, float]]:
+    """Renew S at the end of an outer iteration, and measure how well pseudo-defects are told from normal patches, both
+    held out."""
+    model.eval()
+    epochs = int(own["epochs"]) + 1
+    told = dict(zip(TOLD, own["told"].tolist(), strict=True))
+    s = own["s"]
+    if epochs % params.inner_epochs == 0:
+        s, told = separate(model, params, material, own)
+        if told["s_share"] > MANY:
+            logger.warning(
+                "rdcae: %.0f %% of the normal patches are in S, more than %.0f %%: lambda = %.3g may be too small",
+                100 * told["s_share"], 100 * MANY, told["l21_weight"],
+            )  # fmt: skip
+    measured = {"pseudo_auroc": pseudo_auroc(model, material, params), ITERATION: float(epochs // params.inner_epochs)}
+    renewed = {"s": s, "told": torch.tensor(list(told.values())), "epochs": torch.tensor(epochs)}
+    return renewed, {**told, **measured}
+
+
+def has_separated(values: Sequence[float], *, params: RDCAEModelParams) -> bool:
+    """Return True if pseudo-defects are told apart well enough, or no better for some iterations. ``values`` are their
+    AUROC after each epoch, of which those at the end of an outer iteration count. Algorithm 2, lines 11 and 12; the
+    least number of iterations and the patience are ours."""
+    ends = list(values[params.inner_epochs - 1 :: params.inner_epochs])
+    if len(ends) < params.least_iterations or len(values) % params.inner_epochs:
+        return False
+    if params.stop_auroc is not None and ends[-1] > params.stop_auroc:
+        return True
+    waited = params.patience is not None and len(ends) > params.patience
+    return waited and max(ends[-params.patience :]) <= max(ends[: -params.patience])  # type: ignore[operator]
+
+
+def pseudo_auroc(model: nn.Module, material: Material, params: RDCAEModelParams) -> float:
+    """Return how well the score tells held-out pseudo-defects from held-out normal patches: the area under the ROC
+    curve; 0.5 where there are none."""
+    if "validation" not in material.pseudo:
+        return 0.5
+    from sklearn.metrics import roc_auc_score  # takes a second to import
+
+    damaged = material.pseudo["validation"]
+    found = [
+        patch_scores(residuals(model, windows, which), params.score_window)
+        for windows, which in (
+            (material.validation, material.validation.fixed()),
+            (damaged.windows, damaged.defective(len(material.validation.fixed()))),
+        )
+    ]
+    labels = np.repeat([0, 1], [len(each) for each in found])
+    return float(roc_auc_score(labels, torch.cat(found).numpy()))
+
+
+def patch_scores(residual: Tensor, window: int | None) -> Tensor:
+    """Return the score (n,) of patches with these residuals (n, C, s, s): the sum of their squares (the paper's), or
+    the largest mean over ``window`` x ``window`` pixels."""
+    squares = residual.square().sum(dim=1)  # (n, s, s)
+    if window is None:
+        return squares.sum(dim=(1, 2))
+    return avg_pool2d(squares, window, stride=1).amax(dim=(1, 2))
+
+
+def residuals(model: nn.Module, windows: Windows, which: NDArray) -> Tensor:
+    """Return the differences (n, C, s, s) of the patches ``which`` and what the model makes of them."""
+    found = [
+        (batch.x - model(batch.x.to(device_of(model))).float().cpu()) for batch in batches_of(windows, which, BATCH, {})
+    ]
+    return torch.cat(found)
+
+
+def _robust(material: Material) -> RobustWindows:
+    if not isinstance(material.train, RobustWindows):
+        raise TypeError("rdcae learns from the set X that join_pseudo makes")
+    return material.train
+
+
+# --- at work ---------------------------------------------------------------------------------------------------------
+def build_rdcae(params: RDCAEModelParams, *, channels: int, size: int) -> nn.Module:
+    """Return the network: the paper's, or a small one that learns what principal components leave."""
+    if params.network == "lenet":
+        return LeNet(params, channels=channels, size=size)
+    return LinearSkip(params, channels=channels, size=size)
+
+
+def load_rdcae(
+    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
+    patches: RobustPatchParams, model: RDCAEModelParams,
+) -> LeNetReconstructor:  # fmt: skip
+    """Return the reconstructor of trained ``weights``, where it is to run."""
+    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
+    return LeNetReconstructor(
+        network, patches, network.residual if isinstance(network, LinearSkip) else squared_residual
+    )
