@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flawline.metrics.conformal import Threshold, calibrate_threshold
+from flawline.metrics.outliers import OutlierThreshold
 
 
 @dataclass(frozen=True)
@@ -12,11 +13,13 @@ class Thresholds:
     """Image scores above ``review`` are for a person to look at, those above ``reject`` are rejected.
 
     ``pixel`` is the limit on the map's values of a method whose image score is not the map's largest value: it only
-    tells where to look. None: the limits on scores are those on the map, or there is no map."""
+    tells where to look. None: the limits on scores are those on the map, or there is no map. ``outlier`` is the
+    pseudo-supervised threshold, by which nothing is judged: None where no pseudo-defects were scored."""
 
     reject: Threshold
     review: Threshold
     pixel: Threshold | None = None
+    outlier: OutlierThreshold | None = None
 
     @property
     def on_map(self) -> Threshold:
@@ -24,12 +27,13 @@ class Thresholds:
         return self.pixel or self.reject
 
     def to_dict(self) -> dict[str, Any]:
-        levels = {"reject": self.reject, "review": self.review, "pixel": self.pixel}
+        levels = {"reject": self.reject, "review": self.review, "pixel": self.pixel, "outlier": self.outlier}
         return {name: level.to_dict() for name, level in levels.items() if level is not None}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
-        return cls(**{name: Threshold.from_dict(level) for name, level in tree.items()})
+        kinds: dict[str, Any] = {"outlier": OutlierThreshold}
+        return cls(**{name: kinds.get(name, Threshold).from_dict(level) for name, level in tree.items()})
 
 
 def calibrate(
