@@ -12,7 +12,8 @@ import torch
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from flawline.cli import cli, run, user_error
+from flawline.checks import FlawlineError
+from flawline.cli import cli, run, user_error, varied_parameter
 
 LONG = {"cae.train.epochs": 4}
 TYPED = "cae.train.epochs=4"
@@ -215,6 +216,36 @@ def test_study_of_a_seed_among_the_parameters_is_told(finished):
     code, said = invoke("study", "cae", "--categories=chess", "--params=seed=3")
     assert code == 1
     assert "Error: --params of a study are the same for all its runs, got seed" in said
+
+
+def test_values_to_vary_are_read_as_parameters_are():
+    assert varied_parameter("cae.train.epochs=2,3") == ("cae.train.epochs", [2, 3])
+    assert varied_parameter(" pca.model.components = 8 , 1.5,") == ("pca.model.components", [8, 1.5])
+    assert varied_parameter("protocol=leak_free") == ("protocol", ["leak_free"])
+    assert varied_parameter("cae.train.epochs=") == ("cae.train.epochs", [])  # which the study refuses
+
+
+@pytest.mark.parametrize("typed", ["", "cae.train.epochs", "=1,2", "2=3", "a b=1", "cae.train.epochs:1,2"])
+def test_what_cannot_be_varied_is_told_with_an_example(typed):
+    said = rf"--vary must be KEY=VALUE,VALUE, such as cae\.model\.latent_size=50,100; got '{typed}'"
+    with pytest.raises(FlawlineError, match=said):
+        varied_parameter(typed)
+
+
+@pytest.mark.parametrize(
+    ("varied", "message"),
+    [
+        (["cae.train.epochs"], "Error: --vary must be KEY=VALUE,VALUE"),
+        (["cae.train.epochs="], "Error: --vary cae.train.epochs needs values: --vary cae.train.epochs=VALUE,VALUE"),
+        (["seed=1,2"], "Error: a study cannot vary seed by --vary; use --categories, --seeds and --raw"),
+        (["cae.trian.epochs=1,2"], "cae.trian: no such parameter (did you mean 'train'?)"),
+    ],
+)
+def test_study_that_cannot_vary_is_refused_before_anything_runs(project, varied, message):
+    code, said = invoke("study", "cae", "--categories=chess", *(f"--vary={each}" for each in varied))
+    assert code == 1
+    assert message in said
+    assert not list((project.path / "data").iterdir())
 
 
 def test_locked_store_is_told_in_one_line():

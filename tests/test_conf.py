@@ -1,5 +1,7 @@
 """Every environment and every pipeline load, and nothing that should be stored is forgotten in memory."""
 
+from typing import get_type_hints
+
 import pytest
 from kedro.io import MemoryDataset
 
@@ -23,6 +25,12 @@ def test_every_dataset_of_every_pipeline_is_stored_or_meant_not_to_be(blank_once
         if not dataset.startswith("params:") and dataset != "parameters":
             assert dataset in catalog, f"{dataset} has no entry in conf/base/catalog"
             assert isinstance(catalog.get(dataset), MemoryDataset) == (dataset in IN_MEMORY), dataset
+
+
+def test_hints_of_every_node_can_be_read():
+    """Kedro reads them before a run, and warns of those that stand for a type checker alone."""
+    functions = {node.func for pipeline in register_pipelines().values() for node in pipeline.nodes}
+    assert all(get_type_hints(function) for function in functions)
 
 
 def datasets_of_all_pipelines():

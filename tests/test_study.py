@@ -248,6 +248,43 @@ def test_folder_and_parameters_hold_for_every_run_and_a_name_keeps_the_tables_ap
     assert usual.read_text() == "of an earlier study"
 
 
+def vary(parts):
+    """Give the command that runs a method with two values of a parameter."""
+    bootstrap_project(Path.cwd())
+    asked = ("pca", "--categories=parts", f"--raw={parts.parent}", "--vary=pca.model.components=2,6", "--env=smoke")
+    said = CliRunner().invoke(cli, ["study", *asked])
+    assert said.exit_code == 0, said.output
+    return said.output
+
+
+@pytest.mark.slow
+def test_each_value_that_is_varied_has_a_folder_and_a_row_of_its_own(project, parts, monkeypatch):
+    draw_no_run(monkeypatch)
+    said = vary(parts)
+    assert "[1/2] parts (components 2), seed 0: runs" in said
+    assert "[2/2] parts (components 6), seed 0: goes on" in said  # the folder was read; it shares nothing else
+    made = {}
+    for value in (2, 6):
+        variant = f"pca.model.components={value}"
+        assert (project.path / f"data/08_reporting/parts/images-{variant}/seed-0/pca_metrics.json").is_dir()
+        weights, metrics = project.load_all("pca.weights", "pca.metrics", category="parts", variant=variant)
+        made[value] = metrics["values"]["image_auroc"]
+        assert weights["components"].shape == (value, 32 * 32)
+    assert not (project.path / "data/08_reporting/parts/seed-0").exists()
+
+    folder = project.path / "data/08_reporting/studies/pca-smoke"
+    results = pd.read_csv(folder / "results.csv")
+    assert results["category"].tolist() == ["parts (components 2)", "parts (components 6)"]
+    assert results["pca.model.components"].tolist() == [2, 6]
+    assert results["image_auroc"].tolist() == pytest.approx([made[2], made[6]])
+    page = (folder / "report.html").read_text()
+    assert "parts (components 2)" in page
+    assert "parts (components 6)" in page
+    assert pd.read_csv(folder / "comparison.csv")["seeds"].tolist() == [1, 1]
+
+    assert vary(parts).count("done before") == 2
+
+
 @pytest.mark.parametrize("key", ["category", "seed", "raw", "images"])
 def test_what_differs_from_run_to_run_is_no_parameter_of_a_study(project, key):
     with pytest.raises(FlawlineError, match=f"--params of a study are the same for all its runs, got {key}: use --cat"):

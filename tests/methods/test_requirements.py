@@ -19,12 +19,13 @@ ALIKE = [(3, 64, 80)] * 4
 SEVERAL = [(3, 64, 80), (3, 96, 80)]
 SMALL = [(3, 24, 80)] * 4
 SEES_DCAE = {"dcae", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere"}
-PATCHWISE = {"cae", "vae", "aae", "pca", "deep_svdd", *SEES_DCAE}
-ANY_SIZE = PATCHWISE | {"deep_feature_knn", "mean_brightness"}
-LEARNS_NOTHING = {"cae", "vae", "aae", "pca", "deep_svdd", "dcae", "ae_l2"}  # beyond its reconstructor
+PATCHWISE = {"cae", "vae", "aae", "pca", "texture", "deep_svdd", "rdcae", *SEES_DCAE}
+ANY_SIZE = PATCHWISE | {"deep_feature_knn", "mean_brightness", "patch_memory_free", "patch_gaussian_free"}
+LEARNS_NOTHING = {"cae", "vae", "aae", "pca", "deep_svdd", "dcae", "rdcae", "ae_l2"}  # beyond its reconstructor
 SEES_CPCAE = {"cpcae", "ae_l2", "cpcae_fused", "patch_memory_map", "patch_memory_fused", "patch_gaussian_map",
               "patch_gaussian_fused"}  # fmt: skip
-NEEDS_TWO = {"patch_gaussian", "patch_gaussian_map", "patch_memory_fused"}
+NEEDS_TWO = {"patch_gaussian", "patch_gaussian_map", "patch_memory_fused", "patch_memory_free", "patch_gaussian_free",
+             "texture"}  # fmt: skip
 POOLED = {"cpcae", "deep_feature_knn", "cpcae_fused", "mean_image"}
 
 

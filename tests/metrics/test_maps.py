@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from flawline.checks import FlawlineError
 from flawline.metrics import maps
-from flawline.metrics.maps import LEVELS, THRESHOLDS, MapCounts, pixel_metrics
+from flawline.metrics.maps import LEVELS, THRESHOLDS, ZERO, MapCounts, pixel_metrics
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -69,9 +69,9 @@ def small_example() -> MapCounts:
 
 
 def test_levels_are_all_finite_float16_values_in_order():
-    assert len(LEVELS) == 31744
+    assert len(LEVELS) == 2 * 31744 - 1  # zero is one
     assert (np.diff(LEVELS) > 0).all()
-    assert (LEVELS[0], LEVELS[-1]) == (0, np.finfo(np.float16).max)
+    assert (LEVELS[0], LEVELS[ZERO], LEVELS[-1]) == (np.finfo(np.float16).min, 0, np.finfo(np.float16).max)
     assert (np.diff(THRESHOLDS) < 0).all()
 
 
@@ -196,14 +196,14 @@ def test_small_blocks_of_rows_count_the_same(monkeypatch):
 def test_regions_touch_at_corners():
     counts = counted([(np.zeros((4, 4), np.float16), np.eye(4, dtype=bool))])
     assert counts.regions == 1
-    assert counts.overlap[0] == pytest.approx(1)
+    assert counts.overlap[ZERO] == pytest.approx(1)
 
 
 def test_views_and_negative_zeros_count_as_they_should():
     wide = np.array([[-0.0, 9, 1, 9], [0.0, 9, 2, 9]], np.float16)
     counts = counted([(wide[:, ::2], None)])
     assert counts.normal.sum() == 4
-    assert counts.normal[0] == 2
+    assert counts.normal[ZERO] == 2
 
 
 def test_curves_are_thin_and_keep_their_ends():
@@ -266,6 +266,32 @@ def test_without_defect_free_pixels_overlap_is_still_known():
     assert absent.keys() == {"pixel_auroc", "pixel_ap", "aupro"}
 
 
+@given(seeds, st.integers(-60, -1))
+@settings(max_examples=25, deadline=None)
+def test_maps_of_either_sign_are_ranked_as_those_that_they_are_shifted_from(seed, shift):
+    """Scores that say by how much a patch lies outside of what is normal are below zero inside."""
+    pairs = random_test_set(seed)  # whole numbers, so that nothing is rounded
+    moved = [(anomaly_map + np.float16(shift), mask) for anomaly_map, mask in pairs]
+    before, after = counted(pairs), counted(moved)
+    for metric in ("pixel_auroc", "pixel_ap", "aupro"):
+        assert getattr(after, metric)() == pytest.approx(getattr(before, metric)())
+    for threshold in (-1.0, 0.0, 2.5, 3.0, 100.0):
+        assert after.recall_and_iou(threshold + shift) == before.recall_and_iou(threshold)
+    (least, *overlap), (shifted, *other) = before.oracle_iou(), after.oracle_iou()
+    assert other == overlap
+    assert np.float16(shifted) == np.nextafter(np.float16(np.ceil(least) + shift), np.float16(-np.inf))
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, float(np.finfo(np.float16).min)])
+def test_counts_stand_at_the_levels_of_their_values(value):
+    counts = counted([(np.full((1, 2), value, np.float16), np.array([[True, False]]))])
+    assert LEVELS[np.flatnonzero(counts.normal)].tolist() == [value]
+    assert LEVELS[np.flatnonzero(counts.defective)].tolist() == [value]
+    threshold, recall, iou = counts.oracle_iou()
+    assert (threshold < value, recall, iou) == (True, 1, 0.5)
+    assert np.isfinite(threshold)
+
+
 def test_oracle_threshold_is_negative_where_flagging_all_is_best():
     threshold, recall, iou = counted([(np.zeros((1, 2), np.float16), np.array([[True, False]]))]).oracle_iou()
     assert (threshold < 0, recall, iou) == (True, 1, 0.5)
@@ -299,7 +325,7 @@ def test_a_map_of_another_rank_is_refused():
 
 def test_bad_values_are_counted_in_the_message_and_nowhere_else():
     counts = MapCounts()
-    with pytest.raises(FlawlineError, match="2 pixels that are not finite and 1 that are negative, of 4"):
+    with pytest.raises(FlawlineError, match="anomaly_map must be finite, got 2 pixels that are not, of 4"):
         counts.add(np.array([[np.nan, np.inf], [-1, 0]], np.float16), None)
     assert counts.normal.sum() == 0
 

@@ -5,7 +5,7 @@ from base_params import BASE
 
 from flawline.vision.levels import FULL_SCALE
 
-PARAMS = BASE.defect_injection
+PARAMS = BASE.defect_injection.but(least=1)  # as many as are asked for of each image
 
 
 def rng(seed=0):

@@ -30,6 +30,22 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
+def test_chosen_rows_are_read_when_asked_for_and_every_time():
+    read = []
+
+    def make(i):
+        read.append(i)
+        return 10 * i
+
+    some = Lazy.of(Lazy(5, make), [3, 0, 3])
+    assert (len(some), read) == (3, [])
+    assert list(some) == [30, 0, 30]
+    assert some[1] == 0
+    assert read == [3, 0, 3, 0]
+    with pytest.raises(IndexError):
+        some[3]
+
+
 def test_layout_on_disk_by_hand(store):
     assert (store / DATA).read_bytes() == bytes([0, 1, 2, 3, 4, 5, 0, 0]) + np.ones(2, "<f4").tobytes()
     index = json.loads((store / INDEX).read_text())

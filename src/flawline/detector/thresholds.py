@@ -32,7 +32,7 @@ class Thresholds:
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
-        kinds = {"outlier": OutlierThreshold}
+        kinds: dict[str, Any] = {"outlier": OutlierThreshold}
         return cls(**{name: kinds.get(name, Threshold).from_dict(level) for name, level in tree.items()})
 
 

@@ -228,8 +228,10 @@ class LineageHook:
 
     def _which(self) -> str:
         env = f" --env={self.env}" if self.env not in (None, "local") else ""
-        raw = f",raw={self.values['raw']}" if self.values.get("raw") else ""
-        return f"{env} --params category={self.values.get('category')},seed={self.values.get('seed')}{raw}"
+        usual = {"raw": None, "protocol": IMAGES, "variant": ""}
+        more = {name: self.values.get(name, value) for name, value in usual.items()}
+        named = "".join(f",{name}={value}" for name, value in more.items() if value not in (usual[name], None))
+        return f"{env} --params category={self.values.get('category')},seed={self.values.get('seed')}{named}"
 
     def _short(self, path: Path) -> str:
         return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)

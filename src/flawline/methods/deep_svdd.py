@@ -127,6 +127,5 @@ def load_deep_svdd(
     patches: PatchParams, model: DeepSVDDModelParams,
 ) -> DeepSVDDReconstructor:  # fmt: skip
     """Return the reconstructor of trained ``weights``, where it is to run."""
-    return DeepSVDDReconstructor(
-        load_model(build(model, channels=channels, size=patches.size), weights, compute), patches
-    )  # type: ignore[arg-type]
+    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
+    return DeepSVDDReconstructor(network, patches)  # type: ignore[arg-type]  # what `build` makes is one

@@ -35,6 +35,9 @@ def relative_residual(x: Tensor, reconstruction: Tensor, *, normalise: str) -> T
 class PCA(nn.Module):
     """Projects patches (N, C, s, s) onto the mean and some principal components of normal ones."""
 
+    mean: Tensor
+    components: Tensor
+
     def __init__(self, mean: Tensor, components: Tensor, normalise: str):
         super().__init__()
         self.normalise = normalise

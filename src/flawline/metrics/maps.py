@@ -1,8 +1,8 @@
 """Pixel metrics of anomaly maps: ranking and overlap, exact in constant memory, one image at a time.
 
-Convention: a map is float16 and never negative, so its bit pattern read as uint16 rises with its value, and counting
-pixels per bit pattern loses nothing. A pixel is flagged if its value is larger than the threshold. Curves run from
-nothing flagged to everything flagged."""
+Convention: a map is float16 and finite, of either sign. Its bit pattern without the sign, read as uint16, rises with
+the distance from zero, so counting pixels per bit pattern loses nothing. A pixel is flagged if its value is larger than
+the threshold. Curves run from nothing flagged to everything flagged."""
 
 import math
 from collections.abc import Iterator
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError, check_range, check_shape
 from flawline.metrics.regions import EIGHT
 
-LEVELS = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)  # every finite value, rising
-THRESHOLDS = np.append(LEVELS[::-1], -LEVELS[1])  # the j-th flags the j highest levels, the last one all
+_FROM_ZERO = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+LEVELS = np.concatenate([-_FROM_ZERO[:0:-1], _FROM_ZERO])  # every finite value, rising
+ZERO = len(_FROM_ZERO) - 1  # where the level 0 stands
+THRESHOLDS = np.append(LEVELS[::-1], -(2.0**16))  # the j-th flags the j highest levels, the last one all
 BLOCK = 2**18  # pixels counted at a time
 RANKED = ("pixel_auroc", "pixel_ap", "aupro")
 OVERLAPS = ("A", "iou")
@@ -27,7 +29,7 @@ NO_DEFECT = "needs defective test images with masks, got no defective pixel"
 
 @dataclass(eq=False)
 class MapCounts:
-    """How many pixels have each of the ``LEVELS``, over the maps added so far: under a megabyte, however many."""
+    """How many pixels have each of the ``LEVELS``, over the maps added so far: 1.5 megabytes, however many."""
 
     normal: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
     defective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
@@ -38,7 +40,7 @@ class MapCounts:
         """Count the pixels of ``anomaly_map`` (H, W) under ``mask`` (H, W), True where defective; None: all normal.
 
         Regions of the mask are 8-connected. Raises FlawlineError, and counts nothing, for a map that is not float16 or
-        holds negative or non-finite values, a mask that is not bool, or shapes that differ."""
+        holds values that are not finite, a mask that is not bool, or shapes that differ."""
         check_map(anomaly_map)
         if mask is None or not check_mask(mask, anomaly_map).any():
             for rows in row_blocks(anomaly_map):
@@ -106,7 +108,7 @@ class MapCounts:
 
     def oracle_iou(self) -> tuple[float, float, float]:
         """Return (threshold, A, IoU) where IoU is largest over all thresholds; ties go to the highest threshold. An
-        oracle: it is tuned on the masks. The threshold is negative where flagging every pixel is best.
+        oracle: it is tuned on the masks. The threshold is below the lowest value where flagging every pixel is best.
 
         Raises FlawlineError if no pixel is defective."""
         self._need_defective()
@@ -176,8 +178,9 @@ def row_blocks(array: NDArray) -> Iterator[slice]:
 
 
 def levels_of(anomaly_map: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """Return the index into ``LEVELS`` of every value, the sign of a negative zero dropped."""
-    return anomaly_map.view(np.uint16) & np.uint16(0x7FFF)
+    """Return the index into ``LEVELS`` of every value; a negative zero is a zero."""
+    from_zero = anomaly_map.view(np.uint16) & np.uint16(0x7FFF)
+    return np.where(np.signbit(anomaly_map), ZERO - from_zero, ZERO + from_zero).astype(np.uint16)
 
 
 def _histogram(levels: NDArray[np.uint16], weights: NDArray | None = None) -> NDArray:
@@ -208,18 +211,13 @@ def thin(curve: pd.DataFrame, points: int) -> pd.DataFrame:
 
 
 def check_map(anomaly_map: NDArray) -> None:
-    """Raise FlawlineError unless ``anomaly_map`` is (H, W), float16, finite and not negative."""
+    """Raise FlawlineError unless ``anomaly_map`` is (H, W), float16 and finite."""
     check_shape("anomaly_map", anomaly_map, ("H", "W"))
     if anomaly_map.dtype != np.float16:
         raise FlawlineError(f"anomaly_map must be float16, got {anomaly_map.dtype}")
-    if anomaly_map.view(np.uint16).max(initial=0) < len(LEVELS):
-        return
-    bad, negative = int((~np.isfinite(anomaly_map)).sum()), int((anomaly_map < 0).sum())
-    if bad or negative:
-        raise FlawlineError(
-            f"anomaly_map must be finite and not negative, got {bad} pixels that are not finite and {negative} that "
-            f"are negative, of {anomaly_map.size}"
-        )
+    bad = int((~np.isfinite(anomaly_map)).sum())
+    if bad:
+        raise FlawlineError(f"anomaly_map must be finite, got {bad} pixels that are not, of {anomaly_map.size}")
 
 
 def check_mask(mask: NDArray, anomaly_map: NDArray) -> NDArray[np.bool_]:

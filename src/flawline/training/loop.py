@@ -115,8 +115,8 @@ class Training:
 
     def place(self, model: nn.Module, stage: Stage) -> tuple[nn.Module, Optimizers]:
         """Return the model and an Adam for each phase of a stage, where they are to run."""
-        how = {"lr": self.params.learning_rate, "weight_decay": self.params.weight_decay}
-        adams = [torch.optim.Adam(phase.parameters(model), **how) for phase in stage.phases]
+        adam = partial(torch.optim.Adam, lr=self.params.learning_rate, weight_decay=self.params.weight_decay)
+        adams = [adam(phase.parameters(model)) for phase in stage.phases]
         placed, *optimizers = self.fabric.setup(model, *adams)
         return placed, optimizers
 

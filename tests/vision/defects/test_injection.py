@@ -212,6 +212,19 @@ def test_pseudo_defects_take_images_in_order_and_kinds_in_turn():
     assert [d.image.shape[1] for d in defects] == [40, 40, 41, 41, 42, 42]
 
 
+@pytest.mark.parametrize(("images", "least", "made"), [(3, 6, 6), (3, 7, 9), (3, 1, 3), (9, 6, 9), (0, 6, 0)])
+def test_more_are_made_of_each_of_few_images(images, least, made):
+    params = PARAMS.but(per_image=1, least=least, kinds=PLAIN)
+    defects = PseudoDefects([textured(np.uint8, (1, 40 + i, 40)) for i in range(images)], params, seed=0)
+    assert len(defects) == made
+    assert [defects.source(i) for i in range(made)] == sorted(list(range(images)) * (made // max(images, 1)))
+
+
+def test_the_fewest_and_the_most_do_not_contradict_each_other():
+    with pytest.raises(ValidationError, match="least must not exceed most, got 7 > 6"):
+        PARAMS.but(least=7, most=6)
+
+
 def test_pseudo_defects_do_not_depend_on_the_order_or_on_the_images_after():
     images = [textured(np.uint8, (1, 40, 40))] * 4
     forward = list(PseudoDefects(images, PARAMS, seed=7))

@@ -1,9 +1,9 @@
 """Synthetic defects in normal images."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from PIL import Image  # not for type checkers alone: Kedro reads hints, and warns of one that it cannot find
 
 from flawline.checks import FlawlineError
 from flawline.figures.gallery import SheetRow, contact_sheet, first_of_each
@@ -11,9 +11,6 @@ from flawline.intake.manifest import rows_of
 from flawline.params import DefectInjectionParams
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.vision.defects import PseudoDefects
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def inject_defects(
@@ -61,10 +58,8 @@ def draw_gallery(
     pseudo_images: RaggedArray,
     pseudo_masks: RaggedArray,
     pseudo_defects: pd.DataFrame,
-) -> "Image":
+) -> Image.Image:
     """Return one picture with the first pseudo-defect of each kind and family: original, damaged, mask."""
-    from PIL import Image
-
     rows = {name: row for row, name in enumerate(manifest["image"])}
     shown = [
         SheetRow(name, images[rows[pseudo_defects["image"].iloc[i]]], pseudo_images[i], pseudo_masks[i])
