@@ -58,5 +58,8 @@ def test_small_images_are_taken_whole_unless_a_disk_is_asked_for():
     region, where = draw_region((32, 64), PARAMS, rng())
     assert region.all()
     assert where == {}
+    disk, where = draw_region((32, 64), PARAMS, rng(), kind="elastic")
+    assert 0.01 < disk.mean() < 0.4
+    assert 3.2 <= where["radius"] <= 12.8
     assert not draw_region((65, 80), PARAMS, rng())[0].all()
     assert draw_region((65, 80), PARAMS.but(region="image"), rng())[0].all()

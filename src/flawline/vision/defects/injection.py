@@ -93,7 +93,7 @@ def _draw_visible(
     injector = INJECTORS[kind](getattr(params, kind))
     left = 1 if takes_whole((height, width), params) else params.places
     while True:
-        region, where = draw_region((height, width), params, generator)
+        region, where = draw_region((height, width), params, generator, kind=kind)
         try:
             return injector(image, region, generator), where
         except UnseenError:

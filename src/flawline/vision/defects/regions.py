@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.params import DefectInjectionParams
 
+FILLING = ("elastic", "gaussian", "poisson")  # kinds that damage every pixel of their region
+WIDE = (0.1, 0.4)  # radius of their disk in a small image, as shares of its shorter side
 SMALL = 64  # pixels of the shorter side up to which an image is a patch: a disk in it would hardly hold a defect
 
 
@@ -48,15 +50,17 @@ def random_region(
 
 
 def draw_region(
-    size: tuple[int, int], params: DefectInjectionParams, generator: np.random.Generator
+    size: tuple[int, int], params: DefectInjectionParams, generator: np.random.Generator, *, kind: str = ""
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    """Draw the region (H, W) of an image of ``size`` (h, w) that a defect may lie in, and tell where it is: nothing of
-    the whole image, else ``centre`` [x, y] and ``radius`` in pixels.
+    """Draw the region (H, W) of an image of ``size`` (h, w) that a defect of ``kind`` may lie in, and tell where it is:
+    nothing of the whole image, else ``centre`` [x, y] and ``radius`` in pixels. A kind that fills its region has a disk
+    in a small image too, a larger one.
 
     Raises FlawlineError if the smallest disk would have a radius below a pixel."""
-    if takes_whole(size, params):
+    whole = takes_whole(size, params)
+    if whole and (kind not in FILLING or params.region == "image"):
         return np.ones(size, np.bool_), {}
-    disk = random_disk(size, generator, radius=radius_in_pixels(size, params.radius))
+    disk = random_disk(size, generator, radius=radius_in_pixels(size, WIDE if whole else params.radius))
     return disk.mask(size), {"centre": [disk.x, disk.y], "radius": disk.radius}
 
 
