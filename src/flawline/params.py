@@ -647,7 +647,8 @@ class FreePatchParams(MapScorerParams):
     """Features of every place of an image of any size against those of any place in training."""
 
     features: FeatureParams
-    scale: PositiveInt  # times that an image is enlarged before it is looked at
+    # times that an image is enlarged before it is looked at; auto: twice where its shorter side is below 128 pixels
+    scale: PositiveInt | Literal["auto"]
     pool: PositiveInt  # places of all training images that are learned from at the most, drawn at random
     # by what distances are told: the held-out distances of all places, or of each place, of images of one size
     normalise: Literal["all", "place"]

@@ -119,6 +119,8 @@ def test_image_is_enlarged_before_it_is_looked_at():
     image = torch.rand(1, 1, 8, 12)
     assert enlarged(image, 1) is image
     assert enlarged(image, 2).shape == (1, 1, 16, 24)
+    assert enlarged(image, "auto").shape == (1, 1, 16, 24)
+    assert enlarged(torch.rand(1, 1, 128, 200), "auto").shape == (1, 1, 128, 200)
     assert memory(scale=2).embed((image,)).shape == (1, 4, 6, 2)
 
 

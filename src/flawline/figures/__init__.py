@@ -9,6 +9,7 @@ from flawline.figures.charts import (
     pro_figure,
     projection_figure,
     roc_figure,
+    similarity_figure,
 )
 from flawline.figures.encoding import data_uri, jpeg, mask_png, png
 from flawline.figures.gallery import SheetRow, contact_sheet
@@ -37,6 +38,7 @@ __all__ = [
     "pro_figure",
     "projection_figure",
     "roc_figure",
+    "similarity_figure",
     "svg",
     "to_rgb8",
     "white_level",

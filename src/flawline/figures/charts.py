@@ -31,6 +31,9 @@ MARKS = {  # label -> colour, mark, size: told apart without the colour too
     "defective": ("#d9822b", "^", 5.4),
     "unknown": ("#8b929c", "s", 4.0),
 }
+KIND_MARKS = (  # of the kinds of `similarity_figure`, in their order
+    ("#8b929c", "o", 3.6), ("#2f9e77", "s", 4.0), ("#3b78c2", "o", 4.4), ("#d9822b", "^", 5.4),
+)  # fmt: skip
 MOST_POINTS = 400  # a label of `projection_figure`: every point is an element of the SVG
 MOST_DOTS = 150  # a row of `feature_figure`: every dot is an element of the SVG
 LOSS_DECADES = 6  # below the highest loss; `patch_loss_figure` draws smaller ones in its first bin
@@ -102,6 +105,22 @@ def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE)
             _draw_shares(axes, values, edges, f"{name} ({len(values)})", GROUPS[group])
     axes.set(xlabel="loss of a patch", ylabel="share of the kind's patches")
     axes.set_ylim(bottom=0)
+    add_legend(axes, least=1)
+    return figure
+
+
+def similarity_figure(points: pd.DataFrame) -> Figure:
+    """Draw reconstruction errors against structural similarity (columns kind, error, ssim), a colour and a mark a kind.
+
+    Of more than MOST_POINTS points of a kind so many stand for all, evenly taken. Source: Alpdemir 2022, Fig. 5."""
+    figure, axes = new_figure()
+    for (name, inside), (colour, mark, size) in zip(points.groupby("kind", sort=False), KIND_MARKS, strict=False):
+        shown = inside[["error", "ssim"]].to_numpy(float)[_even_ranks(len(inside), MOST_POINTS)]  # (n, 2)
+        label = f"{name} ({len(inside)})"
+        axes.plot(*shown.T, mark, color=colour, markersize=size, markeredgewidth=0, alpha=0.7, label=label)
+    if (points["error"] > 0).all():
+        set_logarithmic(axes, "x")
+    axes.set(xlabel="mean squared error of the reconstruction", ylabel="structural similarity (SSIM)")
     add_legend(axes, least=1)
     return figure
 

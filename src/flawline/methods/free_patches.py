@@ -25,6 +25,7 @@ from flawline.params import FreePatchParams
 NEIGHBOURS = (
     1.0  # cells, the deviation of the Gaussian by which the figures of a place are smoothed over its neighbours
 )
+SMALL = 128  # pixels of the shorter side below which an image is enlarged twice where that is left open
 FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held below
 
 
@@ -102,11 +103,13 @@ class FreePatchScorer(MapScorer):
         return self.distances(state, seen.flatten(0, 1)).view(seen.shape[:2]).cpu()
 
 
-def enlarged(images: Tensor, scale: int) -> Tensor:
-    """Return ``images`` (n, C, H, W) in [0, 1], ``scale`` times as large: bicubic, align_corners=False."""
-    if scale == 1:
+def enlarged(images: Tensor, scale: int | str) -> Tensor:
+    """Return ``images`` (n, C, H, W) in [0, 1], ``scale`` times as large: bicubic, align_corners=False. With ``auto``
+    small ones are twice as large: of a patch the network would give out a few places only."""
+    times = (2 if min(images.shape[2:]) < SMALL else 1) if scale == "auto" else int(scale)
+    if times == 1:
         return images
-    return interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
+    return interpolate(images, scale_factor=times, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 def draw_features(embeddings: Sequence[NDArray], count: int, *, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ patches. Settings of conf/paper are the paper's; those of conf/base depart from 
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from flawline.training.windows import PseudoWindows, Windows
 
 VALUES = 3 * 32 * 32  # of the paper's patches: the scale on which its lambda is given
 MANY = 0.05  # share of the normal patches in S from which it is said
+SHOWN = 3  # normal patches, and pseudo-defects, whose split is shown
 BLOCK = 8  # side of a block of S, pixels
 BATCH = 256  # patches reconstructed together where S is renewed
 ITERATION = "outer_iteration"
@@ -134,7 +135,7 @@ def separate(
         given = x if params.restore else x - own["s"][some].to(x)
         s[some] = shrink_groups(x - model(given), threshold, params.group).cpu()
     normals = len(s) - train.pseudo
-    if params.known_s:
+    if params.known_s and train.pseudo:
         s[normals:] = train.differences
     inside = s.flatten(1).abs().amax(dim=1) > 0  # (n,)
     share = float(inside[:normals].float().mean())
@@ -157,7 +158,7 @@ def rdcae_objective(params: RDCAEModelParams) -> Objective:
         least_epochs=params.inner_epochs * params.least_iterations,
     )
     given = partial(give_split, restore=params.restore)
-    return one_stage(
+    objective = one_stage(
         (Phase("train", split_loss, given=given),),
         split_loss,
         given=given,
@@ -169,9 +170,23 @@ def rdcae_objective(params: RDCAEModelParams) -> Objective:
         best=Best(ITERATION, highest=True),
         fresh_every=params.inner_epochs if params.fresh_adam else None,
     )
+    return replace(objective, split=split_to_show)
 
 
 TOLD = ("l21_weight", "s_share", "s_share_pseudo")  # of the last outer iteration
+
+
+@torch.no_grad()
+def split_to_show(model: nn.Module, material: Material, own: Tensors) -> Tensors:
+    """Return some normal patches of X and some with pseudo-defects, what the network makes of them, L, and S as the
+    size of its values: x, l and s, (n, C, s, s) each. Alpdemir 2022, Fig. 4."""
+    model.eval()
+    train = _robust(material)
+    normals = len(train.sample) - train.pseudo
+    rows = [*range(min(SHOWN, normals)), *range(normals, min(normals + SHOWN, len(train.sample)))]
+    x = train.cut(train.sample[rows])
+    made = model(x.to(device_of(model))).float().cpu()
+    return {"x": x.contiguous(), "l": made.contiguous(), "s": own["s"][rows].abs().contiguous()}
 
 
 def split_loss(model: nn.Module, given: tuple[Tensor, Tensor], generator: torch.Generator | None = None) -> Tensor:

@@ -67,6 +67,18 @@ class PatchReconstructor:
         return Reconstruction(whole, np.minimum(residuals.result(), LARGEST).astype(np.float16))
 
 
+def likeness(image: NDArray, reconstructor: TrainedReconstructor) -> dict[str, float]:
+    """Return how an image (C, H, W) differs from its reconstruction: ``error``, the mean squared difference, and
+    ``ssim``, the structural similarity of scikit-image with its window of 7 x 7 pixels (Alpdemir 2022, section 5.2)."""
+    from skimage.metrics import structural_similarity  # takes a second to import
+
+    seen, made = unit(image), reconstructor.reconstruct(image).image
+    if made is None:
+        raise TypeError("the reconstructor makes no image to compare with")
+    similarity = structural_similarity(seen, made, channel_axis=0, data_range=1.0)
+    return {"error": float(np.square(seen - made).mean(dtype=np.float64)), "ssim": float(similarity)}
+
+
 def dead_share(codes: Tensor, *, tiny: float = DEAD) -> float:
     """Return the share of the units of ``codes`` (n, d) that are within ``tiny`` of 0 for every patch."""
     return float((codes.abs().amax(dim=0) < tiny).float().mean())

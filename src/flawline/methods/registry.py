@@ -83,6 +83,7 @@ class Reconstructor:
     residuals_of: tuple[str, ...] = SCORED  # splits whose residual images are made
     any_size: bool = False  # images may have any size that holds one of its patches
     codes_of: tuple[str, ...] = ()  # splits whose latent codes ``codes(image)`` (h, w, d) are made
+    similarity: bool = False  # its reconstructions are compared with the images, by error and structural similarity
     suitability: str | None = None  # field of its model with the code's length: it is told whether the material suits
 
     def typed(self, **values: Any) -> dict[str, Any]:
@@ -157,6 +158,11 @@ class Method:
         """True if the method's own reconstructor has latent codes to look at beside the scorer's embeddings."""
         own = self.own_reconstructor
         return own is not None and bool(own.codes_of) and self.scorer_class.embeds
+
+    @property
+    def similarity(self) -> bool:
+        """True if the method's own reconstructor is told to reconstruct more or less alike."""
+        return self.own_reconstructor is not None and self.own_reconstructor.similarity
 
     @property
     def by_map(self) -> bool:
@@ -409,6 +415,7 @@ register_reconstructor(
         residuals_of=EVERY,
         any_size=True,
         codes_of=EVERY,
+        similarity=True,
     )
 )
 register_reconstructor(
@@ -426,6 +433,7 @@ register_reconstructor(
         residuals_of=EVERY,
         any_size=True,
         codes_of=EVERY,
+        similarity=True,
     )
 )
 register_reconstructor(

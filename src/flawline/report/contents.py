@@ -48,6 +48,16 @@ class SampleReconstructions:
 
 
 @dataclass(frozen=True)
+class Split:
+    """Patches x that were learned from, what the network makes of them, l, and what was taken out of them, s (Alpdemir
+    2022, Fig. 4): (n, C, s, s) float each."""
+
+    x: NDArray
+    l: NDArray  # noqa: E741 - the paper's letter
+    s: NDArray
+
+
+@dataclass(frozen=True)
 class Suitability:
     """Whether the material suits an autoencoder, with the figure behind it."""
 
@@ -73,6 +83,8 @@ class MethodResult:
     best: Sequence[JudgedImage] = ()
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sample_reconstructions: SampleReconstructions | None = None
+    split: Split | None = None
+    similarity: pd.DataFrame | None = None  # kind, error, ssim; a row an image
     suitability: Suitability | None = None
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
     pseudo_gallery: NDArray | None = None  # (H, W, 3) uint8: some of the pseudo-defects that it learned with

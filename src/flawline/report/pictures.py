@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
-from flawline.report.contents import JudgedImage, SampleReconstructions
+from flawline.report.contents import JudgedImage, SampleReconstructions, Split
 from flawline.report.words import after, mistake
 
 LONGEST = 480  # pixels of a picture's longest side
@@ -206,6 +206,14 @@ def sample_columns(
         [_patch_picture(caption, patch, longest, white) for patch in column[:patches]] for caption, column in drawn
     ]
     return [column for column in columns if column]
+
+
+def split_columns(split: Split, *, longest: int = PATCH) -> list[list[Picture]]:
+    """Return a column of pictures each for X, L and S, a row a patch: X and L on the scale [0, 1], S up to its largest
+    value."""
+    largest = float(np.max(split.s, initial=0)) or 1.0
+    drawn = (("X", split.x, 1.0), ("L", split.l, 1.0), ("S", split.s, largest))
+    return [[_patch_picture(name, patch, longest, white) for patch in patches] for name, patches, white in drawn]
 
 
 def _patch_picture(caption: str, patch: NDArray, longest: int, white: float) -> Picture:

@@ -18,6 +18,7 @@ from flawline.report.contents import (
     MethodResult,
     RunPage,
     SampleReconstructions,
+    Split,
     Suitability,
 )
 from flawline.report.origin import origin
@@ -134,14 +135,17 @@ def with_training(
     suitability: Mapping[str, Any] | None = None,
     projections: pd.DataFrame | None = None,
     pseudo_gallery: Any = None,
+    similarity: pd.DataFrame | None = None,
 ) -> MethodResult:
     """Return the result of a method that trains a network with how it learned, and with what else is known of that:
-    the losses of patches, whether the material suits, the images projected from its spaces, and a picture of the
-    pseudo-defects it learned with."""
+    the losses of patches, whether the material suits, the images projected from its spaces, a picture of the
+    pseudo-defects it learned with, and how similar images and their reconstructions are."""
     return replace(
         result,
         history=history,
         sample_reconstructions=read_sample_reconstructions(sample_reconstructions) if sample_reconstructions else None,
+        split=read_split(sample_reconstructions) if sample_reconstructions else None,
+        similarity=similarity,
         patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
         suitability=None if suitability is None else read_suitability(suitability),
         projections=None if projections is None else read_projections(projections),
@@ -151,8 +155,15 @@ def with_training(
 
 def read_sample_reconstructions(tensors: Mapping[str, Tensor]) -> SampleReconstructions:
     """Return what training kept of its reconstructions, by the epochs done."""
-    epochs = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in tensors if name != "patches"}
+    epochs = {int(name.removeprefix("epoch_")): tensors[name].numpy() for name in tensors if name.startswith("epoch_")}
     return SampleReconstructions(tensors["patches"].numpy(), dict(sorted(epochs.items())))
+
+
+def read_split(tensors: Mapping[str, Tensor]) -> Split | None:
+    """Return how patches were split into what the network makes of them and what is left; None of a method without."""
+    if "split_x" not in tensors:
+        return None
+    return Split(*(tensors[f"split_{name}"].numpy() for name in ("x", "l", "s")))
 
 
 def read_suitability(judged: Mapping[str, Any]) -> Suitability:

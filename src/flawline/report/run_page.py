@@ -14,11 +14,12 @@ from flawline.figures import (
     pro_figure,
     projection_figure,
     roc_figure,
+    similarity_figure,
 )
 from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
 from flawline.report.html import chart, fill
-from flawline.report.pictures import picture, sample_columns, strips
+from flawline.report.pictures import picture, sample_columns, split_columns, strips
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,6 +78,7 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "suitability": method.suitability,
         "charts": _method_charts(method),
         "sample_reconstructions": [] if samples is None else sample_columns(samples),
+        "split": [] if method.split is None else split_columns(method.split),
         "projections": _projections(method),
         "pseudo_gallery": None if method.pseudo_gallery is None else picture("pseudo-defects", method.pseudo_gallery),
         "thresholds": method.thresholds,
@@ -97,6 +99,8 @@ def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
         charts.append(chart("Training", history_figure(method.history)))
     if method.patch_losses is not None and len(method.patch_losses):
         charts.append(chart("Losses of normal and of defective patches", patch_loss_figure(method.patch_losses)))
+    if method.similarity is not None and len(method.similarity):
+        charts.append(chart("Reconstruction error against similarity", similarity_figure(method.similarity)))
     return charts
 
 

@@ -34,6 +34,11 @@ PROJECTED = (
 )
 SAMPLES_TITLE = "Sample reconstructions"
 SAMPLES = "Normal patches that the network never learned from, and what it makes of them while it learns."
+SPLIT_TITLE = "What was taken out"
+SPLIT = (
+    "Patches that were learned from, normal ones and then pseudo-defects: X as it was, L as the network makes it, and "
+    "S, what it cannot make, taken out of what it learns from."
+)
 PSEUDO_TITLE = "Pseudo-defects"
 PSEUDO = "Made in normal images for the training; of each kind the first: what was there, what it became, the mask."
 

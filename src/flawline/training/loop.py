@@ -158,6 +158,9 @@ def _fit(training: Training, threads: int, tools: Tools) -> Fitted:
     samples = _sampled(state.sample_reconstructions, state.epoch, model, training.objective)
     shown = {name: training.material.train.shown(samples[name]) for name in samples if name == "patches"}
     samples = {**samples, **shown}
+    if training.objective.split is not None:
+        samples |= {f"split_{name}": each for name, each in
+                    training.objective.split(model, training.material, state.own).items()}  # fmt: skip
     return Fitted(state.best, pd.DataFrame(state.history), threads, resumed_from, samples, state.own)
 
 

@@ -147,10 +147,13 @@ class Stage:
 class Objective:
     """The stages of a training, one after the other: each begins with the best weights of the one before.
 
-    ``reconstructs`` is False of a network whose output is no image: then no sample reconstructions are kept."""
+    ``reconstructs`` is False of a network whose output is no image: then no sample reconstructions are kept. ``split``
+    makes more patches to look at, once the training has ended: (model, material, the objective's own tensors) -> x, l
+    and s, (n, C, s, s) each."""
 
     stages: tuple[Stage, ...]
     reconstructs: bool = True
+    split: Start | None = None
 
     def describe(self) -> list[Any]:
         """Return what shapes a training, as JSON has it: a part of its key."""

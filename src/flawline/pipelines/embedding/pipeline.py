@@ -45,6 +45,10 @@ def _reconstruct(row: Reconstructor) -> list[Node]:
     made = [Node(reconstructing.make_reconstruct(row), name="reconstruct", inputs=tracked | folds, outputs="residuals")]
     if row.codes_of:
         made.append(Node(reconstructing.make_encode(row), name="encode", inputs=tracked, outputs="codes"))
+    if row.similarity:
+        compared = tracked | {"pseudo_images": "pseudo_images"}
+        node = reconstructing.make_compare(row)
+        made.append(Node(node, name="compare_reconstructions", inputs=compared, outputs="similarity"))
     if row.suitability:
         more = {
             "expected_suitability": "expected_suitability",

@@ -11,6 +11,7 @@ from torch import Tensor
 from flawline.intake.manifest import rows_of
 from flawline.methods.maps import reconstruction_error
 from flawline.methods.one_class import NO_MAP
+from flawline.methods.reconstruction import likeness
 from flawline.methods.registry import Reconstructor
 from flawline.metrics.suitability import black_error, judge_network, patch_mean_error, reach_of
 from flawline.params import ComputeParams, SuitabilityParams
@@ -19,6 +20,9 @@ from flawline.training.compute import as_asked, keep_memory
 from flawline.training.folds import fold_of, fold_weights
 from flawline.training.progress import Progress
 from flawline.training.windows import windows_of
+from flawline.vision.defects.injection import spread
+
+COMPARED = 200  # images of a kind whose similarity is told
 
 
 def make_reconstruct(row: Reconstructor) -> Callable:
@@ -75,6 +79,32 @@ def make_encode(row: Reconstructor) -> Callable:
         return progress.track(Lazy(len(images), make), total=len(images), label=f"{row.name}: latent codes")
 
     return encode
+
+
+def make_compare(row: Reconstructor) -> Callable:
+    """Return the node that compares images with their reconstructions."""
+
+    def compare_reconstructions(
+        images: RaggedArray, manifest: pd.DataFrame, weights: dict[str, Tensor], *, pseudo_images: RaggedArray,
+        compute: ComputeParams, progress: Progress, **parts: Any,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Return kind, error and ssim of images and their reconstructions, of each kind so many at the most."""
+        keep_memory()
+        ready = row.ready(weights, row.typed(**parts), channels=images.shapes[0][0], compute=compute)
+        labels = manifest["label"]
+        tests = rows_of(manifest, ["test"])
+        kinds = {
+            "learned from": Lazy.of(images, rows_of(manifest, ["train"])),
+            "pseudo-defect": pseudo_images,
+            "normal": Lazy.of(images, [i for i in tests if labels.iloc[i] == 0]),
+            "defective": Lazy.of(images, [i for i in tests if labels.iloc[i] == 1]),
+        }
+        some = [(kind, each[i]) for kind, each in kinds.items() for i in spread(len(each), COMPARED)]
+        tracked = progress.track(some, total=len(some), label=f"{row.name}: similarity")
+        with as_asked(compute):
+            return pd.DataFrame([{"kind": kind, **likeness(image, ready)} for kind, image in tracked])
+
+    return compare_reconstructions
 
 
 def make_judge_suitability(row: Reconstructor) -> Callable:

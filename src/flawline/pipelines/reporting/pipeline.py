@@ -85,6 +85,7 @@ def _added(spec: Method) -> list[Node]:
         "suitability": spec.suitability,
         "projections": spec.codes,
         "pseudo_gallery": spec.damages,
+        "similarity": spec.similarity,
     }
     own = [name for name, there in has.items() if there]
     if not own:
