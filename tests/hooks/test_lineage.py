@@ -168,8 +168,11 @@ def test_maps_of_older_weights_are_refused(finished):
     weights = finished.newest("06_models/chess/seed-0/cae/weights.safetensors")
     stamp = read_stamp(weights)
     write_stamp(weights, Stamp(**{**stamp, "content": "of other weights, made with the same parameters"}))
-    with pytest.raises(StaleError, match=r"cae.residuals is stale: since it was made, cae.weights was made again"):
-        finished.run("evaluation", **changed)
+    with pytest.raises(StaleError) as refused:
+        finished.run("evaluation", **changed)  # the first of what was made with them is named
+    said = str(refused.value)
+    assert "cae.pseudo_scores is stale: since it was made, cae.weights was made again" in said
+    assert "--nodes=cae.train,cae.reconstruct,cae.score_images,cae.score_pseudo_defects" in said
 
 
 def test_a_seed_that_only_the_parameters_know_is_refused():

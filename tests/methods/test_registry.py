@@ -56,6 +56,7 @@ SMALL = {  # parts of the branch of a reconstructor with a network
     "cpcae": {"channels": (4, 8), "latent_size": 2},
     "cae": {"hidden_size": 8, "latent_size": 2},
     "dcae": {"latent_size": 8},
+    "rdcae": {"components": 4, "latent_size": 8},
     "deep_svdd": {"latent_size": 8, "pretrain_epochs": 1},
 }
 NO_PICTURE = ("deep_svdd",)  # networks that reconstruct nothing
@@ -154,6 +155,7 @@ def changed(value):
         str: lambda: "hard" if value == "soft" else "industrial",
         tuple: lambda: (*value[:-1], 2 * value[-1]),
         bool: lambda: not value,
+        type(None): lambda: 1.6,
     }
     return kinds.get(type(value), lambda: 2 * value)()
 
