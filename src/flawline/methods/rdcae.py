@@ -2,7 +2,7 @@
 learns from, X, and pseudo-defects tell when it has learned enough.
 
 The optimisation is Algorithm 2: X = L + S; the network learns L for some epochs; S becomes what is left of X, shrunk by
-the proximal operator of lambda * |S|_2,1; and so on, until pseudo-defects that were held out are told from normal
+the proximal operator of lambda times its l2,1 norm; and so on, until pseudo-defects that were held out are told from normal
 patches. Settings of conf/paper are the paper's; those of conf/base depart from it (docs/papers/alpdemir2022.md)."""
 
 import logging
@@ -91,7 +91,7 @@ def join_pseudo(train: Windows, damaged: PseudoWindows, patches: RobustPatchPara
 # --- the split: X = L + S --------------------------------------------------------------------------------------------
 def shrink_groups(s: Tensor, threshold: float, group: str) -> Tensor:
     """Shorten every group of ``s`` (N, C, h, w) by ``threshold`` and zero the shorter ones: the proximal operator of
-    threshold * |S|_2,1.
+    ``threshold`` times the l2,1 norm.
 
     A group is a ``patch``, that is, all of its values; a ``pixel``, that is, one value of all patches; or a ``block``
     of 8 x 8 pixels of a patch, with all its channels. Source: Alpdemir 2022, Eq. 8, Algorithm 2 line 9, which leaves
