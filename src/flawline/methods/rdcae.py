@@ -2,8 +2,9 @@
 learns from, X, and pseudo-defects tell when it has learned enough.
 
 The optimisation is Algorithm 2: X = L + S; the network learns L for some epochs; S becomes what is left of X, shrunk by
-the proximal operator of lambda times its l2,1 norm; and so on, until pseudo-defects that were held out are told from normal
-patches. Settings of conf/paper are the paper's; those of conf/base depart from it (docs/papers/alpdemir2022.md)."""
+the proximal operator of lambda times its l2,1 norm; and so on, until pseudo-defects that were held out are told from
+normal patches. Settings of conf/paper are the paper's; those of conf/base depart from it
+(docs/papers/alpdemir2022.md)."""
 
 import logging
 from collections.abc import Callable, Sequence
