@@ -24,6 +24,7 @@ from flawline.metrics.reductions import Reduction, learn_reduction
 from flawline.params import EvaluationParams, ImageScoreParams, InspectionParams
 from flawline.storage.ragged import RaggedArray
 
+LEAST_SHARES = {"image_auroc_from_2": 0.02, "image_auroc_from_10": 0.1}  # metric: share of a patch that is marked
 TOLD_OF_OUTLIERS = ("overkill_rate", "escape_rate", "f1", "accuracy")  # metrics
 TOLD_OF_RAW_MAPS = (  # metrics
     "image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "oracle_pixel_threshold",
@@ -105,6 +106,22 @@ def outlier_metrics(tests: pd.DataFrame, outlier: OutlierThreshold | None) -> di
     return outlier.metrics() | told
 
 
+def metrics_by_share(scores: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, float]:
+    """Return the image AUROC of patches against those defective ones alone of which a least share is marked, by
+    `LEAST_SHARES`; empty of photographs, and where a class is missing. Many patches hold a few marked pixels only, and
+    often nothing can be seen there."""
+    if "mask_share" not in manifest:
+        return {}
+    share = manifest["mask_share"].iloc[rows_of(manifest, SCORED)].to_numpy()
+    told = {}
+    for name, least in LEAST_SHARES.items():
+        kept = scores[(scores["split"] == "test") & ((scores["label"] == 0) | (share >= least))]
+        values, _ = image_metrics(kept["score"].to_numpy(), kept["label"].to_numpy(), np.inf)
+        if "image_auroc" in values:
+            told[name] = values["image_auroc"]
+    return told
+
+
 def map_maxima_of(scores: pd.DataFrame) -> list[float]:
     """Return the maps' maxima where these are not the scores, else none."""
     return scores["map_maximum"].tolist() if "map_maximum" in scores else []
@@ -122,7 +139,7 @@ def measure(
     """Return (values, absent, the counted pixels) of the test images' scores and maps at the reject threshold."""
     tests = scores[scores["split"] == "test"]
     values, absent = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), thresholds.reject.value)
-    values |= outlier_metrics(tests, thresholds.outlier)
+    values |= outlier_metrics(tests, thresholds.outlier) | metrics_by_share(scores, manifest)
     everything, defective = count_pixels(tests, maps, masks, manifest)
     pixel_values, pixel_absent = pixel_metrics(everything, defective, thresholds.on_map.value, aupro_limit=aupro_limit)
     if not all(one.size for one in maps):

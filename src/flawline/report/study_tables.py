@@ -21,7 +21,18 @@ RATIO = Metric(
 )
 CALIBRATED = "Over all thresholds, then at the calibrated one"
 TABLES = {
-    CALIBRATED: ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "raw_A", "raw_iou"),
+    CALIBRATED: (
+        "image_auroc",
+        "image_auroc_from_2",
+        "image_auroc_from_10",
+        "image_ap",
+        "pixel_auroc",
+        "aupro",
+        "A",
+        "iou",
+        "raw_A",
+        "raw_iou",
+    ),
     words.OUTLIERS: (
         "pseudo_auroc",
         "pseudo_detection_rate",

@@ -69,6 +69,8 @@ _KNOWN = (
         "average precision over all thresholds; its floor is the share of defective images",
         IMAGE,
     ),
+    Metric("image_auroc_from_2", "AUROC from 2 %", "the same, of patches of which 2 % or more are marked", IMAGE),
+    Metric("image_auroc_from_10", "AUROC from 10 %", "the same, of patches of which 10 % or more are marked", IMAGE),
     Metric("f1", "F1", "balance of defective images found and false alarms, at the calibrated threshold", IMAGE),
     Metric("accuracy", "Accuracy", "share of images judged rightly at the calibrated threshold", IMAGE),
     Metric(
