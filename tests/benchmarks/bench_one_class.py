@@ -11,6 +11,7 @@ from flawline.methods.nearest_neighbour import NearestNeighbour
 from flawline.methods.one_class import Inputs, State
 from flawline.methods.patch_gaussian import PatchGaussian
 from flawline.methods.patch_memory import PatchMemory
+from flawline.methods.patch_memory_free import PatchMemoryFree
 from flawline.methods.patch_scorer import PatchScorer
 from flawline.training.compute import keep_memory, using_threads
 
@@ -26,6 +27,7 @@ def rows() -> Iterator[Row]:
     with using_threads(1):
         yield from memory_rows(inputs, seen)
         yield from gaussian_rows(inputs, seen)
+        yield from free_rows(inputs, seen)
         yield from nearest_rows(generator)
 
 
@@ -54,6 +56,21 @@ def gaussian_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
         yield Row("  with map and score", f"{1000 * seconds(lambda: scorer.score(state, seen)):.1f} ms/image")  # noqa: B023
 
 
+def free_rows(inputs: list[Inputs], seen: Inputs) -> Iterator[Row]:
+    """The floor: the products of the places and all that is kept."""
+    rate = matmul_rate(torch.float32)
+    free = [Inputs(each.views, each.embedding[0]) for each in (seen, *inputs)]
+    for size in (500, 2000):
+        scorer = PatchMemoryFree(BASE.patch_memory_free.scorer.but(size=size))
+        state, took = fitted(scorer, free[1:])
+        what = f"free patch memory, {size} for all places"
+        yield Row(f"{what}: fit, with 4 folds", f"{took:.2f} s", f"{megabytes(state):.1f} MB kept")
+        points = torch.from_numpy(free[0].embedding.astype(np.float32)).flatten(0, 1)
+        floor = 2 * len(points) * size * DEPTH / rate
+        yield timed(f"{what}: distances", lambda: scorer.distances(state, points), floor)  # noqa: B023
+        yield Row("  with map and score", f"{1000 * seconds(lambda: scorer.score(state, free[0])):.1f} ms/image")  # noqa: B023
+
+
 def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
     """The floor: reading all images once."""
     bank = torch.from_numpy(generator.integers(0, 256, (LEARNED, 3, SIDE, SIDE), dtype=np.uint8))
@@ -62,7 +79,7 @@ def nearest_rows(generator: np.random.Generator) -> Iterator[Row]:
     yield timed(f"nearest of {LEARNED} images", lambda: scorer.score({"bank": bank}, one), floor)
 
 
-def fitted(scorer: PatchScorer, inputs: list[Inputs]) -> tuple[State, float]:
+def fitted(scorer: PatchScorer | PatchMemoryFree, inputs: list[Inputs]) -> tuple[State, float]:
     start = perf_counter()
     return scorer.fit(inputs, seed=0), perf_counter() - start
 

@@ -8,7 +8,7 @@ from flawline.checks import FlawlineError
 from flawline.methods.free_patches import draw_features, enlarged, held_out_figures
 from flawline.methods.one_class import Inputs
 from flawline.methods.patch_gaussian_free import PatchGaussianFree
-from flawline.methods.patch_memory_free import PatchMemoryFree, check_budget, nearest_distances, whitening_of
+from flawline.methods.patch_memory_free import PatchMemoryFree, check_budget, nearest_distances, projected, whitening_of
 
 MEMORY = BASE.patch_memory_free.scorer.but(scale=1, size=40, bits=16, smoothing=0.0)
 GAUSSIAN = BASE.patch_gaussian_free.scorer.but(scale=1, smoothing=0.0)
@@ -146,6 +146,18 @@ def test_nearest_distances_are_those_of_all_pairs():
     torch.testing.assert_close(
         nearest_distances(points, kept), torch.cdist(points, kept).amin(dim=1), atol=1e-4, rtol=0
     )
+
+
+def test_distances_stay_about_what_they_are_when_a_coreset_is_chosen():
+    points = torch.randn(60, 232, generator=torch.Generator().manual_seed(1))
+    few = projected(points)
+    assert few.shape == (60, 64)
+    torch.testing.assert_close(few, projected(points))
+    ratio = torch.pdist(few) / torch.pdist(points)
+    assert 0.9 < float(ratio.mean()) < 1.1
+    assert float(ratio.std()) < 0.12
+    small = points[:, :10]
+    assert projected(small) is small
 
 
 def test_no_more_is_kept_than_asked_for_in_as_many_bits():
