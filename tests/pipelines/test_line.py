@@ -57,7 +57,10 @@ def test_the_main_job_is_the_recommended_method(project):
     project.run("__default__")
     assert project.load("comparison")["method"].tolist() == ["patch_memory"]
     assert project.load("patch_memory.metrics")["values"]["image_auroc"] == 1.0
-    assert not (project.path / "data/03_primary/chess/pseudo_images").exists()
+    own = ("patch_memory.pseudo_scores", "patch_memory.thresholds")
+    made, scored, thresholds = project.load_all("pseudo_defects", *own)
+    assert scored["image"].tolist() == made["image"].tolist()  # of these the pseudo-supervised threshold tells
+    assert thresholds["outlier"]["pseudo_defects"] == len(made) > 0
 
 
 def test_another_seed_makes_other_weights_from_the_same_data(finished):
