@@ -302,3 +302,10 @@ def test_a_studys_name_is_that_of_a_folder(project, name):
 def test_verdicts_that_no_method_has_cost_no_metric():
     results = pd.DataFrame({"category": "a", "seed": [0, 1], "method": "m", "image_ap": [0.5, 0.7], "before": np.nan})
     assert mean_and_deviation(results)["image_ap_mean"].tolist() == [pytest.approx(0.6)]
+
+
+def test_value_that_cannot_be_is_refused_before_the_first_run(project, parts, monkeypatch):
+    monkeypatch.chdir(project.path)
+    with pytest.raises(FlawlineError, match=r"cae.train.epochs: input should be greater than 0, got 0"):
+        study(["parts"], [0], raw=str(parts.parent), varied={"cae.train.epochs": [1, 0]})
+    assert not (project.path / "data" / "06_models").exists()

@@ -56,6 +56,8 @@ def run_study(
     variations = variations_of(varied or {})
     cells = [(category, seed, each) for category in dict.fromkeys(categories) for each in variations
              for seed in dict.fromkeys(seeds)]  # fmt: skip
+    if varied:
+        _check_variations(project, [merged(changed, each.tree()) for each in variations], env)
     tables: list[pd.DataFrame] = []
     shown: dict[str, Studied] = {}
     with ExitStack() as closing:
@@ -149,6 +151,13 @@ def _check(pipeline: str, categories: Sequence[str], seeds: Sequence[int], chang
             "--raw; a study inspects no images."
         )
     return known[pipeline]
+
+
+def _check_variations(project: Path, trees: Sequence[Mapping[str, Any]], env: str | None) -> None:
+    """Raise FlawlineError for a value that cannot be, before the first run."""
+    for tree in trees:
+        with KedroSession.create(project_path=project, env=env, runtime_params=dict(tree)) as session:
+            session.load_context()
 
 
 def _runtime_params(category: str, seed: int, raw: str | None) -> dict:

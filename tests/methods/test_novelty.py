@@ -40,7 +40,7 @@ def test_values_are_those_of_scikit_learn():
     seen = np.concatenate([each.views[1].reshape(-1, 4) for each in images])
     model = OneClassSVM(kernel="rbf", gamma="scale", nu=SVM.nu).fit(seen)
     patch = coded(99, rows=1, columns=1)
-    (wanted,) = -model.score_samples(patch.views[1].reshape(-1, 4))
+    (wanted,) = -model.decision_function(patch.views[1].reshape(-1, 4))
     assert scorer.score(state, patch).score == pytest.approx(wanted, rel=1e-3)  # the map is float16
 
 

@@ -41,7 +41,7 @@ class NoveltyScorer(MapScorer):
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         features = self._features(inputs)
         height, width, depth = features.shape
-        found = -self._model_of(state).score_samples(features.reshape(-1, depth))  # higher is more anomalous
+        found = -self._model_of(state).decision_function(features.reshape(-1, depth))  # above 0: an outlier
         values = torch.from_numpy(found.reshape(height, width)).float()
         return positions_to_map(values, inputs.views[0].shape[-2:], self.params.smoothing)
 
