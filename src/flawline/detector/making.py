@@ -8,6 +8,7 @@ import pandas as pd
 from flawline.detector.evaluating import map_maxima_of
 from flawline.detector.thresholds import Thresholds
 from flawline.intake.manifest import rows_of
+from flawline.intake.patch_sets import are_patches
 from flawline.intake.registration import cuts_ends
 from flawline.methods.features import network_digest
 from flawline.methods.registry import Method
@@ -41,7 +42,9 @@ def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: Regi
         "bits": int(manifest["bits"].iloc[seen[0]]),
         "smallest": tuple(sizes.min(axis=0).tolist()),
         "largest": tuple(sizes.max(axis=0).tolist()),
-        "trim_ends": registration.align == "none" and cuts_ends(manifest, registration.trim_ends),
+        "trim_ends": registration.align == "none"
+        and not are_patches(manifest)
+        and cuts_ends(manifest, registration.trim_ends),
     }
 
 

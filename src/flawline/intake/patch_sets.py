@@ -69,6 +69,11 @@ def patch_manifest(manifest: pd.DataFrame, chosen: pd.DataFrame, size: int) -> p
     )  # fmt: skip
 
 
+def are_patches(manifest: pd.DataFrame) -> bool:
+    """Return True if the rows of a manifest are patches, cut from photographs whose ends and brightness are settled."""
+    return "source" in manifest
+
+
 # --- which windows there are -----------------------------------------------------------------------------------------
 def candidates(
     images: Sequence[NDArray], masks: Sequence[NDArray], manifest: pd.DataFrame, params: PatchSetParams

@@ -32,4 +32,4 @@ def register(
         whole.images, whole.masks, usable, patch_set, protocol=protocol, near_duplicates=near_duplicates
     )
     cut = progress.track(images, total=len(images), label="cutting patches")
-    return cut, masks, patches, whole.alignment, whole.aligner
+    return cut, masks, patches, whole.alignment, {}  # nothing is left to be done to a patch
