@@ -22,9 +22,7 @@ from flawline.methods.one_class import IMAGE, Inputs, MapScorer, State, check_le
 from flawline.methods.patch_scorer import FOLDS, folds, patch_features, positions_to_map
 from flawline.params import FreePatchParams
 
-NEIGHBOURS = (
-    1.0  # cells, the deviation of the Gaussian by which the figures of a place are smoothed over its neighbours
-)
+NEIGHBOURS = 1.0  # cells: deviation of the Gaussian that smooths the figures of a place over its neighbours
 SMALL = 128  # pixels of the shorter side below which an image is enlarged twice where that is left open
 FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held below
 

@@ -48,10 +48,11 @@ class LinearSkip(nn.Module):
     def learn(self, x: Tensor) -> None:
         """Set the linear part to the principal components of patches x (n, C, s, s); of fewer patches than components,
         as many as there are."""
-        normal = x / self.gain(x)
+        gain = self.gain(x)
+        normal = x / gain
         self.level.copy_(normal.mean())
         self.contrast.copy_(normal.std(correction=0).clamp_min(1e-6))
-        z = self._standardised(x).flatten(1)  # (n, D)
+        z = self._standardised(x, gain).flatten(1)  # (n, D)
         self.mean.copy_(z.mean(dim=0))
         if len(self.components):
             _, _, directions = torch.linalg.svd(z - self.mean, full_matrices=False)
@@ -69,20 +70,23 @@ class LinearSkip(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes (N, d) of patches (N, C, s, s)."""
         check_shape("patches", x, ("N", self.channels, self.size, self.size))
-        return self.encoder(self._standardised(x))
+        return self.encoder(self._standardised(x, self.gain(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self._standardised(x).flatten(1) - self.mean  # (N, D)
+        check_shape("patches", x, ("N", self.channels, self.size, self.size))
+        gain = self.gain(x)
+        standardised = self._standardised(x, gain)
+        z = standardised.flatten(1) - self.mean  # (N, D)
         linear = (z @ self.components.mT) @ self.components + self.mean
-        whole = linear.view_as(x) + self.decoder(self.encode(x))  # (N, C, s, s)
-        return (whole * self.contrast + self.level) * self.gain(x)
+        whole = linear.view_as(x) + self.decoder(self.encoder(standardised))  # (N, C, s, s)
+        return (whole * self.contrast + self.level) * gain
 
     def residual(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """Return the residual map (N, s, s), as `relative_residual`."""
         return relative_residual(x, reconstruction, normalise=self.params.normalise)
 
-    def _standardised(self, x: Tensor) -> Tensor:
-        return (x / self.gain(x) - self.level) / self.contrast
+    def _standardised(self, x: Tensor, gain: Tensor) -> Tensor:
+        return (x / gain - self.level) / self.contrast
 
 
 def _encoder(params: RDCAEModelParams, channels: int, size: int) -> nn.Sequential:
