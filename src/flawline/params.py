@@ -561,6 +561,7 @@ class RDCAEModelParams(LeNetModelParams):
     stop_auroc: Rate | None  # of held-out pseudo-defects, above which training ends; null: never
     least_iterations: PositiveInt  # outer ones before it may end
     patience: PositiveInt | None  # outer iterations without a better AUROC before it ends; null: never
+    least_gain: NonNegativeFloat  # by which an AUROC must be above the best before to be better
     score_window: PositiveInt | None  # pixels each way over which errors are averaged for the AUROC; null: summed
 
 

@@ -15,6 +15,7 @@ from flawline.methods.rdcae import (
     build_rdcae,
     give_split,
     has_separated,
+    held_out_damaged,
     join_pseudo,
     load_rdcae,
     mirrored,
@@ -201,16 +202,20 @@ def test_s_that_holds_all_normal_patches_is_an_error(material):
 
 
 def test_patch_scores_by_hand():
-    residual = torch.zeros(1, 1, 8, 8)
-    residual[0, 0, 2:4, 2:4] = 2.0
-    assert patch_scores(residual, None).tolist() == [16.0]
-    assert patch_scores(residual, 2).tolist() == [4.0]
-    assert patch_scores(residual, 4).tolist() == [1.0]
+    errors = torch.zeros(1, 8, 8)
+    errors[0, 2:4, 2:4] = 4.0
+    assert patch_scores(errors, None).tolist() == [16.0]
+    assert patch_scores(errors, 2).tolist() == [4.0]
+    assert patch_scores(errors, 4).tolist() == [1.0]
 
 
 def test_auroc_of_pseudo_defects_is_of_held_out_ones(material):
-    assert pseudo_auroc(Mean(110 / 255), material, MODEL) == 1.0
-    assert pseudo_auroc(Mean(1.0), material, MODEL.but(score_window=None)) < 0.5  # bright squares fit a bright model
+    damaged_windows = held_out_damaged(material)
+    assert len(damaged_windows) == len(material.validation.fixed())
+    with torch.no_grad():
+        assert pseudo_auroc(Mean(110 / 255), material, damaged_windows, MODEL) == 1.0
+        bright = pseudo_auroc(Mean(1.0), material, damaged_windows, MODEL.but(score_window=None))
+    assert bright < 0.5  # bright squares fit a bright model
 
 
 # --- when it ends ----------------------------------------------------------------------------------------------------
@@ -224,11 +229,14 @@ def test_auroc_of_pseudo_defects_is_of_held_out_ones(material):
         ({"inner_epochs": 2}, [0.5, 0.5, 1.0], False),  # within an iteration
         ({"patience": 2}, [0.9, 0.8, 0.8], True),
         ({"patience": 2}, [0.9, 0.8, 0.91], False),
+        ({"patience": 2, "least_gain": 0.02}, [0.9, 0.91, 0.919], True),  # less than a gain counts as none
+        ({"patience": 2, "least_gain": 0.02}, [0.9, 0.91, 0.921], False),
+        ({"patience": 2, "least_gain": 0.02}, [0.8, 0.9, 0.91, 0.915], True),  # behind the last gain
         ({"patience": None}, [0.9] * 50, False),
     ],
 )
 def test_stop(changes, values, ended):
-    params = MODEL.but(least_iterations=2, inner_epochs=1, patience=9).but(**changes)
+    params = MODEL.but(least_iterations=2, inner_epochs=1, patience=9, least_gain=0.0).but(**changes)
     assert has_separated(values, params=params) is ended
 
 

@@ -7,7 +7,7 @@ normal patches. Settings of conf/paper are the paper's; those of conf/base depar
 (docs/papers/alpdemir2022.md)."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -21,9 +21,9 @@ from flawline.checks import FlawlineError
 from flawline.methods.cae import squared_residual
 from flawline.methods.lenet import LeNet, LeNetReconstructor
 from flawline.methods.linear_skip import LinearSkip
-from flawline.methods.maps import device_of, load_model
+from flawline.methods.maps import Residual, device_of, load_model
 from flawline.params import ComputeParams, RDCAEModelParams, RobustPatchParams
-from flawline.training.loop import batches_of
+from flawline.training.loop import batches_of, unwrapped
 from flawline.training.objective import Batch, Best, Material, Objective, Phase, Stop, Tensors, one_stage
 from flawline.training.windows import PseudoWindows, Windows
 
@@ -127,17 +127,15 @@ def separate(
     pseudo-defective patches that are in it. Raise FlawlineError if S holds all normal patches: nothing would be left to
     learn from."""
     train = _robust(material)
-    s = own["s"].clone()
+    s = torch.empty_like(own["s"])
     threshold = penalty(params, residuals(model, material.validation, material.validation.fixed()))
-    for some in (
-        np.array_split(np.arange(len(s)), -(-len(s) // BATCH)) if params.group != "pixel" else [np.arange(len(s))]
-    ):
+    together = len(s) if params.group == "pixel" else BATCH  # a pixel's group is of all patches
+    for some in torch.arange(len(s)).split(together):
         x = train.cut(train.sample[some]).to(device_of(model))
         given = x if params.restore else x - own["s"][some].to(x)
         s[some] = shrink_groups(x - model(given), threshold, params.group).cpu()
+    put_known(s, train, params)
     normals = len(s) - train.pseudo
-    if params.known_s and train.pseudo:
-        s[normals:] = train.differences
     inside = s.flatten(1).abs().amax(dim=1) > 0  # (n,)
     share = float(inside[:normals].float().mean())
     if share == 1.0 and threshold > 0:
@@ -148,6 +146,12 @@ def separate(
         )
     pseudo = float(inside[normals:].float().mean()) if train.pseudo else 0.0
     return s, {"l21_weight": threshold, "s_share": share, "s_share_pseudo": pseudo}
+
+
+def put_known(s: Tensor, train: RobustWindows, params: RDCAEModelParams) -> None:
+    """Put into ``s`` (n, C, s, s) what is known of it: with ``known_s``, what damage has changed."""
+    if params.known_s and train.pseudo:
+        s[len(s) - train.pseudo :] = train.differences
 
 
 # --- how it learns ---------------------------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ def rdcae_objective(params: RDCAEModelParams) -> Objective:
         (Phase("train", split_loss, given=given),),
         split_loss,
         given=given,
-        own=("s", "told", "epochs"),
+        own=("s", "told", "epochs", "damaged"),
         start=partial(start, params=params),
         after_epoch=partial(after_epoch, params=params),
         series=(*TOLD, "pseudo_auroc", ITERATION),
@@ -196,8 +200,8 @@ def split_loss(model: nn.Module, given: tuple[Tensor, Tensor], generator: torch.
 
     In pixels of [0, 1] the error of what principal components leave is so small that the weight decay outdoes it."""
     seen, wanted = given
-    bare = getattr(model, "module", model)
-    unit = bare.unit(seen) if isinstance(bare, LinearSkip) else 1.0
+    network = unwrapped(model)
+    unit = network.unit(seen) if isinstance(network, LinearSkip) else 1.0
     return ((model(seen) - wanted) / unit).square().mean()
 
 
@@ -222,12 +226,16 @@ def start(model: nn.Module, material: Material, own: Tensors, *, params: RDCAEMo
         )
     x = train.cut(train.sample)
     s = torch.zeros_like(x, memory_format=torch.contiguous_format)
-    if params.known_s and train.pseudo:
-        s[len(s) - train.pseudo :] = train.differences
-    bare = getattr(model, "module", model)
-    if isinstance(bare, LinearSkip):
-        bare.learn(x[: len(s) - train.pseudo])
-    return {"s": s, "told": torch.zeros(len(TOLD)), "epochs": torch.zeros((), dtype=torch.int64)}
+    put_known(s, train, params)
+    network = unwrapped(model)
+    if isinstance(network, LinearSkip):
+        network.learn(x[: len(s) - train.pseudo])
+    return {
+        "s": s,
+        "told": torch.zeros(len(TOLD)),
+        "epochs": torch.zeros((), dtype=torch.int64),
+        "damaged": torch.from_numpy(held_out_damaged(material)),
+    }
 
 
 @torch.no_grad()
@@ -247,58 +255,80 @@ def after_epoch(
                 "rdcae: %.0f %% of the normal patches are in S, more than %.0f %%: lambda = %.3g may be too small",
                 100 * told["s_share"], 100 * MANY, told["l21_weight"],
             )  # fmt: skip
-    measured = {"pseudo_auroc": pseudo_auroc(model, material, params), ITERATION: float(epochs // params.inner_epochs)}
+    auroc = pseudo_auroc(model, material, own["damaged"].numpy(), params)
+    measured = {"pseudo_auroc": auroc, ITERATION: float(epochs // params.inner_epochs)}
     renewed = {"s": s, "told": torch.tensor(list(told.values())), "epochs": torch.tensor(epochs)}
-    return renewed, {**told, **measured}
+    return own | renewed, {**told, **measured}
 
 
 def has_separated(values: Sequence[float], *, params: RDCAEModelParams) -> bool:
     """Return True if pseudo-defects are told apart well enough, or no better for some iterations. ``values`` are their
     AUROC after each epoch, of which those at the end of an outer iteration count. Algorithm 2, lines 11 and 12; the
-    least number of iterations and the patience are ours."""
+    least number of iterations, the patience and the least gain are ours."""
     ends = list(values[params.inner_epochs - 1 :: params.inner_epochs])
     if len(ends) < params.least_iterations or len(values) % params.inner_epochs:
         return False
     if params.stop_auroc is not None and ends[-1] > params.stop_auroc:
         return True
-    waited = params.patience is not None and len(ends) > params.patience
-    return waited and max(ends[-params.patience :]) <= max(ends[: -params.patience])  # type: ignore[operator]
+    return params.patience is not None and iterations_without_gain(ends, params.least_gain) >= params.patience
 
 
-def pseudo_auroc(model: nn.Module, material: Material, params: RDCAEModelParams) -> float:
-    """Return how well the score tells held-out pseudo-defects from held-out normal patches: the area under the ROC
-    curve; 0.5 where there are none."""
+def iterations_without_gain(values: Sequence[float], least_gain: float) -> int:
+    """Return how many of ``values`` came after the last that was better, by ``least_gain``, than the best before it."""
+    best = 0
+    for i, value in enumerate(values):
+        if value > values[best] + least_gain:
+            best = i
+    return len(values) - 1 - best
+
+
+def held_out_damaged(material: Material) -> NDArray[np.int64]:
+    """Return windows (n, 3) of held-out pseudo-defects, as many as there are held-out normal ones; none where no image
+    is damaged."""
     if "validation" not in material.pseudo:
+        return np.zeros((0, 3), np.int64)
+    return material.pseudo["validation"].defective(len(material.validation.fixed()))
+
+
+def pseudo_auroc(model: nn.Module, material: Material, damaged: NDArray, params: RDCAEModelParams) -> float:
+    """Return how well the score tells held-out pseudo-defects, in the windows ``damaged`` (n, 3), from held-out normal
+    patches: the area under the ROC curve; 0.5 where there are none."""
+    if not len(damaged):
         return 0.5
     from sklearn.metrics import roc_auc_score  # takes a second to import
 
-    damaged = material.pseudo["validation"]
+    normal, pseudo = material.validation, material.pseudo["validation"].windows
     found = [
-        patch_scores(residuals(model, windows, which), params.score_window)
-        for windows, which in (
-            (material.validation, material.validation.fixed()),
-            (damaged.windows, damaged.defective(len(material.validation.fixed()))),
-        )
+        patch_scores(error_maps(model, windows, which), params.score_window)
+        for windows, which in ((normal, normal.fixed()), (pseudo, damaged))
     ]
     labels = np.repeat([0, 1], [len(each) for each in found])
     return float(roc_auc_score(labels, torch.cat(found).numpy()))
 
 
-def patch_scores(residual: Tensor, window: int | None) -> Tensor:
-    """Return the score (n,) of patches with these residuals (n, C, s, s): the sum of their squares (the paper's), or
-    the largest mean over ``window`` x ``window`` pixels."""
-    squares = residual.square().sum(dim=1)  # (n, s, s)
+def patch_scores(errors: Tensor, window: int | None) -> Tensor:
+    """Return the score (n,) of patches with these squared errors (n, s, s): their sum (the paper's), or the largest
+    mean over ``window`` pixels each way."""
     if window is None:
-        return squares.sum(dim=(1, 2))
-    return avg_pool2d(squares, window, stride=1).amax(dim=(1, 2))
+        return errors.sum(dim=(1, 2))
+    return avg_pool2d(errors[:, None], window, stride=1).amax(dim=(1, 2, 3))
+
+
+def error_maps(model: nn.Module, windows: Windows, which: NDArray) -> Tensor:
+    """Return the residual maps (n, s, s) of the patches ``which``, as the network has them at work."""
+    residual = residual_of(unwrapped(model))
+    return torch.cat([residual(x, made) for x, made in reconstructions(model, windows, which)])
 
 
 def residuals(model: nn.Module, windows: Windows, which: NDArray) -> Tensor:
     """Return the differences (n, C, s, s) of the patches ``which`` and what the model makes of them."""
-    found = [
-        (batch.x - model(batch.x.to(device_of(model))).float().cpu()) for batch in batches_of(windows, which, BATCH, {})
-    ]
-    return torch.cat(found)
+    return torch.cat([x - made for x, made in reconstructions(model, windows, which)])
+
+
+def reconstructions(model: nn.Module, windows: Windows, which: NDArray) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the patches ``which`` and what the model makes of them, (b, C, s, s) each, a batch at a time."""
+    for batch in batches_of(windows, which, BATCH, {}):
+        yield batch.x, model(batch.x.to(device_of(model))).float().cpu()
 
 
 def _robust(material: Material) -> RobustWindows:
@@ -321,6 +351,9 @@ def load_rdcae(
 ) -> LeNetReconstructor:  # fmt: skip
     """Return the reconstructor of trained ``weights``, where it is to run."""
     network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return LeNetReconstructor(
-        network, patches, network.residual if isinstance(network, LinearSkip) else squared_residual
-    )
+    return LeNetReconstructor(network, patches, residual_of(network))
+
+
+def residual_of(network: nn.Module) -> Residual:
+    """Return how the residual map of a network's patches is made."""
+    return network.residual if isinstance(network, LinearSkip) else squared_residual

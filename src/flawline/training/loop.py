@@ -190,7 +190,7 @@ def _enter(
     training: Training, stage: Stage, model: nn.Module, state: TrainingState, *, goes_on: bool
 ) -> tuple[nn.Module, Optimizers]:
     """Return the model and a stage's optimizers, as its last epoch left them, or as the stage before ended."""
-    bare = getattr(model, "module", model)
+    bare = unwrapped(model)
     if not goes_on and state.best:  # what the stage before chose
         bare.load_state_dict(state.best)
     placed, optimizers = training.place(bare, stage)
@@ -226,6 +226,11 @@ def _tracked(training: Training, stage: Stage, state: TrainingState, progress: P
     batches = batches_of(train, windows, size, state.own)
     label = f"epoch {done + 1}/{training.epochs(stage)}"
     return progress.track(batches, total=-(-len(windows) // size), label=label)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network itself, which Lightning wraps while it is trained."""
+    return getattr(model, "module", model)
 
 
 def batches_of(windows: Windows, which: np.ndarray, size: int, own: Tensors) -> Iterator[Batch]:
