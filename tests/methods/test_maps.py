@@ -5,7 +5,7 @@ from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.methods.cae import CAE, squared_residual
-from flawline.methods.maps import check_patches_fit, load_model, reconstruction_error, smooth
+from flawline.methods.maps import as_half, check_patches_fit, load_model, reconstruction_error, smooth
 from flawline.params import ComputeParams
 
 CAE_MODEL = BASE.cae.model
@@ -67,6 +67,11 @@ def test_check_patches_fit_names_how_many_images_are_too_small():
     check_patches_fit([(1, 16, 16), (1, 20, 40)], patches=patches, model=CAE_MODEL)
     with pytest.raises(FlawlineError, match="size = 16 is larger than 2 of 3 images \\(first: 40 x 12\\)"):
         check_patches_fit([(1, 16, 16), (1, 40, 12), (1, 8, 8)], patches=patches)
+
+
+def test_half_holds_what_is_beyond_it_as_its_largest():
+    assert as_half(torch.tensor([0.5, 1e6, -1e6])).tolist() == [0.5, 65504, -65504]
+    assert as_half(torch.zeros(2)).dtype == np.float16
 
 
 def test_load_model_is_ready_to_score(cae):

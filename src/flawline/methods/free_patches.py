@@ -5,8 +5,7 @@ A place is a cell (row, column) of the coarsest layer taken, of the image enlarg
 (h, w, D); what was learned of one place counts for all others, so textures and parts that lie anywhere suit."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,33 +15,24 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from flawline.checks import FlawlineError
-from flawline.methods.features import load_extractor
-from flawline.methods.maps import LARGEST
-from flawline.methods.one_class import IMAGE, Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
+from flawline.methods.maps import as_half
+from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
 from flawline.methods.patch_scorer import FOLDS, folds, patch_features, positions_to_map
-from flawline.params import FreePatchParams
+from flawline.methods.pretrained import PretrainedScorer
 
 NEIGHBOURS = 1.0  # cells: deviation of the Gaussian that smooths the figures of a place over its neighbours
 SMALL = 128  # pixels of the shorter side below which an image is enlarged twice where that is left open
 FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held below
 
 
-class FreePatchScorer(MapScorer):
+class FreePatchScorer(PretrainedScorer, MapScorer):
     """A model of normal features, whatever their place. The map is each place's distance from it, less the mean
     distance of normal images that were held out, in their deviations; with ``normalise`` = place, those of the same
     place."""
 
-    embeds = True
     one_size = False
     name: str
     least: int  # images that are needed
-
-    def __init__(
-        self, params: FreePatchParams, views: Sequence[str] = (IMAGE,), *,
-        device: str = "cpu", extractor: Callable[[Tensor], list[Tensor]] | None = None,
-    ):  # fmt: skip
-        super().__init__(params, views, device=device)
-        self._given = extractor
 
     @abstractmethod
     def learn(self, points: Tensor) -> State:
@@ -52,21 +42,14 @@ class FreePatchScorer(MapScorer):
     def distances(self, state: State, features: Tensor) -> Tensor:
         """Return the distances (n,) of features (n, D) from the model."""
 
-    @cached_property
-    def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
-        return self._given or load_extractor(self.params.features, self.device)
-
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
         """Return the features of every place (n, h, w, D) of the photographs, the first view."""
         images, *_ = views
-        found = patch_features(self._extractor(enlarged(images, self.params.scale)))
-        return found.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+        return as_half(patch_features(self._extractor(enlarged(images, self.params.scale))))
 
-    def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` training images are too few, or the pretrained network cannot be loaded."""
+    def check_count(self, count: int) -> None:
         check_learns(count, self.least, self.name)
-        _ = self._extractor
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few, or their figures are to be told place by

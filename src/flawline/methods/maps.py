@@ -69,6 +69,11 @@ def as_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
 
 
+def as_half(tensor: Tensor) -> NDArray[np.float16]:
+    """Return ``tensor`` as float16; values beyond it become its largest."""
+    return tensor.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+
+
 def check_patches_fit(shapes: Sequence[tuple[int, ...]], *, patches: PatchParams, **others: Any) -> None:
     """Raise FlawlineError if a patch is larger than one of the images (C, H, W); ``others`` are ignored."""
     small = [shape for shape in shapes if min(shape[-2:]) < patches.size]

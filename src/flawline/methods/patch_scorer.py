@@ -4,8 +4,7 @@ A grid position is a cell (row, column) of the coarsest layer taken. Embeddings 
 features."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,18 +13,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
 
 from flawline.checks import FlawlineError
-from flawline.methods.features import load_extractor
-from flawline.methods.maps import LARGEST, smooth
-from flawline.methods.one_class import (
-    IMAGE,
-    Inputs,
-    MapScorer,
-    State,
-    check_learns,
-    check_one_size,
-    embedding_of,
-)
-from flawline.params import PatchGaussianParams, PatchMemoryParams
+from flawline.methods.maps import as_half, smooth
+from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
+from flawline.methods.pretrained import PretrainedScorer
 
 FOLDS = 4  # of the learned images, where held-out distances are needed
 BLOCK = 2**22  # values of learned images worked on at a time, 16 MiB
@@ -33,23 +23,15 @@ BLOCK = 2**22  # values of learned images worked on at a time, 16 MiB
 Embeddings = Sequence[NDArray[np.float16]]  # (V, h, w, D) each
 
 
-class PatchScorer(MapScorer):
+class PatchScorer(PretrainedScorer, MapScorer):
     """A model of what is normal at every position. The map is each position's distance.
 
     Several views count alike: each one's distances are divided by their standard deviation on normal images that the
     model did not learn from, then averaged; their means would only move the whole map. Of one view they stay as they
     are."""
 
-    embeds = True
     name: str
     least: int  # images that ``learn`` needs
-
-    def __init__(
-        self, params: PatchMemoryParams | PatchGaussianParams, views: Sequence[str] = (IMAGE,), *,
-        device: str = "cpu", extractor: Callable[[Tensor], list[Tensor]] | None = None,
-    ):  # fmt: skip
-        super().__init__(params, views, device=device)
-        self._given = extractor
 
     @abstractmethod
     def learn(self, embeddings: Embeddings, *, seed: int) -> State:
@@ -59,25 +41,20 @@ class PatchScorer(MapScorer):
     def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
         """Return the anomaly distances (V, h, w) of an image's features (V, h, w, D), a view and position each."""
 
-    @cached_property
-    def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
-        return self._given or load_extractor(self.params.features, self.device)
-
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float16]:
         """Return the features of every position (n, V, h, w, D)."""
         positions = torch.stack([patch_features(self._extractor(view)) for view in views], dim=1)
-        return positions.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+        return as_half(positions)
 
     @property
     def _fused(self) -> bool:
         return len(self.views) > 1
 
-    def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` training images are too few, or the pretrained network cannot be loaded.
-        Several views need one image more, since their spread is measured on held-out ones."""
+    def check_count(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are too few. Several views need one image more, since their
+        spread is measured on held-out ones."""
         check_learns(count, self.least + self._fused, self.name)
-        _ = self._extractor
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few or they have several sizes."""

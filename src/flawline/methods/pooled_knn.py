@@ -1,7 +1,6 @@
 """One vector an image, and how far its nearest normal neighbours are (Saeedi & Giusti 2022, section 3.2)."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,33 +8,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawline.checks import FlawlineError
-from flawline.methods.features import load_extractor, max_pool, three_way_pool
-from flawline.methods.one_class import IMAGE, NO_MAP, Inputs, OneClassScorer, Scored, State, check_learns, embedding_of
+from flawline.methods.features import max_pool, three_way_pool
+from flawline.methods.one_class import IMAGE, NO_MAP, Inputs, Scored, State, check_learns, embedding_of
 from flawline.methods.pixel_scorers import residual_map
-from flawline.params import PooledKNNParams
+from flawline.methods.pretrained import PretrainedScorer
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"three_way": three_way_pool, "max": max_pool}
 
 
-class PooledKNN(OneClassScorer):
+class PooledKNN(PretrainedScorer):
     """The mean distance to the k nearest normal embeddings. Its map is the squared residual; of an image alone it has
     none.
 
     Source: Saeedi & Giusti 2022, section 3.2, Fig. 3, Eq. 4."""
 
-    embeds = True
     one_size = False
-
-    def __init__(
-        self, params: PooledKNNParams, views: Sequence[str] = (IMAGE,), *, device: str = "cpu",
-        extractor: Callable[[Tensor], list[Tensor]] | None = None,
-    ):  # fmt: skip
-        super().__init__(params, views, device=device)
-        self._given = extractor
-
-    @cached_property
-    def _extractor(self) -> Callable[[Tensor], list[Tensor]]:
-        return self._given or load_extractor(self.params.features, self.device)
 
     @torch.no_grad()
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.float32]:
@@ -43,11 +30,10 @@ class PooledKNN(OneClassScorer):
         pool = POOLINGS[self.params.pooling]
         return torch.cat([pool(self._extractor(view)[-1]) for view in views], dim=1).float().cpu().numpy()
 
-    def check(self, count: int) -> None:
-        """Raise FlawlineError if ``count`` images are fewer than k, or the pretrained network cannot be loaded."""
+    def check_count(self, count: int) -> None:
+        """Raise FlawlineError if ``count`` normal images are fewer than k."""
         check_learns(count, 1, "a nearest neighbour")
         check_k(self.params.k, count)
-        _ = self._extractor
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn the embeddings, normalised. Raise FlawlineError if there are fewer than k."""
