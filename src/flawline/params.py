@@ -648,18 +648,31 @@ class FreePatchParams(MapScorerParams):
     """Features of every place of an image of any size against those of any place in training."""
 
     features: FeatureParams
-    # times that an image is enlarged before it is looked at; auto: twice where its shorter side is below 128 pixels
-    scale: PositiveInt | Literal["auto"]
+    scale: PositiveInt | Literal["auto"]  # times that an image is enlarged; auto: twice if a side is below 128 pixels
     pool: PositiveInt  # places of all training images that are learned from at the most, drawn at random
-    # by what distances are told: the held-out distances of all places, or of each place, of images of one size
-    normalise: Literal["all", "place"]
 
 
-class PatchMemoryFreeParams(FreePatchParams):
+class FreeMemoryParams(FreePatchParams):
+    """Features of every place of an image of any size against a memory of those of any place in training."""
+
     size: PositiveInt  # vectors kept, a coreset
     whiten: bool  # distances are Mahalanobis', not Euclid's
     bits: Literal[8, 16]  # of each number kept
     budget: PositiveFloat  # megabytes that the memory may take
+
+
+class HeldOutParams(Params):
+    """What a scorer takes whose map is distances beside those of images that were held out."""
+
+    normalise: Literal["all", "place"]  # by the held-out distances of all places, or of each place (images of one size)
+
+
+class PatchMemoryFreeParams(HeldOutParams, FreeMemoryParams):
+    """A memory of features of any place, alone."""
+
+
+class PatchGaussianFreeParams(HeldOutParams, FreePatchParams):
+    """One Gaussian of the features of any place."""
 
 
 class FilterBankParams(Params):
@@ -682,7 +695,7 @@ class FilterBankParams(Params):
         return self
 
 
-class TextureParams(PatchMemoryFreeParams):
+class TextureParams(FreeMemoryParams):
     """Three maps of a texture: features, what principal components leave, spots and bars."""
 
     window: PositiveInt  # pixels each way over which the squared error of the principal components is averaged
@@ -839,7 +852,7 @@ class TextureMethodParams(Params):
 
 
 class PatchGaussianFreeMethodParams(Params):
-    scorer: FreePatchParams
+    scorer: PatchGaussianFreeParams
 
 
 class PatchGaussianMethodParams(Params):

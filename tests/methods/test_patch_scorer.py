@@ -11,6 +11,7 @@ from flawline.methods.patch_scorer import (
     check_grid,
     folds,
     fuse,
+    held_out,
     least_over_neighbourhood,
     neighbours,
     patch_features,
@@ -131,14 +132,23 @@ def test_one_view_keeps_its_distances(photographs):
     assert scorer.by_map
 
 
+def test_each_image_comes_once_with_a_model_of_others():
+    images = [f"image {i}" for i in range(6)]
+    found = list(held_out(images, lambda others, *, seed: {"learned": list(others), "seed": seed}, seed=5))
+    assert sorted(image for _, image in found) == images
+    folded = [(model["learned"], image) for model, image in found]
+    assert folded == [([images[i] for i in learned], images[k]) for learned, rest in folds(6, 4, seed=5) for k in rest]
+    assert {model["seed"] for model, _ in found} == {5}
+
+
 def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photographs):
     scorer = MeanScorer(MEMORY.but(smoothing=0), ("image", "cpcae"), extractor=cells)
     inputs = seen(scorer, photographs, photographs * np.float32(0.1))
     state = scorer.fit(inputs, seed=5)
     held = []
-    for learned, held_out in folds(6, 4, seed=5):
+    for learned, rest in folds(6, 4, seed=5):
         model = scorer.learn([inputs[i].embedding for i in learned], seed=5)
-        held += [scorer.distances(model, inputs[i].embedding).numpy() for i in held_out]
+        held += [scorer.distances(model, inputs[i].embedding).numpy() for i in rest]
     held = np.stack(held)  # (6, V, h, w)
     np.testing.assert_allclose(state["spread"], held.std((0, 2, 3)), rtol=1e-5)
     alone = scorer.distances(state, inputs[0].embedding)

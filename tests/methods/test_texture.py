@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from base_params import BASE
+from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
 from flawline.methods.one_class import Inputs
@@ -75,6 +76,11 @@ def test_standardising_by_hand():
     found = standardising(torch.tensor([[1.0, 2.0, 5.0], [3.0, 2.0, 7.0]]))
     assert found["peak_mean"].tolist() == [2, 2, 6]
     assert found["peak_deviation"].tolist() == [1, 1, 1]
+
+
+def test_what_only_the_memory_alone_takes_is_no_parameter_of_it():
+    with pytest.raises(ValidationError, match=r"normalise\n.*Extra inputs are not permitted"):
+        PARAMS.but(normalise="all")
 
 
 def test_one_image_is_too_few():

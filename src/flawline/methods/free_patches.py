@@ -1,5 +1,5 @@
-"""What patch scorers share that know no positions: features of every place of images of any size, and held-out
-distances by which those of a new image are told.
+"""What patch scorers share that know no positions: features of every place of images of any size, a model of them, and
+held-out distances by which those of a new image are told.
 
 A place is a cell (row, column) of the coarsest layer taken, of the image enlarged ``scale`` times. Embeddings are
 (h, w, D); what was learned of one place counts for all others, so textures and parts that lie anywhere suit."""
@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from flawline.checks import FlawlineError
 from flawline.methods.maps import as_half
 from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
-from flawline.methods.patch_scorer import FOLDS, folds, patch_features, positions_to_map
+from flawline.methods.patch_scorer import held_out, patch_features, positions_to_map
 from flawline.methods.pretrained import PretrainedScorer
 
 NEIGHBOURS = 1.0  # cells: deviation of the Gaussian that smooths the figures of a place over its neighbours
@@ -26,13 +26,11 @@ FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held be
 
 
 class FreePatchScorer(PretrainedScorer, MapScorer):
-    """A model of normal features, whatever their place. The map is each place's distance from it, less the mean
-    distance of normal images that were held out, in their deviations; with ``normalise`` = place, those of the same
-    place."""
+    """A model of normal features, whatever their place, and each place's distance from it. A distance says something
+    beside those of images that were held out, so at least two images are needed."""
 
     one_size = False
     name: str
-    least: int  # images that are needed
 
     @abstractmethod
     def learn(self, points: Tensor) -> State:
@@ -49,7 +47,20 @@ class FreePatchScorer(PretrainedScorer, MapScorer):
         return as_half(patch_features(self._extractor(enlarged(images, self.params.scale))))
 
     def check_count(self, count: int) -> None:
-        check_learns(count, self.least, self.name)
+        check_learns(count, 2, self.name)
+
+    def _model_of(self, embeddings: Sequence[NDArray], *, seed: int) -> State:
+        return self.learn(draw_features(embeddings, self.params.pool, seed=seed))
+
+    def _at_places(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
+        """Return the distance (h, w) of each place of an image (h, w, D)."""
+        seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)
+        return self.distances(state, seen.flatten(0, 1)).view(seen.shape[:2]).cpu()
+
+
+class HeldOutScorer(FreePatchScorer):
+    """The map is each place's distance, less the mean distance of normal images that were held out, in their
+    deviations; with ``normalise`` = place, those of the same place."""
 
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few, or their figures are to be told place by
@@ -58,15 +69,9 @@ class FreePatchScorer(PretrainedScorer, MapScorer):
         embeddings = [embedding_of(each) for each in inputs]
         if self.params.normalise == "place":
             check_one_size([each.shape[:2] for each in embeddings], f"{self.name} with scorer.normalise = place")
-        held_out: list[Tensor] = []
-        for learned, others in folds(len(embeddings), FOLDS, seed=seed):
-            model = self._model_of([embeddings[i] for i in learned], seed=seed)
-            held_out += [self._at_places(model, embeddings[i]) for i in others]
-        mean, deviation = held_out_figures(held_out, by_place=self.params.normalise == "place")
+        found = [self._at_places(model, each) for model, each in held_out(embeddings, self._model_of, seed=seed)]
+        mean, deviation = held_out_figures(found, by_place=self.params.normalise == "place")
         return self._model_of(embeddings, seed=seed) | {"held_out_mean": mean, "held_out_deviation": deviation}
-
-    def _model_of(self, embeddings: Sequence[NDArray], *, seed: int) -> State:
-        return self.learn(draw_features(embeddings, self.params.pool, seed=seed))
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         found = self._at_places(state, embedding_of(inputs))  # (h, w)
@@ -77,11 +82,6 @@ class FreePatchScorer(PretrainedScorer, MapScorer):
                 f"places, this one has {found.shape[0]} x {found.shape[1]}. Photograph it as they were."
             )
         return positions_to_map((found - mean) / deviation, inputs.views[0].shape[-2:], self.params.smoothing)
-
-    def _at_places(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
-        """Return the distance (h, w) of each place of an image (h, w, D)."""
-        seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)
-        return self.distances(state, seen.flatten(0, 1)).view(seen.shape[:2]).cpu()
 
 
 def enlarged(images: Tensor, scale: int | str) -> Tensor:

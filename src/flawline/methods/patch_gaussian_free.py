@@ -3,17 +3,16 @@
 import torch
 from torch import Tensor
 
-from flawline.methods.free_patches import FreePatchScorer
+from flawline.methods.free_patches import HeldOutScorer
 from flawline.methods.one_class import State
 from flawline.methods.patch_memory_free import whitening_of
 
 
-class PatchGaussianFree(FreePatchScorer):
+class PatchGaussianFree(HeldOutScorer):
     """The distance of a place is Mahalanobis', from the mean of normal features of any place, with their covariance
     full and shrunk (Ledoit & Wolf 2004)."""
 
     name = "patch_gaussian_free"
-    least = 2  # distances are told of images that were held out
 
     def learn(self, points: Tensor) -> State:
         """Return the mean (D,) and what whitens features (D, D)."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from flawline.checks import FlawlineError
-from flawline.methods.free_patches import FreePatchScorer
+from flawline.methods.free_patches import FreePatchScorer, HeldOutScorer
 from flawline.methods.one_class import State
 from flawline.methods.patch_gaussian import packed_whitening, shrunk_covariance
 from flawline.methods.patch_memory import greedy_coreset, quantise
@@ -14,14 +14,11 @@ PROJECTED = 64  # directions in which a coreset is chosen
 LEAST = 1e-6  # added to the variances before whitening, as a share of their mean
 
 
-class PatchMemoryFree(FreePatchScorer):
+class FreeMemory(FreePatchScorer):
     """The distance of a place is that of its features to the nearest ones kept of any place, one greedy coreset for
     all.
 
     The patch memory of PatchCore (Roth et al. 2022). With ``whiten``, distances are Mahalanobis'."""
-
-    name = "patch_memory_free"
-    least = 2  # distances are told of images that were held out
 
     def learn(self, points: Tensor) -> State:
         """Return the kept features (M, D), and what whitens features (D, D).
@@ -39,6 +36,12 @@ class PatchMemoryFree(FreePatchScorer):
         stored = {name: state[name].to(self.device) for name in ("codes", "scale", "offset", "whitening")}
         memory = stored["codes"].float() * stored["scale"] + stored["offset"]  # (M, D)
         return nearest_distances(features @ stored["whitening"].mT, memory)
+
+
+class PatchMemoryFree(HeldOutScorer, FreeMemory):
+    """The memory alone: its distances, told by those of images that were held out."""
+
+    name = "patch_memory_free"
 
 
 def projected(points: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
-"""What both patch scorers share: the features of every position, their distances as a map, and several views as one.
+"""What patch scorers share: the features of every position, their distances as a map, several views as one, and models
+of all images but some.
 
 A grid position is a cell (row, column) of the coarsest layer taken. Embeddings are (V, h, w, D): views, positions,
 features."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +18,13 @@ from flawline.checks import FlawlineError
 from flawline.methods.maps import as_half, smooth
 from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
 from flawline.methods.pretrained import PretrainedScorer
+from flawline.storage.ragged import Lazy
 
 FOLDS = 4  # of the learned images, where held-out distances are needed
 BLOCK = 2**22  # values of learned images worked on at a time, 16 MiB
 
 Embeddings = Sequence[NDArray[np.float16]]  # (V, h, w, D) each
+Image = TypeVar("Image")  # what is known of an image
 
 
 class PatchScorer(PretrainedScorer, MapScorer):
@@ -78,10 +82,7 @@ class PatchScorer(PretrainedScorer, MapScorer):
 
     def _held_out_spread(self, embeddings: Embeddings, *, seed: int) -> Tensor:
         """Return the deviation (V,) of the distances of normal images to models of the others."""
-        found = []
-        for learned, held_out in folds(len(embeddings), FOLDS, seed=seed):
-            state = self.learn([embeddings[i] for i in learned], seed=seed)
-            found += [self.distances(state, embeddings[i]).cpu() for i in held_out]
+        found = [self.distances(model, each).cpu() for model, each in held_out(embeddings, self.learn, seed=seed)]
         return view_spread(torch.stack(found, dim=1))
 
 
@@ -140,6 +141,15 @@ def folds(count: int, parts: int, *, seed: int) -> Iterator[tuple[list[int], lis
     order = np.random.default_rng(seed).permutation(count)
     for held_out in np.array_split(order, min(parts, count)):
         yield sorted(set(range(count)) - set(held_out.tolist())), sorted(held_out.tolist())
+
+
+def held_out(images: Sequence[Image], learn: Callable[..., State], *, seed: int) -> Iterator[tuple[State, Image]]:
+    """Yield (model, image) for each of ``images``: a model that ``learn`` made of others, fold by fold. It is called as
+    ``learn(others, seed=seed)``, and reads each of the others when it asks for it."""
+    for learned, rest in folds(len(images), FOLDS, seed=seed):
+        model = learn(Lazy.of(images, learned), seed=seed)
+        for i in rest:
+            yield model, images[i]
 
 
 def view_spread(distances: Tensor) -> Tensor:

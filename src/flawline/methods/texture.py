@@ -13,8 +13,8 @@ from torch import Tensor
 from flawline.methods.filter_bank import Normal, bank_map, learn_normal, make_bank
 from flawline.methods.maps import smooth
 from flawline.methods.one_class import Inputs, State, embedding_of
-from flawline.methods.patch_memory_free import PatchMemoryFree
-from flawline.methods.patch_scorer import FOLDS, folds, positions_to_map
+from flawline.methods.patch_memory_free import FreeMemory
+from flawline.methods.patch_scorer import held_out, positions_to_map
 from flawline.metrics.reductions import Reduction
 from flawline.params import ImageScoreParams
 
@@ -22,7 +22,7 @@ LEARNED_FROM = 512  # images whose filter responses are learned; more only cost 
 HIGHEST = Reduction(ImageScoreParams(reduction="top_share", share=0.01))  # what a map is standardised by
 
 
-class Texture(PatchMemoryFree):
+class Texture(FreeMemory):
     """The map is the mean of three, each less its usual peak on normal images, in the deviations of that: the distance
     of features from a memory that knows no positions; the squared error of principal components, averaged over a small
     window; the largest deviation of a bank of filters.
@@ -38,15 +38,14 @@ class Texture(PatchMemoryFree):
         step = -(-len(inputs) // LEARNED_FROM)
         normal = learn_normal([grey(each) for each in inputs[::step]], self._bank, self.params.bank)
         bank = {f"bank_{name}": value for name, value in normal._asdict().items()}
-        peaks = []
-        for learned, others in folds(len(inputs), FOLDS, seed=seed):
-            state = bank | self._memory(inputs, learned, seed=seed)
-            peaks += [[HIGHEST(part) for part in self._maps(state, inputs[i])] for i in others]
-        memory = self._memory(inputs, range(len(inputs)), seed=seed)
-        return bank | memory | standardising(torch.tensor(peaks))
+        peaks = [
+            [HIGHEST(part) for part in self._maps(bank | memory, each)]
+            for memory, each in held_out(inputs, self._memory, seed=seed)
+        ]
+        return bank | self._memory(inputs, seed=seed) | standardising(torch.tensor(peaks))
 
-    def _memory(self, inputs: Sequence[Inputs], rows: Sequence[int], *, seed: int) -> State:
-        return self._model_of([embedding_of(inputs[i]) for i in rows], seed=seed)
+    def _memory(self, inputs: Sequence[Inputs], *, seed: int) -> State:
+        return self._model_of([embedding_of(each) for each in inputs], seed=seed)
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         maps = torch.from_numpy(np.stack(self._maps(state, inputs)))  # (3, H, W)
