@@ -85,6 +85,17 @@ def test_too_few_images_say_how_many_are_needed(shapes):
     assert why_not(METHODS["cpcae"], fewer, shapes, 3) is None
 
 
+@pytest.mark.parametrize("name", ["patch_memory_free", "patch_gaussian_free"])
+def test_figures_of_each_place_need_one_size(name):
+    by_place = TREE | {name: {"scorer": TREE[name]["scorer"] | {"normalise": "place"}}}
+    assert why_not(METHODS[name], by_place, ALIKE, 10) is None
+    assert why_not(METHODS[name], by_place, SEVERAL, 10).startswith(
+        f"{name} with scorer.normalise = place compares images position by position, so all must have one size; there "
+        "are 2: 64 x 80, 96 x 80."
+    )
+    assert odd_ones(METHODS[name], by_place, ODD, 10) == [4, 5]
+
+
 def test_sizes_that_are_not_known_yet_are_not_asked_about():
     check_method(METHODS["patch_memory"], TREE, None, 10)
     check_method(METHODS["cae"], TREE, None, 0)

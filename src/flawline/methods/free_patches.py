@@ -16,7 +16,15 @@ from torch.nn.functional import interpolate
 
 from flawline.checks import FlawlineError
 from flawline.methods.maps import as_half
-from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
+from flawline.methods.one_class import (
+    Inputs,
+    MapScorer,
+    State,
+    check_learns,
+    check_one_size,
+    embedding_of,
+    embeddings_of,
+)
 from flawline.methods.patch_scorer import held_out, patch_features, positions_to_map
 from flawline.methods.pretrained import PretrainedScorer
 
@@ -62,13 +70,16 @@ class HeldOutScorer(FreePatchScorer):
     """The map is each place's distance, less the mean distance of normal images that were held out, in their
     deviations; with ``normalise`` = place, those of the same place."""
 
+    def check_sizes(self, shapes: Sequence[tuple[int, ...]], method: str) -> None:
+        if self.params.normalise == "place":
+            check_one_size(shapes, f"{method} with scorer.normalise = place")
+
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few, or their figures are to be told place by
         place and they differ in size."""
         self.check(len(inputs))
-        embeddings = [embedding_of(each) for each in inputs]
-        if self.params.normalise == "place":
-            check_one_size([each.shape[:2] for each in embeddings], f"{self.name} with scorer.normalise = place")
+        embeddings, shapes = embeddings_of(inputs)
+        self.check_sizes(shapes, self.name)
         found = [self._at_places(model, each) for model, each in held_out(embeddings, self._model_of, seed=seed)]
         mean, deviation = held_out_figures(found, by_place=self.params.normalise == "place")
         return self._model_of(embeddings, seed=seed) | {"held_out_mean": mean, "held_out_deviation": deviation}

@@ -62,6 +62,12 @@ class OneClassScorer(ABC):
         """Raise FlawlineError if ``count`` normal images are too few to learn from, before anything long starts."""
         check_learns(count, int(self.learns), type(self).__name__)
 
+    def check_sizes(self, shapes: Sequence[tuple[int, ...]], method: str) -> None:
+        """Raise FlawlineError, which names the ``method``, if images (C, H, W) have several sizes and the scorer takes
+        one."""
+        if self.one_size:
+            check_one_size(shapes, method)
+
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few."""
         return {}
@@ -102,6 +108,12 @@ def embedding_of(inputs: Inputs) -> NDArray:
     if inputs.embedding is None:
         raise ValueError("the inputs have no embedding: give what the scorer's embed made of their views")
     return inputs.embedding
+
+
+def embeddings_of(inputs: Sequence[Inputs]) -> tuple[list[NDArray], list[tuple[int, ...]]]:
+    """Return the embeddings of images and the shapes of their first views; raise ValueError as `embedding_of`."""
+    found = [(embedding_of(each), each.views[0].shape) for each in inputs]  # once: it is made when asked for
+    return [embedding for embedding, _ in found], [shape for _, shape in found]
 
 
 def check_learns(count: int, least: int, method: str) -> None:

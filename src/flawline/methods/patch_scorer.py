@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
 
 from flawline.checks import FlawlineError
 from flawline.methods.maps import as_half, smooth
-from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, check_one_size, embedding_of
+from flawline.methods.one_class import Inputs, MapScorer, State, check_learns, embedding_of, embeddings_of
 from flawline.methods.pretrained import PretrainedScorer
 from flawline.storage.ragged import Lazy
 
@@ -63,7 +63,8 @@ class PatchScorer(PretrainedScorer, MapScorer):
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Learn from normal images. Raise FlawlineError if there are too few or they have several sizes."""
         self.check(len(inputs))
-        embeddings = self._embeddings(inputs)
+        embeddings, shapes = embeddings_of(inputs)
+        self.check_sizes(shapes, self.name)
         learned = self.learn(embeddings, seed=seed)
         return {**learned, "spread": self._held_out_spread(embeddings, seed=seed) if self._fused else torch.ones(1)}
 
@@ -71,14 +72,6 @@ class PatchScorer(PretrainedScorer, MapScorer):
         distances = self.distances(state, embedding_of(inputs)).cpu()  # (V, h, w)
         fused = fuse(distances, state["spread"].cpu())  # (h, w)
         return positions_to_map(fused, inputs.views[0].shape[-2:], self.params.smoothing)
-
-    def _embeddings(self, inputs: Sequence[Inputs]) -> Embeddings:
-        embeddings, shapes = [], []
-        for each in inputs:  # once: they are made when they are asked for
-            embeddings.append(embedding_of(each))
-            shapes.append(each.views[0].shape)
-        check_one_size(shapes, self.name)
-        return embeddings
 
     def _held_out_spread(self, embeddings: Embeddings, *, seed: int) -> Tensor:
         """Return the deviation (V,) of the distances of normal images to models of the others."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flawline.checks import FlawlineError
-from flawline.methods.one_class import check_one_size
 from flawline.methods.registry import METHODS, Method, Reconstructor, resolve
 
 SHOWN = 10  # images named in an error
@@ -19,8 +18,7 @@ def check_method(method: Method, tree: Mapping[str, Any], shapes: Shapes | None,
     scorer.check(count)
     if shapes is None:
         return
-    if scorer.one_size:
-        check_one_size(shapes, method.name)
+    scorer.check_sizes(shapes, method.name)
     if method.reconstructor is not None:
         _check_reconstructor(method.reconstructor, tree, shapes)
 
