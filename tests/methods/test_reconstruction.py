@@ -6,7 +6,7 @@ from torch import tensor
 
 from flawline.methods import maps
 from flawline.methods.cae import CAE, load_autoencoder, squared_residual
-from flawline.methods.reconstruction import PatchReconstructor, absolute_residual, dead_share
+from flawline.methods.reconstruction import PatchReconstructor, absolute_residual, dead_share, loader
 from flawline.params import ComputeParams
 from flawline.vision.levels import unit
 
@@ -125,6 +125,16 @@ def test_loaded_weights_reconstruct_as_the_network_that_they_are_of(cae, image):
     found, wanted = loaded.reconstruct(image), made(cae, image)
     np.testing.assert_allclose(found.image, wanted.image, atol=1e-6)
     np.testing.assert_allclose(found.residual, wanted.residual, rtol=2e-3)
+
+
+def test_loader_wraps_the_network_built_for_the_patches_with_the_weights_put_in(cae):
+    load = loader(lambda network, patches: (network, patches))
+    network, patches = load(
+        cae.state_dict(), build=CAE, channels=3, compute=ComputeParams(device="cpu"), patches=GEOMETRY, model=MODEL
+    )
+    assert patches is GEOMETRY
+    assert (network.channels, network.size, network.training) == (3, GEOMETRY.size, False)
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in cae.state_dict().items())
 
 
 # --- pixels and codes ------------------------------------------------------------------------------------------------

@@ -1,16 +1,15 @@
 """The convolutional autoencoder of Schneider 2022 (Tables 2 and 3): learn normal patches, show what comes out wrong."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
-from flawline.methods.maps import load_model
-from flawline.methods.reconstruction import PatchReconstructor
-from flawline.params import CAEModelParams, ComputeParams, PatchParams
+from flawline.methods.reconstruction import PatchReconstructor, loader
+from flawline.params import CAEModelParams
 from flawline.training.objective import Objective, minimise
 
 SLOPE = 0.01  # of the leaky ReLU; the paper prints none, this is PyTorch's and the original's (Maas et al. 2013)
@@ -119,10 +118,4 @@ def cae_objective(params: CAEModelParams) -> Objective:
     return minimise(reconstruction_loss)
 
 
-def load_autoencoder(
-    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
-    patches: PatchParams, model: CAEModelParams,
-) -> PatchReconstructor:  # fmt: skip
-    """Return the reconstructor of trained ``weights``, where it is to run; its residual image is Eq. 1."""
-    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return PatchReconstructor(network, patches, squared_residual)
+load_autoencoder = loader(partial(PatchReconstructor, residual=squared_residual))

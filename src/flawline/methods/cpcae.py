@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
 from flawline.methods.grid_positions import check_grid_patches, grid_of, split_position, with_position
-from flawline.methods.maps import BATCH, as_numpy, load_model
+from flawline.methods.maps import BATCH, as_numpy
 from flawline.methods.one_class import check_one_size
-from flawline.methods.reconstruction import Reconstruction, absolute_residual
-from flawline.params import ComputeParams, CPCAEModelParams, GridPatchParams
+from flawline.methods.reconstruction import Reconstruction, absolute_residual, loader
+from flawline.params import CPCAEModelParams, GridPatchParams
 from flawline.training.objective import Objective, minimise
 from flawline.training.windows import to_unit
 from flawline.vision.downsizing import downsize, upsize
@@ -142,13 +142,7 @@ class CPCAEReconstructor:
             yield work(with_position(patches, positions, len(grid)).to(device)), grid[positions]
 
 
-def load_cpcae(
-    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
-    patches: GridPatchParams, model: CPCAEModelParams,
-) -> CPCAEReconstructor:  # fmt: skip
-    """Return the reconstructor of trained ``weights``, where it is to run."""
-    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return CPCAEReconstructor(network, patches)
+load_cpcae = loader(CPCAEReconstructor)
 
 
 def check_images(shapes: Sequence[tuple[int, ...]], *, patches: GridPatchParams, **others: Any) -> None:

@@ -3,7 +3,7 @@
 The network is that of the autoencoder, whose encoder is pretrained to reconstruct. Neither has biases, so that the
 encoder cannot map every patch to the centre. Source: Ruff et al. 2018, Eq. 3 (soft boundary) and 4 (hard)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from flawline.methods.cae import reconstruction_loss
 from flawline.methods.lenet import LeNet, patch_codes
-from flawline.methods.maps import LARGEST, device_of, load_model
-from flawline.methods.reconstruction import Reconstruction
-from flawline.params import ComputeParams, DeepSVDDModelParams, PatchParams
+from flawline.methods.maps import LARGEST, device_of
+from flawline.methods.reconstruction import Reconstruction, loader
+from flawline.params import DeepSVDDModelParams, PatchParams
 from flawline.training.loop import batches_of
 from flawline.training.objective import Material, Objective, Phase, Stage, Tensors
 from flawline.vision.patches import OverlapAverage, patch_grid
@@ -122,10 +122,4 @@ class DeepSVDDReconstructor:
         return self.network.distance(x) - self.network.radius.square()
 
 
-def load_deep_svdd(
-    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
-    patches: PatchParams, model: DeepSVDDModelParams,
-) -> DeepSVDDReconstructor:  # fmt: skip
-    """Return the reconstructor of trained ``weights``, where it is to run."""
-    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return DeepSVDDReconstructor(network, patches)  # type: ignore[arg-type]  # what `build` makes is one
+load_deep_svdd = loader(DeepSVDDReconstructor)

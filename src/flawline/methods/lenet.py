@@ -4,6 +4,7 @@ No layer has a bias, and batch normalisation has no learned scale or shift: a ne
 one point, which makes Deep SVDD's distance useless (Ruff et al. 2018, Proposition 2)."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
 from flawline.methods.cae import squared_residual
-from flawline.methods.maps import as_numpy, encode_patches, load_model
-from flawline.methods.reconstruction import PatchReconstructor
-from flawline.params import ComputeParams, LeNetModelParams, PatchParams
+from flawline.methods.maps import as_numpy, encode_patches
+from flawline.methods.reconstruction import PatchReconstructor, loader
+from flawline.params import LeNetModelParams, PatchParams
 from flawline.vision.patches import grid_sides, patch_grid
 
 WIDTHS = (32, 64, 128)  # channels behind each module, section 4.1
@@ -119,10 +120,4 @@ class LeNetReconstructor(PatchReconstructor):
         return patch_codes(self.network, self.network.encode, image, self.patches)
 
 
-def load_lenet(
-    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
-    patches: PatchParams, model: LeNetModelParams,
-) -> LeNetReconstructor:  # fmt: skip
-    """Return the reconstructor of trained ``weights``, where it is to run."""
-    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return LeNetReconstructor(network, patches, squared_residual)
+load_lenet = loader(partial(LeNetReconstructor, residual=squared_residual))

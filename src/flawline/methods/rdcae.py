@@ -7,7 +7,7 @@ normal patches. Settings of conf/paper are the paper's; those of conf/base depar
 (docs/papers/alpdemir2022.md)."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -21,8 +21,9 @@ from flawline.checks import FlawlineError
 from flawline.methods.cae import squared_residual
 from flawline.methods.lenet import LeNet, LeNetReconstructor
 from flawline.methods.linear_skip import LinearSkip
-from flawline.methods.maps import Residual, device_of, load_model
-from flawline.params import ComputeParams, RDCAEModelParams, RobustPatchParams
+from flawline.methods.maps import Residual, device_of
+from flawline.methods.reconstruction import loader
+from flawline.params import RDCAEModelParams, RobustPatchParams
 from flawline.training.loop import batches_of, unwrapped
 from flawline.training.objective import Batch, Best, Material, Objective, Phase, Stop, Tensors, one_stage
 from flawline.training.windows import PseudoWindows, Windows
@@ -345,15 +346,9 @@ def build_rdcae(params: RDCAEModelParams, *, channels: int, size: int) -> nn.Mod
     return LinearSkip(params, channels=channels, size=size)
 
 
-def load_rdcae(
-    weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
-    patches: RobustPatchParams, model: RDCAEModelParams,
-) -> LeNetReconstructor:  # fmt: skip
-    """Return the reconstructor of trained ``weights``, where it is to run."""
-    network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
-    return LeNetReconstructor(network, patches, residual_of(network))
-
-
 def residual_of(network: nn.Module) -> Residual:
     """Return how the residual map of a network's patches is made."""
     return network.residual if isinstance(network, LinearSkip) else squared_residual
+
+
+load_rdcae = loader(lambda network, patches: LeNetReconstructor(network, patches, residual_of(network)))

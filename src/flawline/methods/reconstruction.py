@@ -1,18 +1,20 @@
 """What a reconstructor makes of an image: what it would be if it were normal, and the residual image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from flawline.methods.maps import LARGEST, Residual, as_numpy, reconstruct_patches
-from flawline.params import PatchParams
+from flawline.methods.maps import LARGEST, Residual, as_numpy, load_model, reconstruct_patches
+from flawline.params import ComputeParams, Params, PatchParams
 from flawline.vision.levels import unit
 from flawline.vision.patches import OverlapAverage, patch_grid
 
 DEAD = 1e-3  # a unit of the code that never gets further from 0 than this says nothing
+Ready = TypeVar("Ready")  # a TrainedReconstructor
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,20 @@ class PatchReconstructor:
                 plane.add(as_numpy(y[:, channel]), at)
         whole = np.stack([plane.result() for plane in planes])  # (C, H, W)
         return Reconstruction(whole, np.minimum(residuals.result(), LARGEST).astype(np.float16))
+
+
+def loader(wrap: Callable[[Any, Any], Ready]) -> Callable[..., Ready]:
+    """Return a function as the registry's rows name it as ``load``, of a reconstructor that ``wrap`` makes of a trained
+    network and the geometry of its patches."""
+
+    def load(
+        weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
+        patches: PatchParams, model: Params,
+    ) -> Ready:  # fmt: skip
+        """Return the reconstructor of trained ``weights``, where it is to run."""
+        return wrap(load_model(build(model, channels=channels, size=patches.size), weights, compute), patches)
+
+    return load
 
 
 def likeness(image: NDArray, reconstructor: TrainedReconstructor) -> dict[str, float]:
