@@ -6,7 +6,7 @@ and `register_paper` in a module that it names as entry point of the group "flaw
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -350,23 +350,21 @@ def complexity(name: str) -> tuple[bool, int]:
 # --- the rows --------------------------------------------------------------------------------------------------------
 SCHNEIDER, SAEEDI, ALPDEMIR, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "Alpdemir 2022", "flawline"
 _HOME = "flawline.methods"
-_PATCHES_FIT = f"{_HOME}.maps:check_patches_fit"
+_patchwise = partial(Reconstructor, check=f"{_HOME}.maps:check_patches_fit", any_size=True)  # by patches of a grid
 
 for _name, _class, _params in (("cae", "CAE", CAEParams), ("vae", "VAE", VAEParams), ("aae", "AAE", AAEParams)):
     register_reconstructor(
-        Reconstructor(
+        _patchwise(
             _name,
             _params,
             load=f"{_HOME}.cae:load_autoencoder",
             network=Network(f"{_HOME}.{_name}:{_class}", f"{_HOME}.{_name}:{_name}_objective"),
-            check=_PATCHES_FIT,
-            any_size=True,
             suitability="latent_size",
         )
     )
     register(Method(_name, SCHNEIDER, _params, f"{_HOME}.residual_map:ResidualMap", (_name,)))
 
-register_reconstructor(
+for _reconstructor in (
     Reconstructor(
         "cpcae",
         CPCAEParams,
@@ -381,9 +379,7 @@ register_reconstructor(
         check=f"{_HOME}.cpcae:check_images",
         residuals_of=EVERY,
         codes_of=SCORED,
-    )
-)
-register_reconstructor(
+    ),
     Reconstructor(
         "mean_image",
         PooledKNNMethodParams,
@@ -392,34 +388,18 @@ register_reconstructor(
         check=f"{_HOME}.mean_image:check_images",
         parts=(),
         residuals_of=EVERY,
-    )
-)
-register_reconstructor(
-    Reconstructor(
-        "pca",
-        PCAParams,
-        load=f"{_HOME}.pca:load_pca",
-        fit=f"{_HOME}.pca:fit_pca",
-        check=_PATCHES_FIT,
-        residuals_of=EVERY,
-        any_size=True,
-    )
-)
-register_reconstructor(
-    Reconstructor(
+    ),
+    _patchwise("pca", PCAParams, load=f"{_HOME}.pca:load_pca", fit=f"{_HOME}.pca:fit_pca", residuals_of=EVERY),
+    _patchwise(
         "dcae",
         LeNetParams,
         load=f"{_HOME}.lenet:load_lenet",
         network=Network(f"{_HOME}.lenet:LeNet", f"{_HOME}.dcae:dcae_objective"),
-        check=_PATCHES_FIT,
         residuals_of=EVERY,
-        any_size=True,
         codes_of=EVERY,
         similarity=True,
-    )
-)
-register_reconstructor(
-    Reconstructor(
+    ),
+    _patchwise(
         "rdcae",
         RDCAEParams,
         load=f"{_HOME}.rdcae:load_rdcae",
@@ -429,23 +409,18 @@ register_reconstructor(
             pseudo_defects=("train", "validation"),
             join=f"{_HOME}.rdcae:join_pseudo",
         ),
-        check=_PATCHES_FIT,
         residuals_of=EVERY,
-        any_size=True,
         codes_of=EVERY,
         similarity=True,
-    )
-)
-register_reconstructor(
-    Reconstructor(
+    ),
+    _patchwise(
         "deep_svdd",
         DeepSVDDParams,
         load=f"{_HOME}.deep_svdd:load_deep_svdd",
         network=Network(f"{_HOME}.deep_svdd:DeepSVDD", f"{_HOME}.deep_svdd:deep_svdd_objective"),
-        check=_PATCHES_FIT,
-        any_size=True,
-    )
-)
+    ),
+):
+    register_reconstructor(_reconstructor)
 _RESIDUAL = f"{_HOME}.residual_map:ResidualMap"
 _OC_SVM, _FOREST = f"{_HOME}.oc_svm:OCSVM", f"{_HOME}.isolation_forest:IsolationForest"
 for _row in (
