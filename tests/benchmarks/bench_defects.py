@@ -4,27 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from measure import BASE, Row, seconds
+from printed_julia import printed_steps_left
 
-from flawline.vision.defects import JuliaSet, julia_patches, julia_steps_left
+from flawline.vision.defects import julia_patches, julia_steps_left
 from flawline.vision.defects.julia import draw_set
 
 SIDE, PATCHES, LOOPED = 32, 384, 24  # Alpdemir 2022: patches of 32 x 32
 PARAMS = BASE.defect_injection.julia
-
-
-def loop(drawn: JuliaSet) -> list[int]:
-    """Algorithm 1 with its misprints corrected, as it is printed: a loop over the pixels."""
-    left = []
-    for y in range(drawn.height):
-        for x in range(drawn.width):
-            zx = drawn.alpha * (x - drawn.width / 2) / (0.5 * drawn.zoom * drawn.width) + drawn.dx
-            zy = drawn.beta * (y - drawn.height / 2) / (0.5 * drawn.zoom * drawn.height) + drawn.dy
-            i = 255
-            while zx * zx + zy * zy < 4 and i > 1:
-                zx, zy = zx * zx - zy * zy + drawn.cx, 2 * zx * zy + drawn.cy
-                i -= 1
-            left.append(i)
-    return left
 
 
 def rows() -> Iterator[Row]:
@@ -32,10 +18,10 @@ def rows() -> Iterator[Row]:
     size = (SIDE, SIDE)
     sets = [draw_set(PARAMS.families[i % len(PARAMS.families)], PARAMS, size, generator) for i in range(PATCHES)]
     # As many of each family; the loop is timed on the first of them, the arrays on all.
-    looped = seconds(lambda: [loop(each) for each in sets[:LOOPED]], least=2.0) / LOOPED
+    looped = seconds(lambda: [printed_steps_left(each) for each in sets[:LOOPED]], least=2.0) / LOOPED
     batched = seconds(lambda: julia_steps_left(sets), least=2.0) / PATCHES
     alone = seconds(lambda: [julia_steps_left([each]) for each in sets[:LOOPED]], least=2.0) / LOOPED
-    assert julia_steps_left(sets[:LOOPED]).ravel().tolist() == [i for each in sets[:LOOPED] for i in loop(each)]
+    assert julia_steps_left(sets[:LOOPED]).tolist() == [printed_steps_left(each) for each in sets[:LOOPED]]
     what = f"julia_steps_left, {SIDE} x {SIDE}"
     yield Row(f"{what}, {PATCHES} sets at once", f"{1e6 * batched:.0f} us a patch", f"loop {1e6 * looped:.0f} us")
     yield Row("  times as fast as the loop over pixels", f"{looped / batched:.1f} x")

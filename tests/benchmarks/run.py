@@ -5,11 +5,14 @@ import importlib
 import logging
 import os
 import platform
+import sys
 import time
+from pathlib import Path
 
 import torch
 
 PARTS = ("ingestion", "training", "scoring", "patches", "defects", "features", "one_class", "overhead")
+SHARED = Path(__file__).parents[1] / "shared_fixtures"  # what the tests have too
 
 
 def main() -> None:
@@ -19,6 +22,7 @@ def main() -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, load {load}")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # or it tells of every precision
+    sys.path.append(str(SHARED))
     start = time.perf_counter()
     print(f"{'what':<62} {'absolute':>22} {'floor':>18} {'share':>7}")
     for part in parts:

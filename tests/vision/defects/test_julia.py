@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from defect_images import PARAMS, flat, frozen, rng, textured
+from printed_julia import printed_steps_left
 
 from flawline.checks import FlawlineError
 from flawline.vision.defects import Disk, Julia, JuliaSet, julia_patches, julia_steps_left
@@ -9,21 +10,6 @@ from flawline.vision.defects.julia import STAGES, blend_sets, draw_set
 
 JULIA = PARAMS.julia
 UNIT = JuliaSet(alpha=1, beta=1, dx=0, dy=0, cx=0, cy=0, zoom=0.5, width=64, height=64)  # |x|, |y| up to 2
-
-
-def loop(drawn):
-    """Algorithm 1 pixel by pixel, its misprints corrected: J (h, w)."""
-    left = np.zeros((drawn.height, drawn.width), int)
-    for y in range(drawn.height):
-        for x in range(drawn.width):
-            zx = drawn.alpha * (x - drawn.width / 2) / (0.5 * drawn.zoom * drawn.width) + drawn.dx
-            zy = drawn.beta * (y - drawn.height / 2) / (0.5 * drawn.zoom * drawn.height) + drawn.dy
-            i = 255
-            while zx * zx + zy * zy < 4 and i > 1:
-                zx, zy = zx * zx - zy * zy + drawn.cx, 2 * zx * zy + drawn.cy
-                i -= 1
-            left[y, x] = i
-    return left
 
 
 def one_of(*families):
@@ -52,7 +38,7 @@ def test_set_of_zero_is_the_unit_disk():
 )
 def test_steps_are_those_of_the_loop_over_pixels_to_the_bit(c):
     drawn = UNIT._replace(cx=c[0], cy=c[1], alpha=0.9, beta=0.7, dx=0.013, dy=-0.21, width=23, height=18)
-    np.testing.assert_array_equal(julia_steps_left([drawn])[0], loop(drawn))
+    np.testing.assert_array_equal(julia_steps_left([drawn])[0], printed_steps_left(drawn))
 
 
 @pytest.mark.parametrize("family", JULIA.families)
@@ -60,7 +46,7 @@ def test_many_sets_at_once_are_those_of_the_loop_one_by_one(family):
     sets = [draw_set(family, JULIA, (16, 20), rng(seed)) for seed in range(12)]
     left = julia_steps_left(sets)
     assert (left.shape, left.dtype) == ((12, 16, 20), np.uint8)
-    np.testing.assert_array_equal(left, [loop(each) for each in sets])
+    np.testing.assert_array_equal(left, [printed_steps_left(each) for each in sets])
 
 
 def test_blocks_and_chunks_change_nothing(monkeypatch):
