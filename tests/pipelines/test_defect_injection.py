@@ -5,11 +5,15 @@ from defect_images import PARAMS, rng
 
 from flawline.checks import FlawlineError
 from flawline.pipelines.defect_injection.nodes import (
+    DrawnOnce,
     draw_gallery,
     inject_defects,
     make_inject_defects,
     normal_rows,
+    tabulate_defects,
 )
+from flawline.storage.ragged import RaggedArray, write_ragged
+from flawline.vision.defects import PseudoDefects, injection
 from flawline.vision.defects.injection import spread
 
 SPLITS = ("train", "validation", "calibration", "test")
@@ -27,9 +31,22 @@ def manifest():
     return pd.DataFrame(rows, columns=["image", "split", "label"])
 
 
+@pytest.fixture
+def injected(tmp_path, images, manifest):
+    """A function that injects and stores: it returns the images, the masks and the table of the defects."""
+
+    def stored(params, node=inject_defects):
+        for name, made in zip(("images", "masks"), node(images, manifest, params, 0), strict=True):
+            write_ragged(tmp_path / name, made)
+        made, masks = (RaggedArray(tmp_path / name) for name in ("images", "masks"))
+        return made, masks, tabulate_defects(made)
+
+    return stored
+
+
 @pytest.mark.parametrize("split", SPLITS)
-def test_any_split_can_be_damaged_but_for_its_defective_images(images, manifest, split):
-    made, masks, table = inject_defects(images, manifest, PARAMS.but(split=split, per_image=3), 0)
+def test_any_split_can_be_damaged_but_for_its_defective_images(images, manifest, injected, split):
+    made, masks, table = injected(PARAMS.but(split=split, per_image=3))
     normal = [name for name in manifest["image"] if name.startswith(split) and name != "test/1.png"]
     assert table["image"].tolist() == [name for name in normal for _ in range(3)]
     assert len(made) == len(masks) == len(table)
@@ -38,9 +55,8 @@ def test_any_split_can_be_damaged_but_for_its_defective_images(images, manifest,
         np.testing.assert_array_equal(made[i][:, ~masks[i]], before[:, ~masks[i]])
 
 
-def test_every_number_of_each_defect_stands_in_its_row(images, manifest):
-    params = PARAMS.but(per_image=len(PARAMS.kinds), region="disk")
-    table = inject_defects(images, manifest, params, 0)[2].set_index("kind")
+def test_every_number_of_each_defect_stands_in_its_row(injected):
+    table = injected(PARAMS.but(per_image=len(PARAMS.kinds), region="disk"))[2].set_index("kind")
     assert set(table.index) == set(PARAMS.kinds)
     julia = ["family", "alpha", "beta", "dx", "dy", "cx", "cy", "zoom", "width", "height", "below", "weight"]
     wanted = {"elastic": ["amplitude", "smoothness"], "line": ["angle", "jitter"], "gaussian": ["sigma"],
@@ -52,18 +68,36 @@ def test_every_number_of_each_defect_stands_in_its_row(images, manifest):
         assert table.loc[kind, ["centre", "radius", "changed"]].notna().all(axis=None)
 
 
-def test_a_training_damages_its_own_split_whatever_the_parameters_say(images, manifest):
-    table = make_inject_defects(("validation", "train"))(images, manifest, PARAMS.but(split="test"), 0)[2]
+def test_a_training_damages_its_own_split_whatever_the_parameters_say(manifest, injected):
+    table = injected(PARAMS.but(split="test"), make_inject_defects(("validation", "train")))[2]
     assert set(table.loc[table["split"] == "validation", "image"]) == {"validation/0.png", "validation/1.png"}
     assert set(table["split"]) == {"validation", "train"}
     assert len(table) == PARAMS.per_image * (manifest["split"].isin(["validation", "train"])).sum()
 
 
-def test_no_more_are_made_than_asked_for_spread_over_the_images(images, manifest):
-    made, masks, table = inject_defects(images, manifest, PARAMS.but(split="validation", per_image=1, most=1), 0)
+def test_no_more_are_made_than_asked_for_spread_over_the_images(injected):
+    made, masks, table = injected(PARAMS.but(split="validation", per_image=1, most=1))
     assert len(made) == len(masks) == len(table) == 1
     assert spread(10, 4) == [0, 2, 5, 7]
     assert spread(3, 4) == [0, 1, 2]
+
+
+def test_each_defect_is_drawn_once(injected, monkeypatch):
+    drawn = []
+    inject = injection.inject
+    monkeypatch.setattr(injection, "inject", lambda *given: drawn.append(1) or inject(*given))
+    made, _, _ = injected(PARAMS.but(per_image=3))
+    assert len(drawn) == len(made) == 6
+
+
+def test_masks_are_the_same_with_and_without_their_images_before(images):
+    defects = PseudoDefects(images, PARAMS.but(per_image=2), seed=0)
+    once = DrawnOnce(defects)
+    for i in (0, 3):
+        np.testing.assert_array_equal(once.draw(i).image, defects[i].image)
+    for i in (0, 1, 3, 3):
+        np.testing.assert_array_equal(once.mask(i), defects[i].mask)
+        assert once.mask(i).dtype == bool
 
 
 def test_split_without_normal_images_names_those_that_have_some(manifest):
@@ -72,10 +106,10 @@ def test_split_without_normal_images_names_those_that_have_some(manifest):
         normal_rows(some, "validation")
 
 
-def test_gallery_shows_one_of_each_kind_and_family(images, manifest):
+def test_gallery_shows_one_of_each_kind_and_family(images, manifest, injected):
     params = PARAMS.but(per_image=2, kinds=("line", "blend"))
-    one = draw_gallery(images, manifest, *inject_defects(images, manifest, params.but(kinds=("line",)), 0))
-    two = draw_gallery(images, manifest, *inject_defects(images, manifest, params, 0))
+    one = draw_gallery(images, manifest, *injected(params.but(kinds=("line",))))
+    two = draw_gallery(images, manifest, *injected(params))
     assert one.mode == two.mode == "RGB"
     assert two.width == pytest.approx(2 * one.width, abs=10)
     assert one.height == two.height

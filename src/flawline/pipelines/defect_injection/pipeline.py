@@ -3,7 +3,7 @@ picture of one of each kind."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipelines.defect_injection.nodes import draw_gallery, inject_defects
+from flawline.pipelines.defect_injection.nodes import draw_gallery, inject_defects, tabulate_defects
 
 
 def create_pipeline() -> Pipeline:
@@ -18,7 +18,13 @@ def create_pipeline() -> Pipeline:
                     "defect_injection": "params:defect_injection",
                     "seed": "params:ingestion.splits.seed",
                 },
-                outputs=["pseudo_images", "pseudo_masks", "pseudo_defects"],
+                outputs=["pseudo_images", "pseudo_masks"],
+            ),
+            Node(
+                tabulate_defects,
+                name="tabulate_defects",
+                inputs={"pseudo_images": "pseudo_images"},
+                outputs="pseudo_defects",
             ),
             Node(
                 draw_gallery,

@@ -4,7 +4,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method, Network, Reconstructor
-from flawline.pipelines.defect_injection.nodes import draw_gallery, make_inject_defects
+from flawline.pipelines.defect_injection.nodes import draw_gallery, make_inject_defects, tabulate_defects
 from flawline.pipelines.training.nodes import make_fit, make_train, make_train_folds
 
 SHARED = {"images", "usable_manifest", "machine", "progress"}
@@ -63,9 +63,11 @@ def _damage(splits: tuple[str, ...], images: str) -> list[Node]:
     """Return the nodes that damage normal images of some splits for a training, and show some of them."""
     inputs = {"images": images, "manifest": "usable_manifest"}
     settings = {"defect_injection": "params:defect_injection", "seed": "params:seed"}
-    made = ["pseudo_images", "pseudo_masks", "pseudo_defects"]
-    shown = inputs | {name: name for name in made}
+    made = ["pseudo_images", "pseudo_masks"]
+    shown = inputs | {name: name for name in (*made, "pseudo_defects")}
+    tabulated = {"pseudo_images": "pseudo_images"}
     return [
         Node(make_inject_defects(splits), name="inject_defects", inputs=inputs | settings, outputs=made),
+        Node(tabulate_defects, name="tabulate_defects", inputs=tabulated, outputs="pseudo_defects"),
         Node(draw_gallery, name="draw_gallery", inputs=shown, outputs="pseudo_gallery"),
     ]
