@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from flawline.detector.thresholds import Thresholds, calibrate
+from flawline.metrics.outliers import outlier_threshold
 
 LEVELS = calibrate([0.1 * k for k in range(1, 10)], target_overkill=0.1, review_overkill=0.4)
 
@@ -17,6 +20,12 @@ def test_review_is_never_above_reject():
 
 def test_thresholds_survive_json():
     assert Thresholds.from_dict(LEVELS.to_dict()) == LEVELS
+
+
+def test_the_pseudo_supervised_threshold_survives_it_too():
+    outlier = outlier_threshold([0.1, 0.2, 0.3], [0.25, 0.9], quantile=0.9)
+    levels = replace(LEVELS, outlier=outlier)
+    assert Thresholds.from_dict(levels.to_dict()) == levels
 
 
 def test_maps_that_are_not_judged_by_have_a_limit_of_their_own():

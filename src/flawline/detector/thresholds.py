@@ -32,8 +32,9 @@ class Thresholds:
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "Thresholds":
-        kinds: dict[str, Any] = {"outlier": OutlierThreshold}
-        return cls(**{name: kinds.get(name, Threshold).from_dict(level) for name, level in tree.items()})
+        outlier = OutlierThreshold.from_dict(tree["outlier"]) if "outlier" in tree else None
+        limits = {name: Threshold.from_dict(level) for name, level in tree.items() if name != "outlier"}
+        return cls(**limits, outlier=outlier)
 
 
 def calibrate(
