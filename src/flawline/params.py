@@ -554,6 +554,7 @@ class RDCAEModelParams(LeNetModelParams):
     l21_weight: NonNegativeFloat | None  # lambda; null: l21_quantile
     l21_scaled: bool  # l21_weight is for 3 x 32 x 32 values, for others times the root of their ratio
     l21_quantile: Rate  # of the lengths of held-out normal residuals, as lambda
+    full_s: bool  # S may hold all normal patches, as the paper's lambda makes it; false: that is an error
     known_s: bool  # S of a pseudo-defect is what was damaged, not what the network leaves
     restore: bool  # the network sees X and learns to give L; false: sees L, as Algorithm 2 has it
     inner_epochs: PositiveInt  # of an outer iteration

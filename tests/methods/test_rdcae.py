@@ -199,6 +199,10 @@ def test_what_is_left_of_patches_lands_in_s_beyond_lambda(material):
 def test_s_that_holds_all_normal_patches_is_an_error(material):
     with torch.no_grad(), pytest.raises(FlawlineError, match=r"S holds all 24 normal patches: lambda = 0.01"):
         separate(Mean(0.2), MODEL.but(l21_weight=0.01, l21_scaled=False), material, {"s": torch.zeros(32, 1, 16, 16)})
+    with torch.no_grad():
+        allowed = MODEL.but(l21_weight=0.01, l21_scaled=False, full_s=True)
+        _, told = separate(Mean(0.2), allowed, material, {"s": torch.zeros(32, 1, 16, 16)})
+    assert told["s_share"] == 1.0
 
 
 def test_patch_scores_by_hand():

@@ -125,8 +125,8 @@ def separate(
     model: nn.Module, params: RDCAEModelParams, material: Material, own: Tensors
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the new S (n, C, s, s) of X, and what of it is told: lambda, and the share of the normal and of the
-    pseudo-defective patches that are in it. Raise FlawlineError if S holds all normal patches: nothing would be left to
-    learn from."""
+    pseudo-defective patches that are in it. Raise FlawlineError if S holds all normal patches, unless ``full_s`` allows
+    it: what is left to learn from is what the network makes already."""
     train = _robust(material)
     s = torch.empty_like(own["s"])
     threshold = penalty(params, residuals(model, material.validation, material.validation.fixed()))
@@ -139,11 +139,11 @@ def separate(
     normals = len(s) - train.pseudo
     inside = s.flatten(1).abs().amax(dim=1) > 0  # (n,)
     share = float(inside[:normals].float().mean())
-    if share == 1.0 and threshold > 0:
+    if share == 1.0 and threshold > 0 and not params.full_s:
         raise FlawlineError(
             f"S holds all {normals} normal patches: lambda = {threshold:.3g} is less than the residual of every one, "
-            f"so the network would learn what is left of each. Raise rdcae.model.l21_weight, or set it to null "
-            f"(rdcae.model.l21_quantile)."
+            f"so the network would learn what is left of each. Raise rdcae.model.l21_weight, set it to null "
+            f"(rdcae.model.l21_quantile), or go on all the same with rdcae.model.full_s=true."
         )
     pseudo = float(inside[normals:].float().mean()) if train.pseudo else 0.0
     return s, {"l21_weight": threshold, "s_share": share, "s_share_pseudo": pseudo}
