@@ -15,7 +15,6 @@ from flawline.methods.rdcae import (
     build_rdcae,
     give_split,
     has_separated,
-    held_out_damaged,
     join_pseudo,
     load_rdcae,
     mirrored,
@@ -214,11 +213,10 @@ def test_patch_scores_by_hand():
 
 
 def test_auroc_of_pseudo_defects_is_of_held_out_ones(material):
-    damaged_windows = held_out_damaged(material)
-    assert len(damaged_windows) == len(material.validation.fixed())
+    assert len(material.held_out_pseudo) == len(material.validation.fixed())
     with torch.no_grad():
-        assert pseudo_auroc(Mean(110 / 255), material, damaged_windows, MODEL) == 1.0
-        bright = pseudo_auroc(Mean(1.0), material, damaged_windows, MODEL.but(score_window=None))
+        assert pseudo_auroc(Mean(110 / 255), material, MODEL) == 1.0
+        bright = pseudo_auroc(Mean(1.0), material, MODEL.but(score_window=None))
     assert bright < 0.5  # bright squares fit a bright model
 
 

@@ -168,7 +168,7 @@ def rdcae_objective(params: RDCAEModelParams) -> Objective:
         (Phase("train", split_loss, given=given),),
         split_loss,
         given=given,
-        own=("s", "told", "epochs", "damaged"),
+        own=("s", "told", "epochs"),
         start=partial(start, params=params),
         after_epoch=partial(after_epoch, params=params),
         series=(*TOLD, "pseudo_auroc", ITERATION),
@@ -191,7 +191,7 @@ def split_to_show(model: nn.Module, material: Material, own: Tensors) -> Tensors
     normals = len(train.sample) - train.pseudo
     rows = [*range(min(SHOWN, normals)), *range(normals, min(normals + SHOWN, len(train.sample)))]
     x = train.cut(train.sample[rows])
-    made = model(x.to(device_of(model))).float().cpu()
+    made = reconstruct(model, x)
     return {"x": x.contiguous(), "l": made.contiguous(), "s": own["s"][rows].abs().contiguous()}
 
 
@@ -231,12 +231,7 @@ def start(model: nn.Module, material: Material, own: Tensors, *, params: RDCAEMo
     network = unwrapped(model)
     if isinstance(network, LinearSkip):
         network.learn(x[: len(s) - train.pseudo])
-    return {
-        "s": s,
-        "told": torch.zeros(len(TOLD)),
-        "epochs": torch.zeros((), dtype=torch.int64),
-        "damaged": torch.from_numpy(held_out_damaged(material)),
-    }
+    return {"s": s, "told": torch.zeros(len(TOLD)), "epochs": torch.zeros((), dtype=torch.int64)}
 
 
 @torch.no_grad()
@@ -256,10 +251,9 @@ def after_epoch(
                 "rdcae: %.0f %% of the normal patches are in S, more than %.0f %%: lambda = %.3g may be too small",
                 100 * told["s_share"], 100 * MANY, told["l21_weight"],
             )  # fmt: skip
-    auroc = pseudo_auroc(model, material, own["damaged"].numpy(), params)
-    measured = {"pseudo_auroc": auroc, ITERATION: float(epochs // params.inner_epochs)}
+    measured = {"pseudo_auroc": pseudo_auroc(model, material, params), ITERATION: float(epochs // params.inner_epochs)}
     renewed = {"s": s, "told": torch.tensor(list(told.values())), "epochs": torch.tensor(epochs)}
-    return own | renewed, {**told, **measured}
+    return renewed, {**told, **measured}
 
 
 def has_separated(values: Sequence[float], *, params: RDCAEModelParams) -> bool:
@@ -283,17 +277,10 @@ def iterations_without_gain(values: Sequence[float], least_gain: float) -> int:
     return len(values) - 1 - best
 
 
-def held_out_damaged(material: Material) -> NDArray[np.int64]:
-    """Return windows (n, 3) of held-out pseudo-defects, as many as there are held-out normal ones; none where no image
-    is damaged."""
-    if "validation" not in material.pseudo:
-        return np.zeros((0, 3), np.int64)
-    return material.pseudo["validation"].defective(len(material.validation.fixed()))
-
-
-def pseudo_auroc(model: nn.Module, material: Material, damaged: NDArray, params: RDCAEModelParams) -> float:
-    """Return how well the score tells held-out pseudo-defects, in the windows ``damaged`` (n, 3), from held-out normal
-    patches: the area under the ROC curve; 0.5 where there are none."""
+def pseudo_auroc(model: nn.Module, material: Material, params: RDCAEModelParams) -> float:
+    """Return how well the score tells held-out pseudo-defects from held-out normal patches: the area under the ROC
+    curve; 0.5 where there are none."""
+    damaged = material.held_out_pseudo
     if not len(damaged):
         return 0.5
     from sklearn.metrics import roc_auc_score  # takes a second to import
@@ -329,7 +316,12 @@ def residuals(model: nn.Module, windows: Windows, which: NDArray) -> Tensor:
 def reconstructions(model: nn.Module, windows: Windows, which: NDArray) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the patches ``which`` and what the model makes of them, (b, C, s, s) each, a batch at a time."""
     for batch in batches_of(windows, which, BATCH, {}):
-        yield batch.x, model(batch.x.to(device_of(model))).float().cpu()
+        yield batch.x, reconstruct(model, batch.x)
+
+
+def reconstruct(model: nn.Module, x: Tensor) -> Tensor:
+    """Return what the model makes of patches x (n, C, s, s), wherever it is."""
+    return model(x.to(device_of(model))).float().cpu()
 
 
 def _robust(material: Material) -> RobustWindows:

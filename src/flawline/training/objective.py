@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -74,6 +75,14 @@ class Material:
     train: Windows
     validation: Windows
     pseudo: Mapping[str, PseudoWindows] = field(default_factory=dict)
+
+    @cached_property
+    def held_out_pseudo(self) -> NDArray[np.int64]:
+        """Windows (n, 3) of held-out images with a defective pixel in each, as many as there are held-out normal ones;
+        none where no image is damaged. Found once: each takes a look at a whole mask."""
+        if "validation" not in self.pseudo:
+            return np.zeros((0, 3), np.int64)
+        return self.pseudo["validation"].defective(len(self.validation.fixed()))
 
 
 # (model, material, the objective's own tensors so far) -> its own tensors
