@@ -287,7 +287,7 @@ class SurfaceParams(ExampleCounts):
 
     crop: Annotated[int, Field(ge=8, le=512)]  # side, pixels
     normal_test: PositiveInt
-    kinds: Annotated[tuple[SurfaceKind, ...], Field(min_length=1)]
+    kinds: Annotated[tuple[SurfaceKind, ...], Field(min_length=1), BeforeValidator(as_names)]
     region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest damaged disk, pixels
     elastic: ElasticParams
     line: LineParams
@@ -424,7 +424,7 @@ class DefectInjectionParams(Params):
     """Pseudo-defects in the normal images of a split."""
 
     split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
-    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1)]
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1), BeforeValidator(as_names)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
     least: PositiveInt  # pseudo-defective images of a split at the least: of few normal images, more are made of each
     most: PositiveInt  # pseudo-defective images of a split at the most; of more normal images, some evenly spread

@@ -156,9 +156,16 @@ def test_too_few_images_for_leak_free_name_the_other_protocol():
         patches("leak_free", made_of(2))
 
 
-def test_as_published_needs_its_1600_patches():
-    with pytest.raises(FlawlineError, match=r"as_published numbers 1600 normal patches.*got 20"):
-        patches("as_published")
+def test_as_published_takes_the_same_shares_of_fewer_patches():
+    _, _, table = patches("as_published", made_of(20, defective=range(20)), SMALL.but(normal=100))
+    assert table.loc[table["label"] == 0, "split"].value_counts().to_dict() == {
+        "train": 70, "test": 23, "calibration": 20, "validation": 10,
+    }  # fmt: skip
+
+
+def test_as_published_needs_a_patch_for_each_purpose():
+    with pytest.raises(FlawlineError, match=r"patch_set.normal must be at least 5, got 4"):
+        patches("as_published", params=SMALL.but(normal=4, test=0.3, validation=0.3, calibration=0.3))
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from flawline.vision.levels import grey_levels
 LEAST_SPREAD = 1.0  # grey levels: a window of less deviation shows no material
 NORMAL, DEFECTIVE, NEITHER = 0, 1, -1
 # Alpdemir's public code (nedima68/PseudoSupervisedAnomalyDetection) numbers its 1,600 normal patches; it learns from
-# those from 480 on, and tests on some of the same.
-PUBLISHED_LEARNED, PUBLISHED_TESTED = slice(480, 1600), slice(840, 1200)
+# those from 480 on, and tests on those from 840 to 1,199. Of another number of patches, the same shares.
+PUBLISHED, PUBLISHED_LEARNED, PUBLISHED_TESTED = 1600, 480, (840, 1200)
 
 Split = Callable[[pd.DataFrame, PatchSetParams, np.random.Generator], pd.DataFrame]
 
@@ -166,20 +166,23 @@ def as_published(found: pd.DataFrame, params: PatchSetParams, generator: np.rand
     normal patches that are tested on were learned from. Figures of it say how well patches are remembered.
 
     Validation and calibration are of the patches that it uses for neither."""
-    if params.normal < PUBLISHED_LEARNED.stop:
-        raise FlawlineError(
-            f"the protocol as_published numbers {PUBLISHED_LEARNED.stop} normal patches; patch_set.normal must be at "
-            f"least that, got {params.normal}"
-        )
     clean = found[(found["label"] == NORMAL) & found["defective_image"]]
     drawn = _draw(clean, params.normal, generator, "of the defective images")
-    unused = drawn[: PUBLISHED_LEARNED.start]
+    learned, tested, test_end = (
+        round(number * params.normal / PUBLISHED) for number in (PUBLISHED_LEARNED, *PUBLISHED_TESTED)
+    )
+    unused = drawn[:learned]
     validation = round(len(unused) / 3)
+    if not 0 < validation < len(unused):
+        raise FlawlineError(
+            f"the protocol as_published needs normal patches to learn from, to validate, to calibrate and to test on; "
+            f"patch_set.normal must be at least 5, got {params.normal}"
+        )
     return pd.concat([
-        drawn[PUBLISHED_LEARNED].assign(split="train"),
+        drawn[learned:].assign(split="train"),
         unused[:validation].assign(split="validation"),
         unused[validation:].assign(split="calibration"),
-        drawn[PUBLISHED_TESTED].assign(split="test"),
+        drawn[tested:test_end].assign(split="test"),
         found[found["label"] == DEFECTIVE].assign(split="test"),
     ])  # fmt: skip
 
