@@ -115,21 +115,27 @@ def base_values() -> dict:
 
 
 def comments_by_field() -> dict[tuple[str, str], str]:
-    """Return the comment on the lines of each annotated field of params.py, by (class, field)."""
+    """Return the comment above and on the lines of each annotated field of params.py, by (class, field)."""
     source = inspect.getsource(params)
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}
+    found = [token for token in tokens if token.type == tokenize.COMMENT]
+    comments = {token.start[0]: token.string.lstrip("# ").strip() for token in found}
+    alone = {token.start[0] for token in found if token.line.lstrip().startswith("#")}
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     return {
-        (owner.name, field.target.id): " ".join(comments[n] for n in lines_of(field) if n in comments)
+        (owner.name, field.target.id): " ".join(comments[n] for n in lines_of(field, alone) if n in comments)
         for owner in classes
         for field in owner.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
     }
 
 
-def lines_of(node: ast.stmt) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+def lines_of(node: ast.stmt, alone: set[int]) -> range:
+    """Return the lines of a field, and those directly above it that hold a comment and nothing else."""
+    first = node.lineno
+    while first - 1 in alone:
+        first -= 1
+    return range(first, (node.end_lineno or node.lineno) + 1)
 
 
 def plain(value: Any) -> str:

@@ -236,23 +236,23 @@ class StainParams(DrawnAgainParams):
 class ExampleCounts(Params):
     """How many images an embedded example has."""
 
-    train: PositiveInt
-    validation: PositiveInt
-    calibration: PositiveInt
-    normal_test: NonNegativeInt
-    anomalous_test: NonNegativeInt
+    train: PositiveInt  # normal images to learn from
+    validation: PositiveInt  # normal images that only stop a training
+    calibration: PositiveInt  # normal images that the thresholds come from
+    normal_test: NonNegativeInt  # normal images to test on
+    anomalous_test: NonNegativeInt  # defective images to test on, of all kinds together
 
 
 class ChessParams(ExampleCounts):
     """The checkerboard of Schneider 2022, section 3.1. It prints no sizes: these are ours."""
 
-    image_size: Size
+    image_size: Size  # height and width, pixels
     square: PositiveInt  # side of a square, pixels
     dark: Fraction  # intensity of the dark squares
-    bright: Annotated[float, Field(gt=0, le=1)]
+    bright: Annotated[float, Field(gt=0, le=1)]  # grey level of the bright squares
     region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest deformed disk, pixels
     deformation: ElasticParams
-    seed: Seed
+    seed: Seed  # of everything drawn at random
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -269,11 +269,11 @@ class ChessParams(ExampleCounts):
 class NoiseParams(ExampleCounts):
     """The Gaussian noise of Schneider 2022, section 3.1. It prints no sizes and no strengths: these are ours."""
 
-    image_size: Size
+    image_size: Size  # height and width, pixels
     mean: Fraction  # of the intensities, share of the full range
     deviation: PositiveFloat  # standard deviation of the intensities, share of the full range
     line: LineParams
-    seed: Seed
+    seed: Seed  # of everything drawn at random
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -286,14 +286,15 @@ class SurfaceParams(ExampleCounts):
     """Crops of one photograph of 512 x 512 pixels: brick, gravel or grass; defective are copies of the test crops."""
 
     crop: Annotated[int, Field(ge=8, le=512)]  # side, pixels
-    normal_test: PositiveInt
+    normal_test: PositiveInt  # normal images to test on; defective ones are damaged copies of them
+    # what damages the copies, in turn
     kinds: Annotated[tuple[SurfaceKind, ...], Field(min_length=1), BeforeValidator(as_names)]
     region_radius: tuple[PositiveFloat, PositiveFloat]  # smallest and largest damaged disk, pixels
     elastic: ElasticParams
     line: LineParams
     gaussian: GaussianParams
     poisson: PoissonParams
-    seed: Seed
+    seed: Seed  # of everything drawn at random
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -315,7 +316,7 @@ class SurfaceParams(ExampleCounts):
 class FabricParams(ExampleCounts):
     """Strips of a plain weave; they stand for AITEX's fabrics, on which Alpdemir 2022 measures. The shape is ours."""
 
-    image_size: Size
+    image_size: Size  # height and width, pixels
     yarn: Annotated[float, Field(ge=2)]  # width of a yarn, pixels
     brightness: Annotated[float, Field(gt=0, le=1)]  # of a yarn's middle, share of the full range
     unevenness: Annotated[float, Field(ge=0, le=0.2)]  # deviation of the yarns' widths and brightness, as a share
@@ -324,7 +325,7 @@ class FabricParams(ExampleCounts):
     defect_width: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, in yarns
     defect_length: tuple[PositiveFloat, PositiveFloat]  # smallest and largest, pixels
     bump: PositiveFloat  # brightness of a thick yarn or a knot, times the weave's
-    seed: Seed
+    seed: Seed  # of everything drawn at random
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -367,7 +368,7 @@ class RibletParams(Params):
     displacement: NonNegativeInt  # how far the tracks are dragged in a stripe at the most, pixels
     albedo: ExampleCounts
     normals: ExampleCounts
-    seed: Seed
+    seed: Seed  # of everything drawn at random
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -424,6 +425,7 @@ class DefectInjectionParams(Params):
     """Pseudo-defects in the normal images of a split."""
 
     split: Literal["train", "validation", "calibration", "test"]  # whose normal images the stage damages copies of
+    # of pseudo-defects, in turn: docs/pseudo-defects.md; one, or a list
     kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1), BeforeValidator(as_names)]
     per_image: PositiveInt  # pseudo-defective images made from each normal image, kinds in turn
     least: PositiveInt  # pseudo-defective images of a split at the least: of few normal images, more are made of each
@@ -509,7 +511,7 @@ class TrainParams(Params):
 
     epochs: PositiveInt  # rounds of patches.per_epoch random windows each
     batch_size: PositiveInt  # patches in a step
-    learning_rate: PositiveFloat
+    learning_rate: PositiveFloat  # of the optimiser
     weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
     patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
     precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
@@ -794,7 +796,7 @@ class OCSVMParams(NoveltyParams):
 
 
 class IsolationForestParams(NoveltyParams):
-    trees: PositiveInt
+    trees: PositiveInt  # of the forest
 
 
 class OCSVMMethodParams(Params):
@@ -912,7 +914,7 @@ class InspectionParams(Params):
     target_overkill: Rate | None = None  # null: as the detector was calibrated
     ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none
     min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
-    mm_per_pixel: PositiveFloat | None = None
+    mm_per_pixel: PositiveFloat | None = None  # scale of the photographs; null: areas are in pixels
     max_pixels: PositiveInt | None = None  # an image whose header promises more is not judged
     strict: bool | None = None  # whether a JPEG of which the decoder only warns is not judged; null: as at ingestion
 
@@ -930,7 +932,7 @@ class BaseParameters(Params):
     """What the tree of parameters holds beside the methods' own: `flawline.methods.tree` adds these."""
 
     category: str  # one product; names its folders below data/
-    seed: Seed
+    seed: Seed  # of everything drawn at random
     raw: str | None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None  # folder of new images for inspection
     protocol: Protocol  # what the methods see as an image: a photograph, or a patch of one in a paper's protocol
