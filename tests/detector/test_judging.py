@@ -28,7 +28,7 @@ from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
 
-MAXIMUM = Reduction(BASE.cae.scorer.image_score)
+MAXIMUM = Reduction(BASE.cae.scorer.image_score.but(reduction="maximum"))
 LEVELS = calibrate([0.1 * k for k in range(1, 10)], target_overkill=0.1, review_overkill=0.4)
 
 
@@ -296,7 +296,7 @@ def image():
 def test_a_photograph_is_judged_by_its_map_and_comes_with_all_that_was_made(detector, image):
     said = Judge(detector).judge(image)
     scored, reconstruction = detector.score(image, detector.make_scorer())
-    assert said.judgement == judge_map(scored.map, detector.thresholds, InspectionParams())
+    assert said.judgement == judge_map(scored.map, detector.thresholds, InspectionParams(), detector.reduction)
     np.testing.assert_array_equal(said.scored.map, scored.map)
     np.testing.assert_array_equal(said.reconstruction.image, reconstruction.image)
     np.testing.assert_array_equal(said.image, image)  # without an aligner the frame is the photograph

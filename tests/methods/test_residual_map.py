@@ -38,11 +38,11 @@ def test_smoothing_is_scipys_gaussian_over_the_residual_image(residual):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 2.5])
-def test_the_map_is_the_residual_image_smoothed_and_the_score_its_largest_value(residual, smoothing):
+def test_the_map_is_the_residual_image_smoothed_and_the_score_made_of_it(residual, smoothing):
     found = scored(residual, smoothing)
     assert (found.map.shape, found.map.dtype) == ((37, 29), np.float16)
     np.testing.assert_array_equal(found.map, smooth(residual, smoothing))
-    assert found.score == found.map.max()
+    assert found.score == Reduction(BASE.cae.scorer.image_score)(found.map)
 
 
 def test_smoothing_by_zero_is_the_residual_image_to_the_bit(residual):
