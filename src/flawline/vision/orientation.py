@@ -1,10 +1,10 @@
 """The orientation of a picture in closed form, by its structure tensor, and how much orientations differ.
 
-Convention: images are (H, W), angles in degrees, counter-clockwise as the eye sees it, as in `flawline.vision.transform`.
-An orientation is that of lines, along which an image changes least, against the horizontal: 0 for lines from left to
-right, 45 for /, 90 for upright ones. It is known up to half a turn, so it lies in [0, 180): a picture turned by 10
-degrees has an orientation larger by 10, modulo 180. A pattern that looks the same after a quarter turn, such as an even
-plain weave, has none that stands out: its coherence is near 0."""
+Convention: images are (H, W), angles in degrees, counter-clockwise as the eye sees it, as `flawline.vision.transform`
+has them. An orientation is that of lines, along which an image changes least, against the horizontal: 0 for lines from
+left to right, 45 for /, 90 for upright ones. It is known up to half a turn, so it lies in [0, 180): a picture turned by
+10 degrees has an orientation larger by 10, modulo 180. A pattern that looks the same after a quarter turn, such as an
+even plain weave, has none that stands out: its coherence is near 0."""
 
 import math
 from collections.abc import Sequence

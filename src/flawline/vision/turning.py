@@ -1,8 +1,8 @@
 """Turning images: the theta of a spatial transformer, its exact inverse, and samplers whose round trip is measured.
 
-Convention: images are (n, C, H, W). A positive angle turns the picture counter-clockwise as the eye sees it, in degrees,
-about the centre ((H - 1) / 2, (W - 1) / 2) of its pixels: a quarter turn maps a square's pixels onto pixels.
-(`flawline.vision.transform` turns about the pixel (H // 2, W // 2); the two are the same where a side is odd.) Grids go
+Convention: images are (n, C, H, W). A positive angle, in degrees, turns the picture counter-clockwise as the eye sees
+it, about the centre ((H - 1) / 2, (W - 1) / 2) of its pixels: a quarter turn maps a square's pixels onto pixels.
+(`flawline.vision.transform` turns about the pixel (H // 2, W // 2), which is the same where a side is odd.) Grids go
 from target to source, with align_corners=False, in pixels, so that an image that is not square is not distorted. What
 comes from outside the image is zero, but for the sampler `fourier`, which repeats the border.
 
