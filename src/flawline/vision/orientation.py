@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
 from flawline.checks import FlawlineError, check_range, check_shape
+from flawline.vision.kernels import gaussian, offsets, separable
 
 HALF_TURN = 180.0
 BLANK = 1e-4  # RMS gradient, of the full range a pixel, below which there is nothing to see
-REACH = 4  # standard deviations to which a Gaussian is cut
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,11 @@ def orientations_of(images: Tensor, blur: float = 1.0) -> tuple[Tensor, Tensor]:
 def gradients(x: Tensor, blur: float) -> tuple[Tensor, Tensor]:
     """Return the derivatives (n, 1, H, W) down and across of images (n, 1, H, W), both smoothed by a Gaussian of
     standard deviation ``blur``; borders repeat."""
-    places = torch.arange(-math.ceil(REACH * blur), math.ceil(REACH * blur) + 1, dtype=x.dtype, device=x.device)
-    smooth = torch.exp(-0.5 * (places / blur) ** 2)
-    smooth = smooth / smooth.sum()
+    smooth = gaussian(blur, like=x)
+    places = offsets(len(smooth) // 2, like=x)
     slope = places * smooth
     slope = slope / (slope * places).sum()  # of a ramp that rises by 1 a pixel it makes 1
-    return _filtered(x, slope, smooth), _filtered(x, smooth, slope)
-
-
-def _filtered(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Return images (n, 1, H, W) filtered by ``down`` (k,) along columns and ``across`` (k,) along rows."""
-    reach = len(down) // 2
-    padded = pad(x, (reach, reach, reach, reach), mode="replicate")
-    return conv2d(conv2d(padded, down[None, None, :, None]), across[None, None, None, :])
+    return separable(x, slope, smooth), separable(x, smooth, slope)
 
 
 def disk(size: Sequence[int], *, like: Tensor) -> Tensor:

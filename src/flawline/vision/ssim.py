@@ -8,7 +8,8 @@ and of 7 x 7, as Alpdemir 2022 does.)"""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+
+from flawline.vision.kernels import gaussian, separable
 
 WINDOW = 11  # pixels each way; Bergmann et al. 2018, section 4, have the same
 SIGMA = 1.5
@@ -21,13 +22,13 @@ def ssim_map(x: Tensor, y: Tensor, inside: Tensor | None = None) -> Tensor:
 
     Where ``inside`` (n, 1, H, W) is 0 pixels do not count: means, variances and covariances are of the others in the
     window alone. The map is 1 where a window holds none."""
-    kernel = _gaussian(x)
+    kernel = gaussian(SIGMA, like=x, radius=WINDOW // 2)
     weights = torch.ones_like(x[:, :1]) if inside is None else inside.to(x)
-    total = _blurred(weights, kernel)  # (n, 1, H, W)
+    total = separable(weights, kernel, kernel, outside="constant")  # (n, 1, H, W)
     known = total > 1e-6
 
     def mean(values: Tensor) -> Tensor:
-        return _blurred(values * weights, kernel) / total.clamp_min(1e-6)
+        return separable(values * weights, kernel, kernel, outside="constant") / total.clamp_min(1e-6)
 
     mean_x, mean_y = mean(x), mean(y)
     squares = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
@@ -35,16 +36,3 @@ def ssim_map(x: Tensor, y: Tensor, inside: Tensor | None = None) -> Tensor:
     luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
     structure = (2 * covariance + C2) / (squares + C2)
     return torch.where(known, luminance * structure, 1.0).mean(dim=1)  # (n, H, W)
-
-
-def _gaussian(like: Tensor) -> Tensor:
-    places = torch.arange(WINDOW, dtype=like.dtype, device=like.device) - WINDOW // 2
-    bell = torch.exp(-0.5 * (places / SIGMA) ** 2)
-    return bell / bell.sum()
-
-
-def _blurred(x: Tensor, kernel: Tensor) -> Tensor:
-    """Return every channel of ``x`` (n, C, H, W) blurred by ``kernel`` both ways; outside it is zero."""
-    planes, reach = x.flatten(0, 1)[:, None], len(kernel) // 2  # (n * C, 1, H, W)
-    down = conv2d(planes, kernel[None, None, :, None], padding=(reach, 0))
-    return conv2d(down, kernel[None, None, None, :], padding=(0, reach)).view_as(x)
