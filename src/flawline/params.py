@@ -602,6 +602,80 @@ class GridPatchParams(PatchParams):
         return self
 
 
+class FramePatchParams(PatchParams):
+    """Geometry of a method whose patches may be turned by any angle; Rádli & Czúni 2022, section 7."""
+
+    side: PositiveInt  # shorter side of an image after downsizing, pixels; smaller images stay as they are
+    # what lies around a patch that is turned: the image there, or zeros, with which it is shrunk to size again
+    padding: Literal["surroundings", "zeros"]
+    turned: bool  # training patches are turned by random angles
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size > self.side:
+            raise ValueError(f"size must not exceed side, the downsized image's; got {self.size} > {self.side}")
+        if self.size % 16:
+            raise ValueError(f"size must be a multiple of 16 (the encoder halves 4 times), got {self.size}")
+        if self.padding == "surroundings" and 2 * self.stride**2 > self.size**2:
+            raise ValueError(
+                f"stride must not exceed size / sqrt(2), or turned patches leave pixels uncovered; got {self.stride} "
+                f"for patches of {self.size} pixels"
+            )
+        return self
+
+
+class AEModelParams(Params):
+    """Rádli & Czúni 2022, Table 1."""
+
+    latent_size: PositiveInt  # d
+    loss: Literal["mse", "ssim"]  # section 3.1, or Bergmann et al. 2018
+
+
+class DAEModelParams(AEModelParams):
+    """Deleted blocks: Rádli & Czúni 2022, section 3 and Eq. 4."""
+
+    blocks: PositiveInt  # of a patch that are deleted, each at a random place
+    block: PositiveInt  # side of one, pixels
+    deleted_weight: NonNegativeFloat  # of a deleted pixel in the loss, against 1 of any other
+
+
+class STNAEModelParams(AEModelParams):
+    """Rádli & Czúni 2022, sections 5 and 6; what it leaves open, and what departs from it."""
+
+    # the strategies of section 5: the localiser is trained first, then frozen; it starts with random weights and learns
+    # with the autoencoder; it is trained first and goes on learning. Or no localiser: the structure tensor's angle
+    variant: Literal["frozen", "random", "refined", "closed_form"]
+    compare: Literal["turned", "original"]  # orientation in which image and reconstruction are compared for the loss
+    sampler: Literal["nearest", "bilinear", "bicubic", "fourier"]  # how patches are turned: flawline.vision.turning
+    head: Literal["single", "double"]  # the localiser's output: an angle (paper), or cos and sin of twice the angle
+    teacher: Literal["gradient", "structure_tensor"]  # Eq. 7 (paper), or the closed-form angle
+    gradient_view: Literal["resized", "crop"]  # the 64 x 64 pixels of Eq. 7: the patch resized (paper), or its middle
+    blur: PositiveFloat  # standard deviation of the Gaussian before gradients, pixels
+    sweep: NonNegativeInt  # angles tried on a patch, the best of which the localiser is taught first; 0: none (paper)
+    sweep_epochs: PositiveInt
+    pretrain_epochs: PositiveInt
+    least_coherence: Fraction  # of a patch from which its structure tensor's angle counts
+
+    @model_validator(mode="after")
+    def _can_learn(self) -> Self:
+        if self.sampler == "nearest" and self.variant in ("random", "refined"):
+            raise ValueError(
+                f"the sampler 'nearest' has no gradient by which the localiser of the variant '{self.variant}' could "
+                f"learn with the autoencoder: take bilinear, bicubic or fourier"
+            )
+        return self
+
+
+class ResidualParams(Params):
+    """How a patch and its reconstruction become a map; Rádli & Czúni 2022, section 8.2."""
+
+    measure: Literal["mse", "ssim"]  # squared difference, or 1 less the structural similarity
+
+
+class TurnedResidualParams(ResidualParams):
+    compare: Literal["turned", "original"]  # in which orientation: only the map is turned back, or the reconstruction
+
+
 class FeatureParams(Params):
     """A pretrained network that features are taken from."""
 
@@ -770,6 +844,25 @@ class RDCAEParams(Params):
     model: RDCAEModelParams
     train: TrainParams
     scorer: MapScorerParams
+
+
+class AEParams(Params):
+    """What the autoencoders of Rádli & Czúni 2022 take."""
+
+    patches: FramePatchParams
+    model: AEModelParams
+    train: TrainParams
+    residual: ResidualParams
+    scorer: MapScorerParams
+
+
+class DAEParams(AEParams):
+    model: DAEModelParams
+
+
+class STNAEParams(AEParams):
+    model: STNAEModelParams
+    residual: TurnedResidualParams
 
 
 class DeepSVDDParams(LeNetParams):

@@ -14,9 +14,11 @@ from typing import Any
 from flawline.checks import FlawlineError, near_name
 from flawline.params import (
     AAEParams,
+    AEParams,
     BaseParameters,
     CAEParams,
     CPCAEParams,
+    DAEParams,
     DeepSVDDParams,
     IsolationForestMethodParams,
     LeNetParams,
@@ -31,6 +33,7 @@ from flawline.params import (
     PixelMethodParams,
     PooledKNNMethodParams,
     RDCAEParams,
+    STNAEParams,
     TextureMethodParams,
     VAEParams,
 )
@@ -349,6 +352,7 @@ def complexity(name: str) -> tuple[bool, int]:
 
 # --- the rows --------------------------------------------------------------------------------------------------------
 SCHNEIDER, SAEEDI, ALPDEMIR, OURS = "Schneider 2022", "Saeedi & Giusti 2022", "Alpdemir 2022", "flawline"
+RADLI = "Rádli & Czúni 2022"
 _HOME = "flawline.methods"
 _patchwise = partial(Reconstructor, check=f"{_HOME}.maps:check_patches_fit", any_size=True)  # by patches of a grid
 
@@ -422,6 +426,32 @@ for _reconstructor in (
 ):
     register_reconstructor(_reconstructor)
 _RESIDUAL = f"{_HOME}.residual_map:ResidualMap"
+for _name, _file, _class, _params in (
+    ("ae", "ae", "ae:AE", AEParams),
+    ("stn_ae", "stn_ae", "stn_ae:STNAE", STNAEParams),
+    ("stn_ae_random", "stn_ae", "stn_ae:STNAE", STNAEParams),
+    ("stn_ae_refined", "stn_ae", "stn_ae:STNAE", STNAEParams),
+    ("ssim_ae", "ssim_ae", "ae:AE", AEParams),
+    ("dae", "dae", "ae:AE", DAEParams),
+):
+    register_reconstructor(
+        Reconstructor(
+            _name,
+            _params,
+            load=f"{_HOME}.frame_scoring:load_frames",
+            network=Network(
+                f"{_HOME}.{_class}",
+                f"{_HOME}.{_file}:{_file}_objective",
+                windows=f"{_HOME}.frames:frame_windows",
+                downsized=True,
+            ),
+            check=f"{_HOME}.frames:check_frames",
+            parts=("patches", "model", "residual"),
+            any_size=True,
+            similarity=True,
+        )
+    )
+    register(Method(_name, RADLI, _params, _RESIDUAL, (_name,)))
 _OC_SVM, _FOREST = f"{_HOME}.oc_svm:OCSVM", f"{_HOME}.isolation_forest:IsolationForest"
 for _row in (
     Method("rdcae", ALPDEMIR, RDCAEParams, _RESIDUAL, ("rdcae",)),
@@ -496,6 +526,18 @@ register_paper(
         "the protocol as_published alone.",
     )
 )  # fmt: skip
+
+register_paper(
+    Paper(
+        "radli2022",
+        RADLI,
+        ("ae", "stn_ae", "stn_ae_random", "stn_ae_refined", "ssim_ae", "dae"),
+        note="Of screw, Rádli & Czúni 2022 test the defect thread_top alone, on patches of 128 pixels; PRC is compared "
+        "with average precision, and the area under IoU over thresholds is ours to define: compare the order of the "
+        "methods.",
+        alike=("patches", "train", "scorer", "model.latent_size", "residual.measure"),  # section 8.1
+    )
+)
 
 for _point in entry_points(group=GROUP):
     _point.load()
