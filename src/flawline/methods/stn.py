@@ -3,6 +3,7 @@
 Angles are those by which a frame is turned, in degrees, counter-clockwise as the eye sees it. Source: Rádli & Czúni
 2022, section 6 (Eqs 6 and 7), Table 2; Jaderberg et al. 2015."""
 
+import logging
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -27,8 +28,11 @@ SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))  # G_x, Eq. 6
 WIDTHS = (8, 16, 32, 32)  # channels behind each convolution; Table 2 prints no sizes
 KERNELS = (5, 5, 3, 3)
 HIDDEN = (64, 32)  # units of the first two dense layers
+FAINT = 0.02  # deviation of a patch, of the full range, below which it is not enhanced further
 BATCH = 64  # patches measured together
 MANY = 0.5  # share of ambiguous patches from which it is said
+
+logger = logging.getLogger(__name__)
 
 
 class Localiser(nn.Module):
@@ -36,7 +40,10 @@ class Localiser(nn.Module):
 
     Sizes are ours: the table prints none. With the head ``single`` (the paper's) the output is the angle itself, in
     radians; it must jump where an orientation passes half a turn. With ``double`` it is the cosine and the sine of
-    twice the angle, which do not jump. A new localiser turns by about 0."""
+    twice the angle, which do not jump. A new localiser turns by about 0.
+
+    It sees every patch with mean 0 and deviation 1: most of what differs between patches is their brightness, which
+    says nothing about an angle, and as they were the localiser did not begin to learn."""
 
     def __init__(self, head: str, *, channels: int, size: int):
         super().__init__()
@@ -53,9 +60,15 @@ class Localiser(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.dense(self.convolutions(x))  # (n, 1) or (n, 2)
+        out = self.dense(self.convolutions(standardised(x)))  # (n, 1) or (n, 2)
         radians = out[:, 0] if out.shape[1] == 1 else torch.atan2(out[:, 1], out[:, 0]) / 2
         return torch.rad2deg(radians)
+
+
+def standardised(x: Tensor) -> Tensor:
+    """Return patches (n, C, s, s) with mean 0 and deviation 1 each; of nearly even ones, less."""
+    deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
+    return (x - mean) / deviation.clamp_min(FAINT)
 
 
 # --- the closed form -------------------------------------------------------------------------------------------------
@@ -194,6 +207,12 @@ def check_teacher(
             f"their coherence is at most {float(coherence.max()):.3g}, model.least_coherence is {least_coherence:g}. "
             f"They are blank or look the same after a quarter turn: there is no orientation to normalise. Take ae, or "
             f"model.teacher = gradient."
+        )
+    ambiguous = 1 - float(clear.float().mean())
+    if ambiguous > MANY:
+        logger.warning(
+            "%.0f %% of the training patches have no clear orientation, and the localiser learns nothing of them",
+            100 * ambiguous,
         )
     return {}
 
