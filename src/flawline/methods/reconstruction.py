@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,16 +83,32 @@ def loader(wrap: Callable[[Any, Any], Ready]) -> Callable[..., Ready]:
     return load
 
 
+@runtime_checkable
+class ComparesDownsized(Protocol):
+    """A reconstructor that sees images downsized: ``compared`` returns an image as it sees it and what it makes of
+    that, (C, h, w) in [0, 1] each."""
+
+    def compared(self, image: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
 def likeness(image: NDArray, reconstructor: TrainedReconstructor) -> dict[str, float]:
-    """Return how an image (C, H, W) differs from its reconstruction: ``error``, the mean squared difference, and
-    ``ssim``, the structural similarity of scikit-image with its window of 7 x 7 pixels (Alpdemir 2022, section 5.2)."""
+    """Return how an image (C, H, W) differs from its reconstruction, at the size at which it is reconstructed:
+    ``error``, the mean squared difference, and ``ssim``, the structural similarity of scikit-image with its window of
+    7 x 7 pixels (Alpdemir 2022, section 5.2)."""
     from skimage.metrics import structural_similarity  # takes a second to import
 
-    seen, made = unit(image), reconstructor.reconstruct(image).image
-    if made is None:
-        raise TypeError("the reconstructor makes no image to compare with")
+    if isinstance(reconstructor, ComparesDownsized):
+        seen, made = reconstructor.compared(image)
+    else:
+        seen, made = unit(image), _image_of(reconstructor.reconstruct(image))
     similarity = structural_similarity(seen, made, channel_axis=0, data_range=1.0)
     return {"error": float(np.square(seen - made).mean(dtype=np.float64)), "ssim": float(similarity)}
+
+
+def _image_of(reconstruction: Reconstruction) -> NDArray[np.float32]:
+    if reconstruction.image is None:
+        raise TypeError("the reconstructor makes no image to compare with")
+    return reconstruction.image
 
 
 def dead_share(codes: Tensor, *, tiny: float = DEAD) -> float:
