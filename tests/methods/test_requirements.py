@@ -12,6 +12,9 @@ from flawline.methods.requirements import check_method, check_methods, odd_ones,
 from flawline.params import Params, PixelScorerParams
 
 SMALLER = {name: {"patches": BASE[name]["patches"] | {"size": 32, "stride": 16}} for name in ("cae", "vae", "aae")}
+FRAMED = {"ae", "ssim_ae", "dae", "stn_ae", "stn_ae_random", "stn_ae_refined"}
+FRAMES = {"side": 64, "size": 32, "stride": 16}
+SMALLER |= {name: {"patches": BASE[name]["patches"] | FRAMES} for name in FRAMED}
 SMALLER["cpcae"] = {"patches": BASE["cpcae"]["patches"] | {"side": 64, "size": 32, "stride": 16}}
 TREE = BASE | {name: BASE[name] | parts for name, parts in SMALLER.items()}
 TREE["deep_feature_knn"] = {"scorer": BASE["deep_feature_knn"]["scorer"] | {"k": 5}}  # as cpcae
@@ -20,8 +23,18 @@ SEVERAL = [(3, 64, 80), (3, 96, 80)]
 SMALL = [(3, 24, 80)] * 4
 SEES_DCAE = {"dcae", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere"}
 PATCHWISE = {"cae", "vae", "aae", "pca", "texture", "deep_svdd", "rdcae", *SEES_DCAE}
-ANY_SIZE = PATCHWISE | {"deep_feature_knn", "mean_brightness", "patch_memory_free", "patch_gaussian_free"}
-LEARNS_NOTHING = {"cae", "vae", "aae", "pca", "deep_svdd", "dcae", "rdcae", "ae_l2"}  # beyond its reconstructor
+ANY_SIZE = PATCHWISE | FRAMED | {"deep_feature_knn", "mean_brightness", "patch_memory_free", "patch_gaussian_free"}
+LEARNS_NOTHING = {
+    "cae",
+    "vae",
+    "aae",
+    "pca",
+    "deep_svdd",
+    "dcae",
+    "rdcae",
+    "ae_l2",
+    *FRAMED,
+}  # beyond its reconstructor
 SEES_CPCAE = {"cpcae", "ae_l2", "cpcae_fused", "patch_memory_map", "patch_memory_fused", "patch_gaussian_map",
               "patch_gaussian_fused"}  # fmt: skip
 NEEDS_TWO = {"patch_gaussian", "patch_gaussian_map", "patch_memory_fused", "patch_memory_free", "patch_gaussian_free",
@@ -54,6 +67,8 @@ def test_images_smaller_than_a_patch_suit_what_cuts_none(name):
     reason = why_not(METHODS[name], TREE, SMALL, 10)
     if name in PATCHWISE:
         assert "patches.size = 32 is larger than 4 of 4 images (first: 24 x 80)" in reason
+    elif name in FRAMED:
+        assert "patches.size = 32 is larger than 4 of 4 images once downsized to patches.side = 64 pixels" in reason
     elif name in SEES_CPCAE:
         assert "patches.size = 32 is larger than the images once downsized to patches.side = 64" in reason
     else:

@@ -34,6 +34,10 @@ class STNAE(AE):
             None if params.variant == "closed_form" else Localiser(params.head, channels=channels, size=size)
         )
 
+    def extra_repr(self) -> str:
+        """Return what shapes the network beside its layers: a training's key is made of it."""
+        return f"sampler={self.sampler}, blur={self.blur:g}"
+
     def degrees(self, x: Tensor) -> Tensor:
         """Return by how many degrees (n,), counter-clockwise, frames (n, C + 1, F, F) are turned."""
         if self.localiser is None:
