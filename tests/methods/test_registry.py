@@ -62,10 +62,10 @@ SMALL = {  # parts of the branch of a reconstructor with a network
     "ssim_ae": {"latent_size": 4},
     "dae": {"latent_size": 4, "blocks": 2, "block": 4},
     # a variant and a teacher of whose training no parameter is without a part
-    **dict.fromkeys(
-        ("stn_ae", "stn_ae_random", "stn_ae_refined"),
-        {"latent_size": 4, "variant": "refined", "teacher": "gradient"},
-    ),
+    **{
+        name: {"latent_size": 4, "variant": "refined", "teacher": "gradient"}
+        for name in ("stn_ae", "stn_ae_random", "stn_ae_refined")
+    },
 }
 NO_PICTURE = ("deep_svdd",)  # networks that reconstruct nothing
 
