@@ -9,6 +9,8 @@ from flawline.detector.evaluating import (
     compare_reductions,
     metrics_by_share,
     outlier_metrics,
+    reconstruction_metrics,
+    training_metrics,
     with_outlier,
 )
 from flawline.detector.thresholds import Thresholds
@@ -70,3 +72,17 @@ def test_outlier_threshold_is_measured_on_test_images_with_its_interval():
     assert told["outlier_escape_rate"] == pytest.approx(1 / 3)
     assert outlier_metrics(scores, None) == {}
     assert Thresholds.from_dict(levels.to_dict()) == levels
+
+
+# --- how a network reconstructs --------------------------------------------------------------------------------------
+def test_reconstruction_is_told_of_good_test_images_in_grey_levels():
+    similarity = pd.DataFrame(
+        {"kind": ["learned from", "normal", "normal", "defective"], "error": [9.0, 1 / 255**2, 3 / 255**2, 9.0],
+         "ssim": [0.0, 0.8, 0.9, 0.0]}
+    )  # fmt: skip
+    told = reconstruction_metrics(similarity)
+    assert told == pytest.approx({"reconstruction_mse": 2.0, "reconstruction_ssim": 0.85})
+    assert reconstruction_metrics(similarity[similarity["kind"] != "normal"]) == {}
+    history = pd.DataFrame({"seconds": [1.0, 2.0]})
+    assert training_metrics(history, None, similarity) == {"train_seconds": 3.0} | told
+    assert training_metrics(history, None) == {"train_seconds": 3.0}

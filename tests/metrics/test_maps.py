@@ -233,6 +233,31 @@ def test_curves_hold_at_their_thresholds_and_give_the_areas():
     assert steps.sum() == pytest.approx(counts.pixel_ap())
 
 
+def test_area_under_iou_by_hand():
+    """Values 0 and 2 good, 1 and 4 defective. Flagged above [0, 1): 2 of 3; above [1, 2): 1 of 3; above [2, 4): 1 of
+    2."""
+    anomaly_map, mask = np.array([[0, 1], [2, 4]], np.float16), np.array([[False, True], [False, True]])
+    assert counted([(anomaly_map, mask)]).iou_area() == pytest.approx((2 / 3 + 1 / 3 + 2 * 1 / 2) / 4)
+
+
+def test_area_under_iou_does_not_know_the_scale_and_is_0_of_maps_without_any():
+    pairs = random_test_set(0)
+    larger = [((4 * anomaly_map).astype(np.float16), mask) for anomaly_map, mask in pairs]
+    assert counted(larger).iou_area() == pytest.approx(counted(pairs).iou_area())
+    assert counted([(np.ones((2, 3), np.float16), np.eye(2, 3, dtype=bool))]).iou_area() == 0
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_area_under_iou_is_the_mean_over_evenly_spread_thresholds(seed):
+    pairs = random_test_set(seed)
+    values, defective = pixels(pairs)
+    thresholds = np.linspace(values.min(), values.max(), 20_001)[:-1] + 1e-6
+    flagged = values > thresholds[:, None]
+    overlaps = (flagged & defective).sum(axis=1) / (flagged | defective).sum(axis=1)
+    assert counted(pairs).iou_area() == pytest.approx(overlaps.mean(), rel=2e-3)
+
+
 def test_pixel_metrics_gives_every_metric():
     pairs = random_test_set(0)
     everything, defective = counted(pairs), counted(pairs[1:])
@@ -242,6 +267,7 @@ def test_pixel_metrics_gives_every_metric():
         "pixel_auroc": everything.pixel_auroc(),
         "pixel_ap": everything.pixel_ap(),
         "aupro": everything.aupro(0.3),
+        "pixel_iou_auc": everything.iou_area(),
         **dict(zip(("A", "iou"), defective.recall_and_iou(6.0), strict=True)),
         **dict(zip(("oracle_pixel_threshold", "oracle_A", "oracle_iou"), defective.oracle_iou(), strict=True)),
     }
@@ -255,7 +281,7 @@ def test_without_masks_every_pixel_metric_is_absent_with_the_reason():
     got = "got 6 defect-free and 0 defective"
     assert absent["aupro"] == f"needs defect-free pixels and masks with defective ones, {got}"
     assert absent["oracle_iou"] == "needs defective test images with masks, got no defective pixel"
-    assert len(absent) == 8
+    assert len(absent) == 9
     assert normal.curves() == {}
 
 
@@ -263,7 +289,7 @@ def test_without_defect_free_pixels_overlap_is_still_known():
     counts = counted([(np.array([[1, 2]], np.float16), np.ones((1, 2), bool))])
     values, absent = pixel_metrics(counts, counts, 1.5, aupro_limit=0.3)
     assert (values["A"], values["iou"], values["oracle_iou"]) == (0.5, 0.5, 1)
-    assert absent.keys() == {"pixel_auroc", "pixel_ap", "aupro"}
+    assert absent.keys() == {"pixel_auroc", "pixel_ap", "aupro", "pixel_iou_auc"}
 
 
 @given(seeds, st.integers(-60, -1))
@@ -273,7 +299,7 @@ def test_maps_of_either_sign_are_ranked_as_those_that_they_are_shifted_from(seed
     pairs = random_test_set(seed)  # whole numbers, so that nothing is rounded
     moved = [(anomaly_map + np.float16(shift), mask) for anomaly_map, mask in pairs]
     before, after = counted(pairs), counted(moved)
-    for metric in ("pixel_auroc", "pixel_ap", "aupro"):
+    for metric in ("pixel_auroc", "pixel_ap", "aupro", "iou_area"):
         assert getattr(after, metric)() == pytest.approx(getattr(before, metric)())
     for threshold in (-1.0, 0.0, 2.5, 3.0, 100.0):
         assert after.recall_and_iou(threshold + shift) == before.recall_and_iou(threshold)
@@ -297,7 +323,7 @@ def test_oracle_threshold_is_negative_where_flagging_all_is_best():
     assert (threshold < 0, recall, iou) == (True, 1, 0.5)
 
 
-@pytest.mark.parametrize("metric", ["pixel_auroc", "pixel_ap", "aupro", "oracle_iou"])
+@pytest.mark.parametrize("metric", ["pixel_auroc", "pixel_ap", "aupro", "iou_area", "oracle_iou"])
 def test_a_metric_that_cannot_be_computed_says_why(metric):
     with pytest.raises(FlawlineError, match=r"this metric needs .* got"):
         getattr(MapCounts(), metric)()

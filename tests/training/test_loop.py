@@ -608,7 +608,7 @@ def test_samples_survive_a_resume(tmp_path, photographs):
 
 # --- divergence ------------------------------------------------------------------------------------------------------
 def test_a_diverging_loss_stops_the_run(photographs):
-    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1: .* train.learning_rate \(now 0.001\)"):
+    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1, step 1: .* train.learning_rate \(now 0.001\)"):
         train(photographs, objective=minimise(lambda model, x, generator: model(x).mean() * float("nan")))
 
 
@@ -618,8 +618,21 @@ def test_a_later_phase_that_diverges_stops_the_run_too(photographs):
 
     first = Phase("train", reconstruction_loss)
     objective = one_stage((first, Phase("late", broken, after=lambda model: None)), reconstruction_loss)
-    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1: .*the late loss is nan"):
+    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1, step 1: the late loss is inf"):
         train(photographs, objective=objective, epochs=1)
+
+
+def test_a_diverging_step_is_named_and_the_last_one_that_is_taken(photographs):
+    steps = []
+
+    def failing(model, x, generator):
+        if generator is not None:
+            steps.append(1)
+        return reconstruction_loss(model, x) * (float("nan") if len(steps) == 2 else 1.0)
+
+    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1, step 2: the train loss is nan\. Lower"):
+        train(photographs, objective=minimise(failing))
+    assert len(steps) == 2
 
 
 def test_a_diverged_epoch_is_not_saved(tmp_path, photographs):
@@ -629,7 +642,7 @@ def test_a_diverged_epoch_is_not_saved(tmp_path, photographs):
         calls.append(1)
         return reconstruction_loss(model, x) * (float("nan") if len(calls) > 10 else 1.0)
 
-    with pytest.raises(FlawlineError, match="diverged in epoch 2"):
+    with pytest.raises(FlawlineError, match=r"diverged in epoch 2.*: .*The checkpoint of epoch 1 is kept\."):
         train(photographs, objective=minimise(failing), checkpoints=store)
     assert read_tensors(store.path)[1]["epoch"] == 1
 

@@ -181,15 +181,31 @@ def measure_raw(
     return ({f"raw_{name}": each[name] for name in TOLD_OF_RAW_MAPS if name in each} for each in (found, missing))  # type: ignore[return-value]
 
 
-def training_metrics(history: pd.DataFrame | None, codes: RaggedArray | None) -> dict[str, float]:
-    """Return what of a training belongs to the metrics: its seconds, and the share of latent units that are dead."""
+def training_metrics(
+    history: pd.DataFrame | None, codes: RaggedArray | None, similarity: pd.DataFrame | None = None
+) -> dict[str, float]:
+    """Return what of a training belongs to the metrics: its seconds, the share of latent units that are dead, and how
+    good test images are reconstructed."""
     told = {} if history is None else {"train_seconds": float(history["seconds"].sum())}
     if codes is not None:
         every = np.concatenate(
             [each.reshape(-1, each.shape[-1]) for each in codes if each.size]
         )  # (images * positions, d)
         told["dead_latents"] = dead_share(torch.from_numpy(every))
-    return told
+    return told if similarity is None else told | reconstruction_metrics(similarity)
+
+
+def reconstruction_metrics(similarity: pd.DataFrame) -> dict[str, float]:
+    """Return the mean squared error, in grey levels from 0 to 255, and the mean structural similarity of good test
+    images and their reconstructions (columns kind, error, ssim); empty where there are none. Rádli & Czúni 2022,
+    Tables 3 to 5."""
+    good = similarity[similarity["kind"] == "normal"]
+    if good.empty:
+        return {}
+    return {
+        "reconstruction_mse": float(good["error"].mean() * 255**2),
+        "reconstruction_ssim": float(good["ssim"].mean()),
+    }
 
 
 def long_form(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ LEVELS = np.concatenate([-_FROM_ZERO[:0:-1], _FROM_ZERO])  # every finite value,
 ZERO = len(_FROM_ZERO) - 1  # where the level 0 stands
 THRESHOLDS = np.append(LEVELS[::-1], -(2.0**16))  # the j-th flags the j highest levels, the last one all
 BLOCK = 2**18  # pixels counted at a time
-RANKED = ("pixel_auroc", "pixel_ap", "aupro")
+RANKED = ("pixel_auroc", "pixel_ap", "aupro", "pixel_iou_auc")
 OVERLAPS = ("A", "iou")
 ORACLES = ("oracle_pixel_threshold", "oracle_A", "oracle_iou")
 NO_DEFECT = "needs defective test images with masks, got no defective pixel"
@@ -95,6 +95,25 @@ class MapCounts:
         x, y = np.append(rate[within], limit), np.append(overlap[within], np.interp(limit, rate, overlap))
         return min(1.0, float(np.trapezoid(y, x)) / limit)  # the sum may be rounded up past limit
 
+    def iou_area(self) -> float:
+        """Return the area under IoU over thresholds, these scaled to [0, 1]: the mean IoU of all thresholds, evenly
+        spread from the lowest to the highest value of the maps; 0 where all values are the same.
+
+        IoU is of the pixels larger than the threshold and the defective ones, over all images. Unlike the areas under
+        ROC and precision-recall curves this depends on the values, not on their order alone: one very high value makes
+        it small. Rádli & Czúni 2022, section 8.2, who do not say which thresholds; these are ours.
+
+        Raises FlawlineError if there are no defective or no defect-free pixels."""
+        self._need_both()
+        (there,) = np.nonzero(self.normal + self.defective)
+        first, last = there[0], there[-1]
+        if first == last:
+            return 0.0
+        found, wrong = (_flagged(counts)[::-1][1:] for counts in (self.defective, self.normal))  # (L,), above a level
+        iou = found / (self.defective.sum() + wrong)  # (L,), from a level up to the next
+        steps = np.diff(LEVELS[first : last + 1])
+        return float(np.sum(iou[first:last] * steps) / (LEVELS[last] - LEVELS[first]))
+
     def recall_and_iou(self, threshold: float) -> tuple[float, float]:
         """Return (A, IoU) of the pixels larger than ``threshold``: the share of defective pixels found, and found
         defective pixels over the union of found and defective ones. Source: Schneider 2022, Eq. 7 and 8.
@@ -149,9 +168,9 @@ def pixel_metrics(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return (values, absent): pixel metrics, and for each that these pixels cannot give, the reason.
 
-    ``pixel_auroc``, ``pixel_ap`` and ``aupro`` (up to the false positive rate ``aupro_limit``) are over all test
-    images, ``A`` and ``iou`` over the defective ones at ``threshold``, as in Schneider 2022. ``oracle_A`` and
-    ``oracle_iou`` hold at ``oracle_pixel_threshold``, which is tuned on the masks.
+    ``pixel_auroc``, ``pixel_ap``, ``aupro`` (up to the false positive rate ``aupro_limit``) and ``pixel_iou_auc`` (IoU
+    over thresholds) are over all test images, ``A`` and ``iou`` over the defective ones at ``threshold``, as in
+    Schneider 2022. ``oracle_A`` and ``oracle_iou`` hold at ``oracle_pixel_threshold``, which is tuned on the masks.
 
     Raises FlawlineError if ``threshold`` is NaN or ``aupro_limit`` is not in (0, 1]."""
     check_threshold(threshold)
@@ -161,7 +180,9 @@ def pixel_metrics(
     if reason := counts_all.lacking():
         absent |= dict.fromkeys(RANKED, reason)
     else:
-        ranked = counts_all.pixel_auroc(), counts_all.pixel_ap(), counts_all.aupro(aupro_limit)
+        ranked = (
+            counts_all.pixel_auroc(), counts_all.pixel_ap(), counts_all.aupro(aupro_limit), counts_all.iou_area()
+        )  # fmt: skip
         values |= dict(zip(RANKED, ranked, strict=True))
     if counts_defective.defective.any():
         values |= dict(zip(OVERLAPS, counts_defective.recall_and_iou(threshold), strict=True))

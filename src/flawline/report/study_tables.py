@@ -27,7 +27,9 @@ TABLES = {
         "image_auroc_from_10",
         "image_ap",
         "pixel_auroc",
+        "pixel_ap",
         "aupro",
+        "pixel_iou_auc",
         "A",
         "iou",
         "raw_A",
@@ -44,7 +46,7 @@ TABLES = {
         "outlier_overkill_rate_high",
     ),
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
-    words.TRAINING: ("train_seconds", RATIO.name, "dead_latents"),
+    words.TRAINING: ("train_seconds", RATIO.name, "reconstruction_mse", "reconstruction_ssim", "dead_latents"),
 }
 PRINTED = ("image_auroc", "image_ap")  # metrics of a published table
 

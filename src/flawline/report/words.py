@@ -86,6 +86,12 @@ _KNOWN = (
         "mean share of each single defect covered, while at most 30 % of good pixels are flagged",
         PIXEL,
     ),
+    Metric(
+        "pixel_iou_auc",
+        "IoU area",
+        "mean overlap of flagged and marked pixels over all thresholds from the lowest to the highest map value",
+        PIXEL,
+    ),
     Metric("A", "A", "share of defective pixels found (Schneider 2022, Eq. 7)", PIXEL),
     Metric("iou", "IoU", "overlap of found and marked pixels over their union", PIXEL),
     Metric("overkill", "Overkill", "good test images above the reject threshold", COUNTS, better=-1, whole=True),
@@ -137,6 +143,19 @@ _KNOWN = (
         TRAINING,
         better=0,
         seconds=True,
+    ),
+    Metric(
+        "reconstruction_mse",
+        "Reconstruction MSE",
+        "mean squared difference of good test images and their reconstructions, grey levels from 0 to 255",
+        TRAINING,
+        better=-1,
+    ),
+    Metric(
+        "reconstruction_ssim",
+        "Reconstruction SSIM",
+        "structural similarity of good test images and their reconstructions: 1 is the same",
+        TRAINING,
     ),
     Metric(
         "dead_latents",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -208,7 +208,8 @@ def _run_epoch(
     stage, material = training.objective.stages[number], training.material
     batches = _tracked(training, stage, state, progress)
     generator = noise(material.train.seed, state.epoch)
-    losses = _train_epoch(training.fabric, model, optimizers, stage, batches=batches, generator=generator)
+    check = partial(_check_step, epoch=state.epoch + 1, stage=stage, params=training.params)
+    losses = _train_epoch(training.fabric, model, optimizers, stage, batches=batches, generator=generator, check=check)
     watched = _watch(model, stage, material.validation, training.params.batch_size, own=state.own)
     which = {"stage": number} if len(training.objective.stages) > 1 else {}
     record: Record = {"epoch": state.epoch + 1, **which, **losses, VALIDATION_LOSS: watched}
@@ -330,16 +331,19 @@ def _advance(
 
 def _train_epoch(
     fabric: "Fabric", model: nn.Module, optimizers: Optimizers, stage: Stage, *, batches: Iterator[Batch],
-    generator: torch.Generator,
+    generator: torch.Generator, check: Callable[[int, Tensor], None],
 ) -> Record:  # fmt: skip
-    """Return the mean loss of each phase, as NAME_loss, and the seconds that it all took."""
+    """Return the mean loss of each phase, as NAME_loss, and the seconds that it all took; ``check`` is told each step's
+    number and losses."""
     model.train()
     totals = torch.zeros(len(stage.phases), dtype=torch.float64)
     count = 0
     start = time.perf_counter()
-    for batch in batches:
+    for number, batch in enumerate(batches, start=1):
         values = _step(fabric, model, optimizers, stage, batch, generator)
-        totals += torch.stack([value.detach() for value in values]).double().cpu() * len(batch.x)
+        losses_now = torch.stack([value.detach() for value in values]).double().cpu()
+        check(number, losses_now)
+        totals += losses_now * len(batch.x)
         count += len(batch.x)
     losses = {f"{phase.name}_loss": float(total / count) for phase, total in zip(stage.phases, totals, strict=True)}
     return {**losses, "seconds": time.perf_counter() - start}
@@ -397,13 +401,26 @@ def _reconstruct(model: nn.Module, patches: Tensor) -> Tensor:
     return model(patches.to(next(model.parameters()).device)).float().cpu()  # (n, C, s, s)
 
 
+def _check_step(number: int, losses: Tensor, *, epoch: int, stage: Stage, params: TrainParams) -> None:
+    """Raise FlawlineError if a loss of a step is no number: what comes after it can only be worse."""
+    if not torch.isfinite(losses).all():
+        named = {f"{phase.name}_loss": float(loss) for phase, loss in zip(stage.phases, losses, strict=True)}
+        _raise_diverged(named, f"epoch {epoch}, step {number}", epoch, params)
+
+
 def _check_finite(record: Record, params: TrainParams) -> None:
-    broken = [f"{name.replace('_', ' ')} is {value}" for name, value in record.items() if not np.isfinite(value)]
-    if broken:
-        raise FlawlineError(
-            f"training diverged in epoch {record['epoch']}: the {', the '.join(broken)}. Lower "
-            f"train.learning_rate (now {params.learning_rate:g})."
-        )
+    if not np.isfinite(list(record.values())).all():
+        _raise_diverged(record, f"epoch {record['epoch']}", int(record["epoch"]), params)
+
+
+def _raise_diverged(measured: Record, when: str, epoch: int, params: TrainParams) -> NoReturn:
+    """Raise the FlawlineError of a training in whose epoch something measured is no number."""
+    broken = [f"{name.replace('_', ' ')} is {value}" for name, value in measured.items() if not np.isfinite(value)]
+    kept = f"The checkpoint of epoch {epoch - 1} is kept. " if epoch > 1 else ""
+    raise FlawlineError(
+        f"training diverged in {when}: the {', the '.join(broken)}. {kept}Lower train.learning_rate (now "
+        f"{params.learning_rate:g})."
+    )
 
 
 def _machine_key(make: Callable[[], nn.Module], training: Training) -> str:

@@ -42,11 +42,13 @@ def make_evaluate(spec: Method) -> Callable:
         scores: pd.DataFrame, maps: RaggedArray, masks: RaggedArray, manifest: pd.DataFrame, *,
         thresholds: dict[str, Any], evaluation: EvaluationParams, history: pd.DataFrame | None = None,
         codes: RaggedArray | None = None, residuals: RaggedArray | None = None, scorer: Any = None,
+        similarity: pd.DataFrame | None = None,
     ) -> tuple[dict[str, Any], pd.DataFrame]:  # fmt: skip
         """Return (metrics, curves) of the test images: metrics as {"values", "absent"} with the reason of each absence,
         curves in long form (curve, x, y). A and IoU are taken over the defective images, as in Schneider 2022. Of a
         reconstructor of the method's own: the seconds of its training, the share of its codes that no image uses,
-        and metrics named raw_..., which are those of its residual maps at a threshold calibrated on these."""
+        how well good test images are reconstructed, and metrics named raw_..., which are those of its residual maps at
+        a threshold calibrated on these."""
         values, absent, counts = measure(
             scores, maps, masks, manifest,
             thresholds=Thresholds.from_dict(thresholds), aupro_limit=evaluation.aupro_limit,
@@ -54,7 +56,7 @@ def make_evaluate(spec: Method) -> Callable:
         if residuals is not None:
             raw, raw_absent = measure_raw(residuals, masks, manifest, evaluation, spec.typed(scorer).image_score)  # type: ignore[attr-defined]
             values, absent = values | raw, absent | raw_absent
-        values |= training_metrics(history, codes)
+        values |= training_metrics(history, codes, similarity)
         tests = scores[scores["split"] == "test"]
         curves = image_curves(tests["score"].to_numpy(), tests["label"].to_numpy()) | counts.curves()
         return {"values": values, "absent": absent}, long_form(curves)

@@ -30,7 +30,8 @@ def _calibrate() -> Node:
 
 def _evaluate(spec: Method) -> Node:
     """Return the node that measures; of a reconstructor of the method's own, also how it learned to."""
-    more = {"history": spec.trains, "codes": spec.codes, "residuals": spec.raw_maps}
+    more = {"history": spec.trains, "codes": spec.codes, "residuals": spec.raw_maps,
+            "similarity": spec.similarity}  # fmt: skip
     names = ["scores", "maps", "masks", "thresholds", *(name for name, has in more.items() if has)]
     inputs = {name: name for name in names} | {"manifest": "usable_manifest", "evaluation": "params:evaluation"}
     inputs |= {"scorer": "params:scorer"} if spec.raw_maps else {}
