@@ -60,7 +60,7 @@ class AE(nn.Module):
 
     ``size`` is the side s of a patch, a multiple of 16; the paper's is 128. Source: Rádli & Czúni 2022, Table 1; the
     mirrored decoder with deconvolutions, section 3.1; leaky ReLU behind every layer but the code and the output, which
-    is linear, as in Bergmann et al. 2018, section 4. Values enter and leave the network in [-1, 1], and weights start as
+    is linear, as in Bergmann et al. 2018, section 4. Values enter and leave the network in [-2, 2], and weights start as
     He et al. 2015 have them: as PyTorch has them, it took four times the epochs to draw more than an even grey."""
 
     def __init__(self, params: AEModelParams, *, channels: int, size: int):
