@@ -608,7 +608,8 @@ def test_samples_survive_a_resume(tmp_path, photographs):
 
 # --- divergence ------------------------------------------------------------------------------------------------------
 def test_a_diverging_loss_stops_the_run(photographs):
-    with pytest.raises(FlawlineError, match=r"training diverged in epoch 1, step 1: .* train.learning_rate \(now 0.001\)"):
+    said = r"training diverged in epoch 1, step 1: .* train.learning_rate \(now 0.001\)"
+    with pytest.raises(FlawlineError, match=said):
         train(photographs, objective=minimise(lambda model, x, generator: model(x).mean() * float("nan")))
 
 

@@ -60,8 +60,8 @@ class AE(nn.Module):
 
     ``size`` is the side s of a patch, a multiple of 16; the paper's is 128. Source: Rádli & Czúni 2022, Table 1; the
     mirrored decoder with deconvolutions, section 3.1; leaky ReLU behind every layer but the code and the output, which
-    is linear, as in Bergmann et al. 2018, section 4. Values enter and leave the network in [-2, 2], and weights start as
-    He et al. 2015 have them: as PyTorch has them, it took four times the epochs to draw more than an even grey."""
+    is linear, as in Bergmann et al. 2018, section 4. Values enter and leave the network in [-2, 2], and weights start
+    as He et al. 2015 have them: as PyTorch has them, it took four times the epochs to draw more than an even grey."""
 
     def __init__(self, params: AEModelParams, *, channels: int, size: int):
         super().__init__()
@@ -117,7 +117,7 @@ def _initialise(module: nn.Module) -> None:
         return
     across = module.kernel_size[0]
     if isinstance(module, nn.ConvTranspose2d):
-        across = across // module.stride[0] if module.padding[0] else 1  # type: ignore[operator]  # the first sees the code
+        across = across // module.stride[0] if module.padding[0] else 1  # the first sees the code
     nn.init.normal_(module.weight, std=math.sqrt(2 / (1 + SLOPE**2) / (module.in_channels * across**2)))
     nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every layer of Table 1 has one
 

@@ -65,7 +65,7 @@ class FrameReconstructor:
             for plane, one in zip(sums, found.swapaxes(0, 1), strict=True):
                 plane.add(one, at)
         *planes, weight = (each.result()[margin : whole[0] - margin, margin : whole[1] - margin] for each in sums)
-        return [plane / np.maximum(weight, LEAST_WEIGHT) for plane in planes]
+        return [(plane / np.maximum(weight, LEAST_WEIGHT)).astype(np.float32) for plane in planes]
 
     @torch.no_grad()
     def _patches(self, windows: NDArray) -> NDArray[np.float32]:

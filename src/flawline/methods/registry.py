@@ -426,7 +426,7 @@ for _reconstructor in (
 ):
     register_reconstructor(_reconstructor)
 _RESIDUAL = f"{_HOME}.residual_map:ResidualMap"
-for _name, _file, _class, _params in (
+for _name, _file, _class, _model in (
     ("ae", "ae", "ae:AE", AEParams),
     ("stn_ae", "stn_ae", "stn_ae:STNAE", STNAEParams),
     ("stn_ae_random", "stn_ae", "stn_ae:STNAE", STNAEParams),
@@ -437,7 +437,7 @@ for _name, _file, _class, _params in (
     register_reconstructor(
         Reconstructor(
             _name,
-            _params,
+            _model,
             load=f"{_HOME}.frame_scoring:load_frames",
             network=Network(
                 f"{_HOME}.{_class}",
@@ -451,7 +451,7 @@ for _name, _file, _class, _params in (
             similarity=True,
         )
     )
-    register(Method(_name, RADLI, _params, _RESIDUAL, (_name,)))
+    register(Method(_name, RADLI, _model, _RESIDUAL, (_name,)))
 _OC_SVM, _FOREST = f"{_HOME}.oc_svm:OCSVM", f"{_HOME}.isolation_forest:IsolationForest"
 for _row in (
     Method("rdcae", ALPDEMIR, RDCAEParams, _RESIDUAL, ("rdcae",)),

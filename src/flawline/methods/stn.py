@@ -171,7 +171,7 @@ SERIES = ("angle_spread", "angle_spread_before", "ambiguous_share")
 def localiser_stages(params: STNAEModelParams) -> tuple[Stage, ...]:
     """Return how the localiser is trained before the autoencoder: first towards the best angle of a sweep, if asked
     for, then by its teacher."""
-    seen = {"view": params.gradient_view, "blur": params.blur}
+    seen: dict[str, Any] = {"view": params.gradient_view, "blur": params.blur}
     sweep = partial(sweep_loss, count=params.sweep, **seen)
     taught = partial(structure_tensor_loss, blur=params.blur, least_coherence=params.least_coherence)
     teach = taught if params.teacher == "structure_tensor" else partial(gradient_loss, **seen)
@@ -180,7 +180,7 @@ def localiser_stages(params: STNAEModelParams) -> tuple[Stage, ...]:
 
 
 def _stage(name: str, loss: Any, params: STNAEModelParams, epochs: int) -> Stage:
-    asked = {"blur": params.blur, "least_coherence": params.least_coherence}
+    asked: dict[str, Any] = {"blur": params.blur, "least_coherence": params.least_coherence}
     return Stage(
         (Phase("train", loss, parts=("localiser",)),),
         loss,
