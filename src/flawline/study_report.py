@@ -59,8 +59,15 @@ def study_page(title: str, results: pd.DataFrame, studied: Mapping[str, Studied]
         notes=notes(results, printed, parameters),
         tables=whole_tables(printed),
         candidates=simple_first(methods),
+        placed=_placed_by(methods),
     )
     return render_study(page)
+
+
+def _placed_by(methods: Sequence[str]) -> tuple[str, ...]:
+    """Return the metrics by which the paper of all ``methods`` places them; none where it does not."""
+    papers = [paper.placed for paper in PAPERS.values() if paper.placed and set(methods) <= set(paper.methods)]
+    return papers[0] if papers else ()
 
 
 def findings(results: pd.DataFrame) -> list[str]:

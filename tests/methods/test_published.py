@@ -2,6 +2,7 @@ import pytest
 
 from flawline.methods.published import published, published_for, published_notes
 from flawline.methods.registry import METHODS, PAPERS
+from flawline.metrics.choice import placings
 
 SOURCE = "Schneider 2022, Table 1"
 TABLE_1 = {  # A, IoU, Time_tr in seconds; as printed
@@ -37,6 +38,7 @@ def test_all_have_category_method_and_source_first_then_metrics():
     patches = [f"{name}{end}" for name in ("outlier_f1", "outlier_accuracy") for end in ("", "_std")]
     assert list(table.columns) == [
         "category", "method", "source", *METRICS, "image_auroc", "image_ap", "image_auroc_std", *patches,
+        "pixel_auroc", "pixel_ap", "pixel_iou_auc", "reconstruction_mse", "reconstruction_ssim",
     ]  # fmt: skip
     assert not table[["category", "method", "source"]].isna().any(axis=None)
     assert not table.duplicated(["category", "method", "source"]).any()
@@ -133,3 +135,16 @@ def test_a_table_that_is_worked_on_does_not_change_the_next():
     table = published_for("chess")
     table["train_seconds"] = 0
     assert published_for("chess")["train_seconds"].tolist() == [212, 213, 1223]
+
+
+@pytest.mark.parametrize(
+    ("category", "printed"),
+    [("texture_2", {"ae": [0, 4, 1, 1], "stn_ae": [6, 0, 0, 0], "stn_ae_random": [0, 0, 1, 5],
+                    "stn_ae_refined": [0, 2, 4, 0]}),
+     ("screw", {"ae": [0, 3, 2, 1], "stn_ae": [6, 0, 0, 0], "stn_ae_random": [0, 0, 5, 1],
+                "stn_ae_refined": [0, 3, 0, 3]})],
+)  # fmt: skip
+def test_table_9_of_radli_2022_follows_from_tables_7_and_8(category, printed):
+    rows = published()[lambda table: (table["category"] == category) & table["pixel_auroc"].notna()]
+    found = placings(rows.assign(category=rows["source"]), PAPERS["radli2022"].placed)
+    assert {method: row.tolist() for method, row in found.iterrows()} == printed

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.metrics.choice import leave_one_out, recommend, recommended
+from flawline.metrics.choice import leave_one_out, placings, recommend, recommended
 
 CANDIDATES = ["a", "b"]
 
@@ -94,3 +94,20 @@ def test_not_tried_on_few_categories_or_with_one_method(results):
     assert recommend(results.drop(columns="image_auroc")) is None
     results.loc[(results["category"] == "y") & (results["method"] == "a"), "image_auroc"] = np.nan
     assert recommend(results) is None  # one method is left that has them all
+
+
+def test_places_are_counted_over_categories_and_metrics_and_equals_share_the_better_one():
+    results = table({"x": {"a": 0.9, "b": 0.8, "c": 0.8}, "y": {"a": 0.7, "b": 0.75, "c": np.nan}})
+    results["aupro"] = [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]
+    found = placings(results, ["image_auroc", "aupro"])
+    assert found.columns.tolist() == [1, 2, 3]
+    assert {method: row.tolist() for method, row in found.iterrows()} == {
+        "a": [1, 1, 2],
+        "b": [1, 3, 0],
+        "c": [2, 1, 0],
+    }
+
+
+def test_places_are_of_means_over_seeds():
+    seeds = [table({"x": {"a": figure, "b": 0.5}}) for figure in (0.1, 1.0)]
+    assert placings(pd.concat(seeds), ["image_auroc"])[1].to_dict() == {"a": 1, "b": 0}

@@ -424,3 +424,10 @@ def test_a_published_table_holds_ours_where_the_images_are_here_and_means_over_a
     assert "m00 0.510 m00 published 0.900 0.700 0.800 m01 0.520 Other published" in document.words
     unlike = replace(table, measured=[])
     assert study.published_table(unlike, results)["groups"][0].rows == []
+
+
+def test_how_often_each_method_is_in_which_place_is_told_where_its_paper_does(page):
+    assert "places" not in Document(render_study(page)).ids
+    document = Document(render_study(replace(page, placed=("image_auroc", "unknown"))))
+    assert "places" in document.ids
+    assert "How often in which place: Image AUROC, in every category" in document.words

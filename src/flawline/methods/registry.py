@@ -190,6 +190,7 @@ class Paper:
     methods: tuple[str, ...]
     note: str = ""  # what a reader must know of its published figures
     alike: tuple[str, ...] = ()  # parts of the methods' branches that are to be the same for a comparison
+    placed: tuple[str, ...] = ()  # metrics by which the methods are placed, first, second and so on
 
 
 RECONSTRUCTORS: dict[str, Reconstructor] = {}
@@ -536,6 +537,7 @@ register_paper(
         "with average precision, and the area under IoU over thresholds is ours to define: compare the order of the "
         "methods.",
         alike=("patches", "train", "scorer", "model.latent_size", "residual.measure"),  # section 8.1
+        placed=("pixel_auroc", "pixel_ap", "pixel_iou_auc"),  # Table 9
     )
 )
 

@@ -160,6 +160,7 @@ class StudyPage:
     notes: Sequence[str] = ()  # cautions
     tables: Sequence[PublishedTable] = ()
     candidates: Sequence[str] = ()  # methods to choose from, ties go to the earlier one; empty: all, in their order
+    placed: Sequence[str] = ()  # metrics by which the methods are placed, first, second and so on; may be empty
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from flawline.report.pictures import (
     shrink_image,
     shrink_peaks,
 )
-from flawline.report.study_tables import published_table, spread, spread_of, study_groups, used_columns
+from flawline.report.study_tables import places_group, published_table, spread, spread_of, study_groups, used_columns
 
 CHOSEN = "image_auroc"  # what methods are chosen by
 SHARES = (0.75, 0.5, 0.375, 0.25, 0.18)  # of the size of a strip's picture
@@ -56,6 +56,7 @@ def render_study(page: StudyPage) -> str:
         columns=used_columns(page),
         suits=_suits(page, categories),
         choice=_choice(page),
+        places=places_group(page.results, page.placed),
         tables=[published_table(table, page.results) for table in page.tables],
         sections=[
             {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flawline.metrics.choice import placings
 from flawline.report import tables, words
 from flawline.report.contents import PublishedTable, StudyPage
 from flawline.report.tables import Cell, MetricGroup
@@ -48,6 +49,7 @@ TABLES = {
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
     words.TRAINING: ("train_seconds", RATIO.name, "reconstruction_mse", "reconstruction_ssim", "dead_latents"),
 }
+ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 PRINTED = ("image_auroc", "image_ap")  # metrics of a published table
 
 
@@ -126,6 +128,22 @@ def _group(
         if any(not words.missing(record.get(c.name)) for c in columns)
     ]
     return MetricGroup(title, columns, rows, printed)
+
+
+def places_group(results: pd.DataFrame, metrics: Sequence[str]) -> MetricGroup | None:
+    """Return how often each method is in which place by ``metrics``, over all categories; None of one method, or where
+    none of them was measured."""
+    known = [name for name in metrics if name in results and results[name].notna().any()]
+    if not known or results["method"].nunique() < 2:
+        return None
+    table = placings(results, known)
+    columns = [Metric(str(place), ORDINALS.get(place, f"{place}th"), "", CALIBRATED) for place in table.columns]
+    rows = [
+        (str(name), [Cell(str(count)) for count in row])
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    labels = ", ".join(metric_named(name).label for name in known)
+    return MetricGroup(f"How often in which place: {labels}, in every category", columns, rows, [])
 
 
 def spread_of(rows: pd.DataFrame, name: str) -> Spread:
