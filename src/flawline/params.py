@@ -314,7 +314,8 @@ class SurfaceParams(ExampleCounts):
 
 
 class FabricParams(ExampleCounts):
-    """Strips of a plain weave; they stand for AITEX's fabrics, on which Alpdemir 2022 measures. The shape is ours."""
+    """Images of a weave: strips that stand for AITEX's fabrics, on which Alpdemir 2022 measures, and swatches of a
+    twill at any angle, as Rádli & Czúni 2022 measure on. The shape is ours."""
 
     image_size: Size  # height and width, pixels
     yarn: Annotated[float, Field(ge=2)]  # width of a yarn, pixels
@@ -395,6 +396,7 @@ class ExamplesParams(Params):
     surface: SurfaceParams  # brick, gravel, grass
     riblet: RibletParams  # riblet-albedo, riblet-normals
     fabric: FabricParams
+    twill: FabricParams
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------

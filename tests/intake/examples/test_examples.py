@@ -12,6 +12,7 @@ SMALL = BASE.examples.but(
     chess=BASE.examples.chess.but(image_size=(80, 96), square=8, region_radius=(10.0, 20.0)),
     noise=BASE.examples.noise.but(image_size=(80, 96)),
     fabric=BASE.examples.fabric.but(image_size=(80, 96), train=2, anomalous_test=3),
+    twill=BASE.examples.twill.but(image_size=(80, 96), train=2, calibration=2, anomalous_test=3),
     riblet=BASE.examples.riblet.but(image_size=(80, 96), stripe_width=(6.0, 12.0), albedo=COUNTS, normals=COUNTS),
 )
 
@@ -27,7 +28,17 @@ def images(category):
 
 
 def test_examples_by_name():
-    assert list(EXAMPLES) == ["chess", "noise", "brick", "gravel", "grass", "riblet-albedo", "riblet-normals", "fabric"]
+    assert list(EXAMPLES) == [
+        "chess",
+        "noise",
+        "brick",
+        "gravel",
+        "grass",
+        "riblet-albedo",
+        "riblet-normals",
+        "fabric",
+        "twill",
+    ]
 
 
 def test_every_name_can_be_a_category(category):

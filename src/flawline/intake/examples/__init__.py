@@ -11,6 +11,7 @@ from flawline.intake.examples.fabric import draw_fabric
 from flawline.intake.examples.noise import draw_noise
 from flawline.intake.examples.riblet import draw_riblet_albedo, draw_riblet_normals
 from flawline.intake.examples.surface import draw_surface
+from flawline.intake.examples.twill import draw_twill
 from flawline.params import ExamplesParams
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "draw_riblet_albedo",
     "draw_riblet_normals",
     "draw_surface",
+    "draw_twill",
     "params_of",
 ]
 
@@ -48,6 +50,7 @@ EXAMPLES: dict[str, ExampleCategory] = {
     "riblet-albedo": ExampleCategory("riblet", draw_riblet_albedo),
     "riblet-normals": ExampleCategory("riblet", draw_riblet_normals),
     "fabric": ExampleCategory("fabric", draw_fabric),
+    "twill": ExampleCategory("twill", draw_twill),
 }
 
 

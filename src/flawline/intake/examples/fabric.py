@@ -36,13 +36,13 @@ def _draw_strip(params: FabricParams, generator: np.random.Generator, defective:
     return to_8_bit(gain * weave + sensor.normal(0, params.sensor_noise, weave.shape))[None], mask
 
 
-def draw_weave(params: FabricParams, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Return the brightness (H, W) of a plain weave: warps run down, wefts across, and each is on top of every other
-    yarn that it crosses."""
+def draw_weave(params: FabricParams, generator: np.random.Generator, *, repeat: int = 2) -> NDArray[np.float64]:
+    """Return the brightness (H, W) of a weave: warps run down, wefts across, and each warp is on top of every
+    ``repeat``-th weft, one further from warp to warp: a plain weave with 2, a twill with 3."""
     height, width = params.image_size
     weft, across_weft, weft_light = _yarns(height, params, generator)  # (H,) each
     warp, across_warp, warp_light = _yarns(width, params, generator)  # (W,) each
-    warp_on_top = (weft[:, None] + warp) % 2 == 0  # (H, W)
+    warp_on_top = (weft[:, None] + warp) % repeat == 0  # (H, W)
     dip = UNDER + (1 - UNDER) * across_weft[:, None] * across_warp  # both yarns sink where they cross another's edge
     warps = warp_light * (1 - SHADE * (1 - across_warp))  # (W,)
     wefts = weft_light * (1 - SHADE * (1 - across_weft))  # (H,)
