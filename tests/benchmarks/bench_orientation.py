@@ -19,16 +19,21 @@ import torch
 from flawline.intake.decoding import decode
 from flawline.vision.levels import grey_levels
 from flawline.vision.orientation import angle_spread, orientations_of
+from flawline.vision.strips import material_span
 from flawline.vision.turning import SAMPLERS, frame_side, round_trip_error, turn
 
 MANY = 200_000_000  # pixels of an image at most
 IMAGES = 5
 NEAR = 5.0  # degrees
+STRIP = 4  # times as long as high
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif"}
 
 
 def read(path):
-    return torch.from_numpy(grey_levels(decode(path.read_bytes(), max_pixels=MANY)) / 255).float()
+    """Return grey levels (H, W) in [0, 1]; bare background and selvedge of a strip are cut off."""
+    image = decode(path.read_bytes(), max_pixels=MANY)
+    left, right = material_span(image) if max(image.shape[1:]) > STRIP * min(image.shape[1:]) else (0, image.shape[2])
+    return torch.from_numpy(grey_levels(image[..., left:right]) / 255).float()
 
 
 def round_trips(files):
