@@ -400,16 +400,49 @@ class ExamplesParams(Params):
 
 
 # --- registration, defect injection ----------------------------------------------------------------------------------
+class LocaliserParams(Params):
+    """How a localiser learns by how many degrees a picture is to be turned: Rádli & Czúni 2022, section 6."""
+
+    teacher: Literal["gradient", "structure_tensor"]  # Eq. 7 (paper), or the closed-form angle
+    gradient_view: Literal["resized", "crop"]  # the 64 x 64 pixels of Eq. 7: the patch resized (paper), or its middle
+    blur: PositiveFloat  # standard deviation of the Gaussian before gradients, pixels
+    sweep: NonNegativeInt  # angles tried on a patch, the best of which the localiser is taught first; 0: none (paper)
+    sweep_epochs: PositiveInt  # of what the sweep teaches
+    pretrain_epochs: PositiveInt  # of what the teacher teaches
+    least_coherence: Fraction  # of a patch from which its structure tensor's angle counts
+
+
+class TrainParams(Params):
+    """The one training procedure (Adam), for every method that trains by gradient."""
+
+    epochs: PositiveInt  # rounds of patches.per_epoch random windows each
+    batch_size: PositiveInt  # patches in a step
+    learning_rate: PositiveFloat  # of the optimiser
+    weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
+    patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
+    precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
+
+
+class StnParams(LocaliserParams):
+    """How the localiser of ``align: stn`` learns from the normal training images; ``blur`` is found for textures."""
+
+    per_epoch: PositiveInt  # views, each turned by a random angle
+    train: TrainParams
+
+
 class RegistrationParams(Params):
     """How images are brought into one frame. ``align`` and below: of rigid parts (Saeedi & Giusti 2022, section 3)."""
 
     color: Literal["auto", "grey", "rgb"]  # auto: grey where every image of the category is grey
     trim_ends: bool | Literal["auto"]  # cut bare background and selvedge off strips; auto: layout aitex
-    align: Literal["none", "shift", "rigid", "similarity"]  # moves that are undone; rigid: shift and rotation
+    # moves that are undone; rigid: shift and rotation; similarity: scale too; structure_tensor, stn: an angle, up to
+    # half a turn, told in closed form or by a localiser that learns it from the normal images
+    align: Literal["none", "shift", "rigid", "similarity", "structure_tensor", "stn"]
     reference: str | None  # image that all are aligned to, as the manifest names it; null: the most central one
     least_quality: Fraction  # correlation with the reference from which an image counts as aligned
     crop: bool  # aligned images are cut to the hull of the training parts' foreground
     margin: NonNegativeInt  # pixels around that hull
+    stn: StnParams
     # brought to the reference's, image by image; without a reference (align: none), by a gain to one common level;
     # auto: of strips whose ends are cut off
     brightness: Literal["none", "gain", "gain_offset", "auto"]
@@ -506,17 +539,6 @@ class PatchParams(Params):
         if self.stride > self.size:
             raise ValueError(f"stride must not exceed size, or pixels stay uncovered; got {self.stride} > {self.size}")
         return self
-
-
-class TrainParams(Params):
-    """The one training procedure (Adam), for every method that trains by gradient."""
-
-    epochs: PositiveInt  # rounds of patches.per_epoch random windows each
-    batch_size: PositiveInt  # patches in a step
-    learning_rate: PositiveFloat  # of the optimiser
-    weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
-    patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
-    precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
 
 class CAEModelParams(Params):
@@ -641,7 +663,7 @@ class DAEModelParams(AEModelParams):
     deleted_weight: NonNegativeFloat  # of a deleted pixel in the loss, against 1 of any other
 
 
-class STNAEModelParams(AEModelParams):
+class STNAEModelParams(LocaliserParams, AEModelParams):
     """Rádli & Czúni 2022, sections 5 and 6; what it leaves open, and what departs from it."""
 
     # the strategies of section 5: the localiser is trained first, then frozen; it starts with random weights and learns
@@ -650,13 +672,6 @@ class STNAEModelParams(AEModelParams):
     compare: Literal["turned", "original"]  # orientation in which image and reconstruction are compared for the loss
     sampler: Literal["nearest", "bilinear", "bicubic", "fourier"]  # how patches are turned: flawline.vision.turning
     head: Literal["single", "double"]  # the localiser's output: an angle (paper), or cos and sin of twice the angle
-    teacher: Literal["gradient", "structure_tensor"]  # Eq. 7 (paper), or the closed-form angle
-    gradient_view: Literal["resized", "crop"]  # the 64 x 64 pixels of Eq. 7: the patch resized (paper), or its middle
-    blur: PositiveFloat  # standard deviation of the Gaussian before gradients, pixels
-    sweep: NonNegativeInt  # angles tried on a patch, the best of which the localiser is taught first; 0: none (paper)
-    sweep_epochs: PositiveInt
-    pretrain_epochs: PositiveInt
-    least_coherence: Fraction  # of a patch from which its structure tensor's angle counts
 
     @model_validator(mode="after")
     def _can_learn(self) -> Self:

@@ -23,6 +23,7 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.brightness import brightened, gain_between, median_level
+from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
@@ -99,7 +100,7 @@ class Detector:
     def aligner(self) -> Aligner | None:
         """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
         tensors = part(self.weights, "aligner")
-        return Aligner.from_tensors(tensors) if "reference" in tensors else None
+        return aligner_of(tensors) if "reference" in tensors else None
 
     @cached_property
     def level(self) -> float | None:

@@ -25,7 +25,7 @@ from flawline.storage.digests import Digest, content_digest
 from flawline.storage.ragged import Keyed, Lazy, RaggedArray
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.brightness import brightened, gain_between, median_level
-from flawline.vision.fitting import Track, fit_aligner, untracked
+from flawline.vision.fitting import Teach, Track, fit_aligner, untracked
 from flawline.vision.levels import LUMA, to_full_scale
 from flawline.vision.strips import material_span
 from flawline.vision.transform import Transform
@@ -120,6 +120,7 @@ def fit_registration(
     *,
     max_pixels: int,
     track: Track = untracked,
+    teach: Teach | None = None,
 ) -> tuple[Aligner | None, dict[str, tuple[Transform, float]]]:
     """Return the aligner made from the normal training images, and what it found of each of these by its name;
     (None, {}) where nothing is to be aligned. Raise FlawlineError if ``registration.reference`` is none of them."""
@@ -130,7 +131,7 @@ def fit_registration(
     rows = _records(learned)
     images = Lazy(len(rows), lambda i: _decode_row(folder, rows[i], max_pixels=max_pixels))
     names = learned["image"].tolist()
-    aligner, found = fit_aligner(images, registration, names=names, track=track)
+    aligner, found = fit_aligner(images, registration, names=names, track=track, teach=teach)
     return aligner, dict(zip(names, found, strict=True))
 
 
@@ -253,16 +254,18 @@ def register_images(
     max_pixels: int,
     known: Registered | None = None,
     track: Track = untracked,
+    teach: Teach | None = None,
 ) -> Registered:
     """Return the images and masks, decoded when they are asked for and not at all where ``known`` holds the same ones,
     and how they were brought into their frames. The aligner holds only the common level of brightness where nothing is
-    aligned but brightness, and nothing where images are taken as they are."""
+    aligned but brightness, and nothing where images are taken as they are. ``teach`` trains the localiser of the mode
+    ``stn``."""
     check_folder(folder)
     if known is not None:
         key = registration_key(manifest, known.alignment, registration, max_pixels=max_pixels, aligner=known.aligner)
         if known.is_made_from(key):
             return known
-    aligner, found = fit_registration(manifest, folder, registration, max_pixels=max_pixels, track=track)
+    aligner, found = fit_registration(manifest, folder, registration, max_pixels=max_pixels, track=track, teach=teach)
     cut = cuts_ends(manifest, registration.trim_ends)
     even = evens_brightness(manifest, registration)
     alignment, level = find_alignment(

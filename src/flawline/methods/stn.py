@@ -1,21 +1,20 @@
-"""The localiser of a spatial transformer that turns patches to one orientation, and how it is trained beforehand.
+"""How the localiser of a spatial transformer learns to turn patches to one orientation.
 
 Angles are those by which a frame is turned, in degrees, counter-clockwise as the eye sees it. Source: Rádli & Czúni
-2022, section 6 (Eqs 6 and 7), Table 2; Jaderberg et al. 2015."""
+2022, section 6 (Eqs 6 and 7); Jaderberg et al. 2015. The network is ``flawline.vision.localiser``."""
 
 import logging
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
 from flawline.checks import FlawlineError
 from flawline.methods.frames import COUNTS, middle_of, split_counts
 from flawline.methods.maps import device_of
-from flawline.params import STNAEModelParams
+from flawline.params import LocaliserParams
 from flawline.training.loop import batches_of
 from flawline.training.objective import Material, Phase, Stage, Tensors
 from flawline.training.windows import Windows
@@ -25,50 +24,10 @@ from flawline.vision.turning import frame_side, turn
 
 VIEW = 64  # side of the picture whose gradients are taken, pixels: section 6
 SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))  # G_x, Eq. 6
-WIDTHS = (8, 16, 32, 32)  # channels behind each convolution; Table 2 prints no sizes
-KERNELS = (5, 5, 3, 3)
-HIDDEN = (64, 32)  # units of the first two dense layers
-FAINT = 0.02  # deviation of a patch, of the full range, below which it is not enhanced further
 BATCH = 64  # patches measured together
 MANY = 0.5  # share of ambiguous patches from which it is said
 
 logger = logging.getLogger(__name__)
-
-
-class Localiser(nn.Module):
-    """Table 2: four convolutions with ReLU and max-pooling, three dense layers: patches (n, C, s, s) to angles (n,).
-
-    Sizes are ours: the table prints none. With the head ``single`` (the paper's) the output is the angle itself, in
-    radians; it must jump where an orientation passes half a turn. With ``double`` it is the cosine and the sine of
-    twice the angle, which do not jump. A new localiser turns by about 0.
-
-    It sees every patch with mean 0 and deviation 1: most of what differs between patches is their brightness, which
-    says nothing about an angle, and as they were the localiser did not begin to learn."""
-
-    def __init__(self, head: str, *, channels: int, size: int):
-        super().__init__()
-        layers: list[nn.Module] = []
-        for (inputs, outputs), kernel in zip(pairwise((channels, *WIDTHS)), KERNELS, strict=True):
-            layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2)]
-        features = WIDTHS[-1] * (size // 2 ** len(WIDTHS)) ** 2
-        last = nn.Linear(HIDDEN[1], 2 if head == "double" else 1)
-        with torch.no_grad():
-            last.bias.copy_(torch.tensor([1.0, 0.0] if head == "double" else [0.0]))
-        self.convolutions = nn.Sequential(*layers, nn.Flatten())
-        self.dense = nn.Sequential(
-            nn.Linear(features, HIDDEN[0]), nn.ReLU(), nn.Linear(HIDDEN[0], HIDDEN[1]), nn.ReLU(), last
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.dense(self.convolutions(standardised(x)))  # (n, 1) or (n, 2)
-        radians = out[:, 0] if out.shape[1] == 1 else torch.atan2(out[:, 1], out[:, 0]) / 2
-        return torch.rad2deg(radians)
-
-
-def standardised(x: Tensor) -> Tensor:
-    """Return patches (n, C, s, s) with mean 0 and deviation 1 each; of nearly even ones, less."""
-    deviation, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
-    return (x - mean) / deviation.clamp_min(FAINT)
 
 
 # --- the closed form -------------------------------------------------------------------------------------------------
@@ -168,7 +127,7 @@ def taught_loss(degrees: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
 SERIES = ("angle_spread", "angle_spread_before", "ambiguous_share")
 
 
-def localiser_stages(params: STNAEModelParams) -> tuple[Stage, ...]:
+def localiser_stages(params: LocaliserParams) -> tuple[Stage, ...]:
     """Return how the localiser is trained before the autoencoder: first towards the best angle of a sweep, if asked
     for, then by its teacher."""
     seen: dict[str, Any] = {"view": params.gradient_view, "blur": params.blur}
@@ -179,7 +138,7 @@ def localiser_stages(params: STNAEModelParams) -> tuple[Stage, ...]:
     return (*before, _stage("pretrain", teach, params, params.pretrain_epochs))
 
 
-def _stage(name: str, loss: Any, params: STNAEModelParams, epochs: int) -> Stage:
+def _stage(name: str, loss: Any, params: LocaliserParams, epochs: int) -> Stage:
     asked: dict[str, Any] = {"blur": params.blur, "least_coherence": params.least_coherence}
     return Stage(
         (Phase("train", loss, parts=("localiser",)),),

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from flawline.methods.ae import AE, Look, difference, weighted_mean
 from flawline.methods.frames import COUNTS, middle_of, split_counts, widened
-from flawline.methods.stn import Localiser, levelling_angles, localiser_stages
+from flawline.methods.stn import levelling_angles, localiser_stages
 from flawline.params import STNAEModelParams
 from flawline.training.objective import Objective, Phase, Stage
+from flawline.vision.localiser import Localiser
 from flawline.vision.turning import inverse_of, sampler, theta_of
 
 AUTOENCODER = ("encoder", "decoder")  # the parts that learn where the localiser is frozen

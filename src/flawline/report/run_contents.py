@@ -262,13 +262,13 @@ def show_alignment(
 ) -> AlignmentShown | None:
     """Return how the photographs lie against the reference, None where there is none."""
     from flawline.intake.registration import usable
-    from flawline.vision.alignment import Aligner
+    from flawline.vision.fitting import aligner_of
 
     if "reference" not in aligner:
         return None
     table = alignment.assign(split=manifest["split"].to_numpy())
     return AlignmentShown(
-        Aligner.from_tensors(dict(aligner)).orientation(),
+        aligner_of(dict(aligner)).orientation(),
         len(table),
         table.loc[~usable(table), ["image", "split", "reason"]],
         table.loc[table["outside"] > 0, ["image", "split", "outside"]],

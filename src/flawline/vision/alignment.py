@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Self, get_args
 
 import numpy as np
 import scipy
@@ -26,6 +26,7 @@ MODES = get_args(RegistrationParams.model_fields["align"].annotation)
 BRIGHTNESS = get_args(RegistrationParams.model_fields["brightness"].annotation)
 SAME = 0.9  # correlation of a part with itself turned, from which the two look the same
 BLUR = 0.02  # share of the reference's longer side within which texture is told from shade
+BLANK = "is blank"  # why an image cannot be compared
 LARGER = 2.0  # times the reference's side that an image may have, or the other way round
 
 Box = tuple[int, int, int, int]  # top, left, and past the bottom and the right, in pixels of the reference
@@ -154,7 +155,7 @@ class Aligner:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: "dict[str, Tensor]") -> "Aligner":
+    def from_tensors(cls, tensors: "dict[str, Tensor]") -> Self:
         """Return the aligner that ``to_tensors`` took apart."""
         top, left, bottom, right = tensors["box"].tolist()
         highest, median = tensors["likeness"].tolist()
@@ -189,7 +190,7 @@ class Aligner:
         seen = np.ones(picture.shape, bool) if self.part is None else neighbourhood(self.part)
         return Matcher(picture, seen, scales=self.mode == "similarity", spins=self.spins)
 
-    def compared(self, image: NDArray) -> "tuple[_Compared | None, str]":
+    def compared(self, image: NDArray) -> "tuple[Compared | None, str]":
         """Return what is compared of ``image`` (C, H, W), or why it cannot be."""
         sides = np.array(image.shape[1:]) / self.reference.shape
         if sides.min() < 1 / LARGER or sides.max() > LARGER:
@@ -197,12 +198,12 @@ class Aligner:
             return None, f"is {sizes[0]} pixels, the reference {sizes[1]}"
         grey = grey_levels(image)
         if is_blank(grey):
-            return None, "is blank"
+            return None, BLANK
         small = block_mean(grey, self.factor)
         part = None if self.part is None else find_foreground(small)
         if self.part is not None and part is None:
             return None, "shows no part that can be told from the background"
-        return _Compared(self, grey, part, self._picture(small, part)), ""
+        return Compared(self, grey, part, self._picture(small, part)), ""
 
     def _gain(self, grey: NDArray[np.float32], move: Transform) -> tuple[float, float]:
         """Return gain and offset that bring grey levels (H, W) to the reference's, over the frame."""
@@ -237,7 +238,7 @@ class Aligner:
 
 
 @dataclass(frozen=True, eq=False)
-class _Compared:
+class Compared:
     """What an aligner compares of a photograph: its part (h, w), and the picture (h, w) made of it."""
 
     aligner: Aligner

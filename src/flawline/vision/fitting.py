@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
@@ -10,19 +10,35 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
-from flawline.vision.alignment import BLUR, Aligner, Box
+from flawline.vision.alignment import BLUR, MODES, Aligner, Box
 from flawline.vision.foreground import block_mean, find_foreground, render_foreground
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import COARSE, WORK, Matcher, is_blank
 from flawline.vision.spectra import spectral_descriptor
 from flawline.vision.transform import IDENTITY, Transform
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flawline.vision.levelling import Leveller
+
 TURNS = tuple(range(0, 360, 10))  # degrees by which a part is turned and compared with itself
 NEARBY = 25  # degrees: turns below are the same orientation
 MULTIPLE = 32  # of which the frame's sides are multiples, where the image allows: networks shrink by that
 SAMPLE = 20  # training images on which a reference is tried before the long work
 CENTRAL = 0.1  # share of the training images that count as central
+LEVELLED = ("structure_tensor", "stn")  # modes that undo an angle without a match
 Track = Callable[..., Iterable[Any]]
+Teach = Callable[..., Any]  # what a localiser sees of each training image -> its trained weights
+
+
+def aligner_of(tensors: "dict[str, Tensor]") -> Aligner:
+    """Return the aligner, of whatever kind, that ``to_tensors`` took apart."""
+    if MODES[int(tensors["mode"])] not in LEVELLED:
+        return Aligner.from_tensors(tensors)
+    from flawline.vision.levelling import Leveller
+
+    return Leveller.from_tensors(tensors)
 
 
 def untracked(items: Iterable[Any], *, total: int, label: str) -> Iterable[Any]:
@@ -31,14 +47,17 @@ def untracked(items: Iterable[Any], *, total: int, label: str) -> Iterable[Any]:
 
 
 def fit_aligner(
-    images: Sequence[NDArray], params: RegistrationParams, *, names: Sequence[str], track: Track = untracked
-) -> tuple[Aligner, list[tuple[Transform, float]]]:
+    images: Sequence[NDArray], params: RegistrationParams, *, names: Sequence[str], track: Track = untracked,
+    teach: Teach | None = None,
+) -> tuple[Aligner, list[tuple[Transform, float]]]:  # fmt: skip
     """Return an aligner made from normal training images (C, H, W), called ``names``, and each one's move and quality.
+    ``teach`` trains the localiser of the mode ``stn``.
 
     The frame is the hull of their parts with ``params.margin``. Raise FlawlineError if the reference is blank, or if
     less than half of them align with it."""
+    levelled = params.align in LEVELLED
     if params.reference is None:
-        row = find_reference(images, params.align, track=track)
+        row = find_reference(images, "rigid" if levelled else params.align, track=track)
     else:
         row = list(names).index(params.reference)
     reference = grey_levels(images[row])
@@ -47,6 +66,8 @@ def fit_aligner(
             f"the reference {names[row]} is blank: its grey levels deviate by {reference.std():.2f}. Name another "
             f"training image as registration.reference, or none, so that one is chosen."
         )
+    if levelled:
+        return _fit_leveller(images, reference, params, track=track, teach=teach)
     draft = _draft(reference, params)
     found, hulls = {}, {}
     early = sorted(set(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int).tolist()))
@@ -58,6 +79,38 @@ def fit_aligner(
     moves = [found[k] for k in range(len(images))]
     kept = [hulls[k] for k, (_, quality) in found.items() if quality >= params.least_quality]
     return replace(draft, box=_frame(kept, reference.shape, params)), moves
+
+
+def _fit_leveller(
+    images: Sequence[NDArray], reference: NDArray[np.float32], params: RegistrationParams, *, track: Track,
+    teach: Teach | None,
+) -> "tuple[Leveller, list[tuple[Transform, float]]]":  # fmt: skip
+    """Return what turns images to lie as ``reference`` (H, W) does, and each training image's move and coherence. The
+    frame is the hull of their parts, or holds textures whole."""
+    from flawline.vision.levelling import Leveller, blur_that_agrees, box_around, corners_of, localiser_of, views_of
+
+    whole = (0, 0, *reference.shape)
+    draft = Leveller(reference, params.align, whole, params.least_quality, params.brightness, (0.0, 0.0))
+    some = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int)).tolist()
+    if draft.part is None:
+        draft = replace(draft, blur=blur_that_agrees([grey_levels(images[k]) for k in some]))
+    if params.align == "stn":
+        if teach is None:
+            raise TypeError("registration.align = stn needs what trains its localiser")
+        seen = (draft.compared(images[k])[0] for k in track(range(len(images)), total=len(images), label="looking"))
+        views = [views_of(each) for each in seen if each is not None]
+        draft = replace(draft, localiser=localiser_of(teach(views, draft.blur)))
+    found, hulls = [], []
+    for k in track(range(len(images)), total=len(images), label="telling orientations"):
+        compared, _ = draft.compared(images[k])
+        found.append((IDENTITY, 0.0) if compared is None else draft.move_of(compared))
+        part = None if compared is None else compared.hull(found[-1][0])
+        if draft.part is None or not params.crop:
+            hulls.append(corners_of(found[-1][0], images[k].shape[1:], reference.shape))
+        elif part is not None:
+            hulls.append(part)
+    margin = 0 if draft.part is None else params.margin
+    return replace(draft, box=box_around(hulls, margin=margin, multiple=MULTIPLE)), found
 
 
 def find_reference(images: Sequence[NDArray], align: str, *, track: Track = untracked) -> int:

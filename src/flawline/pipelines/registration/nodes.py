@@ -9,21 +9,25 @@ from torch import Tensor
 
 from flawline.intake import registration as intake
 from flawline.intake.patch_sets import make_patch_set
-from flawline.params import IngestionParams, PatchSetParams, RegistrationParams
+from flawline.methods.levelling import teacher
+from flawline.params import ComputeParams, IngestionParams, PatchSetParams, RegistrationParams
 from flawline.places import IMAGES
+from flawline.training.compute import Machine
 from flawline.training.progress import Progress
 
 
 def register(
     raw_folder: Path, manifest: pd.DataFrame, near_duplicates: pd.DataFrame, *, ingestion: IngestionParams,
     registration: RegistrationParams, protocol: str, patch_set: PatchSetParams,
-    known_registration: intake.Registered | None, progress: Progress,
+    known_registration: intake.Registered | None, seed: int, compute: ComputeParams, machine: Machine,
+    progress: Progress,
 ) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
     """Return (images (C, H, W), masks (H, W), the manifest's usable part, alignment, aligner): of photographs as
     `flawline.intake.registration.register_images` makes them, or of patches of these in a protocol."""
     whole = intake.register_images(
         manifest, raw_folder, registration,
         max_pixels=ingestion.max_pixels, known=known_registration, track=progress.track,
+        teach=teacher(registration.stn, seed=seed, compute=compute, machine=machine, progress=progress),
     )  # fmt: skip
     usable = intake.without_misaligned(manifest, whole.alignment)
     if protocol == IMAGES:
