@@ -13,7 +13,7 @@ from flawline.vision.fitting import fit_aligner
 from flawline.vision.levelling import VIEW, apart
 from flawline.vision.transform import Transform
 
-STN = BASE.registration.stn.but(per_epoch=64, pretrain_epochs=24)
+STN = BASE.registration.stn.but(per_epoch=48, pretrain_epochs=14)
 TOOLS = Tools(ComputeParams(device="cpu", threads=1))
 MOVES = [Transform(angle, 2, -3) for angle in (0.0, 40.0, -25.0, 80.0, -70.0, 15.0)]
 
@@ -28,9 +28,10 @@ def test_parts_are_levelled_by_what_was_learned_of_others():
     assert len(found) == len(images)
     assert "by a localiser trained on the normal images" in leveller.orientation()
     base = leveller.align(part_of(shape="bar", seed=20)).move.angle
-    for angle in (-50.0, 30.0, 65.0):
-        turned = leveller.align(part_of(Transform(angle, 5, 4), shape="bar", seed=21))
-        assert apart(turned.move.angle - base, angle) == pytest.approx(0, abs=12)  # a quick training; 45 by chance
+    angles = (-75.0, -50.0, -20.0, 30.0, 65.0, 85.0)
+    turned = [leveller.align(part_of(Transform(angle, 5, 4), shape="bar", seed=21)).move.angle for angle in angles]
+    errors = [abs(apart(found - base, angle)) for found, angle in zip(turned, angles, strict=True)]
+    assert sum(errors) / len(errors) < 25, errors  # a quick training of six images; 45 by chance
 
 
 def test_the_same_seed_learns_the_same():
