@@ -40,3 +40,19 @@ def test_what_could_not_be_aligned_is_on_the_page_and_at_the_end_and_a_damaged_a
     path.write_bytes(first[: len(first) // 2])
     project.make("registration", "aligner", raw=str(turned), **ALIGNED)
     assert path.read_bytes() == first
+
+
+def test_orientation_is_normalised_without_a_reference_to_match_and_new_images_are_turned_too(project, turned, capsys):
+    levelled = ALIGNED | {"registration.align": "structure_tensor"}
+    project.run("nearest_neighbour", raw=str(turned), **levelled)
+    page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
+    assert "Every image is turned until it lies as the reference does" in page
+    assert "by the structure tensor. Half a turn is left open." in page
+    assert "All 21 photographs were brought into the frame" in page
+    assert "1 photograph has no clear orientation and was not turned." in page
+    assert "is blank: not turned" in page
+    capsys.readouterr()
+    project.run("nearest_neighbour_inspection", images=str(turned / "good"), **levelled)
+    said = capsys.readouterr().out
+    assert "21 images: " in said
+    assert " 0 not_judged" in said

@@ -224,7 +224,11 @@ def test_thresholds_on_other_scales_keep_their_digits(page, method):
 def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
     lost = pd.DataFrame({"image": ["a.png"], "split": ["test"], "reason": ["is blank"]})
     cut = pd.DataFrame({"image": ["b.png", "c.png"], "split": ["train", "test"], "outside": [3, 120]})
-    words = Document(render_run(replace(page, alignment=AlignmentShown("It looks the same.", 7, lost, cut)))).words
+    left = pd.DataFrame({"image": ["d.png"], "split": ["test"], "reason": ["is blank: not turned"]})
+    words = Document(
+        render_run(replace(page, alignment=AlignmentShown("It looks the same.", 7, lost, cut, left)))
+    ).words
+    assert "1 photograph has no clear orientation and was not turned. image split reason d.png test is blank" in words
     assert "It looks the same. 1 of 7 photographs could not be brought into the frame" in words
     assert "image split reason a.png test is blank" in words
     assert "Of 2 photographs the frame cuts off some of the part" in words
@@ -233,10 +237,11 @@ def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
 
 def test_alignment_without_losses_is_one_sentence_and_none_without_alignment(page):
     assert "alignment" not in Document(render_run(page)).ids
-    shown = AlignmentShown("It looks the same.", 7, *[pd.DataFrame(columns=["image", "split", "outside"])] * 2)
+    shown = AlignmentShown("It looks the same.", 7, *[pd.DataFrame(columns=["image", "split", "outside"])] * 3)
     words = Document(render_run(replace(page, alignment=shown))).words
     assert "All 7 photographs were brought into the frame of the reference." in words
     assert "cuts off" not in words
+    assert "not turned" not in words
 
 
 def test_several_methods_share_one_table_of_verdicts(page, method):

@@ -98,6 +98,7 @@ class AlignmentShown:
     images: int  # photographs in all
     misaligned: pd.DataFrame  # image, split, reason: neither learned from nor judged
     cut: pd.DataFrame  # image, split, outside: pixels of its part that the frame cuts off
+    as_they_are: pd.DataFrame  # image, split, reason: have no orientation, so they are not turned
 
 
 @dataclass(frozen=True)

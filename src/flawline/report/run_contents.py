@@ -272,4 +272,5 @@ def show_alignment(
         len(table),
         table.loc[~usable(table), ["image", "split", "reason"]],
         table.loc[table["outside"] > 0, ["image", "split", "outside"]],
+        table.loc[usable(table) & (table["reason"] != ""), ["image", "split", "reason"]],
     )

@@ -238,13 +238,13 @@ def quarantine_rows(quarantine: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def alignment_tables(found: AlignmentShown | None) -> dict[str, list[dict[str, Any]]]:
-    """Return the first rows of the photographs that could not be aligned, and of those whose part is cut off, most
-    first."""
+    """Return the first rows of the photographs that could not be aligned, of those that have no orientation, and of
+    those whose part is cut off, most first."""
     if found is None:
         return {}
     cut = found.cut.sort_values("outside", ascending=False, kind="stable").rename(columns={"outside": "pixels outside"})
-    both = {"misaligned": found.misaligned, "cut": cut}
-    return {name: table.head(SHOWN_FILES).to_dict("records") for name, table in both.items()}
+    each = {"misaligned": found.misaligned, "as_they_are": found.as_they_are, "cut": cut}
+    return {name: table.head(SHOWN_FILES).to_dict("records") for name, table in each.items()}
 
 
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
