@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from moved_parts import CORNERS, SIZE, aligner_of, displaced, foreign, part_of
 from safetensors.torch import load_file, save_file
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.transform import IDENTITY, Transform
@@ -113,12 +113,14 @@ def test_warped_part_lies_on_the_reference_and_nothing_is_black():
     assert frame.min() > 60
 
 
-def test_warp_interpolates_as_scipy_does_in_one_step():
+@pytest.mark.parametrize("move", [Transform(20, 2.5, -1.25), Transform(0, 2.5, -31.25), Transform(-100, 1, 2, 1.3)])
+def test_warp_interpolates_as_scipy_does_in_one_step_and_goes_on_at_the_border(move):
     aligner = aligner_of(crop=False)
-    move = Transform(20, 2.5, -1.25)
     middle = np.array(SIZE) // 2
-    offset = middle + np.array([2.5, -1.25]) - move.matrix @ middle
-    wanted = affine_transform(part_of()[0].astype(float), move.matrix, offset, order=3, mode="nearest")
+    points = move.matrix @ (np.indices(SIZE).reshape(2, -1) - middle[:, None]) + middle[:, None]
+    points += np.array([[move.shift_y], [move.shift_x]])
+    inside = np.clip(points, 0, np.array(SIZE)[:, None] - 1)
+    wanted = map_coordinates(part_of()[0].astype(float), inside, order=3, mode="reflect").reshape(SIZE)
     np.testing.assert_allclose(aligner.warp(part_of(), Alignment(move))[0], wanted, atol=0.51)
 
 

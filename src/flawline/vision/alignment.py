@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Self, get_args
 
 import numpy as np
@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 
 from flawline.params import RegistrationParams
 from flawline.vision.brightness import brightened, gain_between
-from flawline.vision.foreground import block_mean, find_foreground, neighbourhood, render_foreground
+from flawline.vision.foreground import (
+    Outline,
+    block_mean,
+    find_foreground,
+    find_outline,
+    neighbourhood,
+    render_foreground,
+)
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import WORK, Matcher, is_blank
+from flawline.vision.reading import Lines, Splines
 from flawline.vision.transform import IDENTITY, Transform
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ BRIGHTNESS = get_args(RegistrationParams.model_fields["brightness"].annotation)
 SAME = 0.9  # correlation of a part with itself turned, from which the two look the same
 BLUR = 0.02  # share of the reference's longer side within which texture is told from shade
 BLANK = "is blank"  # why an image cannot be compared
+LEVELS = 8_000  # pixels of the frame of which the brightness is measured, at least
 LARGER = 2.0  # times the reference's side that an image may have, or the other way round
 
 Box = tuple[int, int, int, int]  # top, left, and past the bottom and the right, in pixels of the reference
@@ -112,15 +121,17 @@ class Aligner:
         reference's, in its own type: one interpolation by cubic splines, the border going on outside the photograph.
         Moves by whole pixels copy."""
         move = alignment.move
-        if _is_whole(move):
-            rows, columns = self._whole_pixels(move, image.shape[1:])
+        first = self._first_pixel(move, image.shape[1:])
+        if _only_shifts(move) and np.all(first == np.rint(first)):
+            rows, columns = (_inside_of(*each) for each in zip(first, self.size, image.shape[1:], strict=True))
             pixels = image[:, rows[:, None], columns]  # (C, h, w)
             same = (alignment.gain, alignment.offset) == (1.0, 0.0)
             return pixels if same else alignment.brighten(pixels, image.dtype)
-        offset = self._first_pixel(move, image.shape[1:])
-        warp = partial(scipy.ndimage.affine_transform, matrix=move.matrix, offset=offset, output_shape=self.size)
-        planes = [warp(plane.astype(np.float32), order=3, mode="nearest") for plane in image]
-        return alignment.brighten(np.stack(planes), image.dtype)  # (C, h, w)
+        splines = Splines(image)
+        if _only_shifts(move):
+            return alignment.brighten(splines.window(first, self.size), image.dtype)  # (C, h, w)
+        pixels = splines.at(_grid(move, first, self.size)).reshape(len(image), *self.size)  # (C, h, w)
+        return alignment.brighten(pixels, image.dtype)
 
     def warp_mask(self, mask: NDArray[np.bool_], alignment: Alignment) -> NDArray[np.bool_]:
         """Return the frame (h, w) of ``mask`` (H, W), moved as its image is. A pixel of the mask is never lost
@@ -168,27 +179,44 @@ class Aligner:
     @property
     def factor(self) -> int:
         """Pixels of a photograph, each way, that are one where it is compared."""
-        return -(-max(self.reference.shape) // WORK)
+        return int(np.prod(resolutions(self.reference.shape)))
 
     @cached_property
+    def _outline(self) -> Outline | None:
+        """The outline of the reference's part, by which those of other photographs are found."""
+        return find_outline(block_mean(self.reference, resolutions(self.reference.shape)[0]))
+
+    @cached_property
+    def _own(self) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        return self._drawn(self.reference)
+
+    @property
     def part(self) -> NDArray[np.bool_] | None:
         """The reference's part (H // factor, W // factor); None where none can be told from the background."""
-        return find_foreground(block_mean(self.reference, self.factor))
-
-    def _picture(self, small: NDArray[np.float32], part: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        return small if part is None else render_foreground(small, part, BLUR * max(self.reference.shape) / self.factor)
+        return self._own[1]
 
     @property
     def picture(self) -> NDArray[np.float32]:
         """The reference as it is compared with other photographs, (H // factor, W // factor)."""
-        return self._picture(block_mean(self.reference, self.factor), self.part)
+        return self._own[0]
+
+    def _drawn(self, grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Return grey levels (H, W) as they are compared, and the part in them (H // factor, W // factor). Where there is a
+        part it is drawn, else they are taken as they are. Its outline is told at a finer resolution."""
+        fine, blocks = resolutions(self.reference.shape)
+        finer = block_mean(grey, fine)
+        share = None if self._outline is None else find_foreground(finer, self._outline, blocks=blocks)
+        small = block_mean(finer, blocks)
+        if share is None:
+            return small, None
+        return render_foreground(small, share, BLUR * max(self.reference.shape) / self.factor), share >= 0.5
 
     @cached_property
     def matcher(self) -> Matcher:
         """What finds the reference's part in other photographs."""
         picture = self.picture
         seen = np.ones(picture.shape, bool) if self.part is None else neighbourhood(self.part)
-        return Matcher(picture, seen, scales=self.mode == "similarity", spins=self.spins)
+        return Matcher(picture, seen, scales=self.mode == "similarity", spins=self.spins, drawn=self.part is not None)
 
     def compared(self, image: NDArray) -> "tuple[Compared | None, str]":
         """Return what is compared of ``image`` (C, H, W), or why it cannot be."""
@@ -199,21 +227,20 @@ class Aligner:
         grey = grey_levels(image)
         if is_blank(grey):
             return None, BLANK
-        small = block_mean(grey, self.factor)
-        part = None if self.part is None else find_foreground(small)
+        picture, part = self._drawn(grey) if self.part is not None else (block_mean(grey, self.factor), None)
         if self.part is not None and part is None:
             return None, "shows no part that can be told from the background"
-        return Compared(self, grey, part, self._picture(small, part)), ""
+        return Compared(self, grey, part, picture), ""
 
     def _gain(self, grey: NDArray[np.float32], move: Transform) -> tuple[float, float]:
         """Return gain and offset that bring grey levels (H, W) to the reference's, over the frame."""
         if self.brightness in ("none", "auto"):
             return 1.0, 0.0
         top, left, bottom, right = self.box
-        grid = np.mgrid[top : bottom : self.factor, left : right : self.factor].reshape(2, -1).T  # (n, 2)
-        points = move.to_image(grid, self.reference.shape, grey.shape)
-        wanted = self.reference[tuple(grid.T)]
-        there = scipy.ndimage.map_coordinates(grey, points.T, order=1, mode="nearest")
+        every = self.factor * max(1, int(np.sqrt((bottom - top) * (right - left) / LEVELS)) // self.factor)
+        wanted = self.reference[top:bottom:every, left:right:every]
+        points = _grid(move, self._first_pixel(move, grey.shape), wanted.shape, every)
+        there = Lines(grey[None]).at(points)[0]
         if self.brightness == "gain":
             return gain_between(float(np.median(wanted)), float(np.median(there))), 0.0
         gain = gain_between(float(wanted.std()), float(there.std()))
@@ -223,14 +250,6 @@ class Aligner:
         """Return the point of an image of ``size`` that the frame's first pixel shows."""
         (point,) = move.to_image(np.array([self.box[:2]]), self.reference.shape, size)
         return point
-
-    def _whole_pixels(self, move: Transform, size: Sequence[int]) -> list[NDArray[np.int64]]:
-        """Return the rows and the columns of an image of ``size`` that the frame shows; borders repeat."""
-        first = np.rint(self._first_pixel(move, size)).astype(int)
-        return [
-            np.clip(start + np.arange(length), 0, side - 1)
-            for start, length, side in zip(first, self.size, size, strict=True)
-        ]
 
     def _in_frame(self, points: NDArray, move: Transform, size: Sequence[int]) -> NDArray[np.float64]:
         """Return where ``points`` (n, 2) of an image of ``size`` lie in the frame."""
@@ -251,30 +270,65 @@ class Compared:
         move, quality = self.aligner.matcher.find(self.picture)
         return move.enlarged(self.aligner.factor, self.aligner.reference.shape, self.grey.shape).rounded(), quality
 
-    def points(self, move: Transform) -> NDArray[np.float64]:
-        """Return where the pixels of the part lie in the reference (n, 2); none where there is no part."""
-        if self.part is None:
-            return np.zeros((0, 2))
-        points = (np.argwhere(self.part) + 0.5) * self.aligner.factor - 0.5
-        return move.to_reference(points, self.aligner.reference.shape, self.grey.shape)
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """The first and the last pixel of each row of the part (n, 2); every other one lies between these."""
+        part = np.zeros((0, 1), bool) if self.part is None else self.part
+        rows = np.flatnonzero(part.any(axis=1))
+        first, last = part[rows].argmax(axis=1), part.shape[1] - 1 - part[rows, ::-1].argmax(axis=1)
+        return np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1)
 
     def outside(self, move: Transform) -> int:
         """Return how many pixels of the part the frame cuts off, one beside its border not counted."""
-        height, width = self.aligner.size
-        points = np.rint(self.points(move) - self.aligner.box[:2]) + 1
-        return int((~_inside(points, (height + 2, width + 2))).sum()) * self.aligner.factor**2
+        if self.part is None or self._in_frame(self.ends, move).all():
+            return 0
+        return int((~self._in_frame(np.argwhere(self.part), move)).sum()) * self.aligner.factor**2
 
     def hull(self, move: Transform) -> NDArray[np.float64] | None:
-        """Return the lowest and the highest point of the part in the reference (2, 2)."""
-        points = self.points(move)
+        """Return the lowest and the highest point of the part in the reference (2, 2); None where there is no part."""
+        points = self._in_reference(self.ends, move)
         half = (self.aligner.factor - 1) / 2
         return np.stack([points.min(axis=0) - half, points.max(axis=0) + half]) if len(points) else None
 
+    def _in_frame(self, pixels: NDArray, move: Transform) -> NDArray[np.bool_]:
+        """Return which ``pixels`` (n, 2) of the part lie in the frame or beside its border (n,)."""
+        height, width = self.aligner.size
+        points = np.rint(self._in_reference(pixels, move) - self.aligner.box[:2]) + 1
+        return _inside(points, (height + 2, width + 2))
+
+    def _in_reference(self, pixels: NDArray, move: Transform) -> NDArray[np.float64]:
+        """Return where ``pixels`` (n, 2) of the part lie in the reference (n, 2)."""
+        points = (pixels + 0.5) * self.aligner.factor - 0.5
+        return move.to_reference(points, self.aligner.reference.shape, self.grey.shape)
+
+
+def resolutions(size: Sequence[int]) -> tuple[int, int]:
+    """Return how many pixels of a photograph of ``size`` (H, W), each way, are one where the outline of its part is told,
+    and how many of these are one where it is compared."""
+    longest = max(size)
+    return -(-longest // (2 * WORK)), 1 if longest <= WORK else 2
+
 
 # --- small help ------------------------------------------------------------------------------------------------------
-def _is_whole(move: Transform) -> bool:
-    """Return True if a move only shifts, by whole pixels."""
-    return move.angle == 0 and move.scale == 1 and float(move.shift_y).is_integer() and float(move.shift_x).is_integer()
+def _grid(move: Transform, first: NDArray[np.float64], size: Sequence[int], every: int = 1) -> NDArray[np.float32]:
+    """Return where ``every`` so many pixels of the reference lie in an image (2, h * w): ``size`` (h, w) of them, of which
+    the first lies at the point ``first``."""
+    matrix = (every * move.matrix).astype(np.float32)
+    rows, columns = (np.arange(side, dtype=np.float32) for side in size)
+    points = np.empty((2, *size), np.float32)
+    for axis in (0, 1):
+        np.add((np.float32(first[axis]) + matrix[axis, 0] * rows)[:, None], matrix[axis, 1] * columns, out=points[axis])
+    return points.reshape(2, -1)
+
+
+def _only_shifts(move: Transform) -> bool:
+    """Return True if a move neither turns nor scales."""
+    return move.angle == 0 and move.scale == 1
+
+
+def _inside_of(first: float, length: int, side: int) -> NDArray[np.int64]:
+    """Return ``length`` rows or columns of an image from ``first`` on; the border repeats beyond its ``side``."""
+    return np.clip(int(first) + np.arange(length), 0, side - 1)
 
 
 def _inside(points: NDArray, size: Sequence[int]) -> NDArray[np.bool_]:

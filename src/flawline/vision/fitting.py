@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
-from flawline.vision.alignment import BLUR, MODES, Aligner, Box
+from flawline.vision.alignment import BLUR, MODES, Aligner, Box, resolutions
 from flawline.vision.foreground import block_mean, find_foreground, render_foreground
 from flawline.vision.levels import grey_levels
-from flawline.vision.matching import COARSE, WORK, Matcher, is_blank
+from flawline.vision.matching import COARSE, Matcher, is_blank
 from flawline.vision.spectra import spectral_descriptor
 from flawline.vision.transform import IDENTITY, Transform
 
@@ -127,12 +127,13 @@ def find_reference(images: Sequence[NDArray], align: str, *, track: Track = untr
         grey = grey_levels(image)
         if is_blank(grey):
             continue
-        small = block_mean(grey, -(-max(grey.shape) // WORK))
-        part = find_foreground(small)
-        picture = small if part is None else render_foreground(small, part, BLUR * max(small.shape))
+        fine, blocks = resolutions(grey.shape)
+        finer = block_mean(grey, fine)
+        share, small = find_foreground(finer, blocks=blocks), block_mean(finer, blocks)
+        picture = small if share is None else render_foreground(small, share, BLUR * max(small.shape))
         coarse = block_mean(picture, -(-max(picture.shape) // COARSE))
         descriptors.append(spectral_descriptor(coarse, align))
-        boxes.append(0 if align == "shift" else _box_area(part, small.size))
+        boxes.append(0 if align == "shift" else _box_area(share, small.size))
         rows.append(row)
     if not rows:
         raise FlawlineError(f"all {len(images)} training images are blank: there is nothing to align. Use others.")
@@ -194,9 +195,10 @@ def _grown(low: int, high: int, side: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _box_area(part: NDArray[np.bool_] | None, otherwise: int) -> int:
-    """Return the pixels of the upright box around a part; ``otherwise`` where there is no part."""
-    if part is None:
+def _box_area(share: NDArray[np.float32] | None, otherwise: int) -> int:
+    """Return the pixels of the upright box around a part that covers a ``share`` (H, W) of each pixel; ``otherwise``
+    where there is no part."""
+    if share is None:
         return otherwise
-    points = np.argwhere(part)
+    points = np.argwhere(share >= 0.5)
     return int(np.prod(np.ptp(points, axis=0) + 1))
