@@ -201,8 +201,8 @@ class Aligner:
         return self._own[0]
 
     def _drawn(self, grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Return grey levels (H, W) as they are compared, and the part in them (H // factor, W // factor). Where there is a
-        part it is drawn, else they are taken as they are. Its outline is told at a finer resolution."""
+        """Return grey levels (H, W) as they are compared, and the part in them (H // factor, W // factor). Where there
+        is a part it is drawn, else they are taken as they are. Its outline is told at a finer resolution."""
         fine, blocks = resolutions(self.reference.shape)
         finer = block_mean(grey, fine)
         share = None if self._outline is None else find_foreground(finer, self._outline, blocks=blocks)
@@ -236,10 +236,11 @@ class Aligner:
         """Return gain and offset that bring grey levels (H, W) to the reference's, over the frame."""
         if self.brightness in ("none", "auto"):
             return 1.0, 0.0
-        top, left, bottom, right = self.box
+        top, left, bottom, right = np.clip(self.box, 0, np.tile(self.reference.shape, 2)).tolist()
         every = self.factor * max(1, int(np.sqrt((bottom - top) * (right - left) / LEVELS)) // self.factor)
         wanted = self.reference[top:bottom:every, left:right:every]
-        points = _grid(move, self._first_pixel(move, grey.shape), wanted.shape, every)
+        (first,) = move.to_image(np.array([(top, left)]), self.reference.shape, grey.shape)
+        points = _grid(move, first, wanted.shape, every)
         there = Lines(grey[None]).at(points)[0]
         if self.brightness == "gain":
             return gain_between(float(np.median(wanted)), float(np.median(there))), 0.0
@@ -303,16 +304,16 @@ class Compared:
 
 
 def resolutions(size: Sequence[int]) -> tuple[int, int]:
-    """Return how many pixels of a photograph of ``size`` (H, W), each way, are one where the outline of its part is told,
-    and how many of these are one where it is compared."""
+    """Return how many pixels of a photograph of ``size`` (H, W), each way, are one where the outline of its part is
+    told, and how many of these are one where it is compared."""
     longest = max(size)
     return -(-longest // (2 * WORK)), 1 if longest <= WORK else 2
 
 
 # --- small help ------------------------------------------------------------------------------------------------------
 def _grid(move: Transform, first: NDArray[np.float64], size: Sequence[int], every: int = 1) -> NDArray[np.float32]:
-    """Return where ``every`` so many pixels of the reference lie in an image (2, h * w): ``size`` (h, w) of them, of which
-    the first lies at the point ``first``."""
+    """Return where ``every`` so many pixels of the reference lie in an image (2, h * w): ``size`` (h, w) of them, of
+    which the first lies at the point ``first``."""
     matrix = (every * move.matrix).astype(np.float32)
     rows, columns = (np.arange(side, dtype=np.float32) for side in size)
     points = np.empty((2, *size), np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flawline.vision.corners import Corners, find_corners, transform_by_corners
 from flawline.vision.foreground import block_mean
 from flawline.vision.reading import Lines, Splines
-from flawline.vision.rings import likely_spins, mass_of, ring_spectra
+from flawline.vision.rings import Mass, likely_spins, mass_of, ring_spectra
 from flawline.vision.searching import Search, Template, make_template, standardised
 from flawline.vision.spectra import likely_turns, polar_spectrum
 from flawline.vision.transform import IDENTITY, Transform, middle
@@ -27,7 +27,7 @@ AGREE = 3.0  # pixels of the finest level between two corners that agree
 APART = 6.0  # degrees between two candidates, or as much in scale
 TURN = 5.0  # degrees from angle to angle where every one is tried
 LEAST_SHARED = 0.3  # correlation: steps are made longer where less is shared, but not by more than its inverse
-LEAST_SHOWN = 0.5  # share of the points that a picture must show, else its border goes on for those outside
+LEAST_SHOWN = 0.8  # share of the points that a picture must show, else its border goes on for those outside
 BLANK = 1.0  # grey levels: an image whose standard deviation is below shows nothing
 
 Found = tuple[Transform, float]  # a transform, and the normalised correlation after it is undone
@@ -99,14 +99,15 @@ class Matcher:
     def _by_mass(self, picture: "_Picture") -> list[Found]:
         """Return the likely spins, each with the shift from centre to centre of the parts' masses; where scales are
         found, with that of their masses."""
-        mine, other = self._mass, mass_of(picture.grey)
-        if mine is None or other is None:
+        other = mass_of(picture.grey)
+        if self._mass is None or other is None:
             return []
+        mine, rings = self._mass
         level = self.levels[0]
         scale = float(np.sqrt(other.size / mine.size)) if self.scales else 1.0
         spins = [(0.0, 0.0)]
         if self.spins:
-            spins = likely_spins(ring_spectra(picture.grey, other.centre, scale * mine.reach), self._rings)
+            spins = likely_spins(ring_spectra(picture.grey, other.centre, scale * mine.reach), rings)
         found = []
         for angle, correlation in spins:
             move = Transform(angle, scale=scale)
@@ -115,12 +116,11 @@ class Matcher:
         return found
 
     @cached_property
-    def _mass(self):
-        return mass_of(self.levels[0].grey)
-
-    @cached_property
-    def _rings(self):
-        return ring_spectra(self.levels[0].grey, self._mass.centre, self._mass.reach)
+    def _mass(self) -> tuple[Mass, NDArray[np.complex64]] | None:
+        """The mass of the reference's part, and its rings' spectra; None where the drawing is empty."""
+        grey = self.levels[0].grey
+        mine = mass_of(grey)
+        return None if mine is None else (mine, ring_spectra(grey, mine.centre, mine.reach))
 
     def _by_spectrum(self, picture: "_Picture") -> list[Found]:
         """Return the likely turns and scales, each at its best shift, and the identity at its own."""
@@ -193,7 +193,8 @@ class Matcher:
         found = guesses
         for level, picture, kept, less, close in zip(self.levels, pictures, KEPT, LESS, CLOSE, strict=True):
             found = _distinct(found)[:kept]
-            found = [_climb(level, picture, move, close) for move, correlation in found if correlation >= found[0][1] - less]
+            near = [move for move, correlation in found if correlation >= found[0][1] - less]
+            found = [_climb(level, picture, move, close) for move in near]
         return max(found, key=lambda each: each[1], default=(IDENTITY, -1.0))
 
 
@@ -257,14 +258,15 @@ class _Level(_Grid):
             slopes.append(right * offsets[0] - down * offsets[1])
         if self.scales:
             slopes.append(down * offsets[0] + right * offsets[1])
-        slopes = np.stack(slopes)  # (k, n)
-        slopes -= slopes.mean(axis=1, keepdims=True)
-        slopes -= (slopes @ wanted)[:, None] * wanted
-        return wanted.astype(np.float32), np.linalg.pinv(slopes @ slopes.T)
+        changes = np.stack(slopes)  # (k, n)
+        changes -= changes.mean(axis=1, keepdims=True)
+        changes -= (changes @ wanted)[:, None] * wanted
+        return wanted.astype(np.float32), np.linalg.pinv(changes @ changes.T)
 
     def compared(self, picture: "_Picture", move: Transform) -> tuple[float, NDArray[np.float64]]:
-        """Return the normalised correlation with ``picture`` after ``move`` is undone, over the points that it shows, and
-        its gradient (2 to 4,): how it changes for a step in the reference, a pixel down, right, a radian, a log scale."""
+        """Return the normalised correlation with ``picture`` after ``move`` is undone, over the points that it shows,
+        and its gradient (2 to 4,): how it changes for a step in the reference, a pixel down, right, a radian, a log
+        scale."""
         points, wanted, offsets = self._in_picture(picture, move), self.wanted, self.points
         shown = picture.shows(points)
         if shown is not None and shown.mean() >= LEAST_SHOWN:
@@ -275,13 +277,13 @@ class _Level(_Grid):
         correlation = float(wanted @ there)
         lacking = wanted - correlation * there  # (n,)
         moments = np.stack([lacking, lacking * offsets[0], lacking * offsets[1]]) @ slopes.T  # (3, 2)
-        moments = moments.astype(np.float64) @ move.matrix / max(length, 1e-9)
-        gradient = [*moments[0]]
-        moments *= self.factor  # offsets were in blocks
+        turned = moments.astype(np.float64) @ move.matrix / max(length, 1e-9)
+        gradient = [*turned[0]]
+        turned *= self.factor  # offsets were in blocks
         if self.spins:
-            gradient.append(moments[1, 1] - moments[2, 0])
+            gradient.append(turned[1, 1] - turned[2, 0])
         if self.scales:
-            gradient.append(moments[1, 0] + moments[2, 1])
+            gradient.append(turned[1, 0] + turned[2, 1])
         return correlation, np.array(gradient)
 
     def _in_picture(self, picture: "_Picture", move: Transform) -> NDArray[np.float32]:
@@ -321,8 +323,8 @@ class _Picture(_Grid):
         return np.all((points >= 0) & (points <= highest), axis=0)
 
     def at(self, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the levels (n,) at ``points`` (2, n), in blocks, and how they change along y and x (2, n) for a pixel of
-        the whole picture."""
+        """Return the levels (n,) at ``points`` (2, n), in blocks, and how they change along y and x (2, n) for a pixel
+        of the whole picture."""
         if not self._splines:
             levels, *slopes = self._lines.at(points)
             return levels, np.stack(slopes)  # (n,), (2, n)

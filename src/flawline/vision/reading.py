@@ -68,13 +68,18 @@ class Splines:
         down = left_down + upper[1] * (right_down - left_down)
         return up + upper[0] * (down - up)
 
-    def window(self, first: Sequence[float], size: Sequence[int]) -> NDArray[np.float32]:
+    def window(self, first: Sequence[float] | NDArray, size: Sequence[int]) -> NDArray[np.float32]:
         """Return the levels (C, h, w) of a window of ``size`` (h, w), neither turned nor scaled, whose first pixel lies
         at the point ``first``: read row by row and then column by column, which takes half the time."""
         rows, columns = (np.clip(start + np.arange(length), 0, side - 1)
                          for start, length, side in zip(first, size, self.size, strict=True))  # fmt: skip
-        narrow = sum(weight * self.coefficients.take(places, axis=2) for places, weight in _weights(columns, self.size[1]))
-        return sum(weight[:, None] * narrow.take(places, axis=1) for places, weight in _weights(rows, self.size[0]))
+        narrow = np.zeros((*self.coefficients.shape[:2], len(columns)), np.float32)
+        for places, weight in _weights(columns, self.size[1]):
+            narrow += weight * self.coefficients.take(places, axis=2)
+        found = np.zeros((len(narrow), len(rows), len(columns)), np.float32)
+        for places, weight in _weights(rows, self.size[0]):
+            found += weight[:, None] * narrow.take(places, axis=1)
+        return found
 
 
 def spline_coefficients(planes: NDArray) -> NDArray[np.float32]:
@@ -82,15 +87,15 @@ def spline_coefficients(planes: NDArray) -> NDArray[np.float32]:
     1/6 each way and repeated beyond the border, are the planes' levels."""
     spectrum = scipy.fft.dctn(planes.astype(np.float32), axes=(1, 2))
     down, right = (4 + 2 * np.cos(np.pi * np.arange(side) / side) for side in planes.shape[1:])
-    spectrum *= (36 / (down[:, None] * right)).astype(np.float32)
-    return scipy.fft.idctn(spectrum, axes=(1, 2), overwrite_x=True)
+    spectrum = spectrum * (36 / (down[:, None] * right)).astype(np.float32)
+    return np.asarray(scipy.fft.idctn(spectrum, axes=(1, 2), overwrite_x=True), np.float32)
 
 
 def _weights(places: NDArray, side: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Yield four coefficients (n,) of ``side`` and their weights (n,), the sum of which is the level at ``places``
     (n,) of a row of pixels."""
     whole = np.floor(places).astype(np.intp)
-    f = (places - whole).astype(np.float32)
+    f = places - whole
     g = 1 - f
     for k, weight in enumerate((g**3, 4 - 6 * f**2 + 3 * f**3, 4 - 6 * g**2 + 3 * g**3, f**3)):
-        yield np.clip(whole - 1 + k, 0, side - 1), weight / 6
+        yield np.clip(whole - 1 + k, 0, side - 1), (weight / 6).astype(np.float32)

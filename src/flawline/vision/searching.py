@@ -39,7 +39,8 @@ class Search:
     def __init__(self, picture: NDArray[np.float32], border: int):
         self.border = border
         shape = tuple(side + 2 * border for side in picture.shape)
-        self.size = tuple(scipy.fft.next_fast_len(side, real=True) for side in shape)
+        height, width = (scipy.fft.next_fast_len(side, real=True) for side in shape)
+        self.size: tuple[int, int] = (height, width)
         self._reach = tuple(min(2 * border + 1, side) for side in shape)
         around = [(border, whole - side - border) for whole, side in zip(self.size, picture.shape, strict=True)]
         centred = np.pad(picture - picture.mean(), around, mode="edge")
