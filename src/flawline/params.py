@@ -430,19 +430,31 @@ class StnParams(LocaliserParams):
     train: TrainParams
 
 
+class AutoAlignParams(Params):
+    """How ``align: auto`` decides: by how well a patch memory tells pseudo-defects in normal training images."""
+
+    images: Annotated[int, Field(ge=4)]  # training images that alignments are tried on, at most
+    defects: PositiveInt  # pseudo-defects in half of them
+    turn: PositiveFloat  # degrees by which a misplaced image is turned at most, either way
+    shift: Fraction  # share of its sides by which it is moved at most
+    least_gain: Fraction  # AUROC that a less simple alignment must bring
+
+
 class RegistrationParams(Params):
     """How images are brought into one frame. ``align`` and below: of rigid parts (Saeedi & Giusti 2022, section 3)."""
 
     color: Literal["auto", "grey", "rgb"]  # auto: grey where every image of the category is grey
     trim_ends: bool | Literal["auto"]  # cut bare background and selvedge off strips; auto: layout aitex
     # moves that are undone; rigid: shift and rotation; similarity: scale too; structure_tensor, stn: an angle, up to
-    # half a turn, told in closed form or by a localiser that learns it from the normal images
-    align: Literal["none", "shift", "rigid", "similarity", "structure_tensor", "stn"]
+    # half a turn, told in closed form or by a localiser that learns it from the normal images; auto: decided by
+    # pseudo-defects in normal images
+    align: Literal["none", "shift", "rigid", "similarity", "structure_tensor", "stn", "auto"]
     reference: str | None  # image that all are aligned to, as the manifest names it; null: the most central one
     least_quality: Fraction  # correlation with the reference from which an image counts as aligned
     crop: bool  # aligned images are cut to the hull of the training parts' foreground
     margin: NonNegativeInt  # pixels around that hull
     stn: StnParams
+    auto: AutoAlignParams
     # brought to the reference's, image by image; without a reference (align: none), by a gain to one common level;
     # auto: of strips whose ends are cut off
     brightness: Literal["none", "gain", "gain_offset", "auto"]
@@ -451,8 +463,11 @@ class RegistrationParams(Params):
     def _strip_or_part(self) -> Self:
         if self.trim_ends is True and self.align != "none":
             raise ValueError(f"trim_ends is of strips and align of rigid parts: set one, got true and {self.align}")
-        if self.brightness == "gain_offset" and self.align == "none":
-            raise ValueError("brightness = gain_offset needs a reference: set align, or brightness = gain")
+        if self.brightness == "gain_offset" and self.align in ("none", "auto"):
+            raise ValueError(
+                f"brightness = gain_offset needs a reference, and align = {self.align} may have none: set align, or "
+                f"brightness = gain"
+            )
         return self
 
 

@@ -56,3 +56,17 @@ def test_orientation_is_normalised_without_a_reference_to_match_and_new_images_a
     said = capsys.readouterr().out
     assert "21 images: " in said
     assert " 0 not_judged" in said
+
+
+def test_an_alignment_is_chosen_by_normal_images_and_the_page_has_the_evidence(project, turned):
+    (turned / "good" / "20.png").unlink()  # the blank one
+    chosen = ALIGNED | {"registration.align": "auto", "registration.auto.defects": 8, "registration.auto.images": 10}
+    project.run("nearest_neighbour", raw=str(turned), **chosen)
+    page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
+    assert "The alignment was chosen by how well a patch memory tells pseudo-defects" in page
+    (choice,) = project.load_all("alignment_choice", raw=str(turned), **chosen)
+    assert choice["align"].tolist() == ["none", "shift", "rigid", "structure_tensor"]
+    assert choice["chosen"].sum() == 1
+    assert f"{choice.loc[choice['chosen'], 'align'].iloc[0]} (chosen)" in page
+    detector = project.load_all("nearest_neighbour.detector", raw=str(turned), **chosen)[0]
+    assert (detector.aligner is None) == (choice.loc[choice["chosen"], "align"].iloc[0] == "none")

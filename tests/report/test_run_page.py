@@ -221,12 +221,15 @@ def test_thresholds_on_other_scales_keep_their_digits(page, method):
     assert "reject 4781 few pixel 0.00431 few" in words
 
 
+NO_CHOICE = pd.DataFrame(columns=["align", "chosen"])
+
+
 def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
     lost = pd.DataFrame({"image": ["a.png"], "split": ["test"], "reason": ["is blank"]})
     cut = pd.DataFrame({"image": ["b.png", "c.png"], "split": ["train", "test"], "outside": [3, 120]})
     left = pd.DataFrame({"image": ["d.png"], "split": ["test"], "reason": ["is blank: not turned"]})
     words = Document(
-        render_run(replace(page, alignment=AlignmentShown("It looks the same.", 7, lost, cut, left)))
+        render_run(replace(page, alignment=AlignmentShown("It looks the same.", 7, lost, cut, left, NO_CHOICE)))
     ).words
     assert "1 photograph has no clear orientation and was not turned. image split reason d.png test is blank" in words
     assert "It looks the same. 1 of 7 photographs could not be brought into the frame" in words
@@ -237,7 +240,9 @@ def test_alignment_names_what_is_lost_and_what_is_cut_the_largest_first(page):
 
 def test_alignment_without_losses_is_one_sentence_and_none_without_alignment(page):
     assert "alignment" not in Document(render_run(page)).ids
-    shown = AlignmentShown("It looks the same.", 7, *[pd.DataFrame(columns=["image", "split", "outside"])] * 3)
+    shown = AlignmentShown(
+        "It looks the same.", 7, *[pd.DataFrame(columns=["image", "split", "outside"])] * 3, NO_CHOICE
+    )
     words = Document(render_run(replace(page, alignment=shown))).words
     assert "All 7 photographs were brought into the frame of the reference." in words
     assert "cuts off" not in words
@@ -333,3 +338,16 @@ def test_what_many_methods_found_is_a_list(page):
     many = replace(page, found=["Twelve methods.", *(f"m{i} caught {i}." for i in range(12))])
     assert Document(render_run(many)).tags.count("li") >= 12
     assert "m11 caught 11." in Document(render_run(many)).words
+
+
+def test_the_choice_of_an_alignment_stands_with_its_figures_even_if_nothing_was_aligned(page):
+    figures = ("auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread", "shift_spread")
+    tried = {"align": "rigid", "chosen": False, "reason": "shows no part"} | dict.fromkeys(figures, np.nan)
+    plain = tried | {"align": "none", "chosen": True, "reason": "", "auroc": 0.9, "pseudo_auroc": 0.87654}
+    plain |= {"misplaced_auroc": 1.0, "aligned_share": 1.0}
+    empty = [pd.DataFrame(columns=["image", "split", "outside"])] * 3
+    shown = AlignmentShown("", 7, *empty, pd.DataFrame([plain, tried]))
+    words = Document(render_run(replace(page, alignment=shown))).words
+    assert "none (chosen) 0.900 0.877 1.000 100%" in words
+    assert "shows no part" in words
+    assert "were brought into the frame" not in words

@@ -30,21 +30,22 @@ def network_of(spec: Method, scorer: dict[str, Any]) -> dict[str, str]:
     return {"network": network_digest(scorer["features"])} if spec.scorer_class.embeds else {}
 
 
-def learned_from(images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams) -> dict[str, Any]:
-    """Return what a detector holds of the images it learned from: a test image must not widen what is judged."""
+def learned_from(
+    images: RaggedArray, manifest: pd.DataFrame, registration: RegistrationParams, *, aligned: bool
+) -> dict[str, Any]:
+    """Return what a detector holds of the images it learned from, which were ``aligned`` or not: a test image must not
+    widen what is judged."""
     seen = rows_of(manifest, ["train", "validation", "calibration"])
     photographs = manifest[["height", "width"]].to_numpy()[seen]  # (n, 2) as (height, width)
     stored = np.array([images.shapes[i][1:] for i in seen])  # (n, 2) as (height, width)
-    sizes = stored if registration.align == "none" else photographs
+    sizes = photographs if aligned else stored
     return {
         "channels": images.shapes[seen[0]][0],
         "depth": 8 * images[seen[0]].itemsize,
         "bits": int(manifest["bits"].iloc[seen[0]]),
         "smallest": tuple(sizes.min(axis=0).tolist()),
         "largest": tuple(sizes.max(axis=0).tolist()),
-        "trim_ends": registration.align == "none"
-        and not are_patches(manifest)
-        and cuts_ends(manifest, registration.trim_ends),
+        "trim_ends": not aligned and not are_patches(manifest) and cuts_ends(manifest, registration.trim_ends),
     }
 
 

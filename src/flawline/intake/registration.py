@@ -126,13 +126,18 @@ def fit_registration(
     (None, {}) where nothing is to be aligned. Raise FlawlineError if ``registration.reference`` is none of them."""
     if registration.align == "none":
         return None, {}
-    learned = _learned_from(manifest)
-    _check_reference(registration.reference, manifest, learned)
-    rows = _records(learned)
-    images = Lazy(len(rows), lambda i: _decode_row(folder, rows[i], max_pixels=max_pixels))
-    names = learned["image"].tolist()
+    _check_reference(registration.reference, manifest, _learned_from(manifest))
+    images, names = training_photographs(manifest, folder, max_pixels=max_pixels)
     aligner, found = fit_aligner(images, registration, names=names, track=track, teach=teach)
     return aligner, dict(zip(names, found, strict=True))
+
+
+def training_photographs(manifest: pd.DataFrame, folder: Path, *, max_pixels: int) -> tuple[Lazy, list[str]]:
+    """Return the normal training photographs (C, H, W), decoded when asked for, and their names."""
+    learned = _learned_from(manifest)
+    rows = _records(learned)
+    images = Lazy(len(rows), lambda i: _decode_row(folder, rows[i], max_pixels=max_pixels))
+    return images, learned["image"].tolist()
 
 
 def _learned_from(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -92,13 +92,14 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class AlignmentShown:
-    """How the photographs of a category lie against the reference."""
+    """How the photographs of a category lie against the reference, and why they were aligned so."""
 
-    orientation: str  # a sentence: whether the part has a unique one
+    orientation: str  # a sentence: whether the part has a unique one; "" where nothing was aligned
     images: int  # photographs in all
     misaligned: pd.DataFrame  # image, split, reason: neither learned from nor judged
     cut: pd.DataFrame  # image, split, outside: pixels of its part that the frame cuts off
     as_they_are: pd.DataFrame  # image, split, reason: have no orientation, so they are not turned
+    choice: pd.DataFrame  # align, chosen, auroc, ...: what each alignment was worth; empty where one was named
 
 
 @dataclass(frozen=True)

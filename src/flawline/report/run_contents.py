@@ -258,19 +258,21 @@ def _published(
 
 
 def show_alignment(
-    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: Mapping[str, Tensor]
+    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: Mapping[str, Tensor], choice: pd.DataFrame
 ) -> AlignmentShown | None:
-    """Return how the photographs lie against the reference, None where there is none."""
+    """Return how the photographs lie against the reference, and the ``choice`` of their alignment; None where there is
+    neither."""
     from flawline.intake.registration import usable
     from flawline.vision.fitting import aligner_of
 
-    if "reference" not in aligner:
+    if "reference" not in aligner and choice.empty:
         return None
     table = alignment.assign(split=manifest["split"].to_numpy())
     return AlignmentShown(
-        aligner_of(dict(aligner)).orientation(),
+        aligner_of(dict(aligner)).orientation() if "reference" in aligner else "",
         len(table),
         table.loc[~usable(table), ["image", "split", "reason"]],
         table.loc[table["outside"] > 0, ["image", "split", "outside"]],
         table.loc[usable(table) & (table["reason"] != ""), ["image", "split", "reason"]],
+        choice,
     )

@@ -244,7 +244,22 @@ def alignment_tables(found: AlignmentShown | None) -> dict[str, list[dict[str, A
         return {}
     cut = found.cut.sort_values("outside", ascending=False, kind="stable").rename(columns={"outside": "pixels outside"})
     each = {"misaligned": found.misaligned, "as_they_are": found.as_they_are, "cut": cut}
-    return {name: table.head(SHOWN_FILES).to_dict("records") for name, table in each.items()}
+    return {name: table.head(SHOWN_FILES).to_dict("records") for name, table in each.items()} | {
+        "choice": [_alignment_tried(row) for row in found.choice.to_dict("records")]
+    }
+
+
+def _alignment_tried(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the choice of an alignment as it is shown."""
+    plain = [decimals(row[name]) for name in ("auroc", "pseudo_auroc", "misplaced_auroc")]
+    spreads = [f"{row[name]:.1f}" if np.isfinite(row[name]) else DASH for name in ("angle_spread", "shift_spread")]
+    share = f"{row['aligned_share']:.0%}" if np.isfinite(row["aligned_share"]) else DASH
+    return {
+        "align": row["align"],
+        "chosen": row["chosen"],
+        "figures": [*plain, share, *spreads],
+        "reason": row["reason"],
+    }
 
 
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -102,7 +102,7 @@ def make_finish(spec: Method) -> Callable:
             weights=packed(groups),
             inspection=inspection.over(InspectionParams(strict=ingestion.strict)),
             about={"seed": str(seed), "images": images.digest} | network_of(spec, params["scorer"]),
-            **learned_from(images, manifest, registration),
+            **learned_from(images, manifest, registration, aligned="reference" in aligner),
             **calibrated(scores, Thresholds.from_dict(thresholds), evaluation),
         )
 

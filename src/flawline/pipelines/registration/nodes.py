@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,21 +10,42 @@ from torch import Tensor
 
 from flawline.intake import registration as intake
 from flawline.intake.patch_sets import make_patch_set
+from flawline.methods.alignment_choice import COLUMNS, Judge, choose_alignment, chosen_alignment
 from flawline.methods.levelling import teacher
-from flawline.params import ComputeParams, IngestionParams, PatchSetParams, RegistrationParams
+from flawline.params import (
+    ComputeParams,
+    DefectInjectionParams,
+    IngestionParams,
+    PatchMemoryParams,
+    PatchSetParams,
+    RegistrationParams,
+)
 from flawline.places import IMAGES
-from flawline.training.compute import Machine
+from flawline.training.compute import Machine, pick_device
 from flawline.training.progress import Progress
+
+
+def choose(
+    raw_folder: Path, manifest: pd.DataFrame, *, ingestion: IngestionParams, registration: RegistrationParams,
+    scorer: Any, defect_injection: DefectInjectionParams, seed: int, compute: ComputeParams, progress: Progress,
+) -> pd.DataFrame:  # fmt: skip
+    """Return what each alignment is worth on normal training images, and which is chosen; empty where one was named."""
+    if registration.align != "auto":
+        return pd.DataFrame(columns=list(COLUMNS))
+    images, names = intake.training_photographs(manifest, raw_folder, max_pixels=ingestion.max_pixels)
+    judge = Judge(PatchMemoryParams.model_validate(scorer), defect_injection, seed, pick_device(compute))
+    return choose_alignment(images, registration, judge, names=names, track=progress.track)
 
 
 def register(
     raw_folder: Path, manifest: pd.DataFrame, near_duplicates: pd.DataFrame, *, ingestion: IngestionParams,
     registration: RegistrationParams, protocol: str, patch_set: PatchSetParams,
-    known_registration: intake.Registered | None, seed: int, compute: ComputeParams, machine: Machine,
-    progress: Progress,
+    known_registration: intake.Registered | None, alignment_choice: pd.DataFrame, seed: int,
+    compute: ComputeParams, machine: Machine, progress: Progress,
 ) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
     """Return (images (C, H, W), masks (H, W), the manifest's usable part, alignment, aligner): of photographs as
     `flawline.intake.registration.register_images` makes them, or of patches of these in a protocol."""
+    registration = chosen_alignment(registration, alignment_choice)
     whole = intake.register_images(
         manifest, raw_folder, registration,
         max_pixels=ingestion.max_pixels, known=known_registration, track=progress.track,

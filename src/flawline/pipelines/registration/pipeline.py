@@ -1,15 +1,32 @@
 """registration: raw images to what methods see: memory-mapped ``images`` and ``masks``, photographs or patches of them,
-and ``usable_manifest``, a row an image; how each photograph was aligned (``alignment``), and what aligns others like
-them (``aligner``)."""
+and ``usable_manifest``, a row an image; which alignment was chosen (``alignment_choice``), how each photograph was
+aligned (``alignment``), and what aligns others like them (``aligner``)."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipelines.registration.nodes import register
+from flawline.methods.registry import DEFAULT
+from flawline.pipelines.registration.nodes import choose, register
 
 
 def create_pipeline() -> Pipeline:
     return Pipeline(
         [
+            Node(
+                choose,
+                name="choose_alignment",
+                inputs={
+                    "raw_folder": "raw_folder",
+                    "manifest": "manifest",
+                    "ingestion": "params:ingestion",
+                    "registration": "params:registration",
+                    "scorer": f"params:{DEFAULT}.scorer",
+                    "defect_injection": "params:defect_injection",
+                    "seed": "params:seed",
+                    "compute": "params:compute",
+                    "progress": "progress",
+                },
+                outputs="alignment_choice",
+            ),
             Node(
                 register,
                 name="register",
@@ -23,6 +40,7 @@ def create_pipeline() -> Pipeline:
                     "protocol": "params:protocol",
                     "patch_set": "params:patch_set",
                     "known_registration": "known_registration",
+                    "alignment_choice": "alignment_choice",
                     "seed": "params:seed",
                     "compute": "params:compute",
                     "machine": "machine",

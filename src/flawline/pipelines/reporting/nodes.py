@@ -92,6 +92,7 @@ def make_report(
     *,
     alignment: pd.DataFrame,
     aligner: Tensors,
+    alignment_choice: pd.DataFrame,
     shortcuts: pd.DataFrame,
     data_notes: pd.DataFrame,
     comparison: pd.DataFrame,
@@ -103,6 +104,7 @@ def make_report(
     doubts = [*texts(data_notes, caution=True), *sentences(shortcuts)]
     page = gather_run_page(
         tuple(results.values()), category=category, seed=seed, manifest=manifest, quarantine=quarantine,
-        aligned=show_alignment(manifest, alignment, aligner), doubts=doubts, parameters=parameters, run=run,
+        aligned=show_alignment(manifest, alignment, aligner, alignment_choice), doubts=doubts, parameters=parameters,
+        run=run,
     )  # fmt: skip
     return render_run(page), run_summary(page, doubts, comparison)

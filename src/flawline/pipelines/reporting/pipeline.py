@@ -13,7 +13,8 @@ from flawline.pipelines.reporting.nodes import (
     project_spaces,
 )
 
-PAGE = ("manifest", "quarantine", "alignment", "aligner", "shortcuts", "data_notes", "comparison", "run", "parameters")
+PAGE = ("manifest", "quarantine", "alignment", "aligner", "alignment_choice", "shortcuts", "data_notes", "comparison",
+        "run", "parameters")  # fmt: skip
 
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:

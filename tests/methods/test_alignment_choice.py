@@ -1,0 +1,98 @@
+"""Alignments that are chosen by normal images alone: of parts that lie anywhere, and of parts that never move."""
+
+import numpy as np
+import pytest
+from base_params import BASE
+from moved_parts import part_of
+
+from flawline.checks import FlawlineError
+from flawline.methods.alignment_choice import (
+    CANDIDATES,
+    COLUMNS,
+    Judge,
+    auroc,
+    choose_alignment,
+    chosen_alignment,
+    misplaced,
+)
+from flawline.vision.transform import IDENTITY, Transform
+
+SCORER = BASE.patch_memory.scorer.but(size=8, features={"side": 96})  # the smaller, the quicker
+JUDGE = Judge(SCORER, BASE.defect_injection, 0)
+AUTO = BASE.registration.auto.but(images=12, defects=8)
+PARAMS = BASE.registration.but(align="auto", auto=AUTO)
+
+
+def chosen(images, **changes):
+    names = [f"{k}.png" for k in range(len(images))]
+    return choose_alignment(images, PARAMS.but(**changes), JUDGE, names=names).set_index("align")
+
+
+@pytest.fixture(scope="module")
+def turned():
+    rng = np.random.default_rng(0)
+    moves = [Transform(rng.uniform(-180, 180), *rng.uniform(-6, 6, 2)) for _ in range(12)]
+    return chosen([part_of(move, seed=k) for k, move in enumerate(moves)])
+
+
+def test_parts_at_any_angle_are_aligned_by_more_than_a_shift(turned):
+    assert turned.index.tolist() == list(CANDIDATES)
+    assert turned.columns.tolist() == list(COLUMNS[1:])
+    assert turned["chosen"].sum() == 1
+    assert turned["chosen"].idxmax() in ("rigid", "structure_tensor")
+    assert turned.loc["rigid", "auroc"] > turned.loc["none", "auroc"]
+    assert turned.loc["rigid", "angle_spread"] > 40
+    assert turned.loc["rigid", "aligned_share"] == 1
+
+
+def test_parts_that_never_move_are_left_as_they_are_and_a_misplaced_one_is_found():
+    found = chosen([part_of(IDENTITY, seed=k) for k in range(8)])
+    assert found["chosen"].idxmax() == "none"
+    assert found.loc["none", "misplaced_auroc"] == 1
+
+
+def test_of_nearly_equal_alignments_the_simplest_is_taken(turned):
+    images = [part_of(Transform(30 * k, 0, 0), seed=k) for k in range(4)]
+    assert chosen(images, auto=AUTO.but(least_gain=0.99))["chosen"].idxmax() == "none"
+
+
+def test_images_of_several_sizes_cannot_be_left_as_they_are_and_what_cannot_be_used_has_its_reason():
+    images = [part_of(Transform(0, k % 3, -k % 2), size=(112 + 2 * (k % 2), 120), seed=k) for k in range(8)]
+    found = chosen([images[k] for k in (0, 2, 1, 3, 4, 6, 5, 7)])
+    assert "several sizes, from 112 x 120 to 114 x 120" in found.loc["none", "reason"]
+    assert np.isnan(found.loc["none", "auroc"])
+    assert found["chosen"].idxmax() != "none"
+
+
+def test_too_few_images_and_no_usable_alignment_are_errors(monkeypatch):
+    with pytest.raises(FlawlineError, match=r"needs at least 4 normal training images .*, got 3"):
+        chosen([part_of(seed=k) for k in range(3)])
+    monkeypatch.setattr("flawline.methods.alignment_choice.CANDIDATES", ("none",))
+    sizes = [part_of(size=(112 + 2 * (k // 2), 120), seed=k) for k in range(4)]
+    with pytest.raises(FlawlineError, match=r"found no alignment that can be used: the images have several sizes"):
+        chosen(sizes)
+
+
+def test_chosen_takes_the_place_of_auto_alone(turned):
+    table = turned.reset_index()
+    assert chosen_alignment(PARAMS, table).align == turned["chosen"].idxmax()
+    named = BASE.registration.but(align="shift")
+    assert chosen_alignment(named, table.head(0)) is named
+
+
+def test_auroc_counts_pairs_and_takes_infinite_scores():
+    assert auroc([0.0, 1.0], [1.0, 2.0]) == 3.5 / 4
+    assert auroc([0.0, np.inf], [np.inf, np.inf]) == 0.75
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_misplaced_image_is_turned_and_moved_within_bounds(dtype):
+    image = part_of(dtype=dtype)
+    params = AUTO.but(turn=12.0, shift=0.0)
+    moved = misplaced(image, params, np.random.default_rng(0))
+    assert (moved.shape, moved.dtype) == (image.shape, dtype)
+    from flawline.vision.fitting import fit_aligner
+
+    aligner, _ = fit_aligner([image], BASE.registration.but(align="rigid"), names=["a"])
+    angle = aligner.align(moved).move.angle
+    assert 4 - 0.5 <= abs(angle) <= 12 + 0.5
