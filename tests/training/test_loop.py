@@ -324,7 +324,7 @@ train_network(row.network, images, material, patches=geometry, model=model,
 """
 
 
-def wait_for_epoch(process, path, epoch, *, patience=60.0):
+def wait_for_epoch(process, path, epoch, *, patience=300.0):
     """Wait until the checkpoint at ``path`` has reached ``epoch``."""
     end = time.monotonic() + patience
     while time.monotonic() < end:

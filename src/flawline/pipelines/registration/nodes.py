@@ -27,20 +27,20 @@ from flawline.training.progress import Progress
 
 def choose(
     raw_folder: Path, manifest: pd.DataFrame, *, ingestion: IngestionParams, registration: RegistrationParams,
-    scorer: Any, defect_injection: DefectInjectionParams, seed: int, compute: ComputeParams, progress: Progress,
+    scorer: Any, defect_injection: DefectInjectionParams, compute: ComputeParams, progress: Progress,
 ) -> pd.DataFrame:  # fmt: skip
     """Return what each alignment is worth on normal training images, and which is chosen; empty where one was named."""
     if registration.align != "auto":
         return pd.DataFrame(columns=list(COLUMNS))
     images, names = intake.training_photographs(manifest, raw_folder, max_pixels=ingestion.max_pixels)
-    judge = Judge(PatchMemoryParams.model_validate(scorer), defect_injection, seed, pick_device(compute))
+    judge = Judge(PatchMemoryParams.model_validate(scorer), defect_injection, registration.seed, pick_device(compute))
     return choose_alignment(images, registration, judge, names=names, track=progress.track)
 
 
 def register(
     raw_folder: Path, manifest: pd.DataFrame, near_duplicates: pd.DataFrame, *, ingestion: IngestionParams,
     registration: RegistrationParams, protocol: str, patch_set: PatchSetParams,
-    known_registration: intake.Registered | None, alignment_choice: pd.DataFrame, seed: int,
+    known_registration: intake.Registered | None, alignment_choice: pd.DataFrame,
     compute: ComputeParams, machine: Machine, progress: Progress,
 ) -> tuple[Iterable[NDArray], Iterable[NDArray], pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:  # fmt: skip
     """Return (images (C, H, W), masks (H, W), the manifest's usable part, alignment, aligner): of photographs as
@@ -49,7 +49,7 @@ def register(
     whole = intake.register_images(
         manifest, raw_folder, registration,
         max_pixels=ingestion.max_pixels, known=known_registration, track=progress.track,
-        teach=teacher(registration.stn, seed=seed, compute=compute, machine=machine, progress=progress),
+        teach=teacher(registration.stn, seed=registration.seed, compute=compute, machine=machine, progress=progress),
     )  # fmt: skip
     usable = intake.without_misaligned(manifest, whole.alignment)
     if protocol == IMAGES:
