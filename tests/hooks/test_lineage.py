@@ -24,7 +24,7 @@ def test_changed_parameter_of_the_data_is_refused_by_training(finished):
         finished.run("training", **{"registration.color": "rgb"})
     said = str(refused.value)
     assert "images is stale: since it was made, registration.color went from 'auto' to 'rgb'" in said
-    nodes = "draw_example,register"
+    nodes = "draw_example,choose_alignment,register"
     assert f"kedro run --pipelines=cae --nodes={nodes} --env=smoke --params category=chess,seed=0" in said
 
 
@@ -65,7 +65,7 @@ def test_another_manifest_is_refused(registered, photographs):
     own = {"category": "parts", "raw": str(parts)}
     photographs(parts / "good" / "more", 1, seed=7)
     project.run("ingestion", **own)
-    with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,register "):
+    with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,choose_alignment,register "):
         project.run("patching", **own)
     project.run("registration,patching", **own)
 

@@ -160,4 +160,4 @@ def test_page_and_summary_say_what_was_found_and_what_to_beware_of(manifest, met
 
 
 def test_without_an_aligner_no_alignment_is_shown(manifest):
-    assert show_alignment(manifest, pd.DataFrame(), {}) is None
+    assert show_alignment(manifest, pd.DataFrame(), {}, pd.DataFrame()) is None
