@@ -65,7 +65,9 @@ def test_another_manifest_is_refused(registered, photographs):
     own = {"category": "parts", "raw": str(parts)}
     photographs(parts / "good" / "more", 1, seed=7)
     project.run("ingestion", **own)
-    with pytest.raises(StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,choose_alignment,register "):
+    with pytest.raises(
+        StaleError, match=r"(?s)images is stale.*another manifest.*--nodes=draw_example,choose_alignment,register "
+    ):
         project.run("patching", **own)
     project.run("registration,patching", **own)
 
