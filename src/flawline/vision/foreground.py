@@ -144,7 +144,7 @@ def _background(grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     robust standard deviation from it."""
     places, terms = _border(grey.shape)
     levels = grey.ravel()[places]
-    rest = levels - np.median(levels)
+    rest = levels - _median(levels)
     spread = _robust_deviation(rest)
     for _ in range(3):
         kept = terms * (np.abs(rest) <= 4 * spread + 1)  # (3, n)
@@ -157,7 +157,12 @@ def _background(grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
 
 def _robust_deviation(rest: NDArray) -> float:
     """Return the standard deviation of normal values with the median of ``rest``'s distances from 0."""
-    return 1.4826 * float(np.median(np.abs(rest)))
+    return 1.4826 * _median(np.abs(rest))
+
+
+def _median(values: NDArray) -> float:
+    """Return the middle one of ``values`` (n,), or the higher of the two: numpy's median takes eight times as long."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 def _otsu(distance: NDArray[np.float32]) -> float:
@@ -238,12 +243,19 @@ def _shade(levels: NDArray[np.float32], weights: NDArray[np.float32], blur: floa
     """Return the weighted means (H, W) of levels that were multiplied by their ``weights`` (H, W), within ``blur``
     pixels of each.
 
-    They are smooth, so they are made of block means some third as wide as the blur and drawn between them by lines:
-    that takes a tenth of the time of a Gaussian of every pixel."""
+    They are smooth, so they are made of block means some third as wide as the blur and drawn between them by lines.
+    Both steps weigh rows and then columns: they are products with matrices, a tenth of the time of a Gaussian of every
+    pixel."""
     factor = max(1, int(blur / 1.2))
-    padding = [(0, -side % factor) for side in levels.shape]
-    sums, shares = (
-        scipy.ndimage.gaussian_filter(block_mean(np.pad(each, padding), factor), blur / factor, truncate=3.0)
-        for each in (levels, weights)
-    )
-    return enlarged(sums / (shares + 1e-3), factor, levels.shape)
+    down, right = (_smoothing(side, factor, blur) for side in levels.shape)
+    sums, shares = (down @ each @ right.T for each in (levels, weights))
+    return enlarged((sums / (shares + 1e-3)).astype(np.float32), factor, levels.shape)
+
+
+@lru_cache(maxsize=16)
+def _smoothing(length: int, factor: int, blur: float) -> NDArray[np.float32]:
+    """Return the weights (ceil(length / factor), length) that make the means of blocks of ``factor`` pixels, smoothed
+    by a Gaussian of ``blur`` pixels, from values of pixels."""
+    pixels = np.pad(np.eye(length), [(0, -length % factor), (0, 0)])
+    means = pixels.reshape(-1, factor, length).mean(axis=1)
+    return scipy.ndimage.gaussian_filter1d(means, blur / factor, axis=0, truncate=3.0).astype(np.float32)

@@ -24,17 +24,17 @@ class Lines:
 
     def at(self, points: Points) -> NDArray[np.float32]:
         """Return the levels (C, n) at ``points`` (2, n)."""
-        return self._at(points[None])[:, 0]
+        return self.on(points[:1], points[1:])[:, 0]
 
-    def _at(self, points: NDArray) -> NDArray[np.float32]:
-        """Return the levels (C, k, n) at ``points`` (k, 2, n)."""
+    def on(self, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
+        """Return the levels (C, k, n) at the points whose y are ``rows`` (k, n) and whose x are ``columns`` (k, n)."""
         import torch
 
-        sides = np.maximum(np.array(self.size) - 1, 1)
-        grid = np.empty((1, points.shape[0], points.shape[2], 2), np.float32)
-        for axis in (0, 1):
-            np.multiply(points[:, axis], np.float32(2 / sides[axis]), out=grid[0, ..., 1 - axis], casting="same_kind")
-        grid -= 1  # the first pixel's centre is -1, the last one's 1
+        height, width = (np.float32(2 / max(side - 1, 1)) for side in self.size)
+        grid = np.empty((1, *rows.shape, 2), np.float32)  # the first pixel's centre is -1, the last one's 1
+        np.multiply(columns, width, out=grid[0, ..., 0], casting="same_kind")
+        np.multiply(rows, height, out=grid[0, ..., 1], casting="same_kind")
+        grid -= 1
         read = torch.nn.functional.grid_sample(
             self._planes, torch.from_numpy(grid), mode="bilinear", padding_mode="border", align_corners=True
         )
@@ -54,16 +54,15 @@ class Splines:
 
     def at(self, points: Points) -> NDArray[np.float32]:
         """Return the levels (C, n) at ``points`` (2, n)."""
-        points = np.clip(points, 0, np.array(self.size)[:, None] - 1).astype(np.float32, copy=False)
+        points = np.clip(points, np.float32(0), np.array(self.size, np.float32)[:, None] - 1, dtype=np.float32)
         whole = np.floor(points)
         f = points - whole
-        square = f * f
-        cube = square * f
-        upper = (1 + 3 * (f + square) - 2 * cube) / 6  # the weight of the line from the next coefficient on
-        low = whole + ((4 - 6 * square + 3 * cube) / 6) / (1 - upper) - 1
-        high = whole + (cube / 6) / upper + 1
-        places = np.stack([low, np.stack([low[0], high[1]]), np.stack([high[0], low[1]]), high])  # (4, 2, n)
-        left_up, right_up, left_down, right_down = np.moveaxis(self._lines._at(places), 1, 0)
+        upper = 1 / 6 + f * (0.5 + f * (0.5 - f / 3))  # the weight of the line from the next coefficient on
+        low = whole - 1 + (2 / 3 + f * f * (f / 2 - 1)) / (1 - upper)
+        high = whole + 1 + f * f * f / (6 * upper)
+        rows = np.stack([low[0], low[0], high[0], high[0]])  # (4, n)
+        columns = np.stack([low[1], high[1], low[1], high[1]])
+        left_up, right_up, left_down, right_down = np.moveaxis(self._lines.on(rows, columns), 1, 0)
         up = left_up + upper[1] * (right_up - left_up)
         down = left_down + upper[1] * (right_down - left_down)
         return up + upper[0] * (down - up)
