@@ -2,6 +2,7 @@
 
 import numpy as np
 from base_params import BASE
+from scipy.ndimage import affine_transform, gaussian_filter
 
 from flawline.vision.fitting import fit_aligner
 from flawline.vision.transform import IDENTITY
@@ -54,3 +55,12 @@ def foreign(seed=0):
     for y, x in ((15, 15), (95, 100)):
         grey[np.hypot(rows - y, columns - x) <= 9] = 80
     return grey.astype(np.uint8)[None]
+
+
+def grain(move=IDENTITY, smooth=2.0, side=SIZE[0]):
+    """A texture without a part, moved about the middle (side, side)."""
+    large = gaussian_filter(np.random.default_rng(0).normal(0, 1, (3 * side, 3 * side)), smooth)
+    back = np.linalg.inv(move.matrix)
+    first = 3 * side // 2 - back @ (side // 2 + np.array([move.shift_y, move.shift_x]))
+    cut = affine_transform(large, back, first, (side, side), order=3)
+    return (128 + 40 * cut / large.std()).astype(np.float32)

@@ -4,24 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moved_parts import SIZE, aligner_of, displaced, part_of
-from scipy.ndimage import affine_transform, gaussian_filter
+from moved_parts import SIZE, aligner_of, displaced, grain, part_of
 
 from flawline.vision.foreground import block_mean
 from flawline.vision.levels import grey_levels
-from flawline.vision.matching import Matcher, _distinct, _Picture, _updated
+from flawline.vision.matching import Matcher, _distinct
 from flawline.vision.transform import IDENTITY, Transform
 
 WHOLE = np.ones(SIZE, bool)
-
-
-def grain(move=IDENTITY, smooth=2.0, side=SIZE[0]):
-    """A texture without a part, moved about the middle (side, side)."""
-    large = gaussian_filter(np.random.default_rng(0).normal(0, 1, (3 * side, 3 * side)), smooth)
-    back = np.linalg.inv(move.matrix)
-    first = 3 * side // 2 - back @ (side // 2 + np.array([move.shift_y, move.shift_x]))
-    cut = affine_transform(large, back, first, (side, side), order=3)
-    return (128 + 40 * cut / large.std()).astype(np.float32)
 
 
 def test_correlation_is_that_of_the_pixels_that_count():
@@ -70,33 +60,6 @@ def test_found_move_is_a_top_of_the_correlation(angle, y, x):
         for number in ("angle", "shift_y", "shift_x") for step in (-0.25, 0.25)
     ]  # fmt: skip
     assert correlation > max(matcher.correlation(grey, each) for each in around)
-
-
-@pytest.mark.parametrize("move", [Transform(3, 1, -1), Transform(-5, 0.5, 2, 1.05)])
-@pytest.mark.parametrize("side", [0, 1])
-def test_gradient_is_the_change_of_the_correlation_for_a_step(move, side):
-    grey = grain(smooth=6.0)
-    seen = np.zeros(grey.shape, bool)
-    seen[15:-15, 15:-15] = True  # after each step all of these are shown
-    matcher = Matcher(grey, seen, scales=True)
-    level = matcher.levels[side]
-    picture = _Picture(grey, level.factor, splines=True)
-    _, gradient = level.compared(picture, move)
-    for k, size in enumerate((0.05, 0.05, 0.001, 0.001)):
-        step = size * np.eye(4)[k]
-        higher, lower = (level.compared(picture, level.stepped(move, sign * step))[0] for sign in (1, -1))
-        assert gradient[k] == pytest.approx((higher - lower) / (2 * size), rel=0.1, abs=1e-4)
-
-
-def test_inverse_curvature_explains_the_last_step_and_stays_symmetric():
-    generator = np.random.default_rng(0)
-    factor = generator.normal(size=(4, 4))
-    curvature = factor @ factor.T + np.eye(4)
-    step = generator.normal(size=4)
-    after = _updated(np.eye(4), step, curvature @ step)
-    np.testing.assert_allclose(after @ curvature @ step, step)
-    np.testing.assert_allclose(after, after.T, atol=1e-12)
-    np.testing.assert_array_equal(_updated(np.eye(4), step, -step), np.eye(4))
 
 
 def test_candidates_that_nearly_turn_alike_are_one_also_across_half_a_turn():
