@@ -468,7 +468,7 @@ class RegistrationParams(Params):
             raise ValueError(f"trim_ends is of strips and align of rigid parts: set one, got true and {self.align}")
         if self.brightness == "gain_offset" and self.align in ("none", "auto"):
             raise ValueError(
-                f"brightness = gain_offset needs a reference, and align = {self.align} may have none: set align, or "
+                f"brightness = gain_offset needs a reference: set align to what has one (got {self.align}), or "
                 f"brightness = gain"
             )
         return self

@@ -160,7 +160,9 @@ def test_disk_full_in_registration_leaves_the_old_images_whole(registered, monke
             run_parts(project, parts, "registration", **{"registration.color": "rgb"})
     assert "the disk is full (images). Make room" in user_error(raised.value)
     assert not list(project.path.glob("data/**/*.partial"))
-    with pytest.raises(FlawlineError, match=r"(?s)images .*is not whole.*--nodes=draw_example,register "):
+    with pytest.raises(
+        FlawlineError, match=r"(?s)images .*is not whole.*--nodes=draw_example,choose_alignment,register "
+    ):
         run_parts(project, parts, "patching")
     run_parts(project, parts, "registration,patching")
     assert project.load("images", category="parts").digest == before
