@@ -3,7 +3,7 @@ import pytest
 from moved_parts import SIZE, foreign, params, part_of
 
 from flawline.checks import FlawlineError
-from flawline.vision.fitting import find_reference, fit_aligner
+from flawline.vision.fitting import evenly_spread, find_reference, fit_aligner
 from flawline.vision.transform import Transform
 
 
@@ -42,3 +42,10 @@ def test_central_image_is_one_of_those_that_are_alike(align):
 def test_all_blank_is_an_error():
     with pytest.raises(FlawlineError, match=r"all 2 training images are blank"):
         find_reference([np.zeros((1, 40, 40), np.uint8)] * 2, "rigid")
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "wanted"), [(5, 9, [0, 1, 2, 3, 4]), (9, 3, [0, 4, 8]), (1, 20, [0]), (7, 1, [0])]
+)
+def test_numbers_are_spread_from_the_first_to_the_last(count, most, wanted):
+    assert evenly_spread(count, most) == wanted

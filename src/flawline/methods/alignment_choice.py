@@ -21,8 +21,9 @@ from flawline.methods.patch_memory import PatchMemory
 from flawline.metrics.reductions import Reduction
 from flawline.params import AutoAlignParams, DefectInjectionParams, PatchMemoryParams, RegistrationParams
 from flawline.vision.defects import PseudoDefects
-from flawline.vision.fitting import Track, fit_aligner, untracked
+from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
+from flawline.vision.transform import Transform
 
 CANDIDATES = ("none", "shift", "rigid", "structure_tensor")  # the simplest first
 COLUMNS = ("align", "chosen", "auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread",
@@ -87,7 +88,7 @@ def choose_alignment(
 
     The pooled ``auroc`` is of pseudo-defects and misplaced images together. Raise FlawlineError if none can be used."""
     auto = registration.auto
-    some = np.unique(np.linspace(0, len(images) - 1, min(auto.images, len(images))).astype(int)).tolist()
+    some = evenly_spread(len(images), auto.images)
     if len(some) < 4:
         raise FlawlineError(
             f"registration.align = auto needs at least 4 normal training images to try alignments on, got {len(some)}. "
@@ -153,9 +154,7 @@ def auroc(normal: Sequence[float], anomalous: Sequence[float]) -> float:
 def misplaced(image: NDArray, params: AutoAlignParams, rng: np.random.Generator) -> NDArray:
     """Return an image (C, H, W) turned by up to ``params.turn`` degrees either way, at least a third of that, and moved
     by up to ``params.shift`` of its sides; its border goes on outside."""
-    degrees = rng.choice([-1, 1]) * rng.uniform(params.turn / 3, params.turn)
-    turn = np.deg2rad(degrees)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix = Transform(rng.choice([-1, 1]) * rng.uniform(params.turn / 3, params.turn)).matrix
     size = np.array(image.shape[1:])
     offset = (size - 1) / 2 - matrix @ ((size - 1) / 2) + rng.uniform(-params.shift, params.shift, 2) * size
     planes = [affine_transform(plane.astype(np.float32), matrix, offset, order=1, mode="nearest") for plane in image]

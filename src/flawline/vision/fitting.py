@@ -70,7 +70,7 @@ def fit_aligner(
         return _fit_leveller(images, reference, params, track=track, teach=teach)
     draft = _draft(reference, params)
     found, hulls = {}, {}
-    early = sorted(set(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int).tolist()))
+    early = evenly_spread(len(images), SAMPLE)
     rest = [k for k in range(len(images)) if k not in set(early)]
     for label, some in (("trying the reference", early), *([("aligning", rest)] if rest else [])):
         for k in track(some, total=len(some), label=label):
@@ -87,19 +87,9 @@ def _fit_leveller(
 ) -> "tuple[Leveller, list[tuple[Transform, float]]]":  # fmt: skip
     """Return what turns images to lie as ``reference`` (H, W) does, and each training image's move and coherence. The
     frame is the hull of their parts, or holds textures whole."""
-    from flawline.vision.levelling import Leveller, blur_that_agrees, box_around, corners_of, localiser_of, views_of
+    from flawline.vision.levelling import box_around, corners_of
 
-    whole = (0, 0, *reference.shape)
-    draft = Leveller(reference, params.align, whole, params.least_quality, params.brightness, (0.0, 0.0))
-    some = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int)).tolist()
-    if draft.part is None:
-        draft = replace(draft, blur=blur_that_agrees([grey_levels(images[k]) for k in some]))
-    if params.align == "stn":
-        if teach is None:
-            raise TypeError("registration.align = stn needs what trains its localiser")
-        seen = (draft.compared(images[k])[0] for k in track(range(len(images)), total=len(images), label="looking"))
-        views = [views_of(each) for each in seen if each is not None]
-        draft = replace(draft, localiser=localiser_of(teach(views, draft.blur)))
+    draft = _draft_leveller(images, reference, params, track=track, teach=teach)
     found, hulls = [], []
     for k in track(range(len(images)), total=len(images), label="telling orientations"):
         compared, _ = draft.compared(images[k])
@@ -111,6 +101,32 @@ def _fit_leveller(
             hulls.append(part)
     margin = 0 if draft.part is None else params.margin
     return replace(draft, box=box_around(hulls, margin=margin, multiple=MULTIPLE)), found
+
+
+def _draft_leveller(
+    images: Sequence[NDArray], reference: NDArray[np.float32], params: RegistrationParams, *, track: Track,
+    teach: Teach | None,
+) -> "Leveller":  # fmt: skip
+    """Return a leveller whose frame is the whole reference, and which tells angles by what it learned of the images."""
+    from flawline.vision.levelling import Leveller, blur_that_agrees, localiser_of, views_of
+
+    whole = (0, 0, *reference.shape)
+    draft = Leveller(reference, params.align, whole, params.least_quality, params.brightness, (0.0, 0.0))
+    if draft.part is None:
+        some = evenly_spread(len(images), SAMPLE)
+        draft = replace(draft, blur=blur_that_agrees([grey_levels(images[k]) for k in some]))
+    if params.align != "stn":
+        return draft
+    if teach is None:
+        raise TypeError("registration.align = stn needs what trains its localiser")
+    seen = (draft.compared(images[k])[0] for k in track(range(len(images)), total=len(images), label="looking"))
+    views = [views_of(each) for each in seen if each is not None]
+    return replace(draft, localiser=localiser_of(teach(views, draft.blur)))
+
+
+def evenly_spread(count: int, most: int) -> list[int]:
+    """Return ``most`` of ``count`` numbers from 0, spread from the first to the last; all if there are no more."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int)).tolist()
 
 
 def find_reference(images: Sequence[NDArray], align: str, *, track: Track = untracked) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flawline.intake.examples.base import Drawn, ExampleImage, draw_images, to_8_bit
 from flawline.intake.examples.fabric import damage_yarn, draw_weave
 from flawline.params import FabricParams
+from flawline.vision.transform import Transform
 
 REPEAT = 3  # each warp is on top of every third weft: the points where it is make diagonal ribs
 LEAST_SEEN = 60  # pixels of a defect inside the swatch
@@ -44,8 +45,7 @@ def _draw_swatch(params: FabricParams, generator: np.random.Generator, defective
 def turned(plane: NDArray, degrees: float, size: tuple[int, int]) -> NDArray[np.float64]:
     """Return the middle (h, w) of a square plane (S, S), turned by ``degrees`` counter-clockwise as the eye sees it, by
     cubic splines; S is at least the diagonal of ``size`` (h, w)."""
-    turn = math.radians(degrees)
-    matrix = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])  # result (y, x) to plane
+    matrix = Transform(-degrees).matrix  # from the result (y, x) to the plane
     middle = (np.array(plane.shape) - 1) / 2
     offset = middle - matrix @ ((np.array(size) - 1) / 2)
     return scipy.ndimage.affine_transform(plane.astype(float), matrix, offset, output_shape=size, order=3)
