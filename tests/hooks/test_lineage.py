@@ -237,3 +237,13 @@ def test_of_a_papers_line_the_other_methods_and_the_common_table_are_unfinished(
     left = set(unfinished(finished, "schneider2022"))
     assert {"vae.train", "aae.train", "compare", "report"} <= left
     assert not {"cae.train", "cae.evaluate"} & left
+
+
+@pytest.mark.parametrize(
+    ("align", "read"), [("rigid", {"registration"}), ("auto", {"registration", "defect_injection"})]
+)
+def test_what_alignments_are_tried_by_matters_to_images_only_where_one_is_chosen(align, read):
+    node = next(each for each in register_pipelines()["registration"].nodes if each.name == "choose_alignment")
+    values = {"registration.align": align, "defect_injection.most": 9, "seed": 3, "patch_memory.scorer.size": 64}
+    assert {name.partition(".")[0] for name in read_by(node, values)} - {"patch_memory"} == read
+    assert ("patch_memory.scorer.size" in read_by(node, values)) == (align == "auto")

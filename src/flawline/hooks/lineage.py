@@ -311,13 +311,15 @@ def find_recipes(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, Reci
 
 
 def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of every single parameter that a node reads; of the examples, only the category's own, and of
-    patch sets none where methods see photographs."""
+    """Return the value of every single parameter that a node reads; of the examples, only the category's own, of
+    patch sets none where methods see photographs, and of what alignments are tried by none where one is named."""
     from flawline.intake.examples import params_of
 
     own = {"params:examples": f"params:examples.{params_of(str(values.get('category')))}"}
     kept = {OVERRIDABLE[name.rpartition(".")[2]] for name in node.outputs if name.rpartition(".")[2] in OVERRIDABLE}
     unread = {"params:patch_set"} if values.get("protocol") == IMAGES else set()
+    if "alignment_choice" in node.outputs and values.get("registration.align") != "auto":
+        unread |= {name for name in node.inputs if name.startswith("params:")} - {"params:registration"}
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
              if name.startswith("params:") and name not in {*NO_MATTER, *kept, *unread}]  # fmt: skip
     return {key: value for key, value in values.items()
