@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): a few minutes, once."
 	$(PYTHON) -c 'import sys; sys.exit("flawline needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Give another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
