@@ -455,9 +455,8 @@ class RegistrationParams(Params):
     margin: NonNegativeInt  # pixels around that hull
     stn: StnParams
     auto: AutoAlignParams
-    seed: (
-        Seed  # of what stn learns and what auto tries; not the run's, so that runs of several seeds share their images
-    )
+    # of what stn learns and what auto tries; not the run's, so that runs of several seeds share their images
+    seed: Seed
     # brought to the reference's, image by image; without a reference (align: none), by a gain to one common level;
     # auto: of strips whose ends are cut off
     brightness: Literal["none", "gain", "gain_offset", "auto"]

@@ -108,7 +108,7 @@ def choose_alignment(
 def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judge, names: Sequence[str]) -> list[Any]:
     """Return a row of the table for one alignment; without figures, and with the reason, where it cannot be used."""
     try:
-        frame, moved = _frame_of(align, trial, registration, names)
+        frame, spreads = _frame_of(align, trial, registration, names)
         frames = [seen for image in trial.learned if (seen := frame(image)) is not None]
         score = judge.memory(frames)
         normal, damaged, misplaced = (
@@ -117,22 +117,21 @@ def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judg
     except FlawlineError as error:
         return [align, False, *[np.nan] * 6, str(error)]
     told = [auroc(normal, some) for some in (damaged + misplaced, damaged, misplaced)]
-    return [align, False, *told, *moved, ""]
+    return [align, False, *told, len(frames) / len(trial.learned), *spreads, ""]
 
 
 def _frame_of(
     align: str, trial: Trial, registration: RegistrationParams, names: Sequence[str]
 ) -> tuple[Frame, list[float]]:
-    """Return what brings an image into its frame, and of the images learned from the share that could be aligned, the
-    spread of their angles (degrees) and of their shifts (pixels). Raise FlawlineError if it cannot be used."""
+    """Return what brings an image into its frame, and the spread of the angles (degrees) and of the shifts (pixels) of
+    the images learned from. Raise FlawlineError if it cannot be used."""
     if align == "none":
         sizes = sorted({image.shape[1:] for image in trial.learned})
         if len(sizes) > 1:
             told = " to ".join(" x ".join(map(str, size)) for size in (sizes[0], sizes[-1]))
             raise FlawlineError(f"the images have several sizes, from {told}")
-        return lambda image: image, [1.0, np.nan, np.nan]
+        return lambda image: image, [np.nan, np.nan]
     aligner, found = fit_aligner(trial.learned, registration.but(align=align, reference=None), names=names)
-    shares = [aligner.align(image).aligned for image in trial.learned]
     angles = np.array([move.angle for move, _ in found])
     shifts = np.array([(move.shift_y, move.shift_x) for move, _ in found])
 
@@ -140,8 +139,7 @@ def _frame_of(
         alignment = aligner.align(image)
         return aligner.warp(image, alignment) if alignment.aligned else None
 
-    spread = float(np.hypot(*shifts.std(axis=0)))
-    return frame, [float(np.mean(shares)), angle_spread(angles, period=FULL_TURN), spread]
+    return frame, [angle_spread(angles, period=FULL_TURN), float(np.hypot(*shifts.std(axis=0)))]
 
 
 def auroc(normal: Sequence[float], anomalous: Sequence[float]) -> float:

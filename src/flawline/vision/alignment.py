@@ -103,7 +103,7 @@ class Aligner:
         compared, reason = self.compared(image)
         if compared is None:
             return Alignment(quality=0.0, aligned=False, reason=reason)
-        move, quality = known or compared.find()
+        move, quality = known or self.move_of(compared)
         quality = round(quality, 6)
         if quality < self.least_quality:
             reason = f"correlates {quality:.2f} with the reference, wanted {self.least_quality:g}"
@@ -111,10 +111,10 @@ class Aligner:
         gain, offset = self._gain(compared.grey, move)
         return Alignment(move, quality, gain=gain, offset=offset, outside=compared.outside(move))
 
-    def find(self, image: NDArray) -> tuple[Transform, float]:
-        """Return move and quality of ``image`` (C, H, W), whatever the frame; quality 0 where it cannot be told."""
-        compared, _ = self.compared(image)
-        return (IDENTITY, 0.0) if compared is None else compared.find()
+    def move_of(self, compared: "Compared") -> tuple[Transform, float]:
+        """Return move and quality of a photograph by what is compared of it, in its own pixels."""
+        move, quality = self.matcher.find(compared.picture)
+        return move.enlarged(self.factor, self.reference.shape, compared.grey.shape).rounded(), quality
 
     def warp(self, image: NDArray, alignment: Alignment) -> NDArray:
         """Return the frame (C, h, w) of ``image`` (C, H, W), its move undone and its brightness brought to the
@@ -265,11 +265,6 @@ class Compared:
     grey: NDArray[np.float32]
     part: NDArray[np.bool_] | None
     picture: NDArray[np.float32]
-
-    def find(self) -> tuple[Transform, float]:
-        """Return move and quality of the photograph, in its own pixels."""
-        move, quality = self.aligner.matcher.find(self.picture)
-        return move.enlarged(self.aligner.factor, self.aligner.reference.shape, self.grey.shape).rounded(), quality
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:

@@ -92,11 +92,10 @@ def _fit_leveller(
     draft = _draft_leveller(images, reference, params, track=track, teach=teach)
     found, hulls = [], []
     for k in track(range(len(images)), total=len(images), label="telling orientations"):
-        compared, _ = draft.compared(images[k])
-        found.append((IDENTITY, 0.0) if compared is None else draft.move_of(compared))
-        part = None if compared is None else compared.hull(found[-1][0])
+        told, part = _found_and_hull(draft, images[k])
+        found.append(told)
         if draft.part is None or not params.crop:
-            hulls.append(corners_of(found[-1][0], images[k].shape[1:], reference.shape))
+            hulls.append(corners_of(told[0], images[k].shape[1:], reference.shape))
         elif part is not None:
             hulls.append(part)
     margin = 0 if draft.part is None else params.margin
@@ -177,7 +176,7 @@ def _found_and_hull(aligner: Aligner, image: NDArray) -> tuple[tuple[Transform, 
     compared, _ = aligner.compared(image)
     if compared is None:
         return (IDENTITY, 0.0), None
-    found = compared.find()
+    found = aligner.move_of(compared)
     return found, compared.hull(found[0])
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from flawline.vision.alignment import BLANK, Aligner, Alignment, Compared
 from flawline.vision.localiser import Localiser
 from flawline.vision.orientation import HALF_TURN, orientations_of
-from flawline.vision.transform import IDENTITY, Transform
+from flawline.vision.transform import Transform
 
 if TYPE_CHECKING:
     from flawline.vision.alignment import Box
@@ -55,11 +55,6 @@ class Leveller(Aligner):
         gain, offset = self._gain(compared.grey, move)
         said = "" if clear >= LEAST_COHERENCE else f"has no clear orientation ({clear:.2f}): not turned"
         return Alignment(move, round(clear, 6), reason=said, gain=gain, offset=offset, outside=compared.outside(move))
-
-    def find(self, image: NDArray) -> tuple[Transform, float]:
-        """Return move and coherence of ``image`` (C, H, W), whatever the frame; 0 where it cannot be told."""
-        compared, _ = self.compared(image)
-        return (IDENTITY, 0.0) if compared is None else self.move_of(compared)
 
     def warp(self, image: NDArray, alignment: Alignment) -> NDArray:
         """Return the frame (C, h, w) of ``image`` (C, H, W). Outside the photograph of a texture lies its mirror image,
