@@ -118,7 +118,9 @@ def show_category(category: str, catalog: DataCatalog, methods: Sequence[str]) -
         raw_flagged=beyond(raw_maps, metrics, "raw_oracle_pixel_threshold"),
         patch_losses={method: catalog.load(f"{method}.patch_losses")[["mask_share", "loss"]] for method in losing},
         sample_reconstructions={
-            method: read_sample_reconstructions(catalog.load(f"{method}.sample_reconstructions")) for method in training
+            method: read_sample_reconstructions(kept)
+            for method in training
+            if (kept := catalog.load(f"{method}.sample_reconstructions"))  # none of a network that reconstructs nothing
         },
         suitability={method: read_suitability(catalog.load(f"{method}.suitability")) for method in judged},
     )

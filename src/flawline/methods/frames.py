@@ -23,7 +23,7 @@ from torch.nn.functional import interpolate, pad
 
 from flawline.checks import FlawlineError
 from flawline.params import FramePatchParams
-from flawline.training.windows import MAX_VALIDATION, VALIDATION_STREAM, Windows, pick_images, to_unit
+from flawline.training.windows import CPU, MAX_VALIDATION, VALIDATION_STREAM, Device, Windows, pick_images, to_unit
 from flawline.vision.downsizing import downsized_shape
 from flawline.vision.turning import frame_side, turn
 
@@ -49,7 +49,7 @@ def cut_reflected(image: NDArray, positions: NDArray, side: int, margin: int) ->
     """Copy windows (n, C, side, side) out of ``image`` (C, H, W), reflected ``margin`` pixels beyond its rim, which
     ``positions`` (n, 2) as (y, x) count from; same type."""
     rows, columns = (reflected(np.arange(length + 2 * margin) - margin, length) for length in image.shape[1:])
-    return np.stack([image[:, rows[y : y + side, None], columns[x : x + side]] for y, x in positions])
+    return np.stack([image[:, rows[y : y + side]][:, :, columns[x : x + side]] for y, x in positions])
 
 
 def reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -111,13 +111,13 @@ class FrameWindows(Windows):
         """Return windows (n, 4) that stay the same in all epochs, for validation."""
         return self._draw(min(self.patches.per_epoch, MAX_VALIDATION), [self.seed, VALIDATION_STREAM])
 
-    def cut(self, windows: NDArray) -> Tensor:
-        """Return the frames of ``windows``: float32 (n, C + 1, F, F), channels in [0, 1]."""
+    def cut(self, windows: NDArray, device: Device = CPU) -> Tensor:
+        """Return the frames of ``windows``: float32 (n, C + 1, F, F), channels in [0, 1], turned on ``device``."""
         side, margin = window_side(self.patches), margin_of(self.patches)
         cuts = [cut_reflected(self.images[int(i)], np.array([[y, x]]), side, margin) for i, y, x, _ in windows]
-        x = to_unit(np.concatenate(cuts))
+        x = to_unit(np.concatenate(cuts), device)
         if self.patches.turned:
-            x = turn(x, torch.from_numpy(windows[:, 3]), "fourier").clamp(0, 1)
+            x = turn(x, torch.from_numpy(windows[:, 3]).to(device), "fourier").clamp(0, 1)
         return framed(x, self.patches).contiguous(memory_format=torch.channels_last)
 
     def shown(self, patches: Tensor) -> Tensor:

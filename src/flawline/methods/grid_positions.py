@@ -11,7 +11,7 @@ from torch import Tensor
 from flawline.checks import FlawlineError
 from flawline.methods.one_class import check_one_size
 from flawline.params import GridPatchParams
-from flawline.training.windows import MAX_VALIDATION, VALIDATION_STREAM, Windows, pick_images, to_unit
+from flawline.training.windows import CPU, MAX_VALIDATION, VALIDATION_STREAM, Device, Windows, pick_images, to_unit
 from flawline.vision.downsizing import downsized_shape
 from flawline.vision.patches import cut_windows, patch_grid
 
@@ -39,9 +39,9 @@ class GridWindows(Windows):
         count = min(self.patches.per_epoch, MAX_VALIDATION, len(self.images) * len(self.grid))
         return self._draw(count, [self.seed, VALIDATION_STREAM])
 
-    def cut(self, windows: NDArray) -> Tensor:
-        """Return the patches of ``windows`` with their positions: float32 (n, C + 1, s, s) in [0, 1]."""
-        patches = to_unit(cut_windows(self.images, windows[:, :3], self.patches.size))
+    def cut(self, windows: NDArray, device: Device = CPU) -> Tensor:
+        """Return the patches of ``windows`` with their positions: float32 (n, C + 1, s, s) in [0, 1], on ``device``."""
+        patches = to_unit(cut_windows(self.images, windows[:, :3], self.patches.size), device)
         return with_position(patches, windows[:, 3], len(self.grid))
 
     def shown(self, patches: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from flawline.methods.reconstruction import loader
 from flawline.params import RDCAEModelParams, RobustPatchParams
 from flawline.training.loop import batches_of, unwrapped
 from flawline.training.objective import Batch, Best, Material, Objective, Phase, Stop, Tensors, one_stage
-from flawline.training.windows import PseudoWindows, Windows
+from flawline.training.windows import CPU, Device, PseudoWindows, Windows
 
 VALUES = 3 * 32 * 32  # of the paper's patches: the scale on which its lambda is given
 MANY = 0.05  # share of the normal patches in S from which it is said
@@ -53,9 +53,9 @@ class RobustWindows(Windows):
         """Return all windows (n, 5), in the random order of epoch ``number``."""
         return self.sample[np.random.default_rng([self.seed, 0, number]).permutation(len(self.sample))]
 
-    def cut(self, windows: NDArray) -> Tensor:
-        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
-        return mirrored(super().cut(windows[:, :3]), windows[:, 4])
+    def cut(self, windows: NDArray, device: Device = CPU) -> Tensor:
+        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1], on ``device``."""
+        return mirrored(super().cut(windows[:, :3], device), windows[:, 4])
 
     @cached_property
     def differences(self) -> Tensor:
@@ -69,7 +69,7 @@ class RobustWindows(Windows):
 def mirrored(patches: Tensor, how: NDArray) -> Tensor:
     """Return patches (n, C, s, s), each mirrored as ``how`` (n,) says: 1 across, 2 down, 3 both ways."""
     for bit, axis in ((1, 3), (2, 2)):
-        turned = torch.from_numpy((how & bit) > 0)
+        turned = torch.from_numpy((how & bit) > 0).to(patches.device)
         patches = torch.where(turned[:, None, None, None], patches.flip(axis), patches)
     return patches
 
@@ -132,7 +132,7 @@ def separate(
     threshold = penalty(params, residuals(model, material.validation, material.validation.fixed()))
     together = len(s) if params.group == "pixel" else BATCH  # a pixel's group is of all patches
     for some in torch.arange(len(s)).split(together):
-        x = train.cut(train.sample[some]).to(device_of(model))
+        x = train.cut(train.sample[some], device_of(model))
         given = x if params.restore else x - own["s"][some].to(x)
         s[some] = shrink_groups(x - model(given), threshold, params.group).cpu()
     put_known(s, train, params)
@@ -225,8 +225,8 @@ def start(model: nn.Module, material: Material, own: Tensors, *, params: RDCAEMo
             "rdcae stops by pseudo-defects, and there are none: raise rdcae.patches.pseudo_share above 0, or set "
             "rdcae.model.stop_auroc to null, so that it learns for all of train.epochs"
         )
-    x = train.cut(train.sample)
-    s = torch.zeros_like(x, memory_format=torch.contiguous_format)
+    x = train.cut(train.sample, device_of(model))
+    s = torch.zeros(x.shape)
     put_known(s, train, params)
     network = unwrapped(model)
     if isinstance(network, LinearSkip):

@@ -203,5 +203,5 @@ def _closed_form(model: Any, windows: Windows, blur: float) -> tuple[Tensor, Ten
 
 def _frames(model: Any, windows: Windows) -> Any:
     """Yield the windows that stay the same, where the model is, a batch at a time."""
-    for batch in batches_of(windows, windows.fixed(), BATCH, {}):
-        yield batch.x.to(device_of(model))
+    for batch in batches_of(windows, windows.fixed(), BATCH, {}, device_of(model)):
+        yield batch.x

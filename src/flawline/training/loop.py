@@ -35,7 +35,7 @@ from flawline.training.objective import (
     give,
 )
 from flawline.training.progress import Progress, Silent
-from flawline.training.windows import Windows
+from flawline.training.windows import CPU, Device, Windows
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -224,7 +224,7 @@ def _tracked(training: Training, stage: Stage, state: TrainingState, progress: P
     train, size = training.material.train, training.params.batch_size
     windows = train.epoch(state.epoch)
     done = len(records_of(state.history, state.stage))
-    batches = batches_of(train, windows, size, state.own)
+    batches = batches_of(train, windows, size, state.own, training.fabric.device)
     label = f"epoch {done + 1}/{training.epochs(stage)}"
     return progress.track(batches, total=-(-len(windows) // size), label=label)
 
@@ -234,15 +234,15 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return getattr(model, "module", model)
 
 
-def batches_of(windows: Windows, which: np.ndarray, size: int, own: Tensors) -> Iterator[Batch]:
-    """Yield the batches of the windows ``which`` (n, 3). A last one of a single window joins the one before: batch
-    normalisation needs two."""
+def batches_of(windows: Windows, which: np.ndarray, size: int, own: Tensors, device: Device = CPU) -> Iterator[Batch]:
+    """Yield the batches of the windows ``which`` (n, 3), their patches on ``device``. A last one of a single window
+    joins the one before: batch normalisation needs two."""
     starts = list(range(0, len(which), size))
     if len(starts) > 1 and len(which) - starts[-1] == 1:
         starts.pop()
     for start, end in pairwise([*starts, len(which)]):
         some = which[start:end]
-        yield Batch(windows.cut(some), some, own)
+        yield Batch(windows.cut(some, device), some, own)
 
 
 def noise(seed: int, epoch: int) -> torch.Generator:
@@ -381,7 +381,7 @@ def _watch(model: nn.Module, stage: Stage, validation: Windows, size: int, *, ow
     model.eval()
     device = next(model.parameters()).device
     total, count = 0.0, 0
-    for batch in batches_of(validation, validation.fixed(), size, own):
+    for batch in batches_of(validation, validation.fixed(), size, own, device):
         placed = _on(batch, lambda tensor: tensor.to(device))
         total += float(stage.watched(model, give(stage.given, model, placed), None)) * len(batch.x)
         count += len(batch.x)

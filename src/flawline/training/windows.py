@@ -15,6 +15,8 @@ from flawline.vision.patches import cut_windows, random_windows, window_means
 VALIDATION_STREAM = 1  # keeps the random numbers of different uses apart
 PSEUDO_STREAM = 3  # 2 is that of the losses
 MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
+Device = torch.device | str
+CPU = "cpu"
 MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 100 principal components
 
 
@@ -49,9 +51,10 @@ class Windows:
         """Return the first windows (n, 3) that training will see, enough to look at."""
         return self.epoch(0)[:MAX_LOOK]
 
-    def cut(self, windows: NDArray) -> Tensor:
-        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1]."""
-        return to_unit(cut_windows(self.images, windows, self.patches.size))
+    def cut(self, windows: NDArray, device: Device = CPU) -> Tensor:
+        """Return the patches of ``windows`` as float32 (n, C, s, s) in [0, 1], on ``device``, where they are also made
+        ready: what travels there is a byte a value."""
+        return to_unit(cut_windows(self.images, windows, self.patches.size), device)
 
     def shown(self, patches: Tensor) -> Tensor:
         """Return what a person is shown of patches (n, C, s, s) as ``cut`` makes them: their channels."""
@@ -112,10 +115,10 @@ def pick_images(images: Sequence[NDArray], rows: Sequence[int]) -> list[NDArray]
     return chosen
 
 
-def to_unit(patches: NDArray) -> Tensor:
-    """Return uint8 or uint16 ``patches`` as a float32 tensor in [0, 1], channels last in memory."""
+def to_unit(patches: NDArray, device: Device = CPU) -> Tensor:
+    """Return uint8 or uint16 ``patches`` as a float32 tensor in [0, 1] on ``device``, channels last in memory."""
     if patches.dtype == np.uint8:
-        tensor = torch.from_numpy(np.require(patches, requirements="W")).float().div_(255)
+        tensor = torch.from_numpy(np.require(patches, requirements="W")).to(device).float().div_(255)
     else:
-        tensor = torch.from_numpy(patches.astype(np.float32)).div_(65535)
+        tensor = torch.from_numpy(patches.astype(np.float32)).to(device).div_(65535)
     return tensor.contiguous(memory_format=torch.channels_last)
