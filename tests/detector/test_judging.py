@@ -7,14 +7,17 @@ import pytest
 from base_params import BASE
 from hypothesis import given
 from hypothesis import strategies as st
+from moved_parts import aligner_of, part_of
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import (
     Judge,
+    Judged,
     Judgement,
     ignored_pixels,
+    in_photograph,
     judge,
     judge_reduced,
     judge_whole,
@@ -27,6 +30,7 @@ from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
+from flawline.vision.transform import Transform
 
 MAXIMUM = Reduction(BASE.cae.scorer.image_score.but(reduction="maximum"))
 LEVELS = calibrate([0.1 * k for k in range(1, 10)], target_overkill=0.1, review_overkill=0.4)
@@ -300,6 +304,38 @@ def test_a_photograph_is_judged_by_its_map_and_comes_with_all_that_was_made(dete
     np.testing.assert_array_equal(said.scored.map, scored.map)
     np.testing.assert_array_equal(said.reconstruction.image, reconstruction.image)
     np.testing.assert_array_equal(said.image, image)  # without an aligner the frame is the photograph
+
+
+def test_what_is_found_in_the_frame_is_told_where_it_lies_in_the_photograph():
+    image = part_of(Transform(90, 0, 0))  # the part, a quarter turn to the left
+    aligner = aligner_of()
+    alignment = aligner.align(image)
+    anomaly = np.zeros(aligner.size, np.float16)
+    anomaly[10:14, 20:30] = 1
+    (region,) = find_regions(anomaly, 0.5)
+    framed = Judged(Judgement("reject", "why", 1.0, 0.5, (region,), 0.5), aligner.warp(image, alignment),
+                    Scored(1.0, anomaly))  # fmt: skip
+    said = in_photograph(framed, image, aligner, alignment)
+    (found,) = said.judgement.regions
+    corners = np.array([(10, 20), (13, 29)])
+    low, _ = np.sort(aligner.in_photograph(corners, alignment, image.shape[1:]), axis=0)
+    assert (found.y, found.x) == pytest.approx(low, abs=1)
+    assert (found.height, found.width) == pytest.approx((10, 4), abs=1)
+    assert (found.area, found.peak) == (region.area, region.peak)
+    assert said.scored.map.shape == image.shape[1:]
+    assert said.scored.map[found.y + found.height // 2, found.x + found.width // 2] == 1
+    assert said.scored.map.sum() == pytest.approx(anomaly.sum(), rel=0.1)
+    np.testing.assert_array_equal(said.image, image)
+    assert (said.judgement.score, said.judgement.verdict) == (1.0, "reject")
+
+
+def test_of_a_method_without_maps_the_photograph_is_shown():
+    image, aligner = part_of(Transform(90, 0, 0)), aligner_of()
+    alignment = aligner.align(image)
+    said = in_photograph(Judged(Judgement("pass", "why"), aligner.warp(image, alignment), Scored(1.0, NO_MAP)), image,
+                         aligner, alignment)  # fmt: skip
+    assert said.image is image
+    assert said.scored.map.size == 0
 
 
 def test_a_photograph_that_does_not_fit_is_not_judged_and_nothing_is_made_of_it(detector, image):

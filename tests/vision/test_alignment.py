@@ -142,6 +142,28 @@ def test_no_pixel_of_a_mask_is_lost_between_those_of_the_frame():
     assert not aligner.warp_mask(np.zeros(SIZE, bool), Alignment(Transform(45))).any()
 
 
+@pytest.mark.parametrize("move", [Transform(0, 4, -7), Transform(37, 5, -3), Transform(-120, 2, 1, 1.25)])
+def test_a_plane_of_the_frame_lies_in_the_photograph_again_where_it_was(move):
+    aligner, size = aligner_of(), (150, 180)
+    there = Alignment(move, 1.0)
+    (spot,) = aligner.in_photograph(np.array([(40, 30)]), there, size)
+    rows, columns = np.indices(size)
+    photograph = 200 * np.exp(-((rows - spot[0]) ** 2 + (columns - spot[1]) ** 2) / (2 * 4**2))
+    framed = aligner.warp(photograph[None].astype(np.uint8), there)[0]
+    back = aligner.unwarp(framed, there, size)
+    assert back.shape == size
+    assert np.unravel_index(framed.argmax(), framed.shape) == (40, 30)
+    np.testing.assert_allclose(np.unravel_index(back.argmax(), size), spot, atol=1)
+    inside = aligner.unwarp(np.ones(aligner.size), there, size) > 0
+    assert np.abs(back - photograph)[inside].max() < 6
+
+
+def test_where_the_frame_does_not_reach_a_plane_has_its_lowest_value():
+    aligner = aligner_of()
+    back = aligner.unwarp(np.full(aligner.size, -3.0), Alignment(IDENTITY, 1.0), (300, 300))
+    assert (back == -3).all()
+
+
 def test_mask_outside_the_frame_is_counted():
     aligner = aligner_of(margin=0)
     top, left, bottom, right = aligner.box

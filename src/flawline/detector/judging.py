@@ -1,6 +1,6 @@
 """How an image is judged: by its map, or as a whole; and the one way from a photograph to a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,9 @@ from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, d
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.reductions import Reduction
-from flawline.metrics.regions import Region, check_inputs, find_regions, small_regions
+from flawline.metrics.regions import Region, check_inputs, find_regions, placed, points_of, small_regions
 from flawline.params import ComputeParams, InspectionParams
+from flawline.vision.alignment import Aligner, Alignment
 
 BELOW = "below the threshold"
 VERDICTS = ("pass", "review", "reject", "not_judged")
@@ -39,9 +40,9 @@ class Judged:
     """One photograph with all that was made of it on the way to its verdict."""
 
     judgement: Judgement
-    image: NDArray | None = None  # (C, H, W) in the frame in which it is judged; None: it is not judged
+    image: NDArray | None = None  # (C, H, W), on the full scale of its type; None: it is not judged
     scored: Scored | None = None
-    reconstruction: Reconstruction | None = None  # None of a method without a reconstructor
+    reconstruction: Reconstruction | None = None  # None of a method without a reconstructor, or of an aligned image
 
 
 class Judge:
@@ -91,7 +92,10 @@ class Judge:
         alignment = self.detector.align(image)
         if alignment is not None and not alignment.aligned:
             return not_judged(alignment.reason)
-        return self.judge_framed(self.detector.frame(image, alignment))
+        judged = self.judge_framed(self.detector.frame(image, alignment))
+        if self.detector.aligner is None or alignment is None:
+            return judged
+        return in_photograph(judged, image, self.detector.aligner, alignment)
 
     def judge_framed(self, image: NDArray) -> Judged:
         """Judge an image (C, H, W) in the frame in which it is judged."""
@@ -103,6 +107,21 @@ class Judge:
 def not_judged(reason: str) -> Judged:
     """Return what is said of a photograph that cannot be judged."""
     return Judged(Judgement("not_judged", reason))
+
+
+def in_photograph(judged: Judged, image: NDArray, aligner: Aligner, alignment: Alignment) -> Judged:
+    """Return what was made of a photograph ``image`` (C, H, W) in the detector's frame as it lies in the photograph:
+    its map and its regions. The areas of these stay those in the frame, whose scale is the same for all."""
+    scored, said, size = judged.scored, judged.judgement, image.shape[1:]
+    if scored is None or not scored.map.size:
+        return replace(judged, image=image, reconstruction=None)
+    turned = aligner.unwarp(scored.map, alignment, size).astype(scored.map.dtype)  # (H, W)
+    regions = tuple(
+        placed(region, aligner.in_photograph(points_of(region, scored.map, said.map_threshold), alignment, size), size)
+        for region in said.regions
+        if said.map_threshold is not None
+    )
+    return Judged(replace(said, regions=regions), image, replace(scored, map=turned, columns=slice(None)))
 
 
 def judge(

@@ -1,7 +1,8 @@
 """The regions of an anomaly map: connected pixels above a threshold, which say where the flaws are."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -69,6 +70,21 @@ def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:
     """Return the region within ``box``, its slices of rows and columns."""
     rows, columns = box
     return Region(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start, area, peak)
+
+
+def placed(region: Region, points: NDArray, size: Sequence[int]) -> Region:
+    """Return a region whose pixels lie at ``points`` (n, 2) of another picture of ``size``: the box is the one around
+    them there, as far as it lies inside; area and peak are as they were."""
+    ends = np.stack([points.min(axis=0), points.max(axis=0)])  # (2, 2)
+    low, high = np.rint(ends).astype(int).clip(0, np.array(size) - 1)
+    (y, x), (height, width) = low.tolist(), (high - low + 1).tolist()
+    return replace(region, y=y, x=x, height=height, width=width)
+
+
+def points_of(region: Region, anomaly_map: NDArray, threshold: float) -> NDArray[np.int64]:
+    """Return the pixels (n, 2) above ``threshold`` in the box of a region of ``anomaly_map`` (H, W)."""
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    return np.argwhere(pixels_above(anomaly_map[rows, columns], threshold, None)) + np.array([region.y, region.x])
 
 
 def check_inputs(anomaly_map: NDArray, threshold: float, ignore: NDArray | None) -> None:

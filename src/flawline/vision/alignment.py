@@ -147,6 +147,19 @@ class Aligner:
         marked[rows[lost], columns[lost]] = True
         return marked
 
+    def unwarp(self, plane: NDArray, alignment: Alignment, size: Sequence[int]) -> NDArray[np.float32]:
+        """Return a plane (h, w) of the frame as it lies in the photograph (H, W) of ``size``, by linear interpolation:
+        the move that `warp` undid is done. Where the frame does not reach, it has its lowest value."""
+        (first,) = self._in_frame(np.zeros((1, 2)), alignment.move, size)
+        return scipy.ndimage.affine_transform(
+            plane.astype(np.float32), np.linalg.inv(alignment.move.matrix), first, tuple(size),
+            order=1, mode="constant", cval=float(plane.min(initial=0)),
+        )  # fmt: skip
+
+    def in_photograph(self, points: NDArray, alignment: Alignment, size: Sequence[int]) -> NDArray[np.float64]:
+        """Return where ``points`` (n, 2) of the frame lie in the photograph of ``size``."""
+        return alignment.move.to_image(points + np.array(self.box[:2]), self.reference.shape, size)
+
     def cut_off(self, mask: NDArray[np.bool_], alignment: Alignment) -> int:
         """Return how many pixels of ``mask`` (H, W) lie outside the frame."""
         pixels = np.rint(self._in_frame(np.argwhere(mask), alignment.move, mask.shape))
