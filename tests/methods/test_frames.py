@@ -20,6 +20,7 @@ from flawline.methods.frames import (
     widened,
     window_side,
 )
+from flawline.training.windows import to_unit
 from flawline.vision.patches import patch_grid
 from flawline.vision.turning import turn
 
@@ -105,6 +106,19 @@ def test_every_pixel_is_seen_at_every_angle(patches, size):
     for y, x in patch_grid(*whole, size=side, stride=widest.stride):
         seen[y : y + side, x : x + side] |= disk if patches.padding == "surroundings" else square
     assert seen[margin : whole[0] - margin, margin : whole[1] - margin].all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (47, 33)])
+def test_with_zeros_around_them_patches_count_to_the_images_rim(size):
+    """As a patch shrinks, the pixels at its rim are zeros in part and do not count."""
+    margin, side = margin_of(ZEROS), window_side(ZEROS)
+    at = patch_grid(*(length + 2 * margin for length in size), size=side, stride=16)
+    windows = cut_reflected(np.full((1, *size), 200, np.uint8), at, side, margin)
+    counted = unframed(split_counts(framed(to_unit(windows), ZEROS))[1], ZEROS)[:, 0]  # (n, S, S)
+    seen = np.zeros([length + 2 * margin for length in size])
+    for (y, x), one in zip(at, counted.numpy(), strict=True):
+        seen[y : y + side, x : x + side] += one
+    assert seen[margin:-margin, margin:-margin].min() > 0.05
 
 
 def test_windows_are_the_same_for_the_same_seed_and_differ_from_epoch_to_epoch():

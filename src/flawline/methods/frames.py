@@ -38,10 +38,11 @@ def window_side(patches: FramePatchParams) -> int:
 
 def margin_of(patches: FramePatchParams) -> int:
     """Return by how many pixels an image is reflected at its rim before windows are cut: so that the first patch begins
-    with the image, or with the surroundings, so that the disk that is seen at every angle reaches the image's
-    corner."""
+    with the image, less what its rim loses as it shrinks, or with the surroundings, so that the disk that is seen at
+    every angle reaches the image's corner."""
     if patches.padding == "zeros":
-        return (window_side(patches) - patches.size) // 2
+        lost = math.ceil(window_side(patches) / patches.size)  # a small pixel at the rim is zeros in part
+        return (window_side(patches) - patches.size) // 2 + lost
     return math.ceil(window_side(patches) / 2 - patches.size / math.sqrt(8))
 
 
