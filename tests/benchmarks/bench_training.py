@@ -11,19 +11,23 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from measure import BASE, Row, cores, matmul_rate, seconds
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.registry import METHODS, RECONSTRUCTORS, SCHNEIDER, resolve
+from flawline.params import FramePatchParams
 from flawline.training.compute import keep_memory, using_threads
 from flawline.training.loop import Training, _seeded_model, _step, noise
 from flawline.training.objective import Batch
+from flawline.vision.turning import frame_side
 
 BATCH = 32
 Precision = Literal["32-true", "bf16-mixed"]
 TYPES: dict[Precision, torch.dtype] = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 THREADS = sorted({1, cores()})
 AUTOENCODERS = [name for name, method in METHODS.items() if method.paper == SCHNEIDER]
+OWN_SIZE = ("rdcae", "dcae", "deep_svdd", "ae", "stn_ae")
 # The memory-bound part of a step by the name of the operator; what matches none is "other".
 KINDS = {
     "convolution": ("conv",),
@@ -39,24 +43,32 @@ KINDS = {
 def training_step(
     size: int, precision: Precision, *, name: str = "cae", channels_last: bool = True
 ) -> tuple[Callable[[], object], int]:
-    """Return a training step on a batch, all phases of the method ``name``, and its FLOPs (forward and backward), as
-    ``methods.training`` makes it."""
+    """Return a training step on a batch, all phases of the last stage of the method ``name``, and its FLOPs (forward
+    and backward), as ``methods.training`` makes it. ``size`` is the side of a patch."""
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    row = RECONSTRUCTORS[name]
-    network, params = row.network, row.typed(model={})["model"]
+    network, params = RECONSTRUCTORS[name].network, getattr(BASE, name).model
     assert network is not None
     make = partial(_seeded_model, partial(resolve(network.build), params, channels=1, size=size), 0)
     objective = resolve(network.objective)(params)
-    (stage,) = objective.stages
+    stage = objective.stages[-1]
     training = Training(fabric, make, objective, None, BASE.cae.train.but(epochs=1))  # type: ignore[arg-type]  # no material
     model, optimizers = training.place(make(), stage)
     model.to(memory_format=layout)  # type: ignore[call-overload]
-    batch = Batch(torch.rand(BATCH, 1, size, size).contiguous(memory_format=layout), np.zeros((BATCH, 3), np.int64))
+    batch = Batch(patches_for(name, size).contiguous(memory_format=layout), np.zeros((BATCH, 3), np.int64))
     step = partial(_step, fabric, model, optimizers, stage, batch, noise(0, 0))
     with FlopCounterMode(display=False) as counter:
         step()
     return step, counter.get_total_flops()
+
+
+def patches_for(name: str, size: int) -> Tensor:
+    """Return random patches as the network of a method is given them: with a margin and what counts, if it turns
+    them."""
+    if not isinstance(getattr(BASE, name).patches, FramePatchParams):
+        return torch.rand(BATCH, 1, size, size)
+    side = frame_side(size)
+    return torch.cat([torch.rand(BATCH, 1, side, side), torch.ones(BATCH, 1, side, side)], dim=1)
 
 
 def floor() -> Iterator[Row]:
@@ -91,8 +103,22 @@ def rows() -> Iterator[Row]:
                 yield step_row(size, precision, threads, channels_last=True, note="")
         yield step_row(size, "32-true", 1, channels_last=False, note="")
         yield from method_rows(size)
+    yield from own_size_rows()
     for precision in TYPES:
         yield from where_it_goes(64, precision)
+
+
+def own_size_rows() -> Iterator[Row]:
+    """Yield a step of each other method that trains, on one thread, at the size that its patches have in conf, against
+    the seconds of a matrix product with as many FLOPs."""
+    with using_threads(1):
+        rate = matmul_rate(torch.float32)
+        for name in OWN_SIZE:
+            size = getattr(BASE, name).patches.size
+            step, flops = training_step(size, "32-true", name=name)
+            took = seconds(step, least=1.0)
+            yield Row(f"training step {size}, 32-true, 1 thread: {name}", f"{BATCH / took:.0f} patches/s",
+                      f"{rate * BATCH / flops:.0f} patches/s", flops / took / rate)  # fmt: skip
 
 
 def method_rows(size: int, *, rounds: int = 3) -> Iterator[Row]:
