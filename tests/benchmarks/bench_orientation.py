@@ -5,8 +5,11 @@ First, the mean absolute error, in grey levels from 0 to 255, of an image turned
 turned by a random angle, differ before and after the structure tensor's angle is undone: the circular standard
 deviation modulo 180 degrees, and the share within 5 degrees of the most frequent orientation. The angle by which a
 window was turned is known, so what is left is the error of the closed form, and what orientations differ by themselves.
+With --learned the windows are of every second image, and a localiser learns from views of the others, as
+``registration.align=stn`` has it learn; it tells the same windows.
 
     python tests/benchmarks/bench_orientation.py FOLDER [FOLDER ...] [--windows 200] [--side 256] [--blur 1] [--seed 0]
+        [--learned]
 
 A folder holds images, below any number of folders."""
 
@@ -15,8 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measure import BASE
 
 from flawline.intake.decoding import decode
+from flawline.methods.levelling import teach_localiser
+from flawline.vision.levelling import VIEW, by_localiser, localiser_of, squares_of
 from flawline.vision.levels import grey_levels
 from flawline.vision.orientation import angle_spread, orientations_of
 from flawline.vision.strips import material_span
@@ -25,6 +31,7 @@ from flawline.vision.turning import SAMPLERS, frame_side, round_trip_error, turn
 MANY = 200_000_000  # pixels of an image at most
 IMAGES = 5
 NEAR = 5.0  # degrees
+VIEWS = 12  # of a photograph, from which a localiser learns
 STRIP = 4  # times as long as high
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif"}
 
@@ -53,8 +60,9 @@ def middle(grey, side):
     return grey[top : top + side, left : left + side]
 
 
-def spreads(files, *, windows, side, blur, seed):
-    """Return (spread before, spread after, share within NEAR of the mode, how many windows have an orientation)."""
+def spreads(files, tell, *, windows, side, seed):
+    """Return (spread before, spread after, share within NEAR of the mode, how many windows have an orientation), which
+    ``tell`` says of a window (H, W), in degrees."""
     generator = np.random.default_rng(seed)
     found, before = [], []
     for _ in range(windows):
@@ -64,14 +72,31 @@ def spreads(files, *, windows, side, blur, seed):
         top, left = (int(generator.integers(length - wide + 1)) for length in grey.shape)
         degrees = float(generator.uniform(-180, 180))
         window = middle(turn(grey[None, None, top : top + wide, left : left + wide], degrees, "bicubic")[0, 0], own)
-        angle, _ = orientations_of(window[None], blur)
-        found.append(float(angle) - degrees)  # the orientation of the photograph as it was: the same for one material
-        before.append(float(angle))
+        angle = tell(window)
+        found.append(angle - degrees)  # the orientation of the photograph as it was: the same for one material
+        before.append(angle)
     found, before = np.array(found), np.array(before)
     known = ~np.isnan(found)
     mode = np.degrees(np.angle(np.exp(2j * np.radians(found[known])).mean())) / 2
     apart = np.abs((found[known] - mode + 90) % 180 - 90)
     return angle_spread(before), angle_spread(found), float((apart <= NEAR).mean()), int(known.sum())
+
+
+def closed_form(blur):
+    return lambda window: float(orientations_of(window[None], blur)[0])
+
+
+def learned(files, blur, seed):
+    """Return what a localiser tells that learned from views of ``files``, a photograph cut at random places."""
+    generator, views = np.random.default_rng(seed), []
+    for grey in map(read, files):
+        if min(grey.shape) < VIEW:
+            continue
+        for _ in range(VIEWS):
+            top, left = (int(generator.integers(length - VIEW + 1)) for length in grey.shape)
+            views.append(grey[None, None, top : top + VIEW, left : left + VIEW])
+    localiser = localiser_of(teach_localiser(views, blur, params=BASE.registration.stn, seed=seed))
+    return lambda window: by_localiser(localiser, squares_of(window))[0]
 
 
 def main():
@@ -81,14 +106,21 @@ def main():
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--blur", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--learned", action="store_true")
     asked = parser.parse_args()
+    cut = {"windows": asked.windows, "side": asked.side, "seed": asked.seed}
     print(f"{'folder':24}" + "".join(f"{how:>10}" for how in SAMPLERS) + "  before  after  within 5  windows")
     for folder in asked.folders:
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         errors = round_trips(files)
-        spread = spreads(files, windows=asked.windows, side=asked.side, blur=asked.blur, seed=asked.seed)
-        told = f"{spread[0]:8.1f}{spread[1]:7.1f}{spread[2]:10.2f}{spread[3]:9d}"
-        print(f"{folder.name[-24:]:24}" + "".join(f"{errors[how]:10.2f}" for how in SAMPLERS) + told)
+        seen = files[1::2] if asked.learned else files
+        tellers = {"": closed_form(asked.blur)}
+        if asked.learned:
+            tellers["learned"] = learned(files[::2], asked.blur, asked.seed)
+        for name, tell in tellers.items():
+            spread = spreads(seen, tell, **cut)
+            told = f"{spread[0]:8.1f}{spread[1]:7.1f}{spread[2]:10.2f}{spread[3]:9d}"
+            print(f"{(name or folder.name)[-24:]:24}" + "".join(f"{errors[how]:10.2f}" for how in SAMPLERS) + told)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,12 @@ def views_of(compared: Compared) -> Tensor:
     an even ground; of a texture squares at its own scale, where its weave is not lost."""
     if compared.part is not None:
         return _on_square(torch.from_numpy(compared.part.astype(np.float32)))[None]
-    grey = torch.from_numpy(compared.grey / 255)
+    return squares_of(torch.from_numpy(compared.grey / 255))
+
+
+def squares_of(grey: Tensor) -> Tensor:
+    """Return five squares (5, 1, VIEW, VIEW) of a texture (H, W), at its corners and in its middle; of one that is
+    smaller a single view, an even ground around it."""
     if min(grey.shape) < VIEW:
         return _on_square(grey)[None]
     down, right = (length - VIEW for length in grey.shape)
