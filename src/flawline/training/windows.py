@@ -12,11 +12,11 @@ from flawline.checks import FlawlineError
 from flawline.params import PatchParams
 from flawline.vision.patches import cut_windows, random_windows, window_means
 
+Device = torch.device | str  # where patches are made ready
+CPU = "cpu"
 VALIDATION_STREAM = 1  # keeps the random numbers of different uses apart
 PSEUDO_STREAM = 3  # 2 is that of the losses
 MAX_VALIDATION = 256  # windows; enough for a loss, few enough to cost little
-Device = torch.device | str
-CPU = "cpu"
 MAX_LOOK = 512  # windows looked at before training; enough for a spectrum and 100 principal components
 
 
