@@ -110,6 +110,22 @@ def test_failed_study_is_marked_failed(project, tmp_path):
     assert [run.info.status for run in parents_of(project)] == ["FAILED"]
 
 
+def test_what_cannot_be_run_is_told_at_the_end_and_the_rest_is_kept(finished, monkeypatch, capsys):
+    def refuse(*_):
+        raise FlawlineError("no image will do")
+
+    monkeypatch.setattr("flawline.study._run_one", refuse)
+    with pytest.raises(FlawlineError, match=r"^1 of 2 could not be run:\nchess, seed 1: no image will do$"):
+        study(["chess"], [0, 1])
+    said = capsys.readouterr()
+    assert "chess, seed 1 could not be run: no image will do" in said.err
+    assert "comparison: " in said.out
+    folder = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke"
+    assert pd.read_csv(folder / "results.csv")[["category", "seed"]].to_numpy().tolist() == [["chess", 0]]
+    assert "chess, seed 1" in (folder / "report.html").read_text()
+    assert [run.info.status for run in parents_of(finished)] == ["FAILED"]
+
+
 def left(project):
     """Return the nodes that a study would run."""
     return _unfinished(project.path, register_pipelines()[PIPELINE], {"category": "chess", "seed": 0}, "smoke")

@@ -48,7 +48,8 @@ def run_study(
     by default the pipeline's with the environment's.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
-    category, before anything runs."""
+    category, before anything runs; and at the end, once all is written, if some could not be run, such as an alignment
+    that the images do not allow."""
     changed = dict(changed or {})
     line = _check(pipeline, categories, seeds, changed)
     named = check_name(name) if name is not None else f"{pipeline}-{env}" if env else pipeline
@@ -60,6 +61,7 @@ def run_study(
         _check_variations(project, [merged(changed, each.tree()) for each in variations], env)
     tables: list[pd.DataFrame] = []
     shown: dict[str, Studied] = {}
+    refused: dict[str, FlawlineError] = {}
     with ExitStack() as closing:
         parent = None
         for number, (category, seed, variation) in enumerate(cells, start=1):
@@ -69,11 +71,17 @@ def run_study(
             click.echo(f"[{number}/{len(cells)}] {told}, seed {seed}: {_to_do(nodes, line)}")
             if nodes != []:
                 parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                _run_one(project, pipeline, params, env, nodes, parent)
+                error = _tried(project, pipeline, params, env, nodes, parent)
+                if error is not None:
+                    click.echo(f"{told}, seed {seed} could not be run: {error}", err=True)
+                    refused[f"{told}, seed {seed}"] = error
+                    continue
             studied = _open(project, params, env)
             table = studied.catalog.load("comparison").assign(category=told, seed=seed)
             tables.append(table.assign(**variation.chosen))
             shown.setdefault(told, studied)
+        if not tables:
+            raise next(iter(refused.values()))
         results = pd.concat(tables, ignore_index=True)
         folder = project / "data" / "08_reporting" / "studies" / named
         _write_tables(folder, results)  # before anything is drawn, so that hours of work end in a table
@@ -83,6 +91,7 @@ def run_study(
             "parameters": _as_typed(changed),
             "commit": git_sha(project),
             "MLflow run": parent,
+            "could not be run": "; ".join(refused),
         }
         page = study_page(
             f"study {name or pipeline}", results, shown, {name: told for name, told in origin.items() if told}
@@ -90,7 +99,10 @@ def run_study(
         _write_page(folder, page)
         if parent:
             MlflowClient().log_artifacts(parent, str(folder))
-    _tell(folder, results)
+        _tell(folder, results)
+        if refused:
+            reasons = "".join(f"\n{told}: {error}" for told, error in refused.items())
+            raise FlawlineError(f"{len(refused)} of {len(cells)} could not be run:{reasons}")
     return results
 
 
@@ -204,6 +216,17 @@ def as_text(manifest: pd.DataFrame) -> list[list[str]]:
         .to_numpy()
         .tolist()
     )
+
+
+def _tried(
+    project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str
+) -> FlawlineError | None:
+    """Run one category and seed; return the error that it was refused with, if it was."""
+    try:
+        _run_one(project, pipeline, params, env, nodes, parent)
+    except FlawlineError as error:
+        return error
+    return None
 
 
 def _run_one(project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str) -> None:
