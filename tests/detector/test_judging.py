@@ -30,6 +30,7 @@ from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
+from flawline.vision.alignment import Alignment
 from flawline.vision.transform import Transform
 
 MAXIMUM = Reduction(BASE.cae.scorer.image_score.but(reduction="maximum"))
@@ -327,6 +328,24 @@ def test_what_is_found_in_the_frame_is_told_where_it_lies_in_the_photograph():
     assert said.scored.map.sum() == pytest.approx(anomaly.sum(), rel=0.1)
     np.testing.assert_array_equal(said.image, image)
     assert (said.judgement.score, said.judgement.verdict) == (1.0, "reject")
+
+
+def test_what_lies_beyond_the_photograph_has_no_box_and_the_reason_says_so():
+    image, aligner = part_of(), aligner_of()
+    alignment = Alignment(Transform(0, image.shape[1] - aligner.box[0] - 6, 0))  # 6 rows of the frame are inside
+    anomaly = np.zeros(aligner.size, np.float16)
+    anomaly[2:4, 5:8] = 0.9  # inside, small
+    anomaly[-20:, 10:20] = 1  # beyond, large
+    framed = Judged(Judgement("reject", "why", 1.0, 0.5, tuple(find_regions(anomaly, 0.5)), 0.5), image,
+                    Scored(1.0, anomaly))  # fmt: skip
+    said = in_photograph(framed, image, aligner, alignment).judgement
+    assert [(region.height, region.width, region.area) for region in said.regions] == [(2, 3, 6)]
+    assert said.reason == "why"
+    anomaly[2:4, 5:8] = 0
+    beyond = replace(framed, judgement=replace(framed.judgement, regions=tuple(find_regions(anomaly, 0.5))))
+    said = in_photograph(beyond, image, aligner, alignment).judgement
+    assert said.regions == ()
+    assert said.reason.startswith("why, but only where the frame reaches beyond the photograph")
 
 
 def test_of_a_method_without_maps_the_photograph_is_shown():

@@ -20,6 +20,7 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.vision.alignment import Aligner, Alignment
 
 BELOW = "below the threshold"
+BEYOND = "but only where the frame reaches beyond the photograph: the part lies too near the rim"
 VERDICTS = ("pass", "review", "reject", "not_judged")
 
 
@@ -111,17 +112,22 @@ def not_judged(reason: str) -> Judged:
 
 def in_photograph(judged: Judged, image: NDArray, aligner: Aligner, alignment: Alignment) -> Judged:
     """Return what was made of a photograph ``image`` (C, H, W) in the detector's frame as it lies in the photograph:
-    its map and its regions. The areas of these stay those in the frame, whose scale is the same for all."""
+    its map and its regions, as far as they lie inside. Their areas are pixels of the frame, whose scale is the same for
+    all. Where the frame reaches beyond the photograph the border goes on, and the part is judged with that: if all that
+    stands out lies there, the reason says so."""
     scored, said, size = judged.scored, judged.judgement, image.shape[1:]
     if scored is None or not scored.map.size:
         return replace(judged, image=image, reconstruction=None)
     turned = aligner.unwarp(scored.map, alignment, size).astype(scored.map.dtype)  # (H, W)
-    regions = tuple(
+    found = [
         placed(region, aligner.in_photograph(points_of(region, scored.map, said.map_threshold), alignment, size), size)
         for region in said.regions
         if said.map_threshold is not None
-    )
-    return Judged(replace(said, regions=regions), image, replace(scored, map=turned, columns=slice(None)))
+    ]
+    inside = sorted((region for region in found if region is not None), key=lambda region: -region.area)
+    reason = f"{said.reason}, {BEYOND}" if said.regions and not inside else said.reason
+    judgement = replace(said, regions=tuple(inside), reason=reason)
+    return Judged(judgement, image, replace(scored, map=turned, columns=slice(None)))
 
 
 def judge(

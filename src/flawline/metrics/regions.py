@@ -72,13 +72,17 @@ def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:
     return Region(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start, area, peak)
 
 
-def placed(region: Region, points: NDArray, size: Sequence[int]) -> Region:
-    """Return a region whose pixels lie at ``points`` (n, 2) of another picture of ``size``: the box is the one around
-    them there, as far as it lies inside; area and peak are as they were."""
-    ends = np.stack([points.min(axis=0), points.max(axis=0)])  # (2, 2)
-    low, high = np.rint(ends).astype(int).clip(0, np.array(size) - 1)
+def placed(region: Region, points: NDArray, size: Sequence[int]) -> Region | None:
+    """Return a region whose pixels lie at ``points`` (n, 2) of another picture of ``size`` (H, W): the box around those
+    that lie inside, and their share of the area; None if none does."""
+    pixels = np.rint(points).astype(int)
+    inside = pixels[((pixels >= 0) & (pixels < np.array(size))).all(axis=1)]
+    if not len(inside):
+        return None
+    low, high = inside.min(axis=0), inside.max(axis=0)
     (y, x), (height, width) = low.tolist(), (high - low + 1).tolist()
-    return replace(region, y=y, x=x, height=height, width=width)
+    area = max(1, round(region.area * len(inside) / len(pixels)))
+    return replace(region, y=y, x=x, height=height, width=width, area=area)
 
 
 def points_of(region: Region, anomaly_map: NDArray, threshold: float) -> NDArray[np.int64]:
