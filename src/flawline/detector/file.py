@@ -21,7 +21,7 @@ from flawline.methods.registry import Method, get_method
 from flawline.metrics.reductions import Reduction
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
-from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.alignment import Aligner
 from flawline.vision.brightness import brightened, gain_between, median_level
 from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
@@ -121,14 +121,6 @@ class Detector:
     def on_scale(self, photograph: NDArray) -> NDArray:
         """Return a photograph without `misfit`, as it was decoded, on the full scale of its type."""
         return to_full_scale(photograph, self.bits)
-
-    def align(self, image: NDArray) -> Alignment | None:
-        """Return how the part in a photograph (C, H, W) lies against the reference; None without an aligner."""
-        return None if self.aligner is None else self.aligner.align(image)
-
-    def frame(self, image: NDArray, alignment: Alignment | None) -> NDArray:
-        """Return a photograph (C, H, W) in the frame in which it is judged."""
-        return image if self.aligner is None or alignment is None else self.aligner.warp(image, alignment)
 
     def misfit(self, image: NDArray, *, told: int = 0) -> str | None:
         """Return why the photograph ``image``, as it was decoded, cannot be judged (wrong depth, values or size), or

@@ -90,13 +90,13 @@ class Judge:
         if reason:
             return not_judged(reason)
         image = self.detector.on_scale(photograph)
-        alignment = self.detector.align(image)
-        if alignment is not None and not alignment.aligned:
+        aligner = self.detector.aligner
+        if aligner is None:
+            return self.judge_framed(image)
+        alignment = aligner.align(image)
+        if not alignment.aligned:
             return not_judged(alignment.reason)
-        judged = self.judge_framed(self.detector.frame(image, alignment))
-        if self.detector.aligner is None or alignment is None:
-            return judged
-        return in_photograph(judged, image, self.detector.aligner, alignment)
+        return in_photograph(self.judge_framed(aligner.warp(image, alignment)), image, aligner, alignment)
 
     def judge_framed(self, image: NDArray) -> Judged:
         """Judge an image (C, H, W) in the frame in which it is judged."""
@@ -119,14 +119,14 @@ def in_photograph(judged: Judged, image: NDArray, aligner: Aligner, alignment: A
     if scored is None or not scored.map.size:
         return replace(judged, image=image, reconstruction=None)
     turned = aligner.unwarp(scored.map, alignment, size).astype(scored.map.dtype)  # (H, W)
-    found = [
-        placed(region, aligner.in_photograph(points_of(region, scored.map, said.map_threshold), alignment, size), size)
-        for region in said.regions
-        if said.map_threshold is not None
-    ]
-    inside = sorted((region for region in found if region is not None), key=lambda region: -region.area)
-    reason = f"{said.reason}, {BEYOND}" if said.regions and not inside else said.reason
-    judgement = replace(said, regions=tuple(inside), reason=reason)
+    judgement = said
+    if said.regions and said.map_threshold is not None:
+        every = [points_of(region, scored.map, said.map_threshold) for region in said.regions]
+        seen = [aligner.pixels_in_photograph(points, alignment, size) for points in every]
+        found = [placed(region, pixels, len(pixels) / len(points))
+                 for region, points, pixels in zip(said.regions, every, seen, strict=True) if len(pixels)]  # fmt: skip
+        reason = said.reason if found else f"{said.reason}, {BEYOND}"
+        judgement = replace(said, regions=tuple(sorted(found, key=lambda region: -region.area)), reason=reason)
     return Judged(judgement, image, replace(scored, map=turned, columns=slice(None)))
 
 

@@ -138,8 +138,8 @@ class CPCAEReconstructor:
         """Yield (what ``work`` makes of patches with their positions, where they lie (n, 2)), a batch at a time."""
         grid, device = grid_of(small.shape, self.patches), next(self.network.parameters()).device
         for positions in np.split(np.arange(len(grid)), range(BATCH, len(grid), BATCH)):
-            patches = to_unit(cut(small, grid[positions], self.patches.size))
-            yield work(with_position(patches, positions, len(grid)).to(device)), grid[positions]
+            patches = to_unit(cut(small, grid[positions], self.patches.size), device)
+            yield work(with_position(patches, positions, len(grid))), grid[positions]
 
 
 load_cpcae = loader(CPCAEReconstructor)

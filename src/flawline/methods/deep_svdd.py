@@ -98,8 +98,8 @@ def _patches(model: nn.Module, material: Material) -> Iterator[Tensor]:
     """Yield the patches of the first epoch where the model is, a batch at a time, with the model ready to measure."""
     model.eval()
     train = material.train
-    for batch in batches_of(train, train.epoch(0), BATCH, {}):
-        yield batch.x.to(device_of(model))
+    for batch in batches_of(train, train.epoch(0), BATCH, {}, device_of(model)):
+        yield batch.x
 
 
 class DeepSVDDReconstructor:

@@ -71,7 +71,7 @@ class FrameReconstructor:
     def _patches(self, windows: NDArray) -> NDArray[np.float32]:
         """Return of windows (n, C, S, S) the reconstruction and its residual, each times the weight of a pixel, and
         that weight: (n, C + 2, S, S)."""
-        x = framed(to_unit(windows), self.patches).to(device_of(self.network))
+        x = framed(to_unit(windows, device_of(self.network)), self.patches)
         picture, residual, weight = redrawn(self.network, x, self.measure, self.compare)  # type: ignore[arg-type]
         together = torch.cat([picture * weight, residual * weight, weight], dim=1)
         return unframed(together, self.patches).float().cpu().numpy()

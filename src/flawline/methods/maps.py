@@ -37,7 +37,7 @@ def reconstruct_patches(
     device = device_of(model)
     for start in range(0, len(positions), BATCH):
         at = positions[start : start + BATCH]
-        x = to_unit(cut(image, at, size)).to(device)
+        x = to_unit(cut(image, at, size), device)
         yield x, model(x), at
 
 
@@ -48,7 +48,7 @@ def encode_patches(
     """Yield what ``encode``, a part of ``model``, makes of the patches at ``positions`` (n, 2), a batch at a time."""
     model.eval()
     for start in range(0, len(positions), BATCH):
-        yield encode(to_unit(cut(image, positions[start : start + BATCH], size)).to(device_of(model)))
+        yield encode(to_unit(cut(image, positions[start : start + BATCH], size), device_of(model)))
 
 
 def device_of(model: nn.Module) -> torch.device:

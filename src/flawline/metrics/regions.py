@@ -1,7 +1,6 @@
 """The regions of an anomaly map: connected pixels above a threshold, which say where the flaws are."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,17 +71,12 @@ def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:
     return Region(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start, area, peak)
 
 
-def placed(region: Region, points: NDArray, size: Sequence[int]) -> Region | None:
-    """Return a region whose pixels lie at ``points`` (n, 2) of another picture of ``size`` (H, W): the box around those
-    that lie inside, and their share of the area; None if none does."""
-    pixels = np.rint(points).astype(int)
-    inside = pixels[((pixels >= 0) & (pixels < np.array(size))).all(axis=1)]
-    if not len(inside):
-        return None
-    low, high = inside.min(axis=0), inside.max(axis=0)
+def placed(region: Region, pixels: NDArray[np.int64], share: float) -> Region:
+    """Return a region that lies at ``pixels`` (n, 2) of another picture, which show a ``share`` of it: the box around
+    them, and that share of its area."""
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
     (y, x), (height, width) = low.tolist(), (high - low + 1).tolist()
-    area = max(1, round(region.area * len(inside) / len(pixels)))
-    return replace(region, y=y, x=x, height=height, width=width, area=area)
+    return replace(region, y=y, x=x, height=height, width=width, area=max(1, round(share * region.area)))
 
 
 def points_of(region: Region, anomaly_map: NDArray, threshold: float) -> NDArray[np.int64]:

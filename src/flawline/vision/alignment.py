@@ -160,6 +160,12 @@ class Aligner:
         """Return where ``points`` (n, 2) of the frame lie in the photograph of ``size``."""
         return alignment.move.to_image(points + np.array(self.box[:2]), self.reference.shape, size)
 
+    def pixels_in_photograph(self, points: NDArray, alignment: Alignment, size: Sequence[int]) -> NDArray[np.int64]:
+        """Return the pixels (m, 2) of the photograph of ``size`` that show ``points`` (n, 2) of the frame, of those
+        that lie inside it."""
+        pixels = np.rint(self.in_photograph(points, alignment, size)).astype(int)
+        return pixels[_inside(pixels, size)]
+
     def cut_off(self, mask: NDArray[np.bool_], alignment: Alignment) -> int:
         """Return how many pixels of ``mask`` (H, W) lie outside the frame."""
         pixels = np.rint(self._in_frame(np.argwhere(mask), alignment.move, mask.shape))
