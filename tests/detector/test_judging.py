@@ -30,7 +30,6 @@ from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
-from flawline.vision.alignment import Alignment
 from flawline.vision.transform import Transform
 
 MAXIMUM = Reduction(BASE.cae.scorer.image_score.but(reduction="maximum"))
@@ -330,22 +329,17 @@ def test_what_is_found_in_the_frame_is_told_where_it_lies_in_the_photograph():
     assert (said.judgement.score, said.judgement.verdict) == (1.0, "reject")
 
 
-def test_what_lies_beyond_the_photograph_has_no_box_and_the_reason_says_so():
-    image, aligner = part_of(), aligner_of()
-    alignment = Alignment(Transform(0, image.shape[1] - aligner.box[0] - 6, 0))  # 6 rows of the frame are inside
-    anomaly = np.zeros(aligner.size, np.float16)
-    anomaly[2:4, 5:8] = 0.9  # inside, small
-    anomaly[-20:, 10:20] = 1  # beyond, large
-    framed = Judged(Judgement("reject", "why", 1.0, 0.5, tuple(find_regions(anomaly, 0.5)), 0.5), image,
-                    Scored(1.0, anomaly))  # fmt: skip
-    said = in_photograph(framed, image, aligner, alignment).judgement
-    assert [(region.height, region.width, region.area) for region in said.regions] == [(2, 3, 6)]
-    assert said.reason == "why"
-    anomaly[2:4, 5:8] = 0
-    beyond = replace(framed, judgement=replace(framed.judgement, regions=tuple(find_regions(anomaly, 0.5))))
-    said = in_photograph(beyond, image, aligner, alignment).judgement
-    assert said.regions == ()
-    assert said.reason.startswith("why, but only where the frame reaches beyond the photograph")
+def test_what_the_frame_makes_up_beyond_the_photograph_has_no_part_in_the_verdict(detector, image):
+    judge = Judge(detector)
+    anomaly = judge.judge_framed(image).scored.map
+    seen = np.ones(anomaly.shape, bool)
+    assert judge.judge_framed(image, seen).judgement == judge.judge_framed(image).judgement
+    row, _ = np.unravel_index(anomaly.argmax(), anomaly.shape)
+    seen[row] = False  # the row of the highest value
+    said = judge.judge_framed(image, seen)
+    assert said.judgement.score == detector.reduction(said.scored.map) < detector.reduction(anomaly)
+    assert (said.scored.map[row] == anomaly[seen].min()).all()
+    assert all(not region.y <= row < region.y + region.height for region in said.judgement.regions)
 
 
 def test_of_a_method_without_maps_the_photograph_is_shown():

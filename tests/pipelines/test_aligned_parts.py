@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flawline.intake.registration import frames_seen
+
 SIDE = 96
 ALIGNED = {"category": "parts", "registration.align": "rigid"}
 
@@ -70,3 +72,25 @@ def test_an_alignment_is_chosen_by_normal_images_and_the_page_has_the_evidence(p
     assert f"{choice.loc[choice['chosen'], 'align'].iloc[0]} (chosen)" in page
     detector = project.load_all("nearest_neighbour.detector", raw=str(turned), **chosen)[0]
     assert (detector.aligner is None) == (choice.loc[choice["chosen"], "align"].iloc[0] == "none")
+
+
+def test_what_lies_beyond_a_photograph_counts_neither_in_the_run_nor_when_new_images_are_judged(project, turned):
+    for number, path in enumerate(sorted((turned / "good").glob("*.png"))[:-1]):
+        pixels = np.asarray(Image.open(path))
+        Image.fromarray(np.roll(pixels, 16 if number % 2 else 0, axis=0)).save(path)  # every other lies near the rim
+    levelled = ALIGNED | {"registration.align": "structure_tensor", "registration.margin": 20}
+    project.run("pca", raw=str(turned), **levelled)
+    names = ("pca.scores", "pca.maps", "usable_manifest", "alignment", "aligner")
+    scores, maps, manifest, alignment, aligner = project.load_all(*names, **levelled)
+    seen_of = frames_seen(manifest, alignment, aligner)
+    beyond = 0
+    for image, anomaly in zip(scores["image"], maps, strict=True):
+        seen = seen_of(image)
+        beyond += (~seen).sum()
+        assert (anomaly[~seen] == anomaly.min()).all()
+    assert beyond > 0
+
+    project.run("pca_inspection", images=str(turned / "good"), **levelled)
+    (verdicts,) = project.load_all("verdicts", **levelled)
+    said = verdicts.assign(image="good/" + verdicts["image"]).set_index("image")["score"]
+    np.testing.assert_allclose(said[scores["image"]], scores["score"], rtol=1e-6)

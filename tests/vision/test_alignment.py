@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from moved_parts import CORNERS, SIZE, aligner_of, displaced, foreign, part_of
+from moved_parts import CORNERS, SIZE, aligner_of, displaced, foreign, grain, part_of
 from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -275,3 +275,35 @@ def test_aligner_survives_a_file_of_tensors(tmp_path):
     image = part_of(Transform(77, 3, 4, 1.1), seed=1)
     assert again.align(image) == aligner.align(image)
     np.testing.assert_array_equal(again.warp(image, again.align(image)), aligner.warp(image, aligner.align(image)))
+
+
+# --- the rim of a photograph -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("turn", [0, 37])
+def test_the_frame_of_a_part_near_the_rim_shows_the_photograph_where_the_photograph_reaches(turn):
+    aligner = aligner_of(margin=20)
+    image = part_of(Transform(turn, 16, 0), seed=1)
+    alignment = aligner.align(image)
+    seen = aligner.seen(alignment, image.shape[1:])
+    assert seen.shape == aligner.size
+    assert 0.5 < seen.mean() < 1
+    marked = aligner.warp_mask(np.ones(image.shape[1:], bool), alignment)  # what of a full mask arrives
+    assert (marked != seen).mean() < 0.01  # but for half a pixel along the rim
+    middle = aligner.align(part_of(seed=1))
+    assert aligner_of(margin=2).seen(middle, SIZE).all()
+
+
+def test_a_part_that_the_rim_cuts_off_is_not_judged_and_one_beside_the_rim_is():
+    aligner = aligner_of()
+    assert aligner.align(part_of(Transform(0, 24, 0), seed=1)).aligned  # its lowest row lies 1 pixel above the rim
+    image = part_of(Transform(0, 0, 42), seed=1)  # 7 columns of its foot lie beyond
+    cut = aligner.align(image)
+    assert not cut.aligned
+    share = aligner.hidden_share(Transform(0, 0, 42), SIZE)
+    assert 0.03 < share < 0.1
+    assert cut.reason == f"does not show {share:.0%} of the part, which its rim cuts off"
+
+
+def test_a_texture_has_no_part_that_could_be_cut_off():
+    aligner = aligner_of("shift", [grain()[None].astype(np.uint8)], crop=False)
+    assert aligner.part is None
+    assert aligner.hidden_share(Transform(0, 500, 0), SIZE) == 0

@@ -99,8 +99,7 @@ class Detector:
     @cached_property
     def aligner(self) -> Aligner | None:
         """What brings photographs into the frame that the detector learned in; None: they are judged as they are."""
-        tensors = part(self.weights, "aligner")
-        return aligner_of(tensors) if "reference" in tensors else None
+        return aligner_of(part(self.weights, "aligner"))
 
     @cached_property
     def level(self) -> float | None:

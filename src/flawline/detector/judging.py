@@ -12,6 +12,7 @@ from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds
 from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, decode, told_bits
+from flawline.methods.maps import within
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.reductions import Reduction
@@ -20,7 +21,6 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.vision.alignment import Aligner, Alignment
 
 BELOW = "below the threshold"
-BEYOND = "but only where the frame reaches beyond the photograph: the part lies too near the rim"
 VERDICTS = ("pass", "review", "reject", "not_judged")
 
 
@@ -96,11 +96,14 @@ class Judge:
         alignment = aligner.align(image)
         if not alignment.aligned:
             return not_judged(alignment.reason)
-        return in_photograph(self.judge_framed(aligner.warp(image, alignment)), image, aligner, alignment)
+        seen = aligner.seen(alignment, image.shape[1:])
+        return in_photograph(self.judge_framed(aligner.warp(image, alignment), seen), image, aligner, alignment)
 
-    def judge_framed(self, image: NDArray) -> Judged:
-        """Judge an image (C, H, W) in the frame in which it is judged."""
+    def judge_framed(self, image: NDArray, seen: NDArray[np.bool_] | None = None) -> Judged:
+        """Judge an image (C, H, W) in the frame in which it is judged, by its pixels that are ``seen`` (H, W) in the
+        photograph; None: all are."""
         scored, reconstruction = self.detector.score(image, self.scorer)
+        scored = replace(scored, map=within(scored.map, seen))
         judgement = judge(scored, self.thresholds, self.inspection, self.detector.reduction)
         return Judged(judgement, image, scored, reconstruction)
 
@@ -112,9 +115,7 @@ def not_judged(reason: str) -> Judged:
 
 def in_photograph(judged: Judged, image: NDArray, aligner: Aligner, alignment: Alignment) -> Judged:
     """Return what was made of a photograph ``image`` (C, H, W) in the detector's frame as it lies in the photograph:
-    its map and its regions, as far as they lie inside. Their areas are pixels of the frame, whose scale is the same for
-    all. Where the frame reaches beyond the photograph the border goes on, and the part is judged with that: if all that
-    stands out lies there, the reason says so."""
+    its map and its regions. Their areas are pixels of the frame, whose scale is the same for all."""
     scored, said, size = judged.scored, judged.judgement, image.shape[1:]
     if scored is None or not scored.map.size:
         return replace(judged, image=image, reconstruction=None)
@@ -122,11 +123,8 @@ def in_photograph(judged: Judged, image: NDArray, aligner: Aligner, alignment: A
     judgement = said
     if said.regions and said.map_threshold is not None:
         every = [points_of(region, scored.map, said.map_threshold) for region in said.regions]
-        seen = [aligner.pixels_in_photograph(points, alignment, size) for points in every]
-        found = [placed(region, pixels, len(pixels) / len(points))
-                 for region, points, pixels in zip(said.regions, every, seen, strict=True) if len(pixels)]  # fmt: skip
-        reason = said.reason if found else f"{said.reason}, {BEYOND}"
-        judgement = replace(said, regions=tuple(sorted(found, key=lambda region: -region.area)), reason=reason)
+        pixels = [aligner.pixels_in_photograph(points, alignment, size) for points in every]
+        judgement = replace(said, regions=tuple(map(placed, said.regions, pixels)))
     return Judged(judgement, image, replace(scored, map=turned, columns=slice(None)))
 
 

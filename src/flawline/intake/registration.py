@@ -4,7 +4,7 @@ The frame is the whole image; of a strip, the image without its bare ends; of a 
 reference's photograph. The table ``alignment``, which says where each image lies, is at home here too."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from flawline.storage.digests import Digest, content_digest
 from flawline.storage.ragged import Keyed, Lazy, RaggedArray
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.brightness import brightened, gain_between, median_level
-from flawline.vision.fitting import Teach, Track, fit_aligner, untracked
+from flawline.vision.fitting import Teach, Track, aligner_of, fit_aligner, untracked
 from flawline.vision.levels import LUMA, to_full_scale
 from flawline.vision.strips import material_span
 from flawline.vision.transform import Transform
@@ -312,6 +312,19 @@ def registered_images(
         return kept if frames[i]["gain"] == 1.0 else brightened(kept, kept.dtype, gain=frames[i]["gain"])
 
     return Lazy(len(rows), make)
+
+
+def frames_seen(
+    manifest: pd.DataFrame, alignment: pd.DataFrame, aligner: "Mapping[str, Tensor]"
+) -> Callable[[str], NDArray[np.bool_] | None]:
+    """Return what tells of an image, by its name, which pixels (h, w) of its frame show its photograph; None where
+    nothing was aligned, so that all do."""
+    made = aligner_of(aligner)
+    if made is None:
+        return lambda image: None
+    rows = alignment.set_index("image").to_dict("index")
+    sizes = manifest.set_index("image")[["height", "width"]]
+    return lambda image: made.seen(alignment_of(rows[image]), sizes.loc[image].tolist())
 
 
 def registered_masks(

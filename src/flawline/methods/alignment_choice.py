@@ -16,6 +16,7 @@ from scipy.ndimage import affine_transform
 
 from flawline.checks import FlawlineError
 from flawline.methods.inputs import InputSequence, embed_all
+from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE
 from flawline.methods.patch_memory import PatchMemory
 from flawline.metrics.reductions import Reduction
@@ -30,7 +31,8 @@ COLUMNS = ("align", "chosen", "auroc", "pseudo_auroc", "misplaced_auroc", "align
            "shift_spread", "reason")  # fmt: skip
 FULL_TURN = 360.0
 
-Frame = Callable[[NDArray], NDArray | None]  # an image (C, H, W) as it is judged; None: it cannot be
+Framed = tuple[NDArray, NDArray[np.bool_] | None]  # an image (C, h, w) as it is judged, and its pixels that are seen
+Frame = Callable[[NDArray], Framed | None]  # what makes it of a photograph; None: it cannot be judged
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Judge:
             [misplaced(image, params, rng) for image in others],
         )
 
-    def memory(self, frames: Sequence[NDArray]) -> Callable[[NDArray | None], float]:
+    def memory(self, frames: Sequence[NDArray]) -> Callable[[Framed | None], float]:
         """Return what scores an image in its frame, learned from normal ``frames``; infinite for one without."""
         memory, reduction = PatchMemory(self.scorer, device=self.device), Reduction(self.scorer.image_score)
 
@@ -66,7 +68,14 @@ class Judge:
             return InputSequence((IMAGE,), some, rows, embeddings=list(embed_all(memory, plain, batch_size=1)))
 
         state = memory.fit(inputs(frames), seed=self.seed)
-        return lambda frame: np.inf if frame is None else reduction(memory.anomaly_map(state, inputs([frame])[0]))
+
+        def score(framed: Framed | None) -> float:
+            if framed is None:
+                return np.inf
+            frame, seen = framed
+            return reduction(within(memory.anomaly_map(state, inputs([frame])[0]), seen))
+
+        return score
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judg
     """Return a row of the table for one alignment; without figures, and with the reason, where it cannot be used."""
     try:
         frame, spreads = _frame_of(align, trial, registration, names)
-        frames = [seen for image in trial.learned if (seen := frame(image)) is not None]
+        frames = [framed[0] for image in trial.learned if (framed := frame(image)) is not None]
         score = judge.memory(frames)
         normal, damaged, misplaced = (
             [score(frame(image)) for image in some] for some in (trial.normal, trial.damaged, trial.misplaced)
@@ -130,14 +139,16 @@ def _frame_of(
         if len(sizes) > 1:
             told = " to ".join(" x ".join(map(str, size)) for size in (sizes[0], sizes[-1]))
             raise FlawlineError(f"the images have several sizes, from {told}")
-        return lambda image: image, [np.nan, np.nan]
+        return lambda image: (image, None), [np.nan, np.nan]
     aligner, found = fit_aligner(trial.learned, registration.but(align=align, reference=None), names=names)
     angles = np.array([move.angle for move, _ in found])
     shifts = np.array([(move.shift_y, move.shift_x) for move, _ in found])
 
-    def frame(image: NDArray) -> NDArray | None:
+    def frame(image: NDArray) -> Framed | None:
         alignment = aligner.align(image)
-        return aligner.warp(image, alignment) if alignment.aligned else None
+        if not alignment.aligned:
+            return None
+        return aligner.warp(image, alignment), aligner.seen(alignment, image.shape[1:])
 
     return frame, [angle_spread(angles, period=FULL_TURN), float(np.hypot(*shifts.std(axis=0)))]
 

@@ -28,6 +28,14 @@ def smooth(raw: NDArray, sigma: float) -> NDArray[np.float16]:
     return smoothed.clip(-LARGEST, LARGEST).astype(np.float16)
 
 
+def within(anomaly: NDArray, seen: NDArray[np.bool_] | None) -> NDArray:
+    """Return a map (H, W) that says nothing of pixels that are not ``seen`` (H, W): they have the lowest value of those
+    that are, so that they neither raise a score nor make a region. None: all are seen; a map may be empty (0, 0)."""
+    if seen is None or not anomaly.size or seen.all() or not seen.any():
+        return anomaly
+    return np.where(seen, anomaly, anomaly[seen].min())
+
+
 @torch.no_grad()
 def reconstruct_patches(
     model: nn.Module, image: NDArray, positions: NDArray, size: int

@@ -71,12 +71,11 @@ def boxed(box: tuple[slice, ...], area: int, peak: float) -> Region:
     return Region(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start, area, peak)
 
 
-def placed(region: Region, pixels: NDArray[np.int64], share: float) -> Region:
-    """Return a region that lies at ``pixels`` (n, 2) of another picture, which show a ``share`` of it: the box around
-    them, and that share of its area."""
+def placed(region: Region, pixels: NDArray[np.int64]) -> Region:
+    """Return a region with the box around the ``pixels`` (n, 2) of another picture that show it, at least one."""
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     (y, x), (height, width) = low.tolist(), (high - low + 1).tolist()
-    return replace(region, y=y, x=x, height=height, width=width, area=max(1, round(share * region.area)))
+    return replace(region, y=y, x=x, height=height, width=width)
 
 
 def points_of(region: Region, anomaly_map: NDArray, threshold: float) -> NDArray[np.int64]:

@@ -265,11 +265,12 @@ def show_alignment(
     from flawline.intake.registration import usable
     from flawline.vision.fitting import aligner_of
 
-    if "reference" not in aligner and choice.empty:
+    made = aligner_of(aligner)
+    if made is None and choice.empty:
         return None
     table = alignment.assign(split=manifest["split"].to_numpy())
     return AlignmentShown(
-        aligner_of(dict(aligner)).orientation() if "reference" in aligner else "",
+        made.orientation() if made else "",
         len(table),
         table.loc[~usable(table), ["image", "split", "reason"]],
         table.loc[table["outside"] > 0, ["image", "split", "outside"]],

@@ -3,7 +3,7 @@
 ``flawline.vision.fitting`` makes an aligner from normal training images. The geometry is that of
 ``flawline.vision.transform``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, get_args
@@ -36,6 +36,7 @@ SAME = 0.9  # correlation of a part with itself turned, from which the two look 
 BLUR = 0.02  # share of the reference's longer side within which texture is told from shade
 BLANK = "is blank"  # why an image cannot be compared
 LEVELS = 8_000  # pixels of the frame of which the brightness is measured, at least
+HIDDEN = 0.02  # share of the part that may lie beyond a photograph's rim
 LARGER = 2.0  # times the reference's side that an image may have, or the other way round
 
 Box = tuple[int, int, int, int]  # top, left, and past the bottom and the right, in pixels of the reference
@@ -108,6 +109,8 @@ class Aligner:
         if quality < self.least_quality:
             reason = f"correlates {quality:.2f} with the reference, wanted {self.least_quality:g}"
             return Alignment(quality=quality, aligned=False, reason=reason)
+        if reason := self.cut_by_rim(move, compared):
+            return Alignment(quality=quality, aligned=False, reason=reason)
         gain, offset = self._gain(compared.grey, move)
         return Alignment(move, quality, gain=gain, offset=offset, outside=compared.outside(move))
 
@@ -156,6 +159,29 @@ class Aligner:
             order=1, mode="constant", cval=float(plane.min(initial=0)),
         )  # fmt: skip
 
+    def seen(self, alignment: Alignment, size: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which pixels (h, w) of the frame show the photograph of ``size``. The others are made up by `warp`."""
+        height, width = self.size
+        corners = np.array([(0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)], float)
+        if len(self.pixels_in_photograph(corners, alignment, size)) == len(corners):
+            return np.ones(self.size, bool)
+        points = np.rint(_grid(alignment.move, self._first_pixel(alignment.move, size), self.size))
+        return _inside(points.T, size).reshape(self.size)
+
+    def cut_by_rim(self, move: Transform, compared: "Compared") -> str:
+        """Return why a photograph that lies so cannot be judged: its rim cuts off much of the part. "" if it can."""
+        hidden = self.hidden_share(move, compared.grey.shape)
+        return f"does not show {hidden:.0%} of the part, which its rim cuts off" if hidden > HIDDEN else ""
+
+    def hidden_share(self, move: Transform, size: Sequence[int]) -> float:
+        """Return how much of the reference's part lies beyond the rim of a photograph of ``size``; 0 without a part."""
+        return 0.0 if self.part is None else self.share_beyond(points_in(self.part, self.factor), move, size)
+
+    def share_beyond(self, points: NDArray, move: Transform, size: Sequence[int]) -> float:
+        """Return how many of ``points`` (n, 2) of the reference lie beyond the rim of a photograph of ``size``, as a
+        share."""
+        return float(1 - _inside(np.rint(move.to_image(points, self.reference.shape, size)), size).mean())
+
     def in_photograph(self, points: NDArray, alignment: Alignment, size: Sequence[int]) -> NDArray[np.float64]:
         """Return where ``points`` (n, 2) of the frame lie in the photograph of ``size``."""
         return alignment.move.to_image(points + np.array(self.box[:2]), self.reference.shape, size)
@@ -185,7 +211,7 @@ class Aligner:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: "dict[str, Tensor]") -> Self:
+    def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> Self:
         """Return the aligner that ``to_tensors`` took apart."""
         top, left, bottom, right = tensors["box"].tolist()
         highest, median = tensors["likeness"].tolist()
@@ -313,8 +339,19 @@ class Compared:
 
     def _in_reference(self, pixels: NDArray, move: Transform) -> NDArray[np.float64]:
         """Return where ``pixels`` (n, 2) of the part lie in the reference (n, 2)."""
-        points = (pixels + 0.5) * self.aligner.factor - 0.5
+        points = of_blocks(pixels, self.aligner.factor)
         return move.to_reference(points, self.aligner.reference.shape, self.grey.shape)
+
+
+def of_blocks(pixels: NDArray, factor: int) -> NDArray[np.float64]:
+    """Return the middles (n, 2), in pixels of a photograph, of the blocks of ``factor`` pixels each way that ``pixels``
+    (n, 2) of its small picture are."""
+    return (pixels + 0.5) * factor - 0.5
+
+
+def points_in(part: NDArray[np.bool_], factor: int) -> NDArray[np.float64]:
+    """Return the points (n, 2) of a part (H // factor, W // factor) in pixels of its photograph."""
+    return of_blocks(np.argwhere(part), factor)
 
 
 def resolutions(size: Sequence[int]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """How an aligner is made from normal training images: the choice of the reference, and the frame around all parts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,11 @@ Track = Callable[..., Iterable[Any]]
 Teach = Callable[..., Any]  # what a localiser sees of each training image -> its trained weights
 
 
-def aligner_of(tensors: "dict[str, Tensor]") -> Aligner:
-    """Return the aligner, of whatever kind, that ``to_tensors`` took apart."""
+def aligner_of(tensors: "Mapping[str, Tensor]") -> Aligner | None:
+    """Return the aligner, of whatever kind, that ``to_tensors`` took apart; None where nothing was aligned, though they
+    may hold a common level of brightness."""
+    if "reference" not in tensors:
+        return None
     if MODES[int(tensors["mode"])] not in LEVELLED:
         return Aligner.from_tensors(tensors)
     from flawline.vision.levelling import Leveller

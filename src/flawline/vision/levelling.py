@@ -7,7 +7,7 @@ orientation (a blank image, a round part, a weave that looks the same after a qu
 said."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from flawline.vision.alignment import BLANK, Aligner, Alignment, Compared
+from flawline.vision.alignment import BLANK, Aligner, Alignment, Compared, points_in
 from flawline.vision.localiser import Localiser
 from flawline.vision.orientation import HALF_TURN, orientations_of
 from flawline.vision.transform import Transform
@@ -53,6 +53,8 @@ class Leveller(Aligner):
             return Alignment(quality=0.0, aligned=blank, reason=f"{reason}: not turned" if blank else reason)
         move, clear = known or self.move_of(compared)
         gain, offset = self._gain(compared.grey, move)
+        if reason := self.cut_by_rim(move, compared):
+            return Alignment(quality=round(clear, 6), aligned=False, reason=reason)
         said = "" if clear >= LEAST_COHERENCE else f"has no clear orientation ({clear:.2f}): not turned"
         return Alignment(move, round(clear, 6), reason=said, gain=gain, offset=offset, outside=compared.outside(move))
 
@@ -63,6 +65,15 @@ class Leveller(Aligner):
             margin = max(0, math.ceil(math.hypot(*self.size) / 2 - min(image.shape[1:]) / 2))
             image = np.pad(image, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")
         return super().warp(image, alignment)
+
+    def hidden_share(self, move: Transform, size: Sequence[int]) -> float:
+        """Return how much of the reference's part lies beyond the rim of a photograph of ``size``, whichever way the
+        part points."""
+        if self.part is None:
+            return 0.0
+        points = points_in(self.part, self.factor)
+        turned = 2 * points.mean(axis=0) - points  # by half a turn about its centroid, which lies on the image's
+        return min(self.share_beyond(each, move, size) for each in (points, turned))
 
     def orientation(self) -> str:
         """Return in a sentence how images are turned."""
@@ -83,7 +94,7 @@ class Leveller(Aligner):
         }  # fmt: skip
 
     @classmethod
-    def from_tensors(cls, tensors: "dict[str, Tensor]") -> Self:
+    def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> Self:
         """Return the leveller that ``to_tensors`` took apart."""
         learned = {name.removeprefix(LOCALISER): tensors[name] for name in tensors if name.startswith(LOCALISER)}
         plain = super().from_tensors(tensors)

@@ -12,7 +12,9 @@ from flawline.detector.evaluating import reduced, reduction_of, scores_of
 from flawline.detector.making import kept_params
 from flawline.detector.scoring import ImageScorer
 from flawline.intake.manifest import rows_of
+from flawline.intake.registration import frames_seen
 from flawline.methods.inputs import InputSequence, embed_all
+from flawline.methods.maps import within
 from flawline.methods.registry import SCORED, Method
 from flawline.params import ComputeParams
 from flawline.storage.ragged import Lazy, Noted, RaggedArray
@@ -66,23 +68,24 @@ def make_score(spec: Method) -> Callable:
     """Return the node that scores images: each once, map and score from one call."""
 
     def score_images(
-        images: RaggedArray, manifest: pd.DataFrame, *, scorer: Any, compute: ComputeParams, progress: Progress,
-        one_class: dict[str, Tensor] | None = None, residuals: RaggedArray | None = None,
-        embeddings: RaggedArray | None = None,
+        images: RaggedArray, manifest: pd.DataFrame, alignment: pd.DataFrame, *, aligner: dict[str, Tensor],
+        scorer: Any, compute: ComputeParams, progress: Progress, one_class: dict[str, Tensor] | None = None,
+        residuals: RaggedArray | None = None, embeddings: RaggedArray | None = None,
     ) -> Iterator[Noted]:  # fmt: skip
-        """Return the maps (H, W) float16 of all images outside train, empty where the method has none; each with its
-        image's score where that is not made from the map."""
+        """Return the maps (H, W) float16 of all images outside train, empty where the method has none, and lowest where
+        the frame reaches beyond the photograph; each with its image's score where that is not made from the map."""
         keep_memory()
         rows = rows_of(manifest, SCORED)
         weights = packed({"one_class": one_class or {}})
         model = ImageScorer(spec, {"scorer": scorer}, weights, channels=images.shapes[0][0], compute=compute)
+        names, seen = manifest["image"].iloc[rows].tolist(), frames_seen(manifest, alignment, aligner)
 
         def make(k: int) -> Noted:
             stored = {"residual": residuals, "embedding": embeddings}
             with as_asked(compute):  # made as they are stored
                 given = {name: each[rows[k]] for name, each in stored.items() if each is not None}
                 scored, _ = model.score(images[rows[k]], **given)
-            return Noted(scored.map, {} if spec.by_map else {"score": scored.score})
+            return Noted(within(scored.map, seen(names[k])), {} if spec.by_map else {"score": scored.score})
 
         return progress.track(Lazy(len(rows), make), total=len(rows), label=f"{spec.name}: anomaly maps")
 
@@ -109,9 +112,9 @@ def make_score_pseudo(spec: Method) -> Callable:
     """Return the node that scores pseudo-defects."""
 
     def score_pseudo_defects(
-        pseudo_images: RaggedArray, pseudo_defects: pd.DataFrame, manifest: pd.DataFrame, maps: RaggedArray, *,
-        scorer: Any, compute: ComputeParams, progress: Progress, one_class: dict[str, Tensor] | None = None,
-        weights: dict[str, Tensor] | None = None, **parts: Any,
+        pseudo_images: RaggedArray, pseudo_defects: pd.DataFrame, manifest: pd.DataFrame, alignment: pd.DataFrame,
+        maps: RaggedArray, *, aligner: dict[str, Tensor], scorer: Any, compute: ComputeParams, progress: Progress,
+        one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> pd.DataFrame:  # fmt: skip
         """Return a row for each pseudo-defective image: the image that it was made of, kind, score. ``maps`` are those
         of the images outside train, of which a reduction may have learned."""
@@ -121,12 +124,12 @@ def make_score_pseudo(spec: Method) -> Callable:
         model = ImageScorer(spec, params, tensors, channels=pseudo_images.shapes[0][0], compute=compute)
         splits = manifest["split"].iloc[rows_of(manifest, SCORED)]
         reduction = reduction_of(spec, scorer, maps, splits)
-        found = []
+        seen, found = frames_seen(manifest, alignment, aligner), []
         tracked = progress.track(pseudo_images, total=len(pseudo_images), label=f"{spec.name}: pseudo-defects")
         with as_asked(compute):
-            for image in tracked:
+            for image, name in zip(tracked, pseudo_defects["image"], strict=True):
                 scored, _ = model.score(image)
-                found.append(scored.score if reduction is None else reduction(scored.map))
+                found.append(scored.score if reduction is None else reduction(within(scored.map, seen(name))))
         return pseudo_defects[["image", "kind"]].assign(score=found)
 
     return score_pseudo_defects

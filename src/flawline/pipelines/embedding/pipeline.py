@@ -6,7 +6,8 @@ from kedro.pipeline import Node, Pipeline
 from flawline.methods.registry import Method, Reconstructor
 from flawline.pipelines.embedding import nodes, reconstructing
 
-SHARED = {"images", "masks", "usable_manifest", "progress", "pseudo_images", "pseudo_defects"}
+SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "progress", "pseudo_images", "pseudo_defects"}
+FRAMES = {"alignment": "alignment", "aligner": "aligner"}
 PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
 
 
@@ -87,7 +88,7 @@ def _fit(spec: Method) -> list[Node]:
 
 
 def _score(spec: Method) -> Node:
-    inputs = _inputs(spec, "progress", "residuals", "embeddings", "one_class")
+    inputs = _inputs(spec, "progress", "residuals", "embeddings", "one_class") | FRAMES
     return Node(nodes.make_score(spec), name="score_images", inputs=inputs, outputs="maps")
 
 
@@ -97,7 +98,7 @@ def _tabulate(spec: Method) -> Node:
 
 
 def _score_pseudo(spec: Method) -> Node:
-    inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "progress")}
+    inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "progress")} | FRAMES
     inputs |= {"manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
     inputs |= {"one_class": "one_class"} if spec.scorer_class.learns else {}
     if spec.reconstructor is not None:
