@@ -43,7 +43,9 @@ def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, det
         "7 images: 2 pass, 2 review, 2 reject, 1 not_judged.", "not judged: d is empty", PROMISE
     ]  # fmt: skip
     eight = pd.concat([verdicts.iloc[[3]]] * 8)
-    assert len(inspection_found(eight, detector)) == 1 + 5 + 1
+    *_, more, _ = found = inspection_found(eight, detector)
+    assert len(found) == 1 + 5 + 1 + 1
+    assert more == "not judged: 3 more, each with its reason in the verdicts"
 
 
 def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detector):

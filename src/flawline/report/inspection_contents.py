@@ -49,8 +49,9 @@ def gather_inspection_page(
 def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     """Return what the inspection found, in sentences."""
     lines = [f"{len(verdicts)} images: {verdicts_in_words(verdicts)}."]
-    unjudged = verdicts[verdicts["verdict"] == "not_judged"].head(TOLD).to_dict("records")
-    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged]
+    unjudged = verdicts[verdicts["verdict"] == "not_judged"]
+    lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged.head(TOLD).to_dict("records")]
+    lines += [f"not judged: {len(unjudged) - TOLD} more, each with its reason in the verdicts"] * (len(unjudged) > TOLD)
     return [*lines, detector.thresholds.reject.promise]
 
 
