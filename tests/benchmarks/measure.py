@@ -11,7 +11,8 @@ import torch
 
 from flawline.conf import read_parameters
 
-BASE = read_parameters(Path(__file__).parents[2])
+PROJECT = Path(__file__).parents[2]
+BASE = read_parameters(PROJECT)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.intake.splits import SPLITS, assign_splits, groups_of, settle_identical
+from flawline.intake.splits import SPLITS, assign_folds, assign_splits, groups_of, settle_identical
 
 COLUMNS = ["image", "split", "label", "sha256", "group"]
 SHARES = BASE.ingestion.splits.but(validation=0.1, calibration=0.2, test=0.2)
@@ -393,3 +393,20 @@ def test_own_splits_that_cut_a_group_stop_the_run_or_its_images_are_moved():
     with pytest.raises(FlawlineError, match=r"own splits separate images of one group: a = b\. Figures on them"):
         settle_identical(rows, "stop")
     assert settle_identical(rows, "move")[0]["split"].tolist() == ["test", "test", "train"]
+
+
+# --- folds -----------------------------------------------------------------------------------------------------------
+def test_folds_are_of_one_size_drawn_from_the_seed_and_keep_together_what_belongs_together():
+    rows = make_rows(*normals(50))
+    folds = assign_folds(rows, 10, seed=0)
+    assert np.bincount(folds).tolist() == [5] * 10
+    assert (assign_folds(rows, 10, seed=0) == folds).all()
+    assert (assign_folds(rows, 10, seed=1) != folds).any()
+    alike = pairs(*((f"good/{i:04}.png", f"good/{i + 1:04}.png") for i in range(0, 50, 2)))
+    together = assign_folds(rows, 10, seed=0, near_duplicates=alike)
+    assert (together[::2] == together[1::2]).all()
+    assert sorted(np.bincount(together)) == [4] * 5 + [6] * 5
+
+
+def test_fewer_images_than_folds_are_a_fold_each():
+    assert sorted(assign_folds(make_rows(*normals(4)), 10, seed=0)) == [0, 1, 2, 3]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.metrics.conformal import Threshold, calibrate_threshold, percent
+from flawline.metrics.conformal import BASES, Threshold, calibrate_threshold, images_needed, percent
 
 
 def test_99_scores_at_1_percent_take_the_highest_and_keep_the_target():
@@ -105,3 +105,41 @@ def test_scores_that_are_not_finite_are_counted():
 def test_a_target_that_is_no_rate_is_refused(target):
     with pytest.raises(FlawlineError, match="target_overkill must be larger than 0 and smaller than 1, got"):
         calibrate_threshold([0.1], target_overkill=target)
+
+
+# --- what the promise rests on ---------------------------------------------------------------------------------------
+def test_a_promise_says_that_it_rests_on_models_that_did_not_learn_the_image_and_whether_it_is_proven():
+    said = {basis: calibrate_threshold(range(99), target_overkill=0.01, basis=basis).promise for basis in BASES}
+    assert (
+        said["split"] == "At most 1 % of good parts are expected above 98 (99 calibration images; 1 % overkill needs "
+        "at least 99)."
+    )
+    told = (
+        "At most 1 % of good parts are expected above 98 (99 calibration images, each scored by a model that did not "
+        "learn it; 1 % overkill needs at least 99)"
+    )
+    assert said["monotone"] == told + "."
+    assert said["cross"] == told + ", by experience and not by proof."
+    few = calibrate_threshold(range(9), target_overkill=0.01, basis="cross").promise
+    told = "9 calibration images, each scored by a model that did not learn it, promise at most 10 % overkill"
+    assert few.startswith(f"{told}, by experience and not by proof; 1 % overkill needs at least 99.")
+
+
+@pytest.mark.parametrize("folds", [2, 5, 20])
+def test_nearest_neighbours_keep_their_promise_though_every_image_is_learned_from_and_calibrates(folds):
+    generator = np.random.default_rng(folds)
+    overkill = []
+    for _ in range(2000):
+        good, new = generator.normal(size=20), generator.normal(size=50)
+        distances = abs(good[:, None] - good)
+        same = (np.arange(20) % folds)[:, None] == np.arange(20) % folds
+        scores = np.where(same, np.inf, distances).min(axis=1)
+        threshold = calibrate_threshold(scores, target_overkill=0.1, basis="monotone")
+        overkill.append((abs(new[:, None] - good).min(axis=1) > threshold.value).mean())
+    assert threshold.promised_overkill == pytest.approx(2 / 21)
+    assert np.mean(overkill) <= threshold.promised_overkill + 3 * np.std(overkill) / np.sqrt(2000)
+    assert np.mean(overkill) > (0.5 if folds > 2 else 0.1) * threshold.promised_overkill  # and do not waste it
+
+
+def test_images_that_a_target_needs():
+    assert [images_needed(target) for target in (0.5, 0.05, 0.01, 0.001)] == [1, 19, 99, 999]

@@ -76,13 +76,13 @@ def compare_reductions(
     return pd.DataFrame(rows, columns=["reduction", "share", "image_auroc", "image_ap"])
 
 
-def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams) -> Thresholds:
+def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams, *, basis: str = "split") -> Thresholds:
     """Return the thresholds from the scores of the calibration images, and from their maps' maxima where these are told
-    apart."""
+    apart; ``basis`` is what their promises rest on."""
     held_out = scores[scores["split"] == "calibration"]
     return calibrate(
         held_out["score"].tolist(), target_overkill=evaluation.target_overkill,
-        review_overkill=evaluation.review_overkill, map_maxima=map_maxima_of(held_out),
+        review_overkill=evaluation.review_overkill, map_maxima=map_maxima_of(held_out), basis=basis,
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def metrics_by_share(scores: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, 
     often nothing can be seen there."""
     if "mask_share" not in manifest:
         return {}
-    share = manifest["mask_share"].iloc[rows_of(manifest, SCORED)].to_numpy()
+    share = scores["image"].map(manifest.set_index("image")["mask_share"]).to_numpy()
     told = {}
     for name, least in LEAST_SHARES.items():
         kept = scores[(scores["split"] == "test") & ((scores["label"] == 0) | (share >= least))]

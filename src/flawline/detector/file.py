@@ -92,7 +92,7 @@ class Detector:
             return self
         thresholds = calibrate(
             self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
-            map_maxima=self.calibration_map_maxima,
+            map_maxima=self.calibration_map_maxima, basis=self.thresholds.reject.basis,
         )  # fmt: skip
         return replace(self, thresholds=replace(thresholds, outlier=self.thresholds.outlier))
 

@@ -38,13 +38,14 @@ class Thresholds:
 
 
 def calibrate(
-    scores: Sequence[float], *, target_overkill: float, review_overkill: float, map_maxima: Sequence[float] = ()
-) -> Thresholds:
+    scores: Sequence[float], *, target_overkill: float, review_overkill: float, map_maxima: Sequence[float] = (),
+    basis: str = "split",
+) -> Thresholds:  # fmt: skip
     """Return the thresholds from the image scores of normal calibration images, and from the maxima
-    ``map_maxima`` of their maps where these are something else."""
+    ``map_maxima`` of their maps where these are something else. ``basis`` is what their promises rest on."""
     review = max(review_overkill, target_overkill)
     return Thresholds(
-        calibrate_threshold(scores, target_overkill=target_overkill),
-        calibrate_threshold(scores, target_overkill=review),
-        calibrate_threshold(map_maxima, target_overkill=target_overkill) if len(map_maxima) else None,
+        calibrate_threshold(scores, target_overkill=target_overkill, basis=basis),
+        calibrate_threshold(scores, target_overkill=review, basis=basis),
+        calibrate_threshold(map_maxima, target_overkill=target_overkill, basis=basis) if len(map_maxima) else None,
     )

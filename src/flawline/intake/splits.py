@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import scipy
+from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.params import SplitParams
@@ -42,6 +43,17 @@ def assign_splits(rows: pd.DataFrame, splits: SplitParams, near_duplicates: pd.D
         used = set(together[(rows["label"] == 0) & (split != "test")])
         split[(rows["label"] == 1) & together.isin(used)] = UNUSED
     return rows.assign(split=split).sort_values("image", ignore_index=True)
+
+
+def assign_folds(
+    rows: pd.DataFrame, folds: int, *, seed: int, near_duplicates: pd.DataFrame | None = None
+) -> NDArray[np.int64]:
+    """Return the fold (n,) of each image: at most ``folds``, about equally large, drawn from ``seed``. What belongs
+    together, as `groups_of` tells it, is in one fold."""
+    together = groups_of(rows, near_duplicates)
+    groups = _shuffled(together, seed)
+    fold_of = dict(zip(groups, np.arange(len(groups)) % folds, strict=True))
+    return together.map(fold_of).to_numpy(np.int64)
 
 
 def _own_splits(rows: pd.DataFrame, together: pd.Series) -> pd.Series:

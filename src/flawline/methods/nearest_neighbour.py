@@ -15,6 +15,9 @@ class NearestNeighbour(OneClassScorer):
 
     Normal images are kept with 8 bits a value, whatever they had."""
 
+    def is_monotone(self, count: int) -> bool:
+        return True
+
     def fit(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         """Keep all images. Raise FlawlineError if there are none or several sizes."""
         bank = torch.empty((len(inputs), *learned_shape(inputs, "nearest_neighbour")), dtype=torch.uint8)

@@ -72,6 +72,10 @@ class OneClassScorer(ABC):
         """Learn from normal images. Raise FlawlineError if there are too few."""
         return {}
 
+    def is_monotone(self, count: int) -> bool:
+        """Return True if no image's score rises when one more normal image is learned from, of ``count`` at most."""
+        return False
+
     @abstractmethod
     def score(self, state: State, inputs: Inputs) -> Scored:
         """Return score and map of one image, from what ``fit`` returned."""

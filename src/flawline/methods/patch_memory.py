@@ -39,6 +39,11 @@ class PatchMemory(PatchScorer):
     name = "patch_memory"
     least = 1
 
+    def is_monotone(self, count: int) -> bool:
+        """As of any nearest neighbour, as long as all features are kept; but for the rounding of ``bits``."""
+        keeps_all = self.params.size is None or count <= self.params.size
+        return keeps_all and not self._fused and self.params.image_score.reduction != "region_mass"
+
     def learn(self, embeddings: Embeddings, *, seed: int) -> State:
         """Return the kept features of each view, stacked; the seed has no part in it."""
         memories = [self._remember(embeddings, view) for view in range(len(embeddings[0]))]

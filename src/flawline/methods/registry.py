@@ -43,6 +43,7 @@ IMAGE = "image"  # the view that is the photograph itself
 CODES = ":codes"  # ends the view that is a reconstructor's latent codes, in the place of its residual images
 SCORED = ("validation", "calibration", "test")  # the splits that no network learned from
 EVERY = ("train", *SCORED)
+LEARNED = ("train", "validation")  # a scorer is not stopped early, so no image need be kept for that
 DAMAGED = ("train", "validation")  # the splits whose images may be damaged for a training
 GROUP = "flawline.methods"  # entry points of other packages
 RESERVED = {*BaseParameters.model_fields, "patching", "training", "embedding"}  # branches and pipelines of every run
@@ -119,6 +120,11 @@ class Method:
     def sees_codes(self) -> bool:
         """True if the scorer sees its reconstructor's codes, not its residual images."""
         return any(view.endswith(CODES) for view in self.views)
+
+    @property
+    def folds(self) -> bool:
+        """True if all that the method learns is its scorer's, from photographs: then it can learn fold by fold."""
+        return self.reconstructor is None and self.scorer_class.learns
 
     @property
     def own_reconstructor(self) -> Reconstructor | None:

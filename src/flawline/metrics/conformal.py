@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 
+# What a promise rests on. split: the calibration images were not learned from. cross: each was scored by a model of the
+# other folds, and new images are scored by one of all; monotone: so too, and no score rises when one more image is
+# learned from, so that the promise is proven.
+BASES = ("split", "cross", "monotone")
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -22,6 +27,7 @@ class Threshold:
     promised_overkill: float  # what the calibration images can promise
     samples: int  # calibration images
     needed: int  # calibration images that the target needs
+    basis: str = "split"  # what the promise rests on: one of BASES
 
     @property
     def kept(self) -> bool:
@@ -33,12 +39,17 @@ class Threshold:
         """The promise in a sentence a user can read."""
         needs = f"{percent(self.target_overkill)} overkill needs at least {self.needed}"
         images = f"{self.samples} calibration image" + "s" * (self.samples > 1)
+        how = "" if self.basis == "split" else ", each scored by a model that did not learn it"
         if self.kept:
             expected = f"At most {percent(self.target_overkill)} of good parts are expected above {self.value:.3g}"
-            return f"{expected} ({images}; {needs})."
+            return f"{expected} ({images}{how}; {needs}){self._proof}."
         promises = "promises" if self.samples == 1 else "promise"
-        limit = f"{images} {promises} at most {percent(self.promised_overkill)} overkill"
-        return f"{limit}; {needs}. The threshold is the highest calibration score."
+        limit = f"{images}{how}{',' if how else ''} {promises} at most {percent(self.promised_overkill)} overkill"
+        return f"{limit}{self._proof}; {needs}. The threshold is the highest calibration score."
+
+    @property
+    def _proof(self) -> str:
+        return ", by experience and not by proof" if self.basis == "cross" else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain numbers, ready for JSON."""
@@ -50,8 +61,16 @@ class Threshold:
         return cls(**tree)
 
 
-def calibrate_threshold(scores: Sequence[float] | NDArray, *, target_overkill: float) -> Threshold:
+def images_needed(target_overkill: float) -> int:
+    """Return how many calibration images a target overkill rate needs. Raise FlawlineError for one outside (0, 1)."""
+    return math.ceil(1 / exact(target_overkill)) - 1
+
+
+def calibrate_threshold(
+    scores: Sequence[float] | NDArray, *, target_overkill: float, basis: str = "split"
+) -> Threshold:
     """Return the threshold that flags at most ``target_overkill`` of good parts, from the scores (n,) of normal images.
+    ``basis`` is one of BASES.
 
     With k = ceil((n + 1)(1 - target)), the k-th smallest score is exceeded by a new normal image with probability at
     most 1 - k / (n + 1), whatever the distribution, if calibration and new images are exchangeable. The probability is
@@ -69,7 +88,8 @@ def calibrate_threshold(scores: Sequence[float] | NDArray, *, target_overkill: f
         target_overkill=float(target_overkill),
         promised_overkill=(n + 1 - k) / (n + 1),
         samples=n,
-        needed=math.ceil(1 / target) - 1,
+        needed=images_needed(target_overkill),
+        basis=basis,
     )
 
 

@@ -15,15 +15,14 @@ from flawline.intake.manifest import rows_of
 from flawline.intake.registration import frames_seen
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
-from flawline.methods.registry import SCORED, Method
+from flawline.methods.registry import LEARNED, Method
 from flawline.params import ComputeParams
+from flawline.pipelines.embedding.held_out import calibrating, learned_rows, scored_rows
 from flawline.storage.ragged import Lazy, Noted, RaggedArray
 from flawline.storage.tensors import packed
 from flawline.training.compute import as_asked, keep_memory, pick_device
 from flawline.training.progress import Progress
 from flawline.vision.patches import window_means
-
-LEARNED = ("train", "validation")  # a scorer is not stopped early, so no image need be kept for that
 
 
 def make_embed(spec: Method) -> Callable:
@@ -54,10 +53,12 @@ def make_fit(spec: Method) -> Callable:
     def fit_one_class(
         images: RaggedArray, manifest: pd.DataFrame, *, scorer: Any, seed: int, compute: ComputeParams,
         residuals: RaggedArray | None = None, embeddings: RaggedArray | None = None,
+        folds: pd.DataFrame | None = None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """Return what the scorer learned of the normal images that are neither calibrated nor tested on."""
+        """Return what the scorer learned of the normal images that are neither calibrated nor tested on; with
+        ``folds``, of all that are not tested on."""
         keep_memory()
-        inputs = InputSequence(spec.views, images, rows_of(manifest, LEARNED), residuals, embeddings)
+        inputs = InputSequence(spec.views, images, learned_rows(manifest, folds), residuals, embeddings)
         with as_asked(compute):
             return spec.make_scorer(scorer, device=pick_device(compute)).fit(inputs, seed=seed)
 
@@ -71,16 +72,21 @@ def make_score(spec: Method) -> Callable:
         images: RaggedArray, manifest: pd.DataFrame, alignment: pd.DataFrame, *, aligner: dict[str, Tensor],
         scorer: Any, compute: ComputeParams, progress: Progress, one_class: dict[str, Tensor] | None = None,
         residuals: RaggedArray | None = None, embeddings: RaggedArray | None = None,
+        folds: pd.DataFrame | None = None, held_out: RaggedArray | None = None,
     ) -> Iterator[Noted]:  # fmt: skip
-        """Return the maps (H, W) float16 of all images outside train, empty where the method has none, and lowest where
-        the frame reaches beyond the photograph; each with its image's score where that is not made from the map."""
+        """Return the maps (H, W) float16 of all images outside train, with ``folds`` of those in it too; empty where
+        the method has none, and lowest where the frame reaches beyond the photograph; each with its image's score where
+        that is not made from the map. What was ``held_out`` is taken from there."""
         keep_memory()
-        rows = rows_of(manifest, SCORED)
+        rows, known = scored_rows(manifest, folds), places_of(held_out, "image")
         weights = packed({"one_class": one_class or {}})
         model = ImageScorer(spec, {"scorer": scorer}, weights, channels=images.shapes[0][0], compute=compute)
         names, seen = manifest["image"].iloc[rows].tolist(), frames_seen(manifest, alignment, aligner)
 
         def make(k: int) -> Noted:
+            if held_out is not None and names[k] in known:
+                place = known[names[k]]
+                return Noted(held_out[place], {} if spec.by_map else {"score": held_out.notes[place]["score"]})
             stored = {"residual": residuals, "embedding": embeddings}
             with as_asked(compute):  # made as they are stored
                 given = {name: each[rows[k]] for name, each in stored.items() if each is not None}
@@ -95,10 +101,13 @@ def make_score(spec: Method) -> Callable:
 def make_tabulate(spec: Method) -> Callable:
     """Return the node that puts the scores in a table."""
 
-    def tabulate_scores(maps: RaggedArray, manifest: pd.DataFrame, scorer: Any) -> pd.DataFrame:
+    def tabulate_scores(
+        maps: RaggedArray, manifest: pd.DataFrame, scorer: Any, folds: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
         """Return a row for each map: image, split, label, defect, score (higher is more anomalous); and map_maximum,
-        by which regions are told, where that is not the score and there is a map."""
-        rows = manifest.iloc[rows_of(manifest, SCORED)]
+        by which regions are told, where that is not the score and there is a map. Images in ``folds`` have the split
+        calibration."""
+        rows = calibrating(manifest.iloc[scored_rows(manifest, folds)], folds)
         reduction = reduction_of(spec, scorer, maps, rows["split"])
         if reduction is not None:
             return scores_of(rows, **reduced(maps, reduction))
@@ -113,26 +122,37 @@ def make_score_pseudo(spec: Method) -> Callable:
 
     def score_pseudo_defects(
         pseudo_images: RaggedArray, pseudo_defects: pd.DataFrame, manifest: pd.DataFrame, alignment: pd.DataFrame,
-        maps: RaggedArray, *, aligner: dict[str, Tensor], scorer: Any, compute: ComputeParams, progress: Progress,
-        one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
+        maps: RaggedArray, scores: pd.DataFrame, *, aligner: dict[str, Tensor], scorer: Any, compute: ComputeParams,
+        progress: Progress, one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None,
+        held_out: RaggedArray | None = None, **parts: Any,
     ) -> pd.DataFrame:  # fmt: skip
         """Return a row for each pseudo-defective image: the image that it was made of, kind, score. ``maps`` are those
-        of the images outside train, of which a reduction may have learned."""
+        of the images in ``scores``, of which a reduction may have learned. What was ``held_out`` is taken from
+        there."""
         keep_memory()
         params = kept_params(spec, scorer, parts)
         tensors = packed({"one_class": one_class or {}, "reconstructor": weights or {}})
         model = ImageScorer(spec, params, tensors, channels=pseudo_images.shapes[0][0], compute=compute)
-        splits = manifest["split"].iloc[rows_of(manifest, SCORED)]
-        reduction = reduction_of(spec, scorer, maps, splits)
+        reduction, known = reduction_of(spec, scorer, maps, scores["split"]), places_of(held_out, "pseudo")
         seen, found = frames_seen(manifest, alignment, aligner), []
         tracked = progress.track(pseudo_images, total=len(pseudo_images), label=f"{spec.name}: pseudo-defects")
         with as_asked(compute):
-            for image, name in zip(tracked, pseudo_defects["image"], strict=True):
-                scored, _ = model.score(image)
-                found.append(scored.score if reduction is None else reduction(within(scored.map, seen(name))))
+            for k, (image, name) in enumerate(zip(tracked, pseudo_defects["image"], strict=True)):
+                if held_out is not None and k in known:
+                    anomaly, score = held_out[known[k]], held_out.notes[known[k]].get("score", np.nan)
+                else:
+                    scored, _ = model.score(image)
+                    anomaly, score = within(scored.map, seen(name)), scored.score
+                found.append(score if reduction is None else reduction(anomaly))
         return pseudo_defects[["image", "kind"]].assign(score=found)
 
     return score_pseudo_defects
+
+
+def places_of(held_out: RaggedArray | None, key: str) -> dict[Any, int]:
+    """Return where in a store the arrays lie that are noted with ``key``, by its value."""
+    notes = [] if held_out is None else held_out.notes
+    return {note[key]: place for place, note in enumerate(notes) if key in note}
 
 
 def make_score_patches(spec: Method) -> Callable:

@@ -4,9 +4,10 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method, Reconstructor
-from flawline.pipelines.embedding import nodes, reconstructing
+from flawline.pipelines.embedding import held_out, nodes, reconstructing
 
-SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "progress", "pseudo_images", "pseudo_defects"}
+SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds", "progress", "pseudo_images",
+          "pseudo_defects"}  # fmt: skip
 FRAMES = {"alignment": "alignment", "aligner": "aligner"}
 PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
 
@@ -14,9 +15,10 @@ PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
     row = spec.reconstructor
-    own = [*_embed(spec), *_fit(spec), _score(spec), _tabulate(spec), _score_pseudo(spec), *_patches(spec)]
+    own = [*_embed(spec), *_fit(spec), *_hold_out(spec), _score(spec), _tabulate(spec), _score_pseudo(spec),
+           *_patches(spec)]  # fmt: skip
     if row is None:
-        return _spaced(own, spec.name)
+        return _plan(spec) + _spaced(own, spec.name)
     return _spaced(_reconstruct(row), row.name) + _spaced(own, spec.name, seen=row.name)
 
 
@@ -61,6 +63,27 @@ def _reconstruct(row: Reconstructor) -> list[Node]:
     return made
 
 
+def _plan(spec: Method) -> Pipeline:
+    """Return the node, one for all methods, that plans the folds in which normal images calibrate."""
+    if not spec.folds:
+        return Pipeline([])
+    inputs = ["usable_manifest", "near_duplicates", "params:evaluation", "params:seed"]
+    return Pipeline([Node(held_out.plan_folds, name="plan_folds", inputs=inputs, outputs="folds")], tags="embedding")
+
+
+def _folds(spec: Method, *names: str) -> dict[str, str]:
+    """Return of ``names`` what a method that can learn fold by fold reads; nothing of another one."""
+    return {name: name for name in names} if spec.folds else {}
+
+
+def _hold_out(spec: Method) -> list[Node]:
+    if not spec.folds:
+        return []
+    inputs = _inputs(spec, "progress", "embeddings") | FRAMES | {"seed": "params:seed"}
+    inputs |= {name: name for name in ("folds", "pseudo_images", "pseudo_defects")}
+    return [Node(held_out.make_score_held_out(spec), name="score_held_out", inputs=inputs, outputs="held_out")]
+
+
 def _inputs(spec: Method, *names: str) -> dict[str, str]:
     """Return what every node of a scorer reads, and of ``names`` what the method has."""
     has = {
@@ -83,22 +106,24 @@ def _embed(spec: Method) -> list[Node]:
 def _fit(spec: Method) -> list[Node]:
     if not spec.scorer_class.learns:
         return []
-    inputs = _inputs(spec, "residuals", "embeddings") | {"seed": "params:seed"}
+    inputs = _inputs(spec, "residuals", "embeddings") | {"seed": "params:seed"} | _folds(spec, "folds")
     return [Node(nodes.make_fit(spec), name="fit_one_class", inputs=inputs, outputs="one_class")]
 
 
 def _score(spec: Method) -> Node:
     inputs = _inputs(spec, "progress", "residuals", "embeddings", "one_class") | FRAMES
+    inputs |= _folds(spec, "folds", "held_out")
     return Node(nodes.make_score(spec), name="score_images", inputs=inputs, outputs="maps")
 
 
 def _tabulate(spec: Method) -> Node:
-    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"}
+    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"} | _folds(spec, "folds")
     return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
 
 
 def _score_pseudo(spec: Method) -> Node:
-    inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "progress")} | FRAMES
+    inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "scores", "progress")} | FRAMES
+    inputs |= _folds(spec, "held_out")
     inputs |= {"manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
     inputs |= {"one_class": "one_class"} if spec.scorer_class.learns else {}
     if spec.reconstructor is not None:

@@ -27,12 +27,21 @@ from flawline.storage.ragged import RaggedArray
 from flawline.storage.tensors import packed
 
 
-def calibrate_thresholds(
-    scores: pd.DataFrame, pseudo_scores: pd.DataFrame, evaluation: EvaluationParams
-) -> dict[str, Any]:
-    """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these."""
-    levels = calibrated_on(scores, evaluation)
-    return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
+def make_calibrate(spec: Method) -> Callable:
+    """Return the node that calibrates a method."""
+
+    def calibrate_thresholds(
+        scores: pd.DataFrame, pseudo_scores: pd.DataFrame, evaluation: EvaluationParams, scorer: Any,
+        folds: pd.DataFrame | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these."""
+        basis = "split"
+        if folds is not None and len(folds):
+            basis = "monotone" if spec.make_scorer(scorer).is_monotone(len(folds)) else "cross"
+        levels = calibrated_on(scores, evaluation, basis=basis)
+        return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
+
+    return calibrate_thresholds
 
 
 def make_evaluate(spec: Method) -> Callable:

@@ -1,0 +1,76 @@
+"""Cross-conformal calibration: all normal images are learned from, each calibrates by a model that did not see it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from base_params import BASE
+
+from flawline.detector.judging import Judge
+from flawline.intake.manifest import rows_of
+from flawline.params import ComputeParams
+from flawline.pipelines.embedding.held_out import calibrating, learned_rows, plan_folds, scored_rows
+
+NO_PAIRS = pd.DataFrame(columns=["image", "duplicate"])
+
+
+def manifest_of(**counts):
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    names = [f"{k:03}.png" for k in range(len(splits))]
+    return pd.DataFrame({"image": names, "split": splits, "label": 0, "group": None, "sha256": names})
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("calibration", "held_out", "planned"),
+    [("auto", 18, 48), ("auto", 19, 0), ("cross", 19, 49), ("split", 18, 0)],
+)
+def test_all_calibrate_where_those_held_out_are_too_few_for_the_target_or_where_it_is_asked(
+    calibration, held_out, planned
+):
+    manifest = manifest_of(train=25, validation=5, calibration=held_out, test=9)
+    asked = BASE.evaluation.but(calibration=calibration, target_overkill=0.05)
+    folds = plan_folds(manifest, NO_PAIRS, asked, 0)
+    assert len(folds) == planned
+    if planned:
+        assert folds["image"].tolist() == manifest["image"].tolist()[:planned]
+        assert folds["fold"].nunique() == asked.folds
+        assert learned_rows(manifest, folds) == list(range(planned))
+        scored = scored_rows(manifest, folds)
+        assert sorted(scored) == list(range(len(manifest)))
+        assert scored[-25:] == list(range(25))  # behind those that have a score anyway
+        splits = calibrating(manifest.iloc[scored], folds)["split"]
+        assert splits.value_counts().to_dict() == {"calibration": planned, "test": 9}
+
+
+def test_images_that_all_belong_together_cannot_be_held_out_from_each_other():
+    manifest = manifest_of(train=3, calibration=1).assign(group="one part")
+    assert plan_folds(manifest, NO_PAIRS, BASE.evaluation.but(calibration="cross"), 0).empty
+
+
+# --- the line --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["patch_memory", "nearest_neighbour"])
+def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_learns_all(finished, method):
+    cross = {"evaluation.calibration": "cross", "evaluation.folds": 3}
+    finished.run(method, **cross)
+    names = ("images", "usable_manifest", "folds", *(f"{method}.{each}" for each in (
+        "scores", "maps", "held_out", "pseudo_scores", "thresholds", "detector")))  # fmt: skip
+    images, manifest, folds, scores, maps, held_out, pseudo, thresholds, detector = finished.load_all(*names, **cross)
+    good = manifest[manifest["split"].isin(["train", "validation", "calibration"])]
+    calibration = scores[scores["split"] == "calibration"]
+    assert set(calibration["image"]) == set(folds["image"]) == set(good["image"])
+    assert thresholds["reject"]["samples"] == len(good)
+    assert thresholds["reject"]["basis"] == "monotone"
+    assert len(scores) == len(maps) == len(manifest)
+    assert len(held_out) == len(good) + len(pseudo)
+
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    row_of = dict(zip(manifest["image"], range(len(manifest)), strict=True))
+    for k, image, score in zip(calibration.index, calibration["image"], calibration["score"], strict=True):
+        learned = judge.judge_framed(images[row_of[image]]).scored
+        assert learned.score < score  # the finished detector has learned it, which lowers the score
+        np.testing.assert_array_less(learned.map.mean(), maps[k].mean())
+    tests = scores[scores["split"] == "test"]
+    for image, score in zip(tests["image"], tests["score"], strict=True):
+        assert judge.judge_framed(images[row_of[image]]).scored.score == score
+    assert len(rows_of(manifest, ["test"])) == len(tests)
+    assert detector.at_overkill(0.3).thresholds.reject.basis == "monotone"
