@@ -52,6 +52,7 @@ def patch_scores():
     rows = [("calibration", 0, 0.0, 1.0), ("calibration", 0, 0.0, 2.0), ("test", 0, 0.0, 1.5), ("test", 0, 0.0, 2.5),
             ("test", 1, 0.01, 1.0), ("test", 1, 0.05, 2.0), ("test", 1, 0.5, 3.0)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["split", "label", "mask_share", "score"])
+    table["image"] = [f"{k}.png" for k in table.index]
     return table.drop(columns="mask_share"), table.drop(columns="score")
 
 

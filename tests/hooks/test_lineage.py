@@ -174,7 +174,8 @@ def test_maps_of_older_weights_are_refused(finished):
         finished.run("evaluation", **changed)  # the first of what was made with them is named
     said = str(refused.value)
     assert "cae.pseudo_scores is stale: since it was made, cae.weights was made again" in said
-    assert "--nodes=cae.train,cae.reconstruct,cae.score_images,cae.score_pseudo_defects" in said
+    nodes = ("train", "reconstruct", "score_images", "tabulate_scores", "score_pseudo_defects")
+    assert f"--nodes={','.join(f'cae.{name}' for name in nodes)}" in said
 
 
 def test_a_seed_that_only_the_parameters_know_is_refused():

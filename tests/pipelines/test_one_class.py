@@ -63,9 +63,14 @@ def test_a_detector_refuses_a_network_of_other_weights_than_it_learned_with(comp
     assert "network" not in pixels.about
 
 
-def test_only_normal_images_that_are_not_calibrated_or_tested_on_are_learned(compared_once):
-    manifest, bank = compared_once.load_all("manifest", "nearest_neighbour.one_class")
-    assert len(bank["bank"]) == len(rows_of(manifest, ["train", "validation"]))
+def test_all_normal_images_that_are_not_tested_on_are_learned_where_no_network_is_and_no_calibration_images_else(
+    compared_once,
+):
+    manifest, bank, memory = compared_once.load_all(
+        "manifest", "nearest_neighbour.one_class", "patch_memory_map.one_class"
+    )
+    assert len(bank["bank"]) == len(rows_of(manifest, ["train", "validation", "calibration"]))
+    assert memory["codes"].shape[3] == len(rows_of(manifest, ["train", "validation"]))
 
 
 def test_what_is_projected_are_the_test_images_in_both_spaces(compared_once):

@@ -19,8 +19,15 @@ from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE
 from flawline.methods.patch_memory import PatchMemory
+from flawline.methods.patch_memory_free import PatchMemoryFree
 from flawline.metrics.reductions import Reduction
-from flawline.params import AutoAlignParams, DefectInjectionParams, PatchMemoryParams, RegistrationParams
+from flawline.params import (
+    AutoAlignParams,
+    DefectInjectionParams,
+    PatchMemoryFreeParams,
+    PatchMemoryParams,
+    RegistrationParams,
+)
 from flawline.vision.defects import PseudoDefects
 from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
@@ -37,9 +44,11 @@ Frame = Callable[[NDArray], Framed | None]  # what makes it of a photograph; Non
 
 @dataclass(frozen=True)
 class Judge:
-    """What judges alignments: a patch memory, and the pseudo-defects that it is to find."""
+    """What judges alignments: a patch memory, and the pseudo-defects that it is to find. Images of several sizes cannot
+    be compared place by place: they have a memory that knows no places, so that all alignments are judged alike."""
 
     scorer: PatchMemoryParams
+    free: PatchMemoryFreeParams
     injection: DefectInjectionParams
     seed: int
     device: str = "cpu"
@@ -58,9 +67,12 @@ class Judge:
             [misplaced(image, params, rng) for image in others],
         )
 
-    def memory(self, frames: Sequence[NDArray]) -> Callable[[Framed | None], float]:
-        """Return what scores an image in its frame, learned from normal ``frames``; infinite for one without."""
-        memory, reduction = PatchMemory(self.scorer, device=self.device), Reduction(self.scorer.image_score)
+    def memory(self, frames: Sequence[NDArray], *, places: bool = True) -> Callable[[Framed | None], float]:
+        """Return what scores an image in its frame, learned from normal ``frames``; infinite for one without. With
+        ``places`` it is a memory that knows places."""
+        memory = (PatchMemory(self.scorer, device=self.device) if places else
+                  PatchMemoryFree(self.free, device=self.device))  # fmt: skip
+        reduction = Reduction(memory.params.image_score)
 
         def inputs(some: Sequence[NDArray]) -> InputSequence:
             rows = range(len(some))
@@ -119,7 +131,7 @@ def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judg
     try:
         frame, spreads = _frame_of(align, trial, registration, names)
         frames = [framed[0] for image in trial.learned if (framed := frame(image)) is not None]
-        score = judge.memory(frames)
+        score = judge.memory(frames, places=len({image.shape[1:] for image in trial.learned}) == 1)
         normal, damaged, misplaced = (
             [score(frame(image)) for image in some] for some in (trial.normal, trial.damaged, trial.misplaced)
         )
@@ -135,10 +147,6 @@ def _frame_of(
     """Return what brings an image into its frame, and the spread of the angles (degrees) and of the shifts (pixels) of
     the images learned from. Raise FlawlineError if it cannot be used."""
     if align == "none":
-        sizes = sorted({image.shape[1:] for image in trial.learned})
-        if len(sizes) > 1:
-            told = " to ".join(" x ".join(map(str, size)) for size in (sizes[0], sizes[-1]))
-            raise FlawlineError(f"the images have several sizes, from {told}")
         return lambda image: (image, None), [np.nan, np.nan]
     aligner, found = fit_aligner(trial.learned, registration.but(align=align, reference=None), names=names)
     angles = np.array([move.angle for move, _ in found])

@@ -16,6 +16,7 @@ from flawline.params import (
     ComputeParams,
     DefectInjectionParams,
     IngestionParams,
+    PatchMemoryFreeParams,
     PatchMemoryParams,
     PatchSetParams,
     RegistrationParams,
@@ -27,13 +28,14 @@ from flawline.training.progress import Progress
 
 def choose(
     raw_folder: Path, manifest: pd.DataFrame, *, ingestion: IngestionParams, registration: RegistrationParams,
-    scorer: Any, defect_injection: DefectInjectionParams, compute: ComputeParams, progress: Progress,
+    scorer: Any, free_scorer: Any, defect_injection: DefectInjectionParams, compute: ComputeParams, progress: Progress,
 ) -> pd.DataFrame:  # fmt: skip
     """Return what each alignment is worth on normal training images, and which is chosen; empty where one was named."""
     if registration.align != "auto":
         return pd.DataFrame(columns=list(COLUMNS))
     images, names = intake.training_photographs(manifest, raw_folder, max_pixels=ingestion.max_pixels)
-    judge = Judge(PatchMemoryParams.model_validate(scorer), defect_injection, registration.seed, pick_device(compute))
+    memories = PatchMemoryParams.model_validate(scorer), PatchMemoryFreeParams.model_validate(free_scorer)
+    judge = Judge(*memories, defect_injection, registration.seed, pick_device(compute))
     return choose_alignment(images, registration, judge, names=names, track=progress.track)
 
 

@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     "ingestion": "params:ingestion",
                     "registration": "params:registration",
                     "scorer": f"params:{DEFAULT}.scorer",
+                    "free_scorer": "params:patch_memory_free.scorer",
                     "defect_injection": "params:defect_injection",
                     "compute": "params:compute",
                     "progress": "progress",
