@@ -122,6 +122,7 @@ class IngestionParams(Params):
     # bits a channel that 16-bit files use; auto: as all files' TIFF tags say, else the fewest that hold every value
     bits: Literal["auto", 8, 10, 12, 14, 16]
     least_side: PositiveInt  # an image with fewer pixels each way is quarantined
+    leave_out: str | None  # a table (csv) whose column image names images that are not to be used; null: none
     # which images are quarantined for their size: auto, the few of less than half the usual height and width; usual,
     # those of another size than most normal ones; any, none
     sizes: Literal["auto", "any", "usual"]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from base_params import BASE
+from PIL import Image
 
 from flawline.detector.judging import Judge
 from flawline.intake.manifest import rows_of
@@ -74,3 +75,41 @@ def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_lear
         assert judge.judge_framed(images[row_of[image]]).scored.score == score
     assert len(rows_of(manifest, ["test"])) == len(tests)
     assert detector.at_overkill(0.3).thresholds.reject.basis == "monotone"
+
+
+def test_a_damaged_part_among_the_good_ones_stands_out_and_is_left_out_of_the_next_run(project, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "plates" / "good"
+    folder.mkdir(parents=True)
+    for number in range(16):
+        pixels = generator.normal(150, 4, (64, 64))
+        if number == 7:
+            pixels[20:40, 20:40] = 20  # a hole, which nobody saw
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
+    cross = {"category": "plates", "raw": str(folder.parent), "evaluation.calibration": "cross"}
+    seed = next(seed for seed in range(9) if _calibrates(project, "good/07.png", cross, seed))
+    cross["ingestion.splits.seed"] = seed
+    project.run("nearest_neighbour", **cross)
+    said = capsys.readouterr().out
+    assert "good images stands out among the others: good/07.png. If it is not good after all, leave it out" in said
+    page = project.newest("08_reporting/plates/seed-0/report.html/*/report.html").read_text()
+    assert "Good images that stand out" in page
+    table = project.newest("07_model_output/plates/seed-0/nearest_neighbour/suspicious.csv")
+    (suspicious, thresholds) = project.load_all("nearest_neighbour.suspicious", "nearest_neighbour.thresholds", **cross)
+    assert suspicious["image"].tolist() == ["good/07.png"]
+
+    left = cross | {"ingestion.leave_out": str(table)}
+    project.run("nearest_neighbour", **left)
+    again, quarantine, after = project.load_all(
+        "nearest_neighbour.suspicious", "quarantine", "nearest_neighbour.thresholds", **left
+    )
+    assert again.empty
+    assert quarantine["path"].tolist() == ["good/07.png"]
+    assert after["reject"]["value"] < thresholds["reject"]["value"]
+
+
+def _calibrates(project, image, params, seed):
+    """Return True if the draw of a seed leaves an image to be learned from, not tested on."""
+    project.make("ingestion", "manifest", **params, **{"ingestion.splits.seed": seed})
+    (manifest,) = project.load_all("manifest", **params)
+    return manifest.set_index("image")["split"][image] != "test"

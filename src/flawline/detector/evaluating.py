@@ -19,7 +19,7 @@ from flawline.methods.registry import SCORED, Method
 from flawline.metrics.images import image_metrics
 from flawline.metrics.intervals import exact_interval
 from flawline.metrics.maps import MapCounts, pixel_metrics
-from flawline.metrics.outliers import OutlierThreshold, outlier_threshold
+from flawline.metrics.outliers import OutlierThreshold, far_out, outlier_threshold
 from flawline.metrics.reductions import Reduction, learn_reduction
 from flawline.params import EvaluationParams, ImageScoreParams, InspectionParams
 from flawline.storage.ragged import RaggedArray
@@ -84,6 +84,15 @@ def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams, *, basis: 
         held_out["score"].tolist(), target_overkill=evaluation.target_overkill,
         review_overkill=evaluation.review_overkill, map_maxima=map_maxima_of(held_out), basis=basis,
     )  # fmt: skip
+
+
+def standing_out(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the calibration images whose scores lie far above those of the others, the highest first: a
+    dirty or damaged part among the good ones raises the threshold for all."""
+    held_out = scores[scores["split"] == "calibration"]
+    if held_out.empty:
+        return held_out
+    return held_out[far_out(held_out["score"].tolist())].sort_values("score", ascending=False)
 
 
 def with_outlier(thresholds: Thresholds, scores: pd.DataFrame, pseudo: Sequence[float], quantile: float) -> Thresholds:

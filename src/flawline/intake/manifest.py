@@ -19,6 +19,7 @@ from flawline.intake.codecs.suffixes import SUFFIXES
 from flawline.intake.decoding import UnreadableImageError, read_bytes
 from flawline.intake.depths import drop_odd_depths, settle_bits
 from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
+from flawline.intake.leaving_out import leave_out
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
@@ -91,9 +92,10 @@ def ingest_folder(
         folder, listing.files, max_pixels=ingestion.max_pixels, strict=ingestion.strict, layout=listing.layout,
         known=known, track=track,
     )  # fmt: skip
+    rows, named = leave_out(rows, ingestion.leave_out)
     rows, masks, like_masks = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
     rows, odd = drop_odd_sizes(rows, least_side=ingestion.least_side, sizes=ingestion.sizes)
-    quarantine = pd.concat([quarantine, masks, odd], ignore_index=True)
+    quarantine = pd.concat([quarantine, named, masks, odd], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
     rows, quarantine, scale = settle_bits(rows, quarantine, measurements.table, ingestion.bits)
     manifest, quarantine = build_manifest(

@@ -8,9 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawline.metrics.conformal import finite_scores
 from flawline.metrics.images import ranking
+
+FENCE = 3.0  # interquartile ranges above the upper quartile: "far out" in Tukey 1977, Exploratory Data Analysis
+LEAST = 8  # scores, of which the quartiles can be told
+
+
+def far_out(scores: Sequence[float]) -> NDArray[np.bool_]:
+    """Return which of ``scores`` (n,) lie far above the others: more than FENCE interquartile ranges above the upper
+    quartile; none of fewer than LEAST. Raise FlawlineError if there are none, or some are not finite."""
+    values = finite_scores(scores)
+    low, high = np.quantile(values, [0.25, 0.75])
+    return (values > high + FENCE * (high - low)) & (len(values) >= LEAST)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ class MethodResult:
     verdicts: pd.DataFrame | None = None  # image, verdict, score, reason; a row an image
     worst: Sequence[JudgedImage] = ()
     best: Sequence[JudgedImage] = ()
+    suspicious: pd.DataFrame | None = None  # image, score of the good images that stand out, the highest first
+    odd: Sequence[JudgedImage] = ()  # the first of these
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sample_reconstructions: SampleReconstructions | None = None
     split: Split | None = None

@@ -49,6 +49,8 @@ def method_result(
     verdicts: pd.DataFrame,
     worst: Sequence[JudgedImage],
     best: Sequence[JudgedImage],
+    suspicious: pd.DataFrame | None = None,
+    odd: Sequence[JudgedImage] = (),
 ) -> MethodResult:
     """Return all that one method made of a category; ``metrics`` has values and absent, ``curves`` curve, x and y."""
     limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel", "outlier")}
@@ -62,6 +64,8 @@ def method_result(
         verdicts=verdicts,
         worst=worst,
         best=best,
+        suspicious=suspicious,
+        odd=odd,
     )
 
 

@@ -20,6 +20,7 @@ from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
 from flawline.report.html import chart, fill
 from flawline.report.pictures import picture, sample_columns, split_columns, strips
+from flawline.report.run_sentences import standing_out_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ _CURVES: tuple[tuple[str, str, Callable[..., Figure]], ...] = (  # key, title, h
 def render_run(page: RunPage) -> str:
     """Return the report of a run as one HTML document."""
     each = shown_each(len(page.methods))
-    shown = sum(min(len(e), each) for m in page.methods for e in (m.worst, m.best))
+    shown = sum(min(len(e), each) for m in page.methods for e in (m.worst, m.best, m.odd))
     return fill(
         "run.html",
         page=page,
@@ -70,8 +71,8 @@ def _curve_charts(methods: Sequence[MethodResult]) -> list[dict[str, Any]]:
 
 def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, Any]:
     """Return what the page shows of one method: ``each`` of either end, of ``shown`` examples on the whole page."""
-    worst, best = method.worst[:each], method.best[:each]
-    made = strips([*worst, *best], of=shown)
+    worst, best, odd = method.worst[:each], method.best[:each], method.odd[:each]
+    made = strips([*worst, *best, *odd], of=shown)
     samples = method.sample_reconstructions
     return {
         "method": method.method,
@@ -84,8 +85,10 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "thresholds": method.thresholds,
         "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),
         "worst": made[: len(worst)],
-        "best": made[len(worst) :],
-        "left_out": len(method.worst) + len(method.best) - len(made),
+        "best": made[len(worst) : len(worst) + len(best)],
+        "odd": made[len(worst) + len(best) :],
+        "odd_told": standing_out_in_words(method),
+        "left_out": len(method.worst) + len(method.best) - len(worst) - len(best),
     }
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from flawline.report.contents import AlignmentShown, MethodResult, RunPage
 from flawline.report.words import VERDICTS
 
+NAMED = 5  # images in a sentence
 TOLD = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # of the comparison
 
 
@@ -65,7 +66,22 @@ def _found_by_one(result: MethodResult) -> list[str]:
     if result.verdicts is None or result.verdicts.empty:
         return [f"{result.method} had no test image to judge.", promise]
     judged = f"{result.method} judged {len(result.verdicts)} test images: {verdicts_in_words(result.verdicts)}."
-    return [judged, *_caught(result.verdicts), promise, *_unsuited(result)]
+    return [judged, *_caught(result.verdicts), promise, *standing_out_in_words(result), *_unsuited(result)]
+
+
+def standing_out_in_words(result: MethodResult) -> list[str]:
+    """Return which good images stand out, and what to do; nothing where none does."""
+    if result.suspicious is None or result.suspicious.empty:
+        return []
+    names, good = result.suspicious["image"].tolist(), (result.scores["split"] == "calibration").sum()
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    one = len(names) == 1
+    return [
+        f"{len(names)} of {good} good images {'stands' if one else 'stand'} out among the others: "
+        f"{', '.join(names[:NAMED])}{more}. If {'it is' if one else 'one is'} not good after all, leave it out and run "
+        f"again, since it raises the threshold: ingestion.leave_out takes a table that names it, such as "
+        f"{result.method}/suspicious.csv beside the scores."
+    ]
 
 
 def _caught(verdicts: pd.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ from flawline.detector.evaluating import (
     measure,
     measure_raw,
     reduction_of,
+    standing_out,
     training_metrics,
     with_outlier,
 )
@@ -42,6 +43,11 @@ def make_calibrate(spec: Method) -> Callable:
         return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
 
     return calibrate_thresholds
+
+
+def list_suspicious(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the good images that stand out among those that calibrate, the highest score first: image, score."""
+    return standing_out(scores)[["image", "score"]].reset_index(drop=True)
 
 
 def make_evaluate(spec: Method) -> Callable:

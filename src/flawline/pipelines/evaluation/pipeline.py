@@ -3,7 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
-from flawline.pipelines.evaluation.nodes import make_calibrate, make_evaluate, make_finish, make_judge_tests
+from flawline.pipelines.evaluation.nodes import (
+    list_suspicious,
+    make_calibrate,
+    make_evaluate,
+    make_finish,
+    make_judge_tests,
+)
 
 SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds"}
 SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection")
@@ -12,7 +18,7 @@ PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the evaluation of a method."""
-    nodes = [_calibrate(spec), _evaluate(spec), _judge_tests(spec), _finish(spec)]
+    nodes = [_calibrate(spec), _suspect(), _evaluate(spec), _judge_tests(spec), _finish(spec)]
     used = {name for node in nodes for name in node.inputs}
     inputs = {name: name for name in SHARED & used}
     parameters = {name: name for name in PARAMETERS & used}
@@ -27,6 +33,10 @@ def _calibrate(spec: Method) -> Node:
     inputs = {"scores": "scores", "pseudo_scores": "pseudo_scores", "evaluation": "params:evaluation"}
     inputs |= {"scorer": "params:scorer"} | ({"folds": "folds"} if spec.folds else {})
     return Node(make_calibrate(spec), name="calibrate", inputs=inputs, outputs="thresholds")
+
+
+def _suspect() -> Node:
+    return Node(list_suspicious, name="list_suspicious", inputs={"scores": "scores"}, outputs="suspicious")
 
 
 def _evaluate(spec: Method) -> Node:

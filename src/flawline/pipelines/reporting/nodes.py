@@ -9,7 +9,6 @@ import pandas as pd
 from flawline.detector.file import Detector
 from flawline.intake.manifest import rows_of
 from flawline.intake.notes import texts
-from flawline.methods.registry import SCORED
 from flawline.metrics.shortcuts import sentences
 from flawline.params import ComputeParams, InspectionParams, ReportingParams
 from flawline.report import MethodResult, render_run
@@ -40,20 +39,26 @@ def gather_result(
     metrics: dict[str, Any],
     curves: pd.DataFrame,
     verdicts: pd.DataFrame,
+    suspicious: pd.DataFrame,
     detector: Detector,
     inspection: InspectionParams,
     reporting: ReportingParams,
     compute: ComputeParams,
 ) -> MethodResult:
-    """Return all that one method made of the category, with its worst and best test images drawn."""
+    """Return all that one method made of the category, with its worst and best test images drawn, and the good images
+    that stand out."""
     keep_memory()
-    kept = rows_of(manifest, SCORED)
+    row_of = {image: row for row, image in enumerate(manifest["image"])}
+    kept = [row_of[image] for image in scores["image"]]
     show = partial(judged_images, scores=scores, images=images, masks=masks, maps=maps, kept=kept, detector=detector,
                    inspection=inspection, reconstructor=detector.make_reconstructor(compute))  # fmt: skip
-    worst, best = map(show, worst_and_best(scores, reporting.examples))
+    rows_of_images = pd.Series(scores.index, scores["image"])
+    doubtful = rows_of_images[suspicious["image"].head(reporting.examples)].tolist()
+    worst, best, odd = map(show, (*worst_and_best(scores, reporting.examples), doubtful))
     return method_result(
-        detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best
-    )
+        detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best,
+        suspicious=suspicious, odd=odd,
+    )  # fmt: skip
 
 
 def add_training(result: MethodResult, **learned: Any) -> MethodResult:
