@@ -97,6 +97,7 @@ def test_a_damaged_part_among_the_good_ones_stands_out_and_is_left_out_of_the_ne
     table = project.newest("07_model_output/plates/seed-0/nearest_neighbour/suspicious.csv")
     (suspicious, thresholds) = project.load_all("nearest_neighbour.suspicious", "nearest_neighbour.thresholds", **cross)
     assert suspicious["image"].tolist() == ["good/07.png"]
+    assert f"good images that stand out: {table.relative_to(project.path)}" in said
 
     left = cross | {"ingestion.leave_out": str(table)}
     project.run("nearest_neighbour", **left)

@@ -50,6 +50,9 @@ class SummaryHook:
         if text is not None:
             click.echo("\n" + catalog.load(text).rstrip())
             click.echo(f"page: {self._short(where(catalog.get(ENDINGS[text])))}")
+        for name in sorted(each for each in made if each.endswith(".suspicious")):
+            if len(catalog.load(name)):
+                click.echo(f"good images that stand out: {self._short(where(catalog.get(name)))}")
         if "data_report" in made and text != "data_summary":
             click.echo(f"the images: {self._short(where(catalog.get('data_report')))}")
         if "verdicts" in made:

@@ -79,8 +79,8 @@ def standing_out_in_words(result: MethodResult) -> list[str]:
     return [
         f"{len(names)} of {good} good images {'stands' if one else 'stand'} out among the others: "
         f"{', '.join(names[:NAMED])}{more}. If {'it is' if one else 'one is'} not good after all, leave it out and run "
-        f"again, since it raises the threshold: ingestion.leave_out takes a table that names it, such as "
-        f"{result.method}/suspicious.csv beside the scores."
+        f"again, since it raises the threshold: ingestion.leave_out=TABLE takes a table that names it, such as a copy "
+        f"of suspicious.csv, which lies beside the scores."
     ]
 
 
