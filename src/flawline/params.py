@@ -1011,15 +1011,22 @@ class SuitabilityParams(Params):
         return self
 
 
+class CalibrationParams(Params):
+    """Which normal images calibrate a method that learns from photographs and trains nothing; others have ``split``."""
+
+    # those held out (split), or all, each scored by a model that did not learn it (cross); auto: cross where fewer than
+    # ``enough`` are held out
+    how: Literal["auto", "split", "cross"]
+    enough: PositiveInt
+    folds: Annotated[int, Field(ge=2)]  # of cross; at most one an image
+
+
 class EvaluationParams(Params):
     target_overkill: Rate  # wanted share of good parts rejected
     review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
     outlier_quantile: Rate  # of normal scores, at which the pseudo-supervised threshold lies
     aupro_limit: Annotated[float, Field(gt=0, le=1)]  # false positive rate up to which AUPRO integrates
-    # which normal images calibrate: those held out (split), or all, each scored by a model that did not learn it
-    # (cross, of methods that train nothing); auto: cross where those held out are too few for target_overkill
-    calibration: Literal["auto", "split", "cross"]
-    folds: Annotated[int, Field(ge=2)]  # of cross-conformal calibration; at most one an image
+    calibration: CalibrationParams
 
     @model_validator(mode="after")
     def _review_before_reject(self) -> Self:

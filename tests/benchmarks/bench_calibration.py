@@ -93,7 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--counts", nargs="+", type=int, default=[10, 20, 40, 80])
-    for name, default in (("draws", 50), ("others", 40), ("folds", BASE.evaluation.folds), ("seed", 0)):
+    for name, default in (("draws", 50), ("others", 40), ("folds", BASE.evaluation.calibration.folds), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--method", default="patch_memory")
     args = parser.parse_args()

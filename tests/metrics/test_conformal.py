@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.metrics.conformal import BASES, Threshold, calibrate_threshold, images_needed, percent
+from flawline.metrics.conformal import BASES, Threshold, calibrate_threshold, percent
 
 
 def test_99_scores_at_1_percent_take_the_highest_and_keep_the_target():
@@ -139,7 +139,3 @@ def test_nearest_neighbours_keep_their_promise_though_every_image_is_learned_fro
     assert threshold.promised_overkill == pytest.approx(2 / 21)
     assert np.mean(overkill) <= threshold.promised_overkill + 3 * np.std(overkill) / np.sqrt(2000)
     assert np.mean(overkill) > (0.5 if folds > 2 else 0.1) * threshold.promised_overkill  # and do not waste it
-
-
-def test_images_that_a_target_needs():
-    assert [images_needed(target) for target in (0.5, 0.05, 0.01, 0.001)] == [1, 19, 99, 999]

@@ -22,14 +22,12 @@ def manifest_of(**counts):
 
 # --- the plan --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("calibration", "held_out", "planned"),
+    ("how", "held_out", "planned"),
     [("auto", 18, 48), ("auto", 19, 0), ("cross", 19, 49), ("split", 18, 0)],
 )
-def test_all_calibrate_where_those_held_out_are_too_few_for_the_target_or_where_it_is_asked(
-    calibration, held_out, planned
-):
+def test_all_calibrate_where_too_few_are_held_out_or_where_it_is_asked(how, held_out, planned):
     manifest = manifest_of(train=25, validation=5, calibration=held_out, test=9)
-    asked = BASE.evaluation.but(calibration=calibration, target_overkill=0.05)
+    asked = BASE.evaluation.calibration.but(how=how, enough=19)
     folds = plan_folds(manifest, NO_PAIRS, asked, 0)
     assert len(folds) == planned
     if planned:
@@ -45,13 +43,13 @@ def test_all_calibrate_where_those_held_out_are_too_few_for_the_target_or_where_
 
 def test_images_that_all_belong_together_cannot_be_held_out_from_each_other():
     manifest = manifest_of(train=3, calibration=1).assign(group="one part")
-    assert plan_folds(manifest, NO_PAIRS, BASE.evaluation.but(calibration="cross"), 0).empty
+    assert plan_folds(manifest, NO_PAIRS, BASE.evaluation.calibration.but(how="cross"), 0).empty
 
 
 # --- the line --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", ["patch_memory", "nearest_neighbour"])
 def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_learns_all(finished, method):
-    cross = {"evaluation.calibration": "cross", "evaluation.folds": 3}
+    cross = {"evaluation.calibration.how": "cross", "evaluation.calibration.folds": 3}
     finished.run(method, **cross)
     names = ("images", "usable_manifest", "folds", *(f"{method}.{each}" for each in (
         "scores", "maps", "held_out", "pseudo_scores", "thresholds", "detector")))  # fmt: skip
@@ -86,7 +84,7 @@ def test_a_damaged_part_among_the_good_ones_stands_out_and_is_left_out_of_the_ne
         if number == 7:
             pixels[20:40, 20:40] = 20  # a hole, which nobody saw
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
-    cross = {"category": "plates", "raw": str(folder.parent), "evaluation.calibration": "cross"}
+    cross = {"category": "plates", "raw": str(folder.parent), "evaluation.calibration.how": "cross"}
     seed = next(seed for seed in range(9) if _calibrates(project, "good/07.png", cross, seed))
     cross["ingestion.splits.seed"] = seed
     project.run("nearest_neighbour", **cross)

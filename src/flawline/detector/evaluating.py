@@ -76,13 +76,16 @@ def compare_reductions(
     return pd.DataFrame(rows, columns=["reduction", "share", "image_auroc", "image_ap"])
 
 
-def calibrated_on(scores: pd.DataFrame, evaluation: EvaluationParams, *, basis: str = "split") -> Thresholds:
+def calibrated_on(
+    scores: pd.DataFrame, evaluation: EvaluationParams, *, basis: str = "split", map_basis: str | None = None
+) -> Thresholds:
     """Return the thresholds from the scores of the calibration images, and from their maps' maxima where these are told
-    apart; ``basis`` is what their promises rest on."""
+    apart; ``basis`` is what their promises rest on, ``map_basis`` that of the maxima where it is another."""
     held_out = scores[scores["split"] == "calibration"]
     return calibrate(
         held_out["score"].tolist(), target_overkill=evaluation.target_overkill,
         review_overkill=evaluation.review_overkill, map_maxima=map_maxima_of(held_out), basis=basis,
+        map_basis=map_basis,
     )  # fmt: skip
 
 

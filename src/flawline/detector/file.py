@@ -93,6 +93,7 @@ class Detector:
         thresholds = calibrate(
             self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
             map_maxima=self.calibration_map_maxima, basis=self.thresholds.reject.basis,
+            map_basis=self.thresholds.on_map.basis,
         )  # fmt: skip
         return replace(self, thresholds=replace(thresholds, outlier=self.thresholds.outlier))
 

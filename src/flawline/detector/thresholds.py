@@ -39,13 +39,16 @@ class Thresholds:
 
 def calibrate(
     scores: Sequence[float], *, target_overkill: float, review_overkill: float, map_maxima: Sequence[float] = (),
-    basis: str = "split",
+    basis: str = "split", map_basis: str | None = None,
 ) -> Thresholds:  # fmt: skip
     """Return the thresholds from the image scores of normal calibration images, and from the maxima
-    ``map_maxima`` of their maps where these are something else. ``basis`` is what their promises rest on."""
+    ``map_maxima`` of their maps where these are something else. ``basis`` is what their promises rest on, ``map_basis``
+    that of the maxima where it is another."""
     review = max(review_overkill, target_overkill)
     return Thresholds(
         calibrate_threshold(scores, target_overkill=target_overkill, basis=basis),
         calibrate_threshold(scores, target_overkill=review, basis=basis),
-        calibrate_threshold(map_maxima, target_overkill=target_overkill, basis=basis) if len(map_maxima) else None,
+        calibrate_threshold(map_maxima, target_overkill=target_overkill, basis=map_basis or basis)
+        if len(map_maxima)
+        else None,
     )

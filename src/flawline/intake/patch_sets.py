@@ -34,8 +34,9 @@ def make_patch_set(
     """Return (patches (C, s, s), their masks (s, s) bool, empty (0, 0) of normal ones, a manifest with a row a patch).
 
     ``images`` (C, H, W) and ``masks`` (H, W), empty where there is none, are those of ``manifest``, which has a row an
-    image. Each row of the result is its image's, with ``source``, the image's name, ``y`` and ``x`` of the patch, and
-    ``mask_share``. Raise FlawlineError if there are fewer patches than asked for, or none that shows material."""
+    image. Each row of the result is its image's, with ``group``, which near-duplicate images share, ``source``, the
+    image's name, ``y`` and ``x`` of the patch, and ``mask_share``. Raise FlawlineError if there are fewer patches than
+    asked for, or none that shows material."""
     found = candidates(images, masks, manifest, params)
     together = groups_of(manifest, near_duplicates)
     found = found.assign(group=together.to_numpy()[found["row"]], defective_image=_labels(manifest, found) == DEFECTIVE)
@@ -63,7 +64,7 @@ def patch_manifest(manifest: pd.DataFrame, chosen: pd.DataFrame, size: int) -> p
     image = pd.Series(names).where(~twice, pd.Series(names) + "+")
     normal = chosen["label"] == NORMAL
     return rows.assign(
-        source=rows["image"], image=image, y=chosen["y"], x=chosen["x"], height=size, width=size,
+        source=rows["image"], group=chosen["group"], image=image, y=chosen["y"], x=chosen["x"], height=size, width=size,
         label=chosen["label"], defect=rows["defect"].where(~normal, "good"), mask=rows["mask"].where(~normal),
         split=chosen["split"], planned=chosen["split"], mask_share=chosen["defective"] / size**2,
     )  # fmt: skip

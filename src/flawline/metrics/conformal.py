@@ -61,11 +61,6 @@ class Threshold:
         return cls(**tree)
 
 
-def images_needed(target_overkill: float) -> int:
-    """Return how many calibration images a target overkill rate needs. Raise FlawlineError for one outside (0, 1)."""
-    return math.ceil(1 / exact(target_overkill)) - 1
-
-
 def calibrate_threshold(
     scores: Sequence[float] | NDArray, *, target_overkill: float, basis: str = "split"
 ) -> Threshold:
@@ -88,7 +83,7 @@ def calibrate_threshold(
         target_overkill=float(target_overkill),
         promised_overkill=(n + 1 - k) / (n + 1),
         samples=n,
-        needed=images_needed(target_overkill),
+        needed=math.ceil(1 / target) - 1,
         basis=basis,
     )
 

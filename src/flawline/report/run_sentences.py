@@ -19,9 +19,13 @@ def run_found(results: Sequence[MethodResult]) -> list[str]:
     judged = {r.method: r.verdicts for r in results if r.verdicts is not None and not r.verdicts.empty}
     told = [f"{method}: {' '.join(_caught(verdicts))}" for method, verdicts in judged.items()]
     count = f"{max(map(len, judged.values()))} test images" if judged else "no test image"
-    promises = dict.fromkeys(r.thresholds["reject"].promise for r in results)
+    promises: dict[str, list[str]] = {}
+    for result in results:
+        promises.setdefault(result.thresholds["reject"].promise, []).append(result.method)
+    promised = [f"{', '.join(methods)}: {promise}" for promise, methods in promises.items()]
+    promised = promised if len(promises) > 1 else list(promises)
     headline = f"{len(results)} methods judged {count}."
-    return [headline, *told, *promises, *(sentence for r in results for sentence in _unsuited(r))]
+    return [headline, *told, *promised, *(sentence for r in results for sentence in _unsuited(r))]
 
 
 def verdicts_in_words(verdicts: pd.DataFrame) -> str:
@@ -39,6 +43,13 @@ def run_cautions(
         notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
     if not (manifest["label"] == 1).any():
         notes.append("There is no defective image, so nothing here says which defects the detector would miss.")
+    held_out = (manifest["split"] == "calibration").sum()
+    folded = [each.method for each in results if (each.scores["split"] == "calibration").sum() > held_out]
+    if folded:
+        notes.append(
+            f"To {', '.join(folded)} the splits train, validation and calibration are one: all of their good images "
+            f"are learned from, and all calibrate, each by a model that did not learn it."
+        )
     if any(not result.thresholds["reject"].kept for result in results):
         notes.append("Too few calibration images for the wanted overkill rate: the threshold's promise is weaker.")
     return notes

@@ -169,7 +169,13 @@ class Aligner:
         return _inside(points.T, size).reshape(self.size)
 
     def cut_by_rim(self, move: Transform, compared: "Compared") -> str:
-        """Return why a photograph that lies so cannot be judged: its rim cuts off much of the part. "" if it can."""
+        """Return why a photograph that lies so cannot be judged: its rim may cut off some of the part. "" if it can.
+
+        A part that is cut off touches the rim. Where the reference's does so too, all that can be told is how much of
+        that would lie beyond."""
+        own = self.part
+        if own is not None and compared.part is not None and touches_rim(compared.part) and not touches_rim(own):
+            return "shows a part that touches its rim, which may cut it off"
         hidden = self.hidden_share(move, compared.grey.shape)
         return f"does not show {hidden:.0%} of the part, which its rim cuts off" if hidden > HIDDEN else ""
 
@@ -341,6 +347,11 @@ class Compared:
         """Return where ``pixels`` (n, 2) of the part lie in the reference (n, 2)."""
         points = of_blocks(pixels, self.aligner.factor)
         return move.to_reference(points, self.aligner.reference.shape, self.grey.shape)
+
+
+def touches_rim(part: NDArray[np.bool_]) -> bool:
+    """Return True if a part (H, W) has a pixel in the first or the last row or column."""
+    return bool(part[[0, -1]].any() or part[:, [0, -1]].any())
 
 
 def of_blocks(pixels: NDArray, factor: int) -> NDArray[np.float64]:

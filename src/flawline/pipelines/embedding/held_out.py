@@ -13,8 +13,7 @@ from flawline.intake.splits import assign_folds
 from flawline.methods.inputs import InputSequence
 from flawline.methods.maps import within
 from flawline.methods.registry import LEARNED, SCORED, Method
-from flawline.metrics.conformal import images_needed
-from flawline.params import ComputeParams, EvaluationParams
+from flawline.params import CalibrationParams, ComputeParams
 from flawline.storage.ragged import Noted, RaggedArray
 from flawline.storage.tensors import packed
 from flawline.training.compute import as_asked, keep_memory, pick_device
@@ -23,16 +22,14 @@ from flawline.training.progress import Progress
 CALIBRATES = (*LEARNED, "calibration")
 
 
-def plan_folds(
-    manifest: pd.DataFrame, near_duplicates: pd.DataFrame, evaluation: EvaluationParams, seed: int
-) -> pd.DataFrame:
+def plan_folds(manifest: pd.DataFrame, near_duplicates: pd.DataFrame, calibration: Any, seed: int) -> pd.DataFrame:
     """Return the fold of every normal image that is learned from and calibrates too, a row an image: image, fold. Empty
     where the images that are held out calibrate alone, and where all belong together."""
+    params = CalibrationParams.model_validate(calibration)
     rows = manifest.iloc[rows_of(manifest, CALIBRATES)]
-    held_out = int((rows["split"] == "calibration").sum())
-    enough = evaluation.calibration == "auto" and held_out >= images_needed(evaluation.target_overkill)
-    folds = assign_folds(rows, evaluation.folds, seed=seed, near_duplicates=near_duplicates)
-    if evaluation.calibration == "split" or enough or len(np.unique(folds)) < 2:
+    enough = params.how == "auto" and (rows["split"] == "calibration").sum() >= params.enough
+    folds = assign_folds(rows, params.folds, seed=seed, near_duplicates=near_duplicates)
+    if params.how == "split" or enough or len(np.unique(folds)) < 2:
         return pd.DataFrame({"image": pd.Series(dtype=str), "fold": pd.Series(dtype=np.int64)})
     return pd.DataFrame({"image": rows["image"].to_numpy(), "fold": folds})
 

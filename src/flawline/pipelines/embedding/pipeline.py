@@ -67,7 +67,7 @@ def _plan(spec: Method) -> Pipeline:
     """Return the node, one for all methods, that plans the folds in which normal images calibrate."""
     if not spec.folds:
         return Pipeline([])
-    inputs = ["usable_manifest", "near_duplicates", "params:evaluation", "params:seed"]
+    inputs = ["usable_manifest", "near_duplicates", "params:evaluation.calibration", "params:seed"]
     return Pipeline([Node(held_out.plan_folds, name="plan_folds", inputs=inputs, outputs="folds")], tags="embedding")
 
 

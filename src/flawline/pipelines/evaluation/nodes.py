@@ -33,13 +33,18 @@ def make_calibrate(spec: Method) -> Callable:
 
     def calibrate_thresholds(
         scores: pd.DataFrame, pseudo_scores: pd.DataFrame, evaluation: EvaluationParams, scorer: Any,
-        folds: pd.DataFrame | None = None,
+        aligner: dict[str, Tensor], folds: pd.DataFrame | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these."""
-        basis = "split"
+        """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these.
+
+        The promise of folds is proven where no score rises with one more image, and nothing else was learned from the
+        images that calibrate: an aligner, or a level of brightness, was."""
+        basis = map_basis = "split"
         if folds is not None and len(folds):
-            basis = "monotone" if spec.make_scorer(scorer).is_monotone(len(folds)) else "cross"
-        levels = calibrated_on(scores, evaluation, basis=basis)
+            proven = not aligner and spec.make_scorer(scorer).is_monotone(len(folds))
+            basis = "monotone" if proven else "cross"
+            map_basis = basis if spec.by_map else "cross"
+        levels = calibrated_on(scores, evaluation, basis=basis, map_basis=map_basis)
         return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
 
     return calibrate_thresholds

@@ -31,7 +31,7 @@ def create_pipeline(spec: Method) -> Pipeline:
 
 def _calibrate(spec: Method) -> Node:
     inputs = {"scores": "scores", "pseudo_scores": "pseudo_scores", "evaluation": "params:evaluation"}
-    inputs |= {"scorer": "params:scorer"} | ({"folds": "folds"} if spec.folds else {})
+    inputs |= {"scorer": "params:scorer", "aligner": "aligner"} | ({"folds": "folds"} if spec.folds else {})
     return Node(make_calibrate(spec), name="calibrate", inputs=inputs, outputs="thresholds")
 
 
