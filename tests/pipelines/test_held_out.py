@@ -6,6 +6,7 @@ import pytest
 from base_params import BASE
 from PIL import Image
 
+from flawline.checks import FlawlineError
 from flawline.detector.judging import Judge
 from flawline.intake.manifest import rows_of
 from flawline.params import ComputeParams
@@ -73,6 +74,12 @@ def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_lear
         assert judge.judge_framed(images[row_of[image]]).scored.score == score
     assert len(rows_of(manifest, ["test"])) == len(tests)
     assert detector.at_overkill(0.3).thresholds.reject.basis == "monotone"
+
+
+def test_a_model_without_a_fold_that_has_too_few_images_says_so(finished):
+    few = {"evaluation.calibration.how": "cross", "evaluation.calibration.folds": 2, "deep_feature_knn.scorer.k": 5}
+    with pytest.raises(FlawlineError, match=r"without one of 2 folds, \d of \d+ images: more folds leave more"):
+        finished.run("deep_feature_knn", **few)
 
 
 def test_a_damaged_part_among_the_good_ones_stands_out_and_is_left_out_of_the_next_run(project, tmp_path, capsys):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flawline.checks import FlawlineError
 from flawline.detector.scoring import ImageScorer
 from flawline.intake.manifest import rows_of
 from flawline.intake.registration import frames_seen
@@ -75,7 +76,14 @@ def make_score_held_out(spec: Method) -> Callable:
         def model_without(fold: int) -> ImageScorer:
             rows = [row_of[image] for image in folds.loc[folds["fold"] != fold, "image"]]
             inputs = InputSequence(spec.views, images, rows, None, embeddings)
-            state = spec.make_scorer(scorer, device=pick_device(compute)).fit(inputs, seed=seed)
+            try:
+                state = spec.make_scorer(scorer, device=pick_device(compute)).fit(inputs, seed=seed)
+            except FlawlineError as error:
+                raise FlawlineError(
+                    f"{error} So it is without one of {folds['fold'].nunique()} folds, {len(rows)} of {len(folds)} "
+                    f"images: more folds leave more (evaluation.calibration.folds), or calibrate with the images that "
+                    f"are held out (evaluation.calibration.how=split)."
+                ) from None
             weights = packed({"one_class": state, "reconstructor": {}})
             return ImageScorer(spec, {"scorer": scorer}, weights, channels=images.shapes[0][0], compute=compute)
 
