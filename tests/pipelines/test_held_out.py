@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from base_params import BASE
+from kedro.io import DatasetError
 from PIL import Image
 
-from flawline.checks import FlawlineError
 from flawline.detector.judging import Judge
 from flawline.intake.manifest import rows_of
+from flawline.methods.nearest_neighbour import NearestNeighbour
+from flawline.methods.one_class import check_learns
 from flawline.params import ComputeParams
 from flawline.pipelines.embedding.held_out import calibrating, learned_rows, plan_folds, scored_rows
 
@@ -76,10 +78,17 @@ def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_lear
     assert detector.at_overkill(0.3).thresholds.reject.basis == "monotone"
 
 
-def test_a_model_without_a_fold_that_has_too_few_images_says_so(finished):
-    few = {"evaluation.calibration.how": "cross", "evaluation.calibration.folds": 2, "deep_feature_knn.scorer.k": 5}
-    with pytest.raises(FlawlineError, match=r"without one of 2 folds, \d of \d+ images: more folds leave more"):
-        finished.run("deep_feature_knn", **few)
+def test_a_model_without_a_fold_that_has_too_few_images_says_so(finished, monkeypatch):
+    learn = NearestNeighbour.fit
+
+    def wants_ten(self, inputs, *, seed):
+        check_learns(len(inputs), 10, "nearest_neighbour")
+        return learn(self, inputs, seed=seed)
+
+    monkeypatch.setattr(NearestNeighbour, "fit", wants_ten)
+    few = {"evaluation.calibration.how": "cross", "evaluation.calibration.folds": 2}
+    with pytest.raises(DatasetError, match=r"got 7. .* without one of 2 folds, 7 of 14 images: more folds leave more"):
+        finished.run("nearest_neighbour", **few)
 
 
 def test_a_damaged_part_among_the_good_ones_stands_out_and_is_left_out_of_the_next_run(project, tmp_path, capsys):
