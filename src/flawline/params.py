@@ -822,6 +822,39 @@ class PatchGaussianParams(MapScorerParams):
     dimensions: PositiveInt | None  # of the features, a random choice; null: all
 
 
+class CandidateParams(Params):
+    """A method that can be chosen, with what its scorer takes."""
+
+    method: str
+    settings: dict[str, Any]  # the scorer's parameters, as the method's own branch has them
+    change: dict[str, Any] = {}  # what differs from these
+    reconstructor: dict[str, Any] = {}  # patches and model of the reconstructor whose residual images it sees too
+
+
+class AutoScorerParams(CandidateParams):
+    """The scorer of the candidate that was chosen, and how its map becomes the image score."""
+
+    image_score: ImageScoreParams
+
+    def own(self) -> dict[str, Any]:
+        """Return the parameters of the chosen method's scorer."""
+        return {**self.settings, **self.change, "image_score": self.image_score}
+
+
+class MethodChoiceParams(Params):
+    """How ``auto`` decides: by how well held-out normal images are told from pseudo-defects in them."""
+
+    images: Annotated[int, Field(ge=2)]  # normal images that candidates are tried on, at most
+    least: Annotated[int, Field(ge=2)]  # with fewer nothing is tried
+    folds: Annotated[int, Field(ge=2)]  # each is held out once; at most one an image
+    defects: PositiveInt  # pseudo-defects in them, in all
+    strengths: Annotated[tuple[Share, ...], Field(min_length=1)]  # in turn; 1: as drawn, 0.5: half of the change
+    radius: tuple[Fraction, Fraction]  # of their regions, as defect_injection.radius
+    image_scores: Annotated[tuple[ImageScoreParams, ...], Field(min_length=1)]  # tried with every candidate
+    noise: NonNegativeFloat  # standard errors within which candidates are as good as the best
+    seconds: PositiveFloat | None  # after which the best so far is taken; null: no limit
+
+
 class PixelScorerParams(Params):
     """What a one-class scorer of single pixels takes."""
 
@@ -992,6 +1025,14 @@ class PatchGaussianMethodParams(Params):
 
 class PixelMethodParams(Params):
     scorer: PixelScorerParams
+
+
+class AutoMethodParams(Params):
+    """The best of some methods, chosen by the good images."""
+
+    scorer: AutoScorerParams  # what is taken where the images are too few to choose by
+    candidates: Annotated[dict[str, CandidateParams], Field(min_length=1)]  # by name, the simplest first
+    choice: MethodChoiceParams
 
 
 # --- evaluation, inspection, reporting -------------------------------------------------------------------------------

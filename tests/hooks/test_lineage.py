@@ -219,13 +219,13 @@ def test_what_follows_a_missing_result_and_what_memory_lost_is_unfinished(finish
     (finished.path / "data" / OUTPUT / "thresholds.json").unlink()
     assert unfinished(finished, "cae") == [
         "cae.calibrate", "cae.evaluate", "cae.finish_detector", "cae.judge_tests", "cae.gather_result", "compare",
-        "cae.add_training", "report",
+        "cae.add_beside", "report",
     ]  # fmt: skip
 
 
 def test_a_missing_page_needs_what_only_memory_held(finished):
     finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").unlink()
-    assert unfinished(finished, "cae") == ["cae.gather_result", "cae.add_training", "report"]
+    assert unfinished(finished, "cae") == ["cae.gather_result", "cae.add_beside", "report"]
 
 
 def test_another_seed_shares_what_does_not_depend_on_it(finished):

@@ -23,7 +23,7 @@ from flawline.report.run_contents import (
     project,
     show_alignment,
     split_ends,
-    with_training,
+    with_more,
     worst_and_best,
 )
 from flawline.report.run_sentences import run_summary
@@ -102,7 +102,7 @@ def test_training_is_added_to_a_result(method):
         "sample_reconstructions": {"patches": ones, "epoch_00010": 0 * ones, "epoch_00002": ones},
     }
     losses = pd.DataFrame({"image": ["a"], "mask_share": [0.0], "loss": [1.0]})
-    made = with_training(method, **learned, patch_losses=losses, suitability=SUITED)
+    made = with_more(method, **learned, patch_losses=losses, suitability=SUITED)
     assert list(made.sample_reconstructions.reconstructions) == [2, 10]
     assert made.sample_reconstructions.reconstructions[10].max() == 0
     assert list(made.patch_losses) == ["mask_share", "loss"]
@@ -110,9 +110,9 @@ def test_training_is_added_to_a_result(method):
     assert made.projections is None
     assert made.pseudo_gallery is None
     sheet = Image.new("RGB", (5, 4), (1, 2, 3))
-    assert with_training(method, **learned, pseudo_gallery=sheet).pseudo_gallery.shape == (4, 5, 3)
+    assert with_more(method, **learned, pseudo_gallery=sheet).pseudo_gallery.shape == (4, 5, 3)
     points = pd.DataFrame({"space": ["b", "b", "a"], "x": [1.0, 2, 3], "y": 0.0, "label": 0})
-    spaces = with_training(method, **learned, projections=points).projections
+    spaces = with_more(method, **learned, projections=points).projections
     assert {name: table["x"].tolist() for name, table in spaces.items()} == {"b": [1.0, 2.0], "a": [3.0]}
     assert list(spaces) == ["b", "a"]
 

@@ -56,7 +56,7 @@ class Detector:
     def make_scorer(self, compute: ComputeParams | None = None) -> ImageScorer:
         """Return what scores images. Raise FlawlineError if the pretrained network is not the one learned with."""
         if "network" in self.about:
-            check_network(self.params["scorer"]["features"], self.about["network"])
+            check_network(self._method.make_scorer(self.params["scorer"]).features, self.about["network"])
         return self._scorer(compute)
 
     def make_reconstructor(self, compute: ComputeParams | None = None) -> TrainedReconstructor | None:

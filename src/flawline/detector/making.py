@@ -27,7 +27,7 @@ def kept_params(spec: Method, scorer: Any, parts: dict[str, Any]) -> dict[str, A
 
 def network_of(spec: Method, scorer: dict[str, Any]) -> dict[str, str]:
     """Return the digest of the pretrained network's weights that a scorer looks through, if it does."""
-    return {"network": network_digest(scorer["features"])} if spec.scorer_class.embeds else {}
+    return {"network": network_digest(spec.make_scorer(scorer).features)} if spec.scorer_class.embeds else {}
 
 
 def learned_from(

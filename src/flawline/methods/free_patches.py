@@ -98,10 +98,15 @@ class HeldOutScorer(FreePatchScorer):
 def enlarged(images: Tensor, scale: int | str) -> Tensor:
     """Return ``images`` (n, C, H, W) in [0, 1], ``scale`` times as large: bicubic, align_corners=False. With ``auto``
     small ones are twice as large: of a patch the network would give out a few places only."""
-    times = (2 if min(images.shape[2:]) < SMALL else 1) if scale == "auto" else int(scale)
+    times = times_enlarged(images.shape[2:], scale)
     if times == 1:
         return images
     return interpolate(images, scale_factor=times, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def times_enlarged(size: Sequence[int], scale: int | str) -> int:
+    """Return how many times as large an image of ``size`` (h, w) is looked at."""
+    return (2 if min(size) < SMALL else 1) if scale == "auto" else int(scale)
 
 
 def draw_features(embeddings: Sequence[NDArray], count: int, *, seed: int) -> Tensor:

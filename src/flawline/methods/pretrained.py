@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flawline.methods.features import load_extractor
 from flawline.methods.one_class import IMAGE, OneClassScorer
+from flawline.params import FeatureParams
 
 Extractor = Callable[[Tensor], list[Tensor]]  # images (n, C, H, W) in [0, 1] -> layers (n, D_l, h_l, w_l)
 
@@ -25,9 +26,14 @@ class PretrainedScorer(OneClassScorer):
         super().__init__(params, views, device=device)
         self._given = extractor
 
+    @property
+    def features(self) -> FeatureParams:
+        """What it looks at images through."""
+        return self.params.features
+
     @cached_property
     def _extractor(self) -> Extractor:
-        return self._given or load_extractor(self.params.features, self.device)
+        return self._given or load_extractor(self.features, self.device)
 
     def check(self, count: int) -> None:
         """Raise FlawlineError if ``count`` normal images are too few, or the pretrained network cannot be loaded."""

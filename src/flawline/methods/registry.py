@@ -15,6 +15,7 @@ from flawline.checks import FlawlineError, near_name
 from flawline.params import (
     AAEParams,
     AEParams,
+    AutoMethodParams,
     BaseParameters,
     CAEParams,
     CPCAEParams,
@@ -110,6 +111,7 @@ class Method:
     scorer: Reference  # a class of flawline.methods.one_class.OneClassScorer
     # "image", and the reconstructor whose residual images it sees, or with ":codes" behind its name, whose codes
     views: tuple[str, ...] = (IMAGE,)
+    chooses: bool = False  # its scorer is chosen by the normal images, from candidates
 
     @property
     def reconstructor(self) -> Reconstructor | None:
@@ -172,6 +174,11 @@ class Method:
     def similarity(self) -> bool:
         """True if the method's own reconstructor is told to reconstruct more or less alike."""
         return self.own_reconstructor is not None and self.own_reconstructor.similarity
+
+    @property
+    def scorer_dataset(self) -> str:
+        """The dataset of the method's namespace that holds the parameters of its scorer."""
+        return "chosen_scorer" if self.chooses else "params:scorer"
 
     @property
     def by_map(self) -> bool:
@@ -493,6 +500,7 @@ for _row in (
     Method("patch_gaussian", OURS, PatchGaussianMethodParams, _GAUSSIAN),
     Method("patch_gaussian_map", OURS, PatchGaussianMethodParams, _GAUSSIAN, ("cpcae",)),
     Method("patch_gaussian_fused", OURS, PatchGaussianMethodParams, _GAUSSIAN, (IMAGE, "cpcae")),
+    Method("auto", OURS, AutoMethodParams, f"{_HOME}.auto:Auto", chooses=True),
 ):
     register(_row)
 

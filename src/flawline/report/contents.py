@@ -89,6 +89,7 @@ class MethodResult:
     similarity: pd.DataFrame | None = None  # kind, error, ssim; a row an image
     suitability: Suitability | None = None
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
+    choice: pd.DataFrame | None = None  # candidate, image_score, chosen, auroc, ...: of a method that was chosen
     pseudo_gallery: NDArray | None = None  # (H, W, 3) uint8: some of the pseudo-defects that it learned with
 
 

@@ -130,7 +130,7 @@ def _judged(
     )
 
 
-def with_training(
+def with_more(
     result: MethodResult,
     *,
     history: pd.DataFrame | None = None,
@@ -140,16 +140,19 @@ def with_training(
     projections: pd.DataFrame | None = None,
     pseudo_gallery: Any = None,
     similarity: pd.DataFrame | None = None,
+    choice: pd.DataFrame | None = None,
 ) -> MethodResult:
-    """Return the result of a method that trains a network with how it learned, and with what else is known of that:
+    """Return the result of a method with what is known beside its scores: of one that trains a network how it learned,
     the losses of patches, whether the material suits, the images projected from its spaces, a picture of the
-    pseudo-defects it learned with, and how similar images and their reconstructions are."""
+    pseudo-defects it learned with, and how similar images and their reconstructions are; of one that was chosen what
+    each candidate was worth."""
     return replace(
         result,
         history=history,
         sample_reconstructions=read_sample_reconstructions(sample_reconstructions) if sample_reconstructions else None,
         split=read_split(sample_reconstructions) if sample_reconstructions else None,
         similarity=similarity,
+        choice=choice,
         patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
         suitability=None if suitability is None else read_suitability(suitability),
         projections=None if projections is None else read_projections(projections),

@@ -20,7 +20,7 @@ from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
 from flawline.report.html import chart, fill
 from flawline.report.pictures import picture, sample_columns, split_columns, strips
-from flawline.report.run_sentences import standing_out_in_words
+from flawline.report.run_sentences import choice_in_words, standing_out_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,6 +88,8 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "best": made[len(worst) : len(worst) + len(best)],
         "odd": made[len(worst) + len(best) :],
         "odd_told": standing_out_in_words(method),
+        "choice": tables.choice_rows(method.choice),
+        "choice_told": choice_in_words(method),
         "left_out": len(method.worst) + len(method.best) - len(worst) - len(best),
     }
 

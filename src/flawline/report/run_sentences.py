@@ -8,6 +8,7 @@ from flawline.report.contents import AlignmentShown, MethodResult, RunPage
 from flawline.report.words import VERDICTS
 
 NAMED = 5  # images in a sentence
+NONE_FOUND, ALL_FOUND = 0.6, 0.999  # AUROC of the best candidate below, above which pseudo-defects decide little
 TOLD = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # of the comparison
 
 
@@ -77,7 +78,30 @@ def _found_by_one(result: MethodResult) -> list[str]:
     if result.verdicts is None or result.verdicts.empty:
         return [f"{result.method} had no test image to judge.", promise]
     judged = f"{result.method} judged {len(result.verdicts)} test images: {verdicts_in_words(result.verdicts)}."
-    return [judged, *_caught(result.verdicts), promise, *standing_out_in_words(result), *_unsuited(result)]
+    told = [*choice_in_words(result), *standing_out_in_words(result), *_unsuited(result)]
+    return [judged, *_caught(result.verdicts), promise, *told]
+
+
+def choice_in_words(result: MethodResult) -> list[str]:
+    """Return which method was chosen, why, and how sure that is; nothing of a method that was not chosen."""
+    if result.choice is None:
+        return []
+    table = result.choice
+    chosen = table[table["chosen"]].iloc[0]
+    name = f"{result.method} chose {chosen['candidate']} with the image score '{chosen['image_score']}'"
+    if pd.isna(chosen["auroc"]):
+        return [f"{name}: {chosen['reason']}."]
+    told = (
+        f"{name}, {chosen['reason']} of {len(table)} candidates: it tells pseudo-defects from good images that it did "
+        f"not learn from with an AUROC of {chosen['auroc']:.3f}, and finds {chosen['detected']:.0%} of them at the review "
+        f"threshold."
+    )
+    best = table["auroc"].max()
+    if best < NONE_FOUND:
+        return [told, "No candidate tells them well, so the choice says little: look at what it misses."]
+    if best > ALL_FOUND:
+        return [told, "Several may find them all: then the simplest was taken, and harder defects may tell them apart."]
+    return [told]
 
 
 def standing_out_in_words(result: MethodResult) -> list[str]:

@@ -262,6 +262,22 @@ def _alignment_tried(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def choice_rows(choice: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return the candidates of a choice as they are shown, the best first; none of a method that was not chosen."""
+    if choice is None:
+        return []
+    ordered = choice.sort_values(["chosen", "auroc"], ascending=False, kind="stable")
+    return [_candidate_tried(row) for row in ordered.to_dict("records")]
+
+
+def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:
+    tried = not missing(row["auroc"])
+    behind = f"{row['behind']:.3f} ± {row['error']:.3f}" if tried else DASH
+    detected = f"{row['detected']:.0%}" if tried else DASH
+    figures = [decimals(row["auroc"]), behind, detected, str(row["folds"]), f"{row['seconds']:.0f}"]
+    return {name: row[name] for name in ("candidate", "image_score", "chosen", "reason")} | {"figures": figures}
+
+
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Group flat settings by the word before the first dot, in the order they came."""
     groups: dict[str, list[tuple[str, str]]] = {}

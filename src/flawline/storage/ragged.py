@@ -35,6 +35,8 @@ class Lazy(Sequence):
         return self._length
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if isinstance(index, slice):
+            return Lazy.of(self, range(*index.indices(self._length)))
         if not 0 <= index < self._length:
             raise IndexError(index)
         return self._make(index)

@@ -40,7 +40,7 @@ def make_embed(spec: Method) -> Callable:
 
         def made() -> Iterator[NDArray]:
             with as_asked(compute):
-                yield from embed_all(model, inputs, batch_size=model.params.features.batch_size)
+                yield from embed_all(model, inputs, batch_size=model.features.batch_size)
 
         return progress.track(made(), total=len(inputs), label=f"{spec.name}: embeddings")
 

@@ -4,18 +4,19 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method, Reconstructor
-from flawline.pipelines.embedding import held_out, nodes, reconstructing
+from flawline.pipelines.embedding import choosing, held_out, nodes, reconstructing
 
-SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds", "progress", "pseudo_images",
-          "pseudo_defects"}  # fmt: skip
+SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "near_duplicates", "folds", "progress",
+          "pseudo_images", "pseudo_defects"}  # fmt: skip
 FRAMES = {"alignment": "alignment", "aligner": "aligner"}
-PARAMETERS = {"params:compute", "params:seed", "params:suitability"}
+PARAMETERS = {"params:compute", "params:seed", "params:suitability", "params:defect_injection",
+              "params:evaluation.review_overkill"}  # fmt: skip
 
 
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
     row = spec.reconstructor
-    own = [*_embed(spec), *_fit(spec), *_hold_out(spec), _score(spec), _tabulate(spec), _score_pseudo(spec),
+    own = [*_choose(spec), *_embed(spec), *_fit(spec), *_hold_out(spec), _score(spec), _tabulate(spec), _score_pseudo(spec),
            *_patches(spec)]  # fmt: skip
     if row is None:
         return _plan(spec) + _spaced(own, spec.name)
@@ -91,9 +92,18 @@ def _inputs(spec: Method, *names: str) -> dict[str, str]:
         "embeddings": spec.scorer_class.embeds,
         "one_class": spec.scorer_class.learns,
     }
-    shared = {"images": "images", "manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
+    shared = {"images": "images", "manifest": "usable_manifest", "scorer": spec.scorer_dataset, "compute": "params:compute"}
     made = {name: name for name in names if has.get(name, True)}
     return shared | made | ({"residuals": "codes"} if spec.sees_codes and "residuals" in made else {})
+
+
+def _choose(spec: Method) -> list[Node]:
+    if not spec.chooses:
+        return []
+    inputs = {name: name for name in ("images", "near_duplicates", "folds", "progress")} | FRAMES
+    inputs |= {name: f"params:{name}" for name in ("scorer", "candidates", "choice", "defect_injection", "seed", "compute")}
+    inputs |= {"manifest": "usable_manifest", "review_overkill": "params:evaluation.review_overkill"}
+    return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=["choice", "chosen_scorer"])]
 
 
 def _embed(spec: Method) -> list[Node]:
@@ -117,14 +127,14 @@ def _score(spec: Method) -> Node:
 
 
 def _tabulate(spec: Method) -> Node:
-    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": "params:scorer"} | _folds(spec, "folds")
+    inputs = {"maps": "maps", "manifest": "usable_manifest", "scorer": spec.scorer_dataset} | _folds(spec, "folds")
     return Node(nodes.make_tabulate(spec), name="tabulate_scores", inputs=inputs, outputs="scores")
 
 
 def _score_pseudo(spec: Method) -> Node:
     inputs = {name: name for name in ("pseudo_images", "pseudo_defects", "maps", "scores", "progress")} | FRAMES
     inputs |= _folds(spec, "held_out")
-    inputs |= {"manifest": "usable_manifest", "scorer": "params:scorer", "compute": "params:compute"}
+    inputs |= {"manifest": "usable_manifest", "scorer": spec.scorer_dataset, "compute": "params:compute"}
     inputs |= {"one_class": "one_class"} if spec.scorer_class.learns else {}
     if spec.reconstructor is not None:
         inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}

@@ -31,7 +31,7 @@ def create_pipeline(spec: Method) -> Pipeline:
 
 def _calibrate(spec: Method) -> Node:
     inputs = {"scores": "scores", "pseudo_scores": "pseudo_scores", "evaluation": "params:evaluation"}
-    inputs |= {"scorer": "params:scorer", "aligner": "aligner"} | ({"folds": "folds"} if spec.folds else {})
+    inputs |= {"scorer": spec.scorer_dataset, "aligner": "aligner"} | ({"folds": "folds"} if spec.folds else {})
     return Node(make_calibrate(spec), name="calibrate", inputs=inputs, outputs="thresholds")
 
 
@@ -45,20 +45,20 @@ def _evaluate(spec: Method) -> Node:
             "similarity": spec.similarity}  # fmt: skip
     names = ["scores", "maps", "masks", "thresholds", *(name for name, has in more.items() if has)]
     inputs = {name: name for name in names} | {"manifest": "usable_manifest", "evaluation": "params:evaluation"}
-    inputs |= {"scorer": "params:scorer"} if spec.raw_maps else {}
+    inputs |= {"scorer": spec.scorer_dataset} if spec.raw_maps else {}
     return Node(make_evaluate(spec), name="evaluate", inputs=inputs, outputs=["metrics", "curves"])
 
 
 def _judge_tests(spec: Method) -> Node:
     inputs = {name: name for name in ("scores", "maps", "alignment", "thresholds")}
-    inputs |= {"manifest": "usable_manifest", "inspection": "params:inspection", "scorer": "params:scorer"}
+    inputs |= {"manifest": "usable_manifest", "inspection": "params:inspection", "scorer": spec.scorer_dataset}
     return Node(make_judge_tests(spec), name="judge_tests", inputs=inputs, outputs="verdicts")
 
 
 def _finish(spec: Method) -> Node:
     inputs = {name: name for name in ("aligner", "images", "maps", "scores", "thresholds")}
     inputs |= {"manifest": "usable_manifest"} | {name: f"params:{name}" for name in SETTINGS}
-    inputs |= {"scorer": "params:scorer"} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
+    inputs |= {"scorer": spec.scorer_dataset} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
     if spec.reconstructor is not None:
         inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}
     return Node(make_finish(spec), name="finish_detector", inputs=inputs, outputs="detector")

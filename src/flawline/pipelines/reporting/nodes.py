@@ -19,7 +19,7 @@ from flawline.report.run_contents import (
     method_result,
     project,
     show_alignment,
-    with_training,
+    with_more,
     worst_and_best,
 )
 from flawline.report.run_sentences import run_summary
@@ -61,10 +61,10 @@ def gather_result(
     )  # fmt: skip
 
 
-def add_training(result: MethodResult, **learned: Any) -> MethodResult:
-    """Return a method's result with what its reconstructor adds: how it learned, what it makes of patches, whether the
-    material suits it, and what its spaces look like in two dimensions."""
-    return with_training(result, **learned)
+def add_beside(result: MethodResult, **known: Any) -> MethodResult:
+    """Return a method's result with what is known beside its scores: how its reconstructor learned, what that makes of
+    patches, whether the material suits it, what its spaces look like in two dimensions, and why it was chosen."""
+    return with_more(result, **known)
 
 
 def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
 from flawline.pipelines.reporting.nodes import (
-    add_training,
+    add_beside,
     gather_result,
     make_compare,
     make_report,
@@ -87,12 +87,13 @@ def _added(spec: Method) -> list[Node]:
         "projections": spec.codes,
         "pseudo_gallery": spec.damages,
         "similarity": spec.similarity,
+        "choice": spec.chooses,
     }
     own = [name for name, there in has.items() if there]
     if not own:
         return []
     inputs = {"result": "gathered", **{name: name for name in own}}
-    return [*_projected(spec), Node(add_training, name="add_training", inputs=inputs, outputs="result")]
+    return [*_projected(spec), Node(add_beside, name="add_beside", inputs=inputs, outputs="result")]
 
 
 def _projected(spec: Method) -> list[Node]:

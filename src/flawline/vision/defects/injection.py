@@ -28,8 +28,17 @@ class PseudoDefect:
     parameters: dict[str, Any]
 
 
-def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: np.random.Generator) -> PseudoDefect:
-    """Put one defect of ``kind`` into a copy of ``image`` (C, H, W) uint8, uint16 or float32 in [0, 1].
+def inject(
+    image: NDArray,
+    kind: str,
+    params: DefectInjectionParams,
+    generator: np.random.Generator,
+    *,
+    on: NDArray[np.bool_] | None = None,
+    strength: float = 1.0,
+) -> PseudoDefect:
+    """Put one defect of ``kind`` into a copy of ``image`` (C, H, W) uint8, uint16 or float32 in [0, 1]; where there is
+    ``on`` (H, W), its region's centre lies there. With a ``strength`` below 1 every pixel changes by that share only.
 
     The depth is kept, and pixels outside the mask are those of ``image`` to the bit. Raises FlawlineError for another
     type, shape or range, an unknown kind, an image that is too small for ``params.radius`` or for the kind, and where
@@ -37,11 +46,13 @@ def inject(image: NDArray, kind: str, params: DefectInjectionParams, generator: 
     _check_image(image)
     if kind not in INJECTORS:
         raise FlawlineError(f"kind must be one of {', '.join(INJECTORS)}, got '{kind}'{near_name(kind, INJECTORS)}")
-    made, where = _draw_visible(unit(image), kind, params, generator)
-    damaged = np.array(image)
-    damaged[:, made.mask] = _from_unit(made.image[:, made.mask], image.dtype)
-    changed = float((damaged[:, made.mask] != image[:, made.mask]).any(axis=0).mean())
-    return PseudoDefect(damaged, made.mask, {"kind": kind, **where, "changed": changed, **made.drawn})
+    before = unit(image)
+    made, where = _draw_visible(before, kind, params, generator, on=on)
+    damaged, defect = np.array(image), made.mask
+    weaker = before[:, defect] + np.float32(strength) * (made.image[:, defect] - before[:, defect])
+    damaged[:, defect] = _from_unit(made.image[:, defect] if strength == 1 else weaker, image.dtype)
+    changed = float((damaged[:, defect] != image[:, defect]).any(axis=0).mean())
+    return PseudoDefect(damaged, defect, {"kind": kind, **where, "changed": changed, **made.drawn})
 
 
 class PseudoDefects(Sequence[PseudoDefect]):
@@ -86,14 +97,19 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def _draw_visible(
-    image: NDArray[np.float32], kind: str, params: DefectInjectionParams, generator: np.random.Generator
+    image: NDArray[np.float32],
+    kind: str,
+    params: DefectInjectionParams,
+    generator: np.random.Generator,
+    *,
+    on: NDArray[np.bool_] | None,
 ) -> tuple[Damaged, dict[str, Any]]:
     """Return the defect in the first region drawn where it can be seen, and where that region is."""
     height, width = image.shape[1:]
     injector = INJECTORS[kind](getattr(params, kind))
     left = 1 if takes_whole((height, width), params) else params.places
     while True:
-        region, where = draw_region((height, width), params, generator, kind=kind)
+        region, where = draw_region((height, width), params, generator, kind=kind, on=on)
         try:
             return injector(image, region, generator), where
         except UnseenError:

@@ -11,6 +11,7 @@ from flawline.params import DefectInjectionParams
 
 FILLING = ("elastic", "gaussian", "poisson")  # kinds that damage every pixel of their region
 WIDE = (0.1, 0.4)  # radius of their disk in a small image, as shares of its shorter side
+DRAWS = 1000  # of a centre that is to lie on something
 SMALL = 64  # pixels of the shorter side up to which an image is a patch: a disk in it would hardly hold a defect
 
 
@@ -28,8 +29,15 @@ class Disk:
         return (ys - self.y) ** 2 + (xs - self.x) ** 2 <= self.radius**2
 
 
-def random_disk(size: tuple[int, int], generator: np.random.Generator, *, radius: tuple[float, float]) -> Disk:
-    """Draw a disk that lies fully inside an image of ``size`` (h, w): radius, then centre, uniform where it fits.
+def random_disk(
+    size: tuple[int, int],
+    generator: np.random.Generator,
+    *,
+    radius: tuple[float, float],
+    on: NDArray[np.bool_] | None = None,
+) -> Disk:
+    """Draw a disk that lies fully inside an image of ``size`` (h, w): radius, then centre, uniform where it fits; with
+    ``on`` (h, w), where that is true too, unless ``DRAWS`` draws hit none of it.
 
     Raises FlawlineError unless 1 <= smallest <= largest ``radius`` (pixels) and the largest fits the image."""
     low, high = radius
@@ -38,7 +46,10 @@ def random_disk(size: tuple[int, int], generator: np.random.Generator, *, radius
     if 2 * high > min(size):
         raise FlawlineError(f"radius must fit an image of {size[0]} x {size[1]} pixels, got {high:g} pixels")
     r = generator.uniform(low, high)
-    y, x = (generator.uniform(r - 0.5, length - 0.5 - r) for length in size)
+    for _ in range(DRAWS):
+        y, x = (generator.uniform(r - 0.5, length - 0.5 - r) for length in size)
+        if on is None or on[round(y), round(x)]:
+            break
     return Disk(x=x, y=y, radius=r)
 
 
@@ -50,17 +61,22 @@ def random_region(
 
 
 def draw_region(
-    size: tuple[int, int], params: DefectInjectionParams, generator: np.random.Generator, *, kind: str = ""
+    size: tuple[int, int],
+    params: DefectInjectionParams,
+    generator: np.random.Generator,
+    *,
+    kind: str = "",
+    on: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """Draw the region (H, W) of an image of ``size`` (h, w) that a defect of ``kind`` may lie in, and tell where it is:
     nothing of the whole image, else ``centre`` [x, y] and ``radius`` in pixels. A kind that fills its region has a disk
-    in a small image too, a larger one.
+    in a small image too, a larger one. The centre of a disk lies ``on`` (h, w), such as the part.
 
     Raises FlawlineError if the smallest disk would have a radius below a pixel."""
     whole = takes_whole(size, params)
     if whole and (kind not in FILLING or params.region == "image"):
         return np.ones(size, np.bool_), {}
-    disk = random_disk(size, generator, radius=radius_in_pixels(size, WIDE if whole else params.radius))
+    disk = random_disk(size, generator, radius=radius_in_pixels(size, WIDE if whole else params.radius), on=on)
     return disk.mask(size), {"centre": [disk.x, disk.y], "radius": disk.radius}
 
 

@@ -1,0 +1,343 @@
+"""Which method suits a product, decided from its normal images alone.
+
+Normal images are held out in folds, and pseudo-defects of many kinds and strengths are put into copies of them, on the
+part where one is told from the background. A candidate learns the other folds, and is worth as much as it tells the two
+apart (AUROC). After each fold those that are clearly behind are dropped. In the end the best is taken, or what comes
+earlier in the list of candidates, which begins with the simplest, and is no worse within the scatter. No test image and
+no label of a defect takes part.
+
+That pseudo-defects may decide is Alpdemir's idea (2022, section 3.3), there for the end of a training. The scatter of a
+difference between two AUROCs on the same images is DeLong, DeLong & Clarke-Pearson's (1988, Biometrics 44, 837)."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flawline.checks import FlawlineError
+from flawline.methods.auto import Auto
+from flawline.methods.free_patches import FreePatchScorer, times_enlarged
+from flawline.methods.inputs import InputSequence, embed_all
+from flawline.methods.maps import within
+from flawline.methods.one_class import IMAGE, Inputs
+from flawline.methods.patch_scorer import PatchScorer
+from flawline.metrics.conformal import calibrate_threshold
+from flawline.metrics.reductions import Reduction
+from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionParams, MethodChoiceParams
+from flawline.storage.ragged import Lazy
+from flawline.vision.defects.injection import inject
+from flawline.vision.fitting import Track, untracked
+from flawline.vision.foreground import find_foreground
+from flawline.vision.levels import FULL_SCALE
+
+COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
+           "reason")  # fmt: skip
+PART = (0.01, 0.9)  # share of an image that a part covers; what covers less or more is no part on a background
+GREY = 255.0  # scale on which a part is told from the background
+DROPPED = 2.0  # standard errors behind the best from which a candidate is tried no further
+ROUNDING = 1e-12
+
+Seen = NDArray[np.bool_] | None  # the pixels of a frame that show a photograph; None: all
+Placed = tuple[NDArray, NDArray]  # of each defect the share of the normals below, of each normal that of defects above
+
+
+class Defect(NamedTuple):
+    """A pseudo-defect in the image at ``source``."""
+
+    source: int
+    kind: str
+    strength: float
+    image: NDArray  # (C, H, W)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What candidates are tried on: normal ``images`` (C, H, W) in their frames, each ``seen`` where it shows a
+    photograph and held out in its fold, and pseudo-defects in them."""
+
+    images: Sequence[NDArray]
+    seen: Sequence[Seen]
+    folds: NDArray[np.int64]  # (n,), from 0
+    defects: Sequence[Defect]
+
+    @cached_property
+    def sources(self) -> NDArray[np.int64]:
+        return np.array([defect.source for defect in self.defects])
+
+
+def make_trial(
+    images: Sequence[NDArray], seen: Sequence[Seen], folds: NDArray[np.int64], injection: DefectInjectionParams,
+    params: MethodChoiceParams, *, seed: int,
+) -> Trial:  # fmt: skip
+    """Return normal ``images`` with ``params.defects`` pseudo-defects in them, kinds and strengths in turn."""
+    drawn = injection.but(radius=params.radius)
+    parts = [find_part(image) for image in images]
+    defects = []
+    for k in range(params.defects):
+        source, kind = k % len(images), drawn.kinds[k % len(drawn.kinds)]
+        strength = params.strengths[k // len(drawn.kinds) % len(params.strengths)]
+        rng = np.random.default_rng([seed, k])
+        made = inject(images[source], kind, drawn, rng, on=parts[source], strength=strength)
+        defects.append(Defect(source, kind, strength, made.image))
+    return Trial(images, seen, folds, defects)
+
+
+def find_part(image: NDArray) -> NDArray[np.bool_] | None:
+    """Return the pixels (H, W) of ``image`` (C, H, W) that show a part; None where none is told from the background."""
+    grey = image.mean(axis=0, dtype=np.float32) * np.float32(GREY / FULL_SCALE[image.dtype])
+    share = find_foreground(grey)
+    part = None if share is None else share > 0.5
+    return part if part is not None and PART[0] <= part.mean() <= PART[1] else None
+
+
+class Embedded:
+    """Embeddings of a trial's images, made when they are first asked for; candidates that look at images in the same
+    way share them."""
+
+    def __init__(self, trial: Trial):
+        self._trial, self._kept = trial, {}
+
+    def inputs(self, auto: Auto, rows: Sequence[int], *, defects: bool = False) -> Sequence[Inputs]:
+        """Return what a candidate's scorer takes of the normal images at ``rows``, or of the ``defects`` at these."""
+        images = [each.image for each in self._trial.defects] if defects else self._trial.images
+        plain = InputSequence((IMAGE,), images, rows)
+
+        def make(k: int) -> Inputs:
+            seen = plain[k]
+            embedding = self._embedding(auto, seen, (defects, rows[k]))
+            return Inputs(seen.views, embedding[None] if isinstance(auto.scorer, PatchScorer) else embedding)
+
+        return Lazy(len(rows), make)
+
+    def _embedding(self, auto: Auto, seen: Inputs, which: tuple[bool, int]) -> NDArray:
+        """Return the features (h, w, D) of an image."""
+        key = (*way_of_looking(auto, seen.views[0].shape), *which)
+        if key not in self._kept:
+            (found,) = embed_all(auto, [seen], batch_size=1)
+            self._kept[key] = found[0] if isinstance(auto.scorer, PatchScorer) else found
+        return self._kept[key]
+
+
+def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return what the features of an image (C, H, W) depend on: network, layers, and how large it is looked at."""
+    features = auto.features
+    free = isinstance(auto.scorer, FreePatchScorer)
+    side = min(shape[1:]) * (times_enlarged(shape[1:], auto.scorer.params.scale) if free else 1)
+    return features.backbone, features.weights, features.layers, features.side or side
+
+
+@dataclass
+class Tried:
+    """What is known of a candidate: its AUROC's parts, for every image score and fold, or why it cannot serve."""
+
+    name: str
+    auto: Auto | None
+    of_defects: list[NDArray] = field(default_factory=list)  # a fold: (image scores, defects), share of normals below
+    of_normals: list[NDArray] = field(default_factory=list)  # a fold: (image scores, normals), share of defects above
+    scores: list[tuple[NDArray, NDArray]] = field(default_factory=list)  # (image scores, n) of normals, of defects
+    seconds: float = 0.0
+    reason: str = ""
+
+    @property
+    def folds(self) -> int:
+        return len(self.of_defects)
+
+    def placed(self, score: int, folds: int) -> Placed:
+        """Return the shares of the first ``folds``, of defects and of normals, by one image score."""
+        defects, normals = (np.concatenate([each[score] for each in some[:folds]])
+                            for some in (self.of_defects, self.of_normals))  # fmt: skip
+        return defects, normals
+
+    def auroc(self, score: int, folds: int | None = None) -> float:
+        return float(self.placed(score, folds or self.folds)[0].mean())
+
+    def image_score(self, noise: float) -> int:
+        """Return which image score to take: the first that is as good as the best within the scatter."""
+        scores = range(len(self.of_defects[0]))
+        best = self.placed(max(scores, key=self.auroc), self.folds)
+        return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, noise))
+
+
+def placements(normal: NDArray, defective: NDArray) -> Placed:
+    """Return for each defective score (m,) the share of the normal ones (n,) below it, and for each normal one the
+    share of defective ones above it; ties count half. The mean of either is the AUROC."""
+    above = (defective[:, None] > normal[None]) + 0.5 * (defective[:, None] == normal[None])
+    return above.mean(axis=1), above.mean(axis=0)
+
+
+def behind(one: Placed, other: Placed) -> tuple[float, float]:
+    """Return by how much the AUROC of ``one`` is below that of the ``other`` on the same images, and the standard error
+    of that difference, from their `placements`."""
+    parts = [theirs - ours for ours, theirs in zip(one, other, strict=True)]
+    variance = sum(float(np.var(part, ddof=1)) / len(part) for part in parts if len(part) > 1)
+    return float(parts[0].mean()), float(np.sqrt(variance))
+
+
+def is_as_good(one: Placed, other: Placed, noise: float) -> bool:
+    """Return True if the AUROC of ``one`` is below the ``other``'s by at most ``noise`` standard errors."""
+    difference, error = behind(one, other)
+    return difference <= noise * error + ROUNDING
+
+
+def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Sequence[Reduction]) -> None:
+    """Let a candidate learn all folds but one, and add how it tells the normal images of this from the defects."""
+    auto = tried.auto
+    assert auto is not None  # its callers have asked
+    held = np.flatnonzero(trial.folds == fold)
+    state = auto.fit(embedded.inputs(auto, np.flatnonzero(trial.folds != fold).tolist()), seed=fold)
+
+    def scores(rows: NDArray, *, defects: bool) -> NDArray:
+        sources = trial.sources[rows] if defects else rows
+        maps = (within(auto.anomaly_map(state, each), trial.seen[source]) for each, source in
+                zip(embedded.inputs(auto, rows.tolist(), defects=defects), sources, strict=True))  # fmt: skip
+        return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
+
+    normal, defective = scores(held, defects=False), scores(np.flatnonzero(np.isin(trial.sources, held)), defects=True)
+    below, above = zip(*(placements(*each) for each in zip(normal, defective, strict=True)), strict=True)
+    tried.of_defects.append(np.stack(below))
+    tried.of_normals.append(np.stack(above))
+    tried.scores.append((normal, defective))
+
+
+def choose_method(
+    trial: Trial, params: AutoMethodParams, *, review_overkill: float, device: str = "cpu", track: Track = untracked,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[pd.DataFrame, AutoScorerParams]:  # fmt: skip
+    """Return a row for each candidate with what it is worth, and the scorer of the chosen one.
+
+    ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
+    standard error of that, on the folds that both were tried on; ``detected`` the share of the pseudo-defects above the
+    conformal threshold of the held-out normal images at ``review_overkill``. Raise FlawlineError if no candidate can
+    serve the images."""
+    ends = None if params.choice.seconds is None else clock() + params.choice.seconds
+    found = [_begin(name, each, params, device) for name, each in params.candidates.items()]
+    reductions = [Reduction(each) for each in params.choice.image_scores]
+    embedded, late = Embedded(trial), False
+    steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
+    for fold, each in track(steps, total=len(steps), label="trying methods"):
+        if each is found[0] and fold:
+            _drop(found, params.choice)
+        late = late or (ends is not None and clock() > ends and any(other.folds for other in found))
+        if each.reason or late:
+            continue
+        _timed(each, trial, fold, embedded, reductions, clock)
+    return _decided(found, params, review_overkill=review_overkill, late=late)
+
+
+def _begin(name: str, candidate: Any, params: AutoMethodParams, device: str) -> Tried:
+    score = params.choice.image_scores[0]
+    try:
+        return Tried(name, Auto(AutoScorerParams(**dict(candidate), image_score=score), device=device))
+    except FlawlineError as error:
+        return Tried(name, None, reason=str(error))
+
+
+def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Any, clock: Any) -> None:
+    begun = clock()
+    try:
+        try_fold(tried, trial, fold, embedded, reductions)
+    except FlawlineError as error:
+        tried.reason = str(error)
+    tried.seconds += clock() - begun
+
+
+def _drop(found: Sequence[Tried], params: MethodChoiceParams) -> None:
+    """Give a reason to those candidates that are clearly behind the best so far."""
+    best = _best(found, params.noise)
+    for each in found:
+        if not each.reason and each.folds and not _as_good(each, best, params.noise, allowed=DROPPED):
+            each.reason = f"clearly behind after {each.folds} of the folds"
+
+
+def _standing(found: Sequence[Tried]) -> list[Tried]:
+    """Return the candidates that can serve the images and were not dropped, as far as they were tried."""
+    return [each for each in found if each.folds and not each.reason]
+
+
+def _best(found: Sequence[Tried], noise: float) -> Tried:
+    """Return the candidate with the highest AUROC on the folds that all were tried on that stand."""
+    standing = _standing(found)
+    common = min(each.folds for each in standing)
+    return max(standing, key=lambda each: each.auroc(each.image_score(noise), common))
+
+
+def _behind(one: Tried, best: Tried, noise: float) -> tuple[float, float]:
+    """Return by how much a candidate is behind the best on the folds of both, and the standard error of that."""
+    folds = min(one.folds, best.folds)
+    return behind(*(each.placed(each.image_score(noise), folds) for each in (one, best)))
+
+
+def _as_good(one: Tried, best: Tried, noise: float, *, allowed: float) -> bool:
+    difference, error = _behind(one, best, noise)
+    return difference <= allowed * error + ROUNDING
+
+
+def _decided(
+    found: Sequence[Tried], params: AutoMethodParams, *, review_overkill: float, late: bool
+) -> tuple[pd.DataFrame, AutoScorerParams]:
+    if not _standing(found):
+        told = "; ".join(f"{each.name}: {each.reason}" for each in found)
+        raise FlawlineError(f"auto found no candidate that can serve these images. {told}")
+    noise = params.choice.noise
+    best = _best(found, noise)
+    chosen = next(each for each in _standing(found) if _as_good(each, best, noise, allowed=noise))
+    rows = [_row(each, best, params, review_overkill) for each in found]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table["chosen"] = table["candidate"] == chosen.name
+    table.loc[table["chosen"], "reason"] = _why(chosen, best) + ("; the time was up" if late else "")
+    score = params.choice.image_scores[chosen.image_score(noise)]
+    return table, AutoScorerParams(**dict(params.candidates[chosen.name]), image_score=score)
+
+
+def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: float) -> list[Any]:
+    """Return what the table says of a candidate, as if it were not chosen."""
+    told = [tried.name, params.candidates[tried.name].method]
+    if not tried.folds:
+        return [*told, "", False, *[np.nan] * 4, 0, tried.seconds, tried.reason]
+    score = tried.image_score(params.choice.noise)
+    figures = [tried.auroc(score), *_behind(tried, best, params.choice.noise), _detected(tried, score, review_overkill)]
+    fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
+    name = score_name(params.choice.image_scores[score])
+    return [*told, name, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]
+
+
+def _why(chosen: Tried, best: Tried) -> str:
+    return "the best" if chosen is best else f"as good as {best.name} within the scatter, and simpler"
+
+
+def _detected(tried: Tried, score: int, overkill: float) -> float:
+    """Return the share of pseudo-defects above the threshold of the normal images that were held out."""
+    normal, defective = (np.concatenate([each[k][score] for each in tried.scores]) for k in (0, 1))
+    return float((defective > calibrate_threshold(normal, target_overkill=overkill).value).mean())
+
+
+def score_name(params: Any) -> str:
+    """Return an image score in words: "maximum", "highest 1 %"."""
+    if params.reduction == "top_share":
+        return f"highest {100 * params.share:g} %"
+    return str(params.reduction).replace("_", " ")
+
+
+def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: str) -> tuple[pd.DataFrame, Any]:
+    """Return the table and the scorer where nothing can be tried, which the table says: that of ``params.scorer``, or
+    where images (C, H, W) of several sizes do not suit it the first candidate that they suit."""
+    fallback = {"": params.scorer}
+    score = params.scorer.image_score
+    others = {name: AutoScorerParams(**dict(each), image_score=score) for name, each in params.candidates.items()}
+    for name, each in (fallback | others).items():
+        try:
+            Auto(each).scorer.check_sizes(shapes, each.method)
+        except FlawlineError:
+            continue
+        row = [name or _name_of(each, others), each.method, score_name(each.image_score), True, *[np.nan] * 4, 0, 0.0]
+        return pd.DataFrame([[*row, why]], columns=list(COLUMNS)), each
+    raise FlawlineError(f"auto found no candidate that can serve images of several sizes, and {why}")
+
+
+def _name_of(scorer: AutoScorerParams, others: Mapping[str, AutoScorerParams]) -> str:
+    return next((name for name, each in others.items() if each == scorer), scorer.method)

@@ -1,0 +1,46 @@
+"""The choice of a method's scorer by the normal images."""
+
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from flawline.intake.registration import frames_seen
+from flawline.intake.splits import assign_folds
+from flawline.methods.method_choice import choose_method, make_trial, untried
+from flawline.params import AutoMethodParams, ComputeParams, DefectInjectionParams
+from flawline.pipelines.embedding.held_out import learned_rows
+from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.training.compute import as_asked, keep_memory, pick_device
+from flawline.training.progress import Progress
+from flawline.vision.fitting import evenly_spread
+
+
+def choose_scorer(
+    images: RaggedArray, manifest: pd.DataFrame, alignment: pd.DataFrame, near_duplicates: pd.DataFrame,
+    folds: pd.DataFrame, *, aligner: dict[str, Tensor], scorer: Any, candidates: Any, choice: Any,
+    defect_injection: DefectInjectionParams, review_overkill: float, seed: int, compute: ComputeParams,
+    progress: Progress,
+) -> tuple[pd.DataFrame, dict[str, Any]]:  # fmt: skip
+    """Return (a row for each candidate with what it is worth, the chosen scorer's parameters), decided by the normal
+    images that scorers learn from."""
+    keep_memory()
+    params = AutoMethodParams.model_validate({"scorer": scorer, "candidates": candidates, "choice": choice})
+    learned = learned_rows(manifest, folds)
+    rows = [learned[k] for k in evenly_spread(len(learned), params.choice.images)]
+    apart = assign_folds(manifest.iloc[rows], params.choice.folds, seed=seed, near_duplicates=near_duplicates)
+    shapes = [images.shapes[row] for row in learned]
+    if len(rows) < params.choice.least or len(set(apart.tolist())) < 2:
+        few = f"{len(rows)} normal images that are not of one group are too few to choose by: at least "
+        table, chosen = untried(params, shapes, f"{few}{params.choice.least} are needed")
+    else:
+        seen = frames_seen(manifest, alignment, aligner)
+        trial = make_trial(
+            Lazy.of(images, rows), [seen(manifest["image"].iloc[row]) for row in rows], apart, defect_injection,
+            params.choice, seed=seed,
+        )  # fmt: skip
+        with as_asked(compute):
+            table, chosen = choose_method(
+                trial, params, review_overkill=review_overkill, device=pick_device(compute), track=progress.track
+            )
+    return table, chosen.model_dump(mode="json")
