@@ -432,7 +432,7 @@ class StnParams(LocaliserParams):
 
 
 class AutoAlignParams(Params):
-    """How ``align: auto`` decides: by how well a patch memory tells pseudo-defects in normal training images."""
+    """How ``align: auto`` decides: by how well memories tell pseudo-defects in normal training images."""
 
     images: Annotated[int, Field(ge=4)]  # training images that alignments are tried on, at most
     defects: PositiveInt  # pseudo-defects in half of them
@@ -474,6 +474,13 @@ class RegistrationParams(Params):
         return self
 
 
+class GradedDefectParams(Params):
+    """How pseudo-defects by which alignments and methods are chosen differ from the others."""
+
+    strengths: Annotated[tuple[Share, ...], Field(min_length=1)]  # in turn; 1: as drawn, 0.5: half of the change
+    radius: tuple[Rate, Rate]  # smallest and largest disk, share of the image's shorter side
+
+
 class DefectInjectionParams(Params):
     """Pseudo-defects in the normal images of a split."""
 
@@ -496,12 +503,13 @@ class DefectInjectionParams(Params):
     scar: ScarParams
     blend: BlendParams
     stain: StainParams
+    graded: GradedDefectParams
 
     @model_validator(mode="after")
     def _radius_in_order(self) -> Self:
-        low, high = self.radius
-        if not low <= high <= 0.5:
-            raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got {self.radius}")
+        for low, high in (self.radius, self.graded.radius):
+            if not low <= high <= 0.5:
+                raise ValueError(f"radius must be (smallest, largest) with largest at most 0.5, got ({low}, {high})")
         if self.least > self.most:
             raise ValueError(f"least must not exceed most, got {self.least} > {self.most}")
         return self
@@ -848,8 +856,6 @@ class MethodChoiceParams(Params):
     least: Annotated[int, Field(ge=2)]  # with fewer nothing is tried
     folds: Annotated[int, Field(ge=2)]  # each is held out once; at most one an image
     defects: PositiveInt  # pseudo-defects in them, in all
-    strengths: Annotated[tuple[Share, ...], Field(min_length=1)]  # in turn; 1: as drawn, 0.5: half of the change
-    radius: tuple[Fraction, Fraction]  # of their regions, as defect_injection.radius
     image_scores: Annotated[tuple[ImageScoreParams, ...], Field(min_length=1)]  # tried with every candidate
     noise: NonNegativeFloat  # standard errors within which candidates are as good as the best
     seconds: PositiveFloat | None  # after which the best so far is taken; null: no limit

@@ -4,6 +4,7 @@ from moved_parts import CORNERS, SIZE, aligner_of, displaced, foreign, grain, pa
 from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from flawline.vision import fitting
 from flawline.vision.alignment import Aligner, Alignment
 from flawline.vision.transform import IDENTITY, Transform
 
@@ -299,6 +300,18 @@ def test_a_part_that_the_rim_cuts_off_is_not_judged_and_one_beside_the_rim_is():
     assert not cut.aligned
     assert cut.reason == "shows a part that touches its rim, which may cut it off"
     assert 0.03 < aligner.hidden_share(Transform(0, 0, 42), SIZE) < 0.1
+
+
+@pytest.mark.parametrize("align", ["rigid", "structure_tensor"])
+def test_where_some_training_parts_lie_at_the_rim_one_there_is_judged(align):
+    usual = [part_of(seed=k) for k in range(8)]
+    at_rim = [part_of(Transform(0, 0, 36), seed=k) for k in (8, 9)]  # their foot ends at the rim
+    seldom, often = (aligner_of(images=some, align=align) for some in ([*usual, *usual, at_rim[0]], [*usual, *at_rim]))
+    assert (seldom.at_rim, often.at_rim) == (False, True)
+    lies_there = part_of(Transform(0, 0, 36), seed=1)
+    assert not seldom.align(lies_there).aligned
+    assert often.align(lies_there).aligned
+    assert fitting.aligner_of(often.to_tensors()).at_rim
 
 
 def test_where_the_reference_touches_the_rim_too_it_counts_how_much_of_its_part_would_lie_beyond():

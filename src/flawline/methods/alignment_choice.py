@@ -1,13 +1,13 @@
 """Which alignment suits a product, decided from its normal images alone.
 
-Half of some training images are learned from by a patch memory, as they are and aligned in each way; the others, and
-pseudo-defects in them, are scored. The alignment that tells pseudo-defects from normal images best is taken. One family
-of pseudo-defects is the whole part, turned and moved: where parts hardly move, a misplaced one is a defect, and an
-alignment would undo it. No test image and no label of a defect takes part."""
+Half of some training images are learned from by patch memories, as they are and aligned in each way; the others, and
+pseudo-defects in them, are scored. The alignment that tells pseudo-defects from normal images best is taken. Where
+parts hardly move, a misplaced one is a defect, and an alignment would undo it: there the whole part, turned and moved,
+is one of the kinds. No test image and no label of a defect takes part."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from flawline.checks import FlawlineError
+from flawline.methods.graded_defects import graded_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
-from flawline.methods.one_class import IMAGE
+from flawline.methods.one_class import IMAGE, Inputs, embedding_of
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_memory_free import PatchMemoryFree
+from flawline.metrics.delong import Placed, is_as_good, placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import (
     AutoAlignParams,
@@ -28,7 +30,6 @@ from flawline.params import (
     PatchMemoryParams,
     RegistrationParams,
 )
-from flawline.vision.defects import PseudoDefects
 from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
 from flawline.vision.transform import Transform
@@ -37,15 +38,19 @@ CANDIDATES = ("none", "shift", "rigid", "structure_tensor")  # the simplest firs
 COLUMNS = ("align", "chosen", "auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread",
            "shift_spread", "reason")  # fmt: skip
 FULL_TURN = 360.0
+LEAST = 4  # images to try alignments on
+ERRORS = 1.0  # standard errors that count as scatter
 
 Framed = tuple[NDArray, NDArray[np.bool_] | None]  # an image (C, h, w) as it is judged, and its pixels that are seen
+Memory = PatchMemory | PatchMemoryFree
 Frame = Callable[[NDArray], Framed | None]  # what makes it of a photograph; None: it cannot be judged
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What judges alignments: a patch memory, and the pseudo-defects that it is to find. Images of several sizes cannot
-    be compared place by place: they have a memory that knows no places, so that all alignments are judged alike."""
+    """What judges alignments: two patch memories, of which one knows places and the other does not, and the
+    pseudo-defects that they are to find. Images of several sizes cannot be compared place by place, so they have the
+    latter alone, whatever the alignment."""
 
     scorer: PatchMemoryParams
     free: PatchMemoryFreeParams
@@ -56,38 +61,51 @@ class Judge:
     def trial(self, images: Sequence[NDArray], params: AutoAlignParams) -> "Trial":
         """Return half of ``images`` (C, H, W) to learn from, the others, and pseudo-defects in these."""
         others = images[1::2]
-        of_each = max(1, -(-params.defects // len(others)))
-        injection = self.injection.but(per_image=of_each, least=1, most=params.defects)
-        made = PseudoDefects(others, injection, self.seed)
+        made = graded_defects(others, self.injection, count=params.defects, seed=self.seed)
         rng = np.random.default_rng([self.seed, len(others)])
         return Trial(
-            images[::2],
-            others,
-            [made[k].image for k in range(len(made))],
-            [misplaced(image, params, rng) for image in others],
+            images[::2], others, [each.image for each in made], [misplaced(image, params, rng) for image in others]
         )
 
-    def memory(self, frames: Sequence[NDArray], *, places: bool = True) -> Callable[[Framed | None], float]:
-        """Return what scores an image in its frame, learned from normal ``frames``; infinite for one without. With
-        ``places`` it is a memory that knows places."""
-        memory = (PatchMemory(self.scorer, device=self.device) if places else
-                  PatchMemoryFree(self.free, device=self.device))  # fmt: skip
-        reduction = Reduction(memory.params.image_score)
+    def memories(self, frames: Sequence[NDArray], *, places: bool = True) -> Callable[[Framed | None], list[float]]:
+        """Return what scores an image in its frame, once by each memory, learned from normal ``frames``; infinite for
+        one without. With ``places`` the first of them knows places, and the other sees the same features."""
+        if not places:
+            return self._learned(PatchMemoryFree(self.free, device=self.device), frames)
+        bound = PatchMemory(self.scorer, device=self.device)
+        free = PatchMemoryFree(self.free.but(features=self.scorer.features, scale=1), device=self.device)
+        return self._learned(bound, frames, beside=free)
 
-        def inputs(some: Sequence[NDArray]) -> InputSequence:
-            rows = range(len(some))
-            plain = InputSequence((IMAGE,), some, rows)
-            return InputSequence((IMAGE,), some, rows, embeddings=list(embed_all(memory, plain, batch_size=1)))
+    def _learned(
+        self, memory: Memory, frames: Sequence[NDArray], beside: PatchMemoryFree | None = None
+    ) -> Callable[[Framed | None], list[float]]:
+        learned = _inputs(memory, frames)
+        states = [(memory, memory.fit(learned, seed=self.seed))]
+        states += [(beside, beside.fit([_without_view(each) for each in learned], seed=self.seed))] if beside else []
 
-        state = memory.fit(inputs(frames), seed=self.seed)
-
-        def score(framed: Framed | None) -> float:
+        def score(framed: Framed | None) -> list[float]:
             if framed is None:
-                return np.inf
+                return [np.inf] * len(states)
             frame, seen = framed
-            return reduction(within(memory.anomaly_map(state, inputs([frame])[0]), seen))
+            (given,) = _inputs(memory, [frame])
+            each = (given, _without_view(given))
+            return [
+                Reduction(own.params.image_score)(within(own.anomaly_map(state, inputs), seen))
+                for (own, state), inputs in zip(states, each, strict=False)
+            ]
 
         return score
+
+
+def _inputs(memory: Memory, frames: Sequence[NDArray]) -> list[Inputs]:
+    plain = InputSequence((IMAGE,), frames, range(len(frames)))
+    embedded = embed_all(memory, plain, batch_size=1)
+    return [Inputs(each.views, embedding) for each, embedding in zip(plain, embedded, strict=True)]
+
+
+def _without_view(inputs: Inputs) -> Inputs:
+    """Return the features (1, h, w, D) that one view has, as a memory without places takes them (h, w, D)."""
+    return Inputs(inputs.views, embedding_of(inputs)[0])
 
 
 @dataclass(frozen=True)
@@ -105,49 +123,105 @@ def choose_alignment(
     track: Track = untracked,
 ) -> pd.DataFrame:  # fmt: skip
     """Return a row for each of CANDIDATES with what it is worth on normal training images (C, H, W), called ``names``;
-    one is ``chosen``: the simplest of those within ``auto.least_gain`` of the best AUROC.
+    one is ``chosen``: the simplest of those whose AUROC is within ``auto.least_gain``, or the scatter, of the best.
 
-    The pooled ``auroc`` is of pseudo-defects and misplaced images together. Raise FlawlineError if none can be used."""
+    The ``auroc`` is of pseudo-defects, and where parts hardly move of misplaced images too, by the memory that tells
+    them better. Raise FlawlineError if none can be used."""
     auto = registration.auto
     some = evenly_spread(len(images), auto.images)
-    if len(some) < 4:
-        raise FlawlineError(
-            f"registration.align = auto needs at least 4 normal training images to try alignments on, got {len(some)}. "
-            f"Add photographs, or name an alignment: none, shift, rigid, similarity, structure_tensor."
-        )
+    if len(some) < LEAST:
+        row = ["none", True, *[np.nan] * 6, f"{len(some)} normal training images are too few to try alignments on"]
+        return pd.DataFrame([row], columns=list(COLUMNS))
     trial = judge.trial([images[k] for k in some], auto)
     labels = [names[k] for k in some[::2]]
-    rows = [_try(each, trial, registration, judge, labels) for each in
-            track(CANDIDATES, total=len(CANDIDATES), label="trying alignments")]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    if table["auroc"].isna().all():
-        raise FlawlineError(f"registration.align = auto found no alignment that can be used: {rows[0][-1]}")
-    near = table.index[table["auroc"] >= table["auroc"].max() - auto.least_gain]
-    return table.assign(chosen=table.index == near[0])
+    tried = [_try(each, trial, registration, judge, labels) for each in
+             track(CANDIDATES, total=len(CANDIDATES), label="trying alignments")]  # fmt: skip
+    if not any(each.told for each in tried):
+        raise FlawlineError(f"registration.align = auto found no alignment that can be used: {tried[0].reason}")
+    still = hardly_move(tried, auto, min(trial.learned[0].shape[1:]))
+    usable = [each for each in tried if each.told]
+    best = max(usable, key=lambda each: each.auroc(misplaced=still)).decides(misplaced=still)
+    chosen = next(each for each in usable if is_as_good(each.decides(misplaced=still), best, errors=ERRORS,
+                                                        least=auto.least_gain))  # fmt: skip
+    rows = [each.row(chosen=each is chosen, misplaced=still) for each in tried]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judge, names: Sequence[str]) -> list[Any]:
-    """Return a row of the table for one alignment; without figures, and with the reason, where it cannot be used."""
+@dataclass(frozen=True)
+class Tried:
+    """An alignment that was tried: AUROCs of each memory, how the images lie, or why it cannot be used."""
+
+    align: str
+    told: Sequence["Told"] = ()  # by each memory
+    aligned_share: float = np.nan
+    angle_spread: float = np.nan  # degrees
+    shift_spread: float = np.nan  # pixels
+    reason: str = ""
+
+    def better(self, *, misplaced: bool) -> "Told":
+        """Return what the memory told that tells defects better; ``misplaced`` images are among them or not."""
+        return max(self.told, key=lambda each: float(each.decides(misplaced=misplaced)[0].mean()))
+
+    def decides(self, *, misplaced: bool) -> Placed:
+        return self.better(misplaced=misplaced).decides(misplaced=misplaced)
+
+    def auroc(self, *, misplaced: bool) -> float:
+        return float(self.decides(misplaced=misplaced)[0].mean())
+
+    def row(self, *, chosen: bool, misplaced: bool) -> list[Any]:
+        """Return the row of the table."""
+        figures = [np.nan] * 3
+        if self.told:
+            told = self.better(misplaced=misplaced)
+            shown = (told.decides(misplaced=misplaced), told.pseudo, told.misplaced)
+            figures = [float(of_defects.mean()) for of_defects, _ in shown]
+        return [self.align, chosen, *figures, self.aligned_share, self.angle_spread, self.shift_spread, self.reason]
+
+
+class Told(NamedTuple):
+    """How a memory tells normal images from pseudo-defects, from misplaced ones, and from both."""
+
+    pseudo: Placed
+    misplaced: Placed
+    both: Placed
+
+    def decides(self, *, misplaced: bool) -> Placed:
+        return self.both if misplaced else self.pseudo
+
+
+def hardly_move(tried: Sequence[Tried], params: AutoAlignParams, side: int) -> bool:
+    """Return True if, by all alignments that can be used, parts lie more alike than misplaced ones do: otherwise a
+    misplaced one is as good as any."""
+    moved = [each for each in tried if np.isfinite(each.angle_spread)]
+    return all(each.angle_spread < params.turn / 3 and each.shift_spread < params.shift * side for each in moved)
+
+
+def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judge, names: Sequence[str]) -> Tried:
     try:
         frame, spreads = _frame_of(align, trial, registration, names)
         frames = [framed[0] for image in trial.learned if (framed := frame(image)) is not None]
-        score = judge.memory(frames, places=len({image.shape[1:] for image in trial.learned}) == 1)
+        score = judge.memories(frames, places=len({image.shape[1:] for image in trial.learned}) == 1)
         normal, damaged, misplaced = (
-            [score(frame(image)) for image in some] for some in (trial.normal, trial.damaged, trial.misplaced)
-        )
+            np.array([score(frame(image)) for image in some]).T
+            for some in (trial.normal, trial.damaged, trial.misplaced)
+        )  # (memories, n) each
     except FlawlineError as error:
-        return [align, False, *[np.nan] * 6, str(error)]
-    told = [auroc(normal, some) for some in (damaged + misplaced, damaged, misplaced)]
-    return [align, False, *told, len(frames) / len(trial.learned), *spreads, ""]
+        return Tried(align, reason=str(error))
+    told = [
+        Told(*(placements(good, some) for some in (bad, moved, [*bad, *moved])))
+        for good, bad, moved in zip(normal, damaged, misplaced, strict=True)
+    ]
+    angle, shift = spreads
+    return Tried(align, told, len(frames) / len(trial.learned), angle, shift)
 
 
 def _frame_of(
     align: str, trial: Trial, registration: RegistrationParams, names: Sequence[str]
-) -> tuple[Frame, list[float]]:
+) -> tuple[Frame, tuple[float, float]]:
     """Return what brings an image into its frame, and the spread of the angles (degrees) and of the shifts (pixels) of
     the images learned from. Raise FlawlineError if it cannot be used."""
     if align == "none":
-        return lambda image: (image, None), [np.nan, np.nan]
+        return lambda image: (image, None), (np.nan, np.nan)
     aligner, found = fit_aligner(trial.learned, registration.but(align=align, reference=None), names=names)
     angles = np.array([move.angle for move, _ in found])
     shifts = np.array([(move.shift_y, move.shift_x) for move, _ in found])
@@ -158,14 +232,7 @@ def _frame_of(
             return None
         return aligner.warp(image, alignment), aligner.seen(alignment, image.shape[1:])
 
-    return frame, [angle_spread(angles, period=FULL_TURN), float(np.hypot(*shifts.std(axis=0)))]
-
-
-def auroc(normal: Sequence[float], anomalous: Sequence[float]) -> float:
-    """Return how often an anomalous score is above a normal one, ties counting half; infinite scores may be among
-    them."""
-    ours, others = np.array(anomalous)[:, None], np.array(normal)[None]
-    return float(((ours > others) + 0.5 * (ours == others)).mean())
+    return frame, (angle_spread(angles, period=FULL_TURN), float(np.hypot(*shifts.std(axis=0))))
 
 
 def misplaced(image: NDArray, params: AutoAlignParams, rng: np.random.Generator) -> NDArray:

@@ -77,7 +77,7 @@ class Auto(MapScorer):
     def _residual(self, weights: State, inputs: Inputs) -> NDArray[np.float16]:
         row = self.method.reconstructor
         assert row is not None  # its callers have asked
-        compute = ComputeParams(device=self.device)
+        compute = ComputeParams.model_validate({"device": self.device})
         made = row.ready(weights, self._parts(), channels=inputs.views[0].shape[0], compute=compute)
         return made.reconstruct(_stored(inputs)).residual
 

@@ -3,17 +3,15 @@
 Normal images are held out in folds, and pseudo-defects of many kinds and strengths are put into copies of them, on the
 part where one is told from the background. A candidate learns the other folds, and is worth as much as it tells the two
 apart (AUROC). After each fold those that are clearly behind are dropped. In the end the best is taken, or what comes
-earlier in the list of candidates, which begins with the simplest, and is no worse within the scatter. No test image and
-no label of a defect takes part.
-
-That pseudo-defects may decide is Alpdemir's idea (2022, section 3.3), there for the end of a training. The scatter of a
-difference between two AUROCs on the same images is DeLong, DeLong & Clarke-Pearson's (1988, Biometrics 44, 837)."""
+earlier in the list of candidates, which begins with the simplest, and is no worse within the scatter. No test image
+and no label of a defect takes part. That pseudo-defects may decide is Alpdemir's idea (2022, section 3.3), there for
+the end of a training."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,37 +20,23 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
 from flawline.methods.free_patches import FreePatchScorer, times_enlarged
+from flawline.methods.graded_defects import GradedDefect, graded_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE, Inputs
 from flawline.methods.patch_scorer import PatchScorer
 from flawline.metrics.conformal import calibrate_threshold
+from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionParams, MethodChoiceParams
 from flawline.storage.ragged import Lazy
-from flawline.vision.defects.injection import inject
 from flawline.vision.fitting import Track, untracked
-from flawline.vision.foreground import find_foreground
-from flawline.vision.levels import FULL_SCALE
 
 COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
            "reason")  # fmt: skip
-PART = (0.01, 0.9)  # share of an image that a part covers; what covers less or more is no part on a background
-GREY = 255.0  # scale on which a part is told from the background
 DROPPED = 2.0  # standard errors behind the best from which a candidate is tried no further
-ROUNDING = 1e-12
 
 Seen = NDArray[np.bool_] | None  # the pixels of a frame that show a photograph; None: all
-Placed = tuple[NDArray, NDArray]  # of each defect the share of the normals below, of each normal that of defects above
-
-
-class Defect(NamedTuple):
-    """A pseudo-defect in the image at ``source``."""
-
-    source: int
-    kind: str
-    strength: float
-    image: NDArray  # (C, H, W)
 
 
 @dataclass(frozen=True)
@@ -63,7 +47,7 @@ class Trial:
     images: Sequence[NDArray]
     seen: Sequence[Seen]
     folds: NDArray[np.int64]  # (n,), from 0
-    defects: Sequence[Defect]
+    defects: Sequence[GradedDefect]
 
     @cached_property
     def sources(self) -> NDArray[np.int64]:
@@ -71,28 +55,11 @@ class Trial:
 
 
 def make_trial(
-    images: Sequence[NDArray], seen: Sequence[Seen], folds: NDArray[np.int64], injection: DefectInjectionParams,
-    params: MethodChoiceParams, *, seed: int,
+    images: Sequence[NDArray], seen: Sequence[Seen], folds: NDArray[np.int64], injection: DefectInjectionParams, *,
+    defects: int, seed: int,
 ) -> Trial:  # fmt: skip
-    """Return normal ``images`` with ``params.defects`` pseudo-defects in them, kinds and strengths in turn."""
-    drawn = injection.but(radius=params.radius)
-    parts = [find_part(image) for image in images]
-    defects = []
-    for k in range(params.defects):
-        source, kind = k % len(images), drawn.kinds[k % len(drawn.kinds)]
-        strength = params.strengths[k // len(drawn.kinds) % len(params.strengths)]
-        rng = np.random.default_rng([seed, k])
-        made = inject(images[source], kind, drawn, rng, on=parts[source], strength=strength)
-        defects.append(Defect(source, kind, strength, made.image))
-    return Trial(images, seen, folds, defects)
-
-
-def find_part(image: NDArray) -> NDArray[np.bool_] | None:
-    """Return the pixels (H, W) of ``image`` (C, H, W) that show a part; None where none is told from the background."""
-    grey = image.mean(axis=0, dtype=np.float32) * np.float32(GREY / FULL_SCALE[image.dtype])
-    share = find_foreground(grey)
-    part = None if share is None else share > 0.5
-    return part if part is not None and PART[0] <= part.mean() <= PART[1] else None
+    """Return normal ``images`` with so many pseudo-defects in them."""
+    return Trial(images, seen, folds, graded_defects(images, injection, count=defects, seed=seed))
 
 
 class Embedded:
@@ -100,7 +67,8 @@ class Embedded:
     way share them."""
 
     def __init__(self, trial: Trial):
-        self._trial, self._kept = trial, {}
+        self._trial = trial
+        self._kept: dict[tuple[Any, ...], NDArray] = {}
 
     def inputs(self, auto: Auto, rows: Sequence[int], *, defects: bool = False) -> Sequence[Inputs]:
         """Return what a candidate's scorer takes of the normal images at ``rows``, or of the ``defects`` at these."""
@@ -160,28 +128,7 @@ class Tried:
         """Return which image score to take: the first that is as good as the best within the scatter."""
         scores = range(len(self.of_defects[0]))
         best = self.placed(max(scores, key=self.auroc), self.folds)
-        return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, noise))
-
-
-def placements(normal: NDArray, defective: NDArray) -> Placed:
-    """Return for each defective score (m,) the share of the normal ones (n,) below it, and for each normal one the
-    share of defective ones above it; ties count half. The mean of either is the AUROC."""
-    above = (defective[:, None] > normal[None]) + 0.5 * (defective[:, None] == normal[None])
-    return above.mean(axis=1), above.mean(axis=0)
-
-
-def behind(one: Placed, other: Placed) -> tuple[float, float]:
-    """Return by how much the AUROC of ``one`` is below that of the ``other`` on the same images, and the standard error
-    of that difference, from their `placements`."""
-    parts = [theirs - ours for ours, theirs in zip(one, other, strict=True)]
-    variance = sum(float(np.var(part, ddof=1)) / len(part) for part in parts if len(part) > 1)
-    return float(parts[0].mean()), float(np.sqrt(variance))
-
-
-def is_as_good(one: Placed, other: Placed, noise: float) -> bool:
-    """Return True if the AUROC of ``one`` is below the ``other``'s by at most ``noise`` standard errors."""
-    difference, error = behind(one, other)
-    return difference <= noise * error + ROUNDING
+        return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, errors=noise))
 
 
 def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Sequence[Reduction]) -> None:
@@ -248,9 +195,11 @@ def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions
 
 def _drop(found: Sequence[Tried], params: MethodChoiceParams) -> None:
     """Give a reason to those candidates that are clearly behind the best so far."""
+    if not _standing(found):
+        return
     best = _best(found, params.noise)
     for each in found:
-        if not each.reason and each.folds and not _as_good(each, best, params.noise, allowed=DROPPED):
+        if not each.reason and each.folds and not is_as_good(*_both(each, best, params.noise), errors=DROPPED):
             each.reason = f"clearly behind after {each.folds} of the folds"
 
 
@@ -266,15 +215,11 @@ def _best(found: Sequence[Tried], noise: float) -> Tried:
     return max(standing, key=lambda each: each.auroc(each.image_score(noise), common))
 
 
-def _behind(one: Tried, best: Tried, noise: float) -> tuple[float, float]:
-    """Return by how much a candidate is behind the best on the folds of both, and the standard error of that."""
+def _both(one: Tried, best: Tried, noise: float) -> tuple[Placed, Placed]:
+    """Return how a candidate and the best one place the images of the folds of both."""
     folds = min(one.folds, best.folds)
-    return behind(*(each.placed(each.image_score(noise), folds) for each in (one, best)))
-
-
-def _as_good(one: Tried, best: Tried, noise: float, *, allowed: float) -> bool:
-    difference, error = _behind(one, best, noise)
-    return difference <= allowed * error + ROUNDING
+    ours, theirs = (each.placed(each.image_score(noise), folds) for each in (one, best))
+    return ours, theirs
 
 
 def _decided(
@@ -285,7 +230,7 @@ def _decided(
         raise FlawlineError(f"auto found no candidate that can serve these images. {told}")
     noise = params.choice.noise
     best = _best(found, noise)
-    chosen = next(each for each in _standing(found) if _as_good(each, best, noise, allowed=noise))
+    chosen = next(each for each in _standing(found) if is_as_good(*_both(each, best, noise), errors=noise))
     rows = [_row(each, best, params, review_overkill) for each in found]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["chosen"] = table["candidate"] == chosen.name
@@ -300,7 +245,8 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     if not tried.folds:
         return [*told, "", False, *[np.nan] * 4, 0, tried.seconds, tried.reason]
     score = tried.image_score(params.choice.noise)
-    figures = [tried.auroc(score), *_behind(tried, best, params.choice.noise), _detected(tried, score, review_overkill)]
+    gap = behind(*_both(tried, best, params.choice.noise))
+    figures = [tried.auroc(score), *gap, _detected(tried, score, review_overkill)]
     fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
     name = score_name(params.choice.image_scores[score])
     return [*told, name, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]

@@ -93,8 +93,8 @@ def choice_in_words(result: MethodResult) -> list[str]:
         return [f"{name}: {chosen['reason']}."]
     told = (
         f"{name}, {chosen['reason']} of {len(table)} candidates: it tells pseudo-defects from good images that it did "
-        f"not learn from with an AUROC of {chosen['auroc']:.3f}, and finds {chosen['detected']:.0%} of them at the review "
-        f"threshold."
+        f"not learn from with an AUROC of {chosen['auroc']:.3f}, and finds {chosen['detected']:.0%} of them at the "
+        f"review threshold."
     )
     best = table["auroc"].max()
     if best < NONE_FOUND:

@@ -41,10 +41,10 @@ SPLIT = (
 )
 CHOICE = (
     "Each candidate learned from some of the good images and was shown others, as they are and with pseudo-defects of "
-    "many kinds and strengths in them; the AUROC says how well it tells the two apart. After ± stands the standard error "
-    "of the difference to the best. Of those that are as good within the scatter, the first in the list of candidates is "
-    "taken, which begins with the simplest. No test image and no real defect took part, so what pseudo-defects do not "
-    "resemble may still be missed."
+    "many kinds and strengths in them; the AUROC says how well it tells the two apart. After ± stands the standard "
+    "error of the difference to the best. Of those that are as good within the scatter, the first in the list of "
+    "candidates is taken, which begins with the simplest. No test image and no real defect took part, so what "
+    "pseudo-defects do not resemble may still be missed."
 )
 PSEUDO_TITLE = "Pseudo-defects"
 PSEUDO = "Made in normal images for the training; of each kind the first: what was there, what it became, the mask."

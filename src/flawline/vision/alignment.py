@@ -63,7 +63,8 @@ class Alignment:
 class Aligner:
     """A reference photograph (H, W), as grey levels, and the frame in it that every image is brought into.
 
-    ``likeness`` holds the highest and the median correlation of the reference's part with itself turned."""
+    ``likeness`` holds the highest and the median correlation of the reference's part with itself turned. ``at_rim`` is
+    true where parts of the training photographs lie at the rim, so that one which does is nothing special."""
 
     reference: NDArray[np.float32] = field(repr=False)
     mode: str
@@ -71,6 +72,7 @@ class Aligner:
     least_quality: float
     brightness: str
     likeness: tuple[float, float]
+    at_rim: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -171,10 +173,9 @@ class Aligner:
     def cut_by_rim(self, move: Transform, compared: "Compared") -> str:
         """Return why a photograph that lies so cannot be judged: its rim may cut off some of the part. "" if it can.
 
-        A part that is cut off touches the rim. Where the reference's does so too, all that can be told is how much of
-        that would lie beyond."""
-        own = self.part
-        if own is not None and compared.part is not None and touches_rim(compared.part) and not touches_rim(own):
+        A part that is cut off touches the rim. Where those of the training photographs do so too, all that can be told
+        is how much of the reference's would lie beyond."""
+        if compared.part is not None and touches_rim(compared.part) and not self.at_rim:
             return "shows a part that touches its rim, which may cut it off"
         hidden = self.hidden_share(move, compared.grey.shape)
         return f"does not show {hidden:.0%} of the part, which its rim cuts off" if hidden > HIDDEN else ""
@@ -214,6 +215,7 @@ class Aligner:
             "least_quality": torch.tensor(self.least_quality, dtype=torch.float64),
             "brightness": torch.tensor(BRIGHTNESS.index(self.brightness)),
             "likeness": torch.tensor(self.likeness, dtype=torch.float64),
+            "at_rim": torch.tensor(self.at_rim),
         }
 
     @classmethod
@@ -224,6 +226,7 @@ class Aligner:
         return cls(
             tensors["reference"].numpy(), MODES[int(tensors["mode"])], (top, left, bottom, right),
             float(tensors["least_quality"]), BRIGHTNESS[int(tensors["brightness"])], (highest, median),
+            bool(tensors["at_rim"]),
         )  # fmt: skip
 
     # how it is done

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.params import RegistrationParams
-from flawline.vision.alignment import BLUR, MODES, Aligner, Box, resolutions
+from flawline.vision.alignment import BLUR, MODES, Aligner, Box, resolutions, touches_rim
 from flawline.vision.foreground import block_mean, find_foreground, render_foreground
 from flawline.vision.levels import grey_levels
 from flawline.vision.matching import COARSE, Matcher, is_blank
@@ -27,6 +27,7 @@ NEARBY = 25  # degrees: turns below are the same orientation
 MULTIPLE = 32  # of which the frame's sides are multiples, where the image allows: networks shrink by that
 SAMPLE = 20  # training images on which a reference is tried before the long work
 CENTRAL = 0.1  # share of the training images that count as central
+SELDOM = 0.1  # share of the training images up to which a part at the rim is an exception
 LEVELLED = ("structure_tensor", "stn")  # modes that undo an angle without a match
 Track = Callable[..., Iterable[Any]]
 Teach = Callable[..., Any]  # what a localiser sees of each training image -> its trained weights
@@ -72,16 +73,17 @@ def fit_aligner(
     if levelled:
         return _fit_leveller(images, reference, params, track=track, teach=teach)
     draft = _draft(reference, params)
-    found, hulls = {}, {}
+    found, hulls, touching = {}, {}, {}
     early = evenly_spread(len(images), SAMPLE)
     rest = [k for k in range(len(images)) if k not in set(early)]
     for label, some in (("trying the reference", early), *([("aligning", rest)] if rest else [])):
         for k in track(some, total=len(some), label=label):
-            found[k], hulls[k] = _found_and_hull(draft, images[k])
+            found[k], hulls[k], touching[k] = _found_in(draft, images[k])
         _check_alike([quality for _, quality in found.values()], params, names[row])
     moves = [found[k] for k in range(len(images))]
     kept = [hulls[k] for k, (_, quality) in found.items() if quality >= params.least_quality]
-    return replace(draft, box=_frame(kept, reference.shape, params)), moves
+    box = _frame(kept, reference.shape, params)
+    return replace(draft, box=box, at_rim=_usually(list(touching.values()))), moves
 
 
 def _fit_leveller(
@@ -93,16 +95,18 @@ def _fit_leveller(
     from flawline.vision.levelling import box_around, corners_of
 
     draft = _draft_leveller(images, reference, params, track=track, teach=teach)
-    found, hulls = [], []
+    found, hulls, touching = [], [], []
     for k in track(range(len(images)), total=len(images), label="telling orientations"):
-        told, part = _found_and_hull(draft, images[k])
+        told, part, touches = _found_in(draft, images[k])
         found.append(told)
+        touching.append(touches)
         if draft.part is None or not params.crop:
             hulls.append(corners_of(told[0], images[k].shape[1:], reference.shape))
         elif part is not None:
             hulls.append(part)
     margin = 0 if draft.part is None else params.margin
-    return replace(draft, box=box_around(hulls, margin=margin, multiple=MULTIPLE)), found
+    box = box_around(hulls, margin=margin, multiple=MULTIPLE)
+    return replace(draft, box=box, at_rim=_usually(touching)), found
 
 
 def _draft_leveller(
@@ -174,13 +178,19 @@ def _draft(reference: NDArray[np.float32], params: RegistrationParams) -> Aligne
     return replace(draft, likeness=orientation_contrast(draft.matcher, draft.picture))
 
 
-def _found_and_hull(aligner: Aligner, image: NDArray) -> tuple[tuple[Transform, float], NDArray | None]:
-    """Return (move, quality) of an image, and the hull of its part in the reference, None where it has none."""
+def _found_in(aligner: Aligner, image: NDArray) -> tuple[tuple[Transform, float], NDArray | None, bool]:
+    """Return (move, quality) of an image, the hull of its part in the reference, None where it has none, and whether
+    that touches the rim."""
     compared, _ = aligner.compared(image)
     if compared is None:
-        return (IDENTITY, 0.0), None
+        return (IDENTITY, 0.0), None, False
     found = aligner.move_of(compared)
-    return found, compared.hull(found[0])
+    return found, compared.hull(found[0]), compared.part is not None and touches_rim(compared.part)
+
+
+def _usually(touching: Sequence[bool]) -> bool:
+    """Return True if parts lie at the rim so often that one there cannot be told to be cut off."""
+    return bool(np.mean(touching) > SELDOM)
 
 
 def _check_alike(qualities: Sequence[float], params: RegistrationParams, name: str) -> None:

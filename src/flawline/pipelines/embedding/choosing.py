@@ -37,7 +37,7 @@ def choose_scorer(
         seen = frames_seen(manifest, alignment, aligner)
         trial = make_trial(
             Lazy.of(images, rows), [seen(manifest["image"].iloc[row]) for row in rows], apart, defect_injection,
-            params.choice, seed=seed,
+            defects=params.choice.defects, seed=seed,
         )  # fmt: skip
         with as_asked(compute):
             table, chosen = choose_method(

@@ -16,8 +16,8 @@ PARAMETERS = {"params:compute", "params:seed", "params:suitability", "params:def
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the embedding of a method: what its reconstructor makes of the images, then its scorer's part."""
     row = spec.reconstructor
-    own = [*_choose(spec), *_embed(spec), *_fit(spec), *_hold_out(spec), _score(spec), _tabulate(spec), _score_pseudo(spec),
-           *_patches(spec)]  # fmt: skip
+    own = [*_choose(spec), *_embed(spec), *_fit(spec), *_hold_out(spec), _score(spec), _tabulate(spec),
+           _score_pseudo(spec), *_patches(spec)]  # fmt: skip
     if row is None:
         return _plan(spec) + _spaced(own, spec.name)
     return _spaced(_reconstruct(row), row.name) + _spaced(own, spec.name, seen=row.name)
@@ -92,7 +92,12 @@ def _inputs(spec: Method, *names: str) -> dict[str, str]:
         "embeddings": spec.scorer_class.embeds,
         "one_class": spec.scorer_class.learns,
     }
-    shared = {"images": "images", "manifest": "usable_manifest", "scorer": spec.scorer_dataset, "compute": "params:compute"}
+    shared = {
+        "images": "images",
+        "manifest": "usable_manifest",
+        "scorer": spec.scorer_dataset,
+        "compute": "params:compute",
+    }
     made = {name: name for name in names if has.get(name, True)}
     return shared | made | ({"residuals": "codes"} if spec.sees_codes and "residuals" in made else {})
 
@@ -101,7 +106,9 @@ def _choose(spec: Method) -> list[Node]:
     if not spec.chooses:
         return []
     inputs = {name: name for name in ("images", "near_duplicates", "folds", "progress")} | FRAMES
-    inputs |= {name: f"params:{name}" for name in ("scorer", "candidates", "choice", "defect_injection", "seed", "compute")}
+    inputs |= {
+        name: f"params:{name}" for name in ("scorer", "candidates", "choice", "defect_injection", "seed", "compute")
+    }
     inputs |= {"manifest": "usable_manifest", "review_overkill": "params:evaluation.review_overkill"}
     return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=["choice", "chosen_scorer"])]
 

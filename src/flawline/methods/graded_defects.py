@@ -1,0 +1,52 @@
+"""Pseudo-defects of many kinds, sizes and strengths on a product's part: what alignments and methods are chosen by."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.params import DefectInjectionParams
+from flawline.vision.defects.injection import inject
+from flawline.vision.foreground import find_foreground
+from flawline.vision.levels import FULL_SCALE
+
+PART = (0.01, 0.9)  # share of an image that a part covers; what covers less or more is no part on a background
+GREY = 255.0  # scale on which a part is told from the background
+
+
+class GradedDefect(NamedTuple):
+    """A pseudo-defect in the image at ``source``."""
+
+    source: int
+    kind: str
+    strength: float
+    image: NDArray  # (C, H, W)
+
+
+def graded_defects(
+    images: Sequence[NDArray], injection: DefectInjectionParams, *, count: int, seed: int
+) -> list[GradedDefect]:
+    """Return ``count`` pseudo-defects in normal ``images`` (C, H, W), which take turns, as do kinds, and with every
+    round of kinds the strengths. They lie on the part, where one is told from the background: beside it every method
+    finds them, or none does."""
+    drawn, strengths = injection.but(radius=injection.graded.radius), injection.graded.strengths
+    parts: dict[int, NDArray[np.bool_] | None] = {}
+    made = []
+    for k in range(count):
+        source, kind = k % len(images), drawn.kinds[k % len(drawn.kinds)]
+        strength, image = strengths[k // len(drawn.kinds) % len(strengths)], images[source]
+        if source not in parts:
+            parts[source] = find_part(image)
+        rng = np.random.default_rng([seed, k])
+        defect = inject(image, kind, drawn, rng, on=parts[source], strength=strength)
+        made.append(GradedDefect(source, kind, strength, defect.image))
+    return made
+
+
+def find_part(image: NDArray) -> NDArray[np.bool_] | None:
+    """Return the pixels (H, W) of ``image`` (C, H, W) that show a part; None where none is told from the background."""
+    grey = image.mean(axis=0, dtype=np.float32) * np.float32(GREY / FULL_SCALE[image.dtype])
+    share = find_foreground(grey)
+    part = None if share is None else share > 0.5
+    return part if part is not None and PART[0] <= part.mean() <= PART[1] else None

@@ -1,0 +1,52 @@
+"""Pseudo-defects by which methods are chosen: in turn, on the part, fainter by a known share."""
+
+import numpy as np
+import pytest
+from base_params import BASE
+from moved_parts import part_of
+
+from flawline.methods.graded_defects import find_part, graded_defects
+from flawline.vision.defects import inject
+
+INJECTION = BASE.defect_injection.but(kinds=("line", "stain"), graded={"strengths": (1.0, 0.5), "radius": (0.05, 0.1)})
+
+
+def test_images_kinds_and_strengths_take_turns():
+    made = graded_defects([part_of(seed=k) for k in range(3)], INJECTION, count=8, seed=0)
+    assert [each.source for each in made] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert [each.kind for each in made] == ["line", "stain"] * 4
+    assert [each.strength for each in made] == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5]
+    again = graded_defects([part_of(seed=k) for k in range(3)], INJECTION, count=8, seed=0)
+    assert all((one.image == other.image).all() for one, other in zip(made, again, strict=True))
+
+
+def test_they_lie_on_the_part_and_anywhere_where_there_is_none():
+    image = part_of()
+    part = find_part(image)
+    assert 0.05 < part.mean() < 0.2
+    grey = np.random.default_rng(0).integers(90, 110, image.shape).astype(np.uint8)  # a texture
+    assert find_part(grey) is None
+    small = INJECTION.but(kinds=("gaussian",), graded={"strengths": (1.0,), "radius": (0.03, 0.05)})
+    far = INJECTION.radius[0] * min(image.shape[1:])
+
+    def share_near(part, made, original):
+        changed = np.stack([(each.image != original).any(axis=0) for each in made])
+        centres = [np.argwhere(one).mean(axis=0).round().astype(int) for one in changed]
+        return np.mean([part[max(0, y - int(far)) : y + int(far), max(0, x - int(far)) : x + int(far)].any()
+                        for y, x in centres])  # fmt: skip
+
+    assert share_near(part, graded_defects([image], small, count=40, seed=0), image) == 1
+    assert share_near(part, graded_defects([grey], small, count=40, seed=0), grey) < 0.7
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_weaker_one_changes_every_pixel_by_its_share_alone(dtype):
+    image = part_of(dtype=dtype)
+    full, half = (
+        inject(image, "stain", BASE.defect_injection, np.random.default_rng(3), strength=strength)
+        for strength in (1.0, 0.5)
+    )
+    assert (full.mask == half.mask).all()
+    before = image.astype(float)
+    np.testing.assert_allclose(half.image - before, (full.image - before) / 2, atol=1)
+    assert (half.image[:, ~half.mask] == image[:, ~half.mask]).all()

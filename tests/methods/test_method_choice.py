@@ -1,0 +1,127 @@
+"""Methods that are chosen by normal images alone: where places help, where they hurt, and where nothing can decide."""
+
+import itertools
+
+import numpy as np
+import pytest
+from base_params import BASE
+from moved_parts import part_of
+
+from flawline.checks import FlawlineError
+from flawline.methods.method_choice import COLUMNS, choose_method, make_trial, score_name, untried
+from flawline.params import ImageScoreParams
+
+SMALL = {"features": {**BASE.patch_memory.scorer.features.model_dump(), "side": 128}}
+BOUND = {"method": "patch_memory", "settings": BASE.patch_memory.scorer.model_dump(), "change": SMALL}
+FREE = {
+    "method": "patch_memory_free",
+    "settings": BASE.patch_memory_free.scorer.model_dump(),
+    "change": {**SMALL, "scale": 1, "size": 300, "pool": 2000},
+}
+PARAMS = BASE.auto.but(candidates={"bound": BOUND, "free": FREE}, choice={"folds": 3, "seconds": None})
+SIDE = 128  # pixels of a texture
+
+
+def trial(images, defects=54, folds=3):
+    apart = np.arange(len(images)) % folds
+    return make_trial(images, [None] * len(images), apart, BASE.defect_injection, defects=defects, seed=0)
+
+
+def chosen(images, params=PARAMS, **more):
+    table, scorer = choose_method(trial(images), params, review_overkill=0.05, **more)
+    assert table.columns.tolist() == list(COLUMNS)
+    assert table["chosen"].sum() == 1
+    return table.set_index("candidate"), scorer
+
+
+def textured(seed, within=1.0, places=None):
+    """Soft spots in the left share ``within`` of a plain surface (1, H, W), at random or, with ``places``, always the
+    same."""
+    noise = np.random.default_rng(seed)
+    rng = noise if places is None else np.random.default_rng(places)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    grey = np.full((SIDE, SIDE), 170.0) + noise.normal(0, 3, (SIDE, SIDE))
+    for _ in range(round(14 * within)):
+        middle_y, middle_x = rng.uniform(0, SIDE), rng.uniform(0, within * SIDE)
+        grey -= 70 * np.exp(-((y - middle_y) ** 2 + (x - middle_x) ** 2) / (2 * 6**2))
+    return np.clip(grey, 0, 255).astype(np.uint8)[None]
+
+
+@pytest.fixture(scope="module")
+def still():
+    return [part_of(seed=k) for k in range(12)]
+
+
+def test_of_a_texture_the_memory_without_places_is_chosen():
+    table, scorer = chosen([textured(k) for k in range(12)])
+    assert table["chosen"].idxmax() == "free"
+    assert table.loc["free", "auroc"] > table.loc["bound", "auroc"]
+    assert scorer.method == "patch_memory_free"
+    assert scorer.own()["size"] == 300
+
+
+def test_where_what_is_normal_here_is_a_defect_there_the_memory_of_places_is_chosen():
+    spots = BASE.defect_injection.but(kinds=("patch",), patch={"share": (0.6, 0.9), "aspect": (0.9, 1.1)})
+    images = [textured(k, within=0.5, places=1) for k in range(12)]
+    apart = np.arange(12) % 3
+    tried = make_trial(images, [None] * 12, apart, spots, defects=54, seed=0)
+    table, scorer = choose_method(tried, PARAMS, review_overkill=0.05)
+    table = table.set_index("candidate")
+    assert table.loc["bound", "auroc"] > table.loc["free", "auroc"]
+    assert scorer.method == "patch_memory"
+
+
+def test_of_those_as_good_within_the_scatter_the_first_is_taken(still):
+    twins = PARAMS.but(candidates={"one": BOUND, "two": BOUND})
+    table, _ = chosen(still, twins)
+    assert table["chosen"].idxmax() == "one"
+    assert table["auroc"].nunique() == 1
+    assert table.loc["two", ["behind", "error"]].tolist() == [0, 0]
+    generous = PARAMS.but(choice={"noise": 1000.0})
+    assert chosen(still, generous)[0]["chosen"].idxmax() == "bound"
+
+
+def test_what_cannot_serve_the_images_says_why_and_if_none_can_that_is_an_error(still):
+    sizes = [image[:, : 112 - 8 * (k % 3)] for k, image in enumerate(still)]
+    table, _ = chosen(sizes)
+    assert table["chosen"].idxmax() == "free"
+    assert table.loc["bound", "reason"].startswith("patch_memory compares images position by position")
+    assert table.loc["bound", "folds"] == 0
+    alone = PARAMS.but(candidates={"bound": BOUND, "unknown": {**BOUND, "method": "patch_memoir"}})
+    with pytest.raises(FlawlineError, match=r"no candidate .* bound: patch_memory compares .* unknown: no"):
+        chosen(sizes, alone)
+
+
+def test_when_the_time_is_up_the_best_so_far_is_taken_and_said(still):
+    ticks = itertools.count()
+    limited = PARAMS.but(choice={"seconds": 3.0})
+    table, _ = chosen(still, limited, clock=lambda: float(next(ticks)))
+    assert table.loc[table["chosen"], "reason"].item().endswith("; the time was up")
+    assert table["folds"].max() == 1
+
+
+def test_images_all_alike_and_defects_that_nobody_finds_are_no_error(still):
+    table, _ = chosen([still[0]] * 6)
+    assert table["auroc"].notna().all()
+    blank = [np.full((1, 64, 64), 128, np.uint8)] * 6
+    noise = BASE.defect_injection.but(kinds=("gaussian",))
+    table, _ = choose_method(
+        make_trial(blank, [None] * 6, np.arange(6) % 3, noise, defects=12, seed=0), PARAMS, review_overkill=0.05
+    )
+    assert table["chosen"].sum() == 1
+
+
+def test_where_nothing_can_be_tried_the_usual_scorer_is_taken_if_it_suits():
+    table, scorer = untried(PARAMS, [(1, 64, 64)] * 3, "3 images are too few")
+    assert scorer == PARAMS.scorer
+    assert table["candidate"].tolist() == ["patch_memory"]
+    assert table["reason"].tolist() == ["3 images are too few"]
+    table, scorer = untried(PARAMS, [(1, 64, 64), (1, 70, 64)], "3 images are too few")
+    assert table["candidate"].tolist() == ["free"]
+    with pytest.raises(FlawlineError, match="images of several sizes, and 3 images are too few"):
+        untried(PARAMS.but(candidates={"bound": BOUND}), [(1, 64, 64), (1, 70, 64)], "3 images are too few")
+
+
+def test_image_scores_have_words():
+    told = [ImageScoreParams(reduction=name, share=0.05) for name in ("top_share", "maximum", "region_mass")]
+    assert [score_name(each) for each in told] == ["highest 5 %", "maximum", "region mass"]
