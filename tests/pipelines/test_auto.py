@@ -1,0 +1,40 @@
+"""The line of a method that is chosen: the choice with its evidence, the detector of what was chosen."""
+
+from flawline.detector.judging import Judge
+from flawline.params import ComputeParams
+
+FEW = {"auto.choice.least": 99}
+
+
+def test_the_chosen_method_is_learned_calibrated_and_kept_and_its_evidence_told(finished):
+    finished.run("auto")
+    names = ("images", "usable_manifest", *(f"auto.{each}" for each in (
+        "choice", "chosen_scorer", "scores", "detector")), "report", "summary")  # fmt: skip
+    images, manifest, choice, scorer, scores, detector, page, summary = finished.load_all(*names)
+    assert choice["chosen"].sum() == 1
+    chosen = choice[choice["chosen"]].iloc[0]
+    assert scorer["method"] == chosen["method"] == detector.params["scorer"]["method"]
+    assert choice["auroc"].between(0, 1).all()
+    assert "Why this method" in page
+    assert f"{chosen['candidate']} (chosen)" in page
+    assert f"auto chose {chosen['candidate']} with the image score '{chosen['image_score']}'" in summary
+
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    row_of = dict(zip(manifest["image"], range(len(manifest)), strict=True))
+    for image, score in scores.loc[scores["split"] == "test", ["image", "score"]].to_numpy():
+        assert judge.judge_framed(images[row_of[image]]).scored.score == score
+
+    runs = finished.mlflow_runs()  # each candidate has one, below that of the method
+    (method,) = [run for run in runs if run.data.tags.get("method") == "auto"]
+    tried = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == method.info.run_id]
+    assert sorted(run.data.params["candidate"] for run in tried) == sorted(choice["candidate"])
+    assert all(run.info.status == "FINISHED" for run in tried)
+    told = {run.data.params["candidate"]: run.data.metrics["auroc"] for run in tried}
+    assert told == dict(zip(choice["candidate"], choice["auroc"], strict=True))
+
+
+def test_of_too_few_images_the_usual_method_is_taken_and_that_is_said(finished):
+    finished.run("auto", **FEW)
+    (choice, summary) = finished.load_all("auto.choice", "summary", **FEW)
+    assert choice["candidate"].tolist() == ["patch_memory"]
+    assert "are too few to choose by: at least 99 are needed." in summary
