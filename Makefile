@@ -14,7 +14,8 @@ unexport RAW IMAGES
 CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path,RAW)) | LC_ALL=C sed 's/[^A-Za-z0-9_-]\{1,\}/-/g; s/^[_-]*//; s/-*$$//' | cut -c 1-64),$(shell basename -- $(call quoted,$(call path,RAW)) | cksum | sed 's/ .*//')),chess)
 SEED ?= 0
 METHOD ?=
-ALIGN ?=
+# Who names no method gets the best one that is found, and the best alignment.
+ALIGN ?= $(if $(METHOD),,auto)
 PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))$(if $(SET),$(comma)$(SET))
 PORT ?=
 # Kedro and MLflow start each other by name.
@@ -42,7 +43,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: $(READY) ## make a detector with patch_memory: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
+run: $(READY) ## make a detector, of the best method: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
 	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params $(call quoted,$(PARAMS))
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]

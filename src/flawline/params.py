@@ -857,7 +857,8 @@ class MethodChoiceParams(Params):
     folds: Annotated[int, Field(ge=2)]  # each is held out once; at most one an image
     defects: PositiveInt  # pseudo-defects in them, in all
     image_scores: Annotated[tuple[ImageScoreParams, ...], Field(min_length=1)]  # tried with every candidate
-    noise: NonNegativeFloat  # standard errors within which candidates are as good as the best
+    noise: NonNegativeFloat  # standard errors within which a candidate is as good as the best
+    image_score_noise: NonNegativeFloat  # the same of a candidate's image scores
     seconds: PositiveFloat | None  # after which the best so far is taken; null: no limit
 
 

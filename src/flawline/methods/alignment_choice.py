@@ -38,7 +38,7 @@ CANDIDATES = ("none", "shift", "rigid", "structure_tensor")  # the simplest firs
 COLUMNS = ("align", "chosen", "auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread",
            "shift_spread", "reason")  # fmt: skip
 FULL_TURN = 360.0
-LEAST = 4  # images to try alignments on
+LEAST = 8  # images to try alignments on: of fewer, two or three would decide
 ERRORS = 1.0  # standard errors that count as scatter
 
 Framed = tuple[NDArray, NDArray[np.bool_] | None]  # an image (C, h, w) as it is judged, and its pixels that are seen

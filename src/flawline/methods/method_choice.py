@@ -105,6 +105,7 @@ class Tried:
 
     name: str
     auto: Auto | None
+    noise: float  # standard errors within which an image score is as good as the best
     of_defects: list[NDArray] = field(default_factory=list)  # a fold: (image scores, defects), share of normals below
     of_normals: list[NDArray] = field(default_factory=list)  # a fold: (image scores, normals), share of defects above
     scores: list[tuple[NDArray, NDArray]] = field(default_factory=list)  # (image scores, n) of normals, of defects
@@ -124,11 +125,12 @@ class Tried:
     def auroc(self, score: int, folds: int | None = None) -> float:
         return float(self.placed(score, folds or self.folds)[0].mean())
 
-    def image_score(self, noise: float) -> int:
-        """Return which image score to take: the first that is as good as the best within the scatter."""
+    @property
+    def image_score(self) -> int:
+        """Which image score to take: the first that is as good as the best within the scatter."""
         scores = range(len(self.of_defects[0]))
         best = self.placed(max(scores, key=self.auroc), self.folds)
-        return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, errors=noise))
+        return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, errors=self.noise))
 
 
 def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Sequence[Reduction]) -> None:
@@ -168,7 +170,7 @@ def choose_method(
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
     for fold, each in track(steps, total=len(steps), label="trying methods"):
         if each is found[0] and fold:
-            _drop(found, params.choice)
+            _drop(found)
         late = late or (ends is not None and clock() > ends and any(other.folds for other in found))
         if each.reason or late:
             continue
@@ -177,11 +179,11 @@ def choose_method(
 
 
 def _begin(name: str, candidate: Any, params: AutoMethodParams, device: str) -> Tried:
-    score = params.choice.image_scores[0]
+    score, noise = params.choice.image_scores[0], params.choice.image_score_noise
     try:
-        return Tried(name, Auto(AutoScorerParams(**dict(candidate), image_score=score), device=device))
+        return Tried(name, Auto(AutoScorerParams(**dict(candidate), image_score=score), device=device), noise)
     except FlawlineError as error:
-        return Tried(name, None, reason=str(error))
+        return Tried(name, None, noise, reason=str(error))
 
 
 def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Any, clock: Any) -> None:
@@ -193,13 +195,13 @@ def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions
     tried.seconds += clock() - begun
 
 
-def _drop(found: Sequence[Tried], params: MethodChoiceParams) -> None:
+def _drop(found: Sequence[Tried]) -> None:
     """Give a reason to those candidates that are clearly behind the best so far."""
     if not _standing(found):
         return
-    best = _best(found, params.noise)
+    best = _best(found)
     for each in found:
-        if not each.reason and each.folds and not is_as_good(*_both(each, best, params.noise), errors=DROPPED):
+        if not each.reason and each.folds and not is_as_good(*_both(each, best), errors=DROPPED):
             each.reason = f"clearly behind after {each.folds} of the folds"
 
 
@@ -208,17 +210,17 @@ def _standing(found: Sequence[Tried]) -> list[Tried]:
     return [each for each in found if each.folds and not each.reason]
 
 
-def _best(found: Sequence[Tried], noise: float) -> Tried:
+def _best(found: Sequence[Tried]) -> Tried:
     """Return the candidate with the highest AUROC on the folds that all were tried on that stand."""
     standing = _standing(found)
     common = min(each.folds for each in standing)
-    return max(standing, key=lambda each: each.auroc(each.image_score(noise), common))
+    return max(standing, key=lambda each: each.auroc(each.image_score, common))
 
 
-def _both(one: Tried, best: Tried, noise: float) -> tuple[Placed, Placed]:
+def _both(one: Tried, best: Tried) -> tuple[Placed, Placed]:
     """Return how a candidate and the best one place the images of the folds of both."""
     folds = min(one.folds, best.folds)
-    ours, theirs = (each.placed(each.image_score(noise), folds) for each in (one, best))
+    ours, theirs = (each.placed(each.image_score, folds) for each in (one, best))
     return ours, theirs
 
 
@@ -229,13 +231,13 @@ def _decided(
         told = "; ".join(f"{each.name}: {each.reason}" for each in found)
         raise FlawlineError(f"auto found no candidate that can serve these images. {told}")
     noise = params.choice.noise
-    best = _best(found, noise)
-    chosen = next(each for each in _standing(found) if is_as_good(*_both(each, best, noise), errors=noise))
+    best = _best(found)
+    chosen = next(each for each in _standing(found) if is_as_good(*_both(each, best), errors=noise))
     rows = [_row(each, best, params, review_overkill) for each in found]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["chosen"] = table["candidate"] == chosen.name
     table.loc[table["chosen"], "reason"] = _why(chosen, best) + ("; the time was up" if late else "")
-    score = params.choice.image_scores[chosen.image_score(noise)]
+    score = params.choice.image_scores[chosen.image_score]
     return table, AutoScorerParams(**dict(params.candidates[chosen.name]), image_score=score)
 
 
@@ -244,8 +246,8 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     told = [tried.name, params.candidates[tried.name].method]
     if not tried.folds:
         return [*told, "", False, *[np.nan] * 4, 0, tried.seconds, tried.reason]
-    score = tried.image_score(params.choice.noise)
-    gap = behind(*_both(tried, best, params.choice.noise))
+    score = tried.image_score
+    gap = behind(*_both(tried, best))
     figures = [tried.auroc(score), *gap, _detected(tried, score, review_overkill)]
     fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
     name = score_name(params.choice.image_scores[score])

@@ -504,7 +504,7 @@ for _row in (
 ):
     register(_row)
 
-DEFAULT = "patch_memory"  # what a user gets who names no method
+DEFAULT = "auto"  # what a user gets who names no method
 register_paper(
     Paper(
         "schneider2022",

@@ -38,10 +38,10 @@ def make_calibrate(spec: Method) -> Callable:
         """Return the thresholds from the scores of the calibration images, and of pseudo-defects in copies of these.
 
         The promise of folds is proven where no score rises with one more image, and nothing else was learned from the
-        images that calibrate: an aligner, or a level of brightness, was."""
+        images that calibrate: an aligner, a level of brightness, or which method to take, was."""
         basis = map_basis = "split"
         if folds is not None and len(folds):
-            proven = not aligner and spec.make_scorer(scorer).is_monotone(len(folds))
+            proven = not aligner and not spec.chooses and spec.make_scorer(scorer).is_monotone(len(folds))
             basis = "monotone" if proven else "cross"
             map_basis = basis if spec.by_map else "cross"
         levels = calibrated_on(scores, evaluation, basis=basis, map_basis=map_basis)

@@ -4,7 +4,6 @@ aligned (``alignment``), and what aligns others like them (``aligner``)."""
 
 from kedro.pipeline import Node, Pipeline
 
-from flawline.methods.registry import DEFAULT
 from flawline.pipelines.registration.nodes import choose, register
 
 
@@ -19,7 +18,7 @@ def create_pipeline() -> Pipeline:
                     "manifest": "manifest",
                     "ingestion": "params:ingestion",
                     "registration": "params:registration",
-                    "scorer": f"params:{DEFAULT}.scorer",
+                    "scorer": "params:patch_memory.scorer",
                     "free_scorer": "params:patch_memory_free.scorer",
                     "defect_injection": "params:defect_injection",
                     "compute": "params:compute",
