@@ -109,8 +109,11 @@ def dry(clone, *arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
-        (["run"], ".venv/bin/kedro run  --params 'category=chess,seed=0'"),
-        (["run", "RAW=/photos/bolt"], ".venv/bin/kedro run  --params 'category=bolt,seed=0,raw=/photos/bolt'"),
+        (["run"], ".venv/bin/kedro run  --params 'category=chess,seed=0,registration.align=auto'"),
+        (
+            ["run", "RAW=/photos/bolt"],
+            ".venv/bin/kedro run  --params 'category=bolt,seed=0,raw=/photos/bolt,registration.align=auto'",
+        ),
         (
             ["run", "RAW=/photos/bolt", "CATEGORY=m6", "METHOD=cae", "SEED=2"],
             ".venv/bin/kedro run --pipelines=cae --params 'category=m6,seed=2,raw=/photos/bolt'",
@@ -121,7 +124,8 @@ def dry(clone, *arguments: str) -> list[str]:
         ),
         (
             ["inspect", "IMAGES=/photos/today", "CATEGORY=bolt"],
-            ".venv/bin/kedro run --pipelines=inspection --params 'category=bolt,seed=0,images=/photos/today'",
+            ".venv/bin/kedro run --pipelines=inspection "
+            "--params 'category=bolt,seed=0,registration.align=auto,images=/photos/today'",
         ),
         (
             ["inspect", "IMAGES=/photos/today", "CATEGORY=bolt", "METHOD=cae"],

@@ -80,7 +80,11 @@ def test_folders_without_a_letter_that_a_category_may_have_are_different_categor
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 def test_inspection_without_a_folder_is_refused_and_a_run_takes_the_example(make):
     assert make("inspect")[0] != 0
-    assert parsed(make("run")[1]) == {"category": "chess", "seed": 0}
+    assert parsed(make("run")[1]) == {
+        "category": "chess",
+        "seed": 0,
+        "registration": {"align": "auto"},
+    }
 
 
 @pytest.mark.parametrize(("typed", "texts", "rest"), [

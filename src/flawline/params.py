@@ -835,8 +835,8 @@ class CandidateParams(Params):
 
     method: str
     settings: dict[str, Any]  # the scorer's parameters, as the method's own branch has them
-    change: dict[str, Any] = {}  # what differs from these
-    reconstructor: dict[str, Any] = {}  # patches and model of the reconstructor whose residual images it sees too
+    change: dict[str, Any] | None = None  # what differs from these
+    reconstructor: dict[str, Any] | None = None  # patches and model of that whose residual images it sees too
 
 
 class AutoScorerParams(CandidateParams):
@@ -846,7 +846,7 @@ class AutoScorerParams(CandidateParams):
 
     def own(self) -> dict[str, Any]:
         """Return the parameters of the chosen method's scorer."""
-        return {**self.settings, **self.change, "image_score": self.image_score}
+        return {**self.settings, **(self.change or {}), "image_score": self.image_score}
 
 
 class MethodChoiceParams(Params):

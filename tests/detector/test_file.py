@@ -184,9 +184,9 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     path = tmp_path / "detector.safetensors"
     save_detector(path, detector)
     weights, meta = read_tensors(path)
-    for format in (1, 5):  # 5 did not say how a map becomes a score
+    for format in (1, 6):  # 6 did not say whether parts lie at the rim
         write_tensors(path, weights, {**meta, "format": format})
-        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 6. Make it"):
+        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 7. Make it"):
             load_detector(path)
 
 

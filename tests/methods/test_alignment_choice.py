@@ -80,7 +80,7 @@ def test_too_few_images_are_left_as_they_are_and_no_usable_alignment_is_an_error
 
     monkeypatch.setattr("flawline.methods.alignment_choice.fit_aligner", refused)
     with pytest.raises(FlawlineError, match=r"found no alignment that can be used: the training images do not show"):
-        chosen([part_of(seed=k) for k in range(4)])
+        chosen([part_of(seed=k) for k in range(8)])
 
 
 def test_chosen_takes_the_place_of_auto_alone(turned):

@@ -23,7 +23,9 @@ SEVERAL = [(3, 64, 80), (3, 96, 80)]
 SMALL = [(3, 24, 80)] * 4
 SEES_DCAE = {"dcae", "oc_svm_lrep", "oc_svm_aere", "isolation_forest_lrep", "isolation_forest_aere"}
 PATCHWISE = {"cae", "vae", "aae", "pca", "texture", "deep_svdd", "rdcae", *SEES_DCAE}
-ANY_SIZE = PATCHWISE | FRAMED | {"deep_feature_knn", "mean_brightness", "patch_memory_free", "patch_gaussian_free"}
+ANY_SIZE = (
+    PATCHWISE | FRAMED | {"deep_feature_knn", "mean_brightness", "patch_memory_free", "patch_gaussian_free", "auto"}
+)
 LEARNS_NOTHING = {
     "cae",
     "vae",
@@ -130,8 +132,8 @@ def test_the_first_method_that_cannot_is_told_with_all_that_can():
     assert reason.startswith("patch_memory compares images position by position")
     able_ones = ", ".join(name for name in METHODS if name in ANY_SIZE)
     assert advice == (
-        f"These methods can serve these images: {able_ones}. Take one: make run ... METHOD=cae, or "
-        "kedro run --pipelines=cae."
+        f"These methods can serve these images: {able_ones}. Take one: make run ... METHOD=auto, or "
+        "kedro run --pipelines=auto."
     )
     assert able(SEVERAL, 10) == ANY_SIZE
 

@@ -55,9 +55,9 @@ def test_from_nodes_goes_on_with_what_is_stored(finished, finished_once):
 
 def test_the_main_job_is_the_recommended_method(project):
     project.run("__default__")
-    assert project.load("comparison")["method"].tolist() == ["patch_memory"]
-    assert project.load("patch_memory.metrics")["values"]["image_auroc"] == 1.0
-    own = ("patch_memory.pseudo_scores", "patch_memory.thresholds")
+    assert project.load("comparison")["method"].tolist() == ["auto"]
+    assert project.load("auto.metrics")["values"]["image_auroc"] == 1.0
+    own = ("auto.pseudo_scores", "auto.thresholds")
     made, scored, thresholds = project.load_all("pseudo_defects", *own)
     assert scored["image"].tolist() == made["image"].tolist()  # of these the pseudo-supervised threshold tells
     assert thresholds["outlier"]["pseudo_defects"] == len(made) > 0

@@ -60,7 +60,7 @@ class Auto(MapScorer):
 
     def _parts(self) -> dict[str, Any]:
         row = self.method.reconstructor
-        return {} if row is None else row.typed(**self.params.reconstructor)
+        return {} if row is None else row.typed(**(self.params.reconstructor or {}))
 
     def _fit_reconstructor(self, inputs: Sequence[Inputs], *, seed: int) -> State | None:
         row = self.method.reconstructor

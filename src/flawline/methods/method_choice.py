@@ -28,7 +28,7 @@ from flawline.methods.patch_scorer import PatchScorer
 from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
-from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionParams, MethodChoiceParams
+from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionParams
 from flawline.storage.ragged import Lazy
 from flawline.vision.fitting import Track, untracked
 

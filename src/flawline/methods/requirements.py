@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flawline.checks import FlawlineError
-from flawline.methods.registry import METHODS, Method, Reconstructor, resolve
+from flawline.methods.registry import DEFAULT, METHODS, Method, Reconstructor, resolve
 
 SHOWN = 10  # images named in an error
 Shapes = Sequence[tuple[int, ...]]  # (C, H, W) each
@@ -82,5 +82,6 @@ def check_methods(
             few = _left_out(odd, images, shapes) if shapes and odd else ""
             able = [each for each, method in METHODS.items() if why_not(method, tree, shapes, count) is None]
             said = f"These methods can serve these images: {', '.join(able)}." if able else "No method can."
-            how = f" Take one: make run ... METHOD={able[0]}, or kedro run --pipelines={able[0]}." if able else ""
+            best = DEFAULT if DEFAULT in able else next(iter(able), "")
+            how = f" Take one: make run ... METHOD={best}, or kedro run --pipelines={best}." if able else ""
             raise FlawlineError(f"{reason}\n{few}{said}{how}")
