@@ -59,7 +59,7 @@ def chosen(category, seed):
     folds = np.random.default_rng(seed).permutation(np.arange(len(rows)) % BASE.auto.choice.folds)
     begun = time.perf_counter()
     trial = category.trial(rows, folds, BASE.auto.choice.defects, seed)
-    table, _ = choose_method(trial, BASE.auto, review_overkill=BASE.evaluation.review_overkill)
+    table, *_ = choose_method(trial, BASE.auto, review_overkill=BASE.evaluation.review_overkill)
     return table, time.perf_counter() - begun
 
 

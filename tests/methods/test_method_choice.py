@@ -28,9 +28,14 @@ def trial(images, defects=54, folds=3):
 
 
 def chosen(images, params=PARAMS, **more):
-    table, scorer = choose_method(trial(images), params, review_overkill=0.05, **more)
+    table, scorer, kinds = choose_method(trial(images), params, review_overkill=0.05, **more)
     assert table.columns.tolist() == list(COLUMNS)
     assert table["chosen"].sum() == 1
+    assert kinds["found"].between(0, 1).all()
+    picked = table[table["chosen"]].iloc[0]
+    if picked["folds"] == 3:
+        assert kinds["defects"].sum() == 54
+        assert np.average(kinds["found"], weights=kinds["defects"]) == pytest.approx(picked["detected"])
     return table.set_index("candidate"), scorer
 
 
@@ -100,18 +105,19 @@ def test_images_all_alike_and_defects_that_nobody_finds_are_no_error(still):
     assert table["auroc"].notna().all()
     blank = [np.full((1, 64, 64), 128, np.uint8)] * 6
     noise = BASE.defect_injection.but(kinds=("gaussian",))
-    table, _ = choose_method(
+    table, *_ = choose_method(
         make_trial(blank, [None] * 6, np.arange(6) % 3, noise, defects=12, seed=0), PARAMS, review_overkill=0.05
     )
     assert table["chosen"].sum() == 1
 
 
 def test_where_nothing_can_be_tried_the_usual_scorer_is_taken_if_it_suits():
-    table, scorer = untried(PARAMS, [(1, 64, 64)] * 3, "3 images are too few")
+    table, scorer, kinds = untried(PARAMS, [(1, 64, 64)] * 3, "3 images are too few")
     assert scorer == PARAMS.scorer
+    assert kinds.empty
     assert table["candidate"].tolist() == ["patch_memory"]
     assert table["reason"].tolist() == ["3 images are too few"]
-    table, scorer = untried(PARAMS, [(1, 64, 64), (1, 70, 64)], "3 images are too few")
+    table, scorer, kinds = untried(PARAMS, [(1, 64, 64), (1, 70, 64)], "3 images are too few")
     assert table["candidate"].tolist() == ["free"]
     with pytest.raises(FlawlineError, match="images of several sizes, and 3 images are too few"):
         untried(PARAMS.but(candidates={"bound": BOUND}), [(1, 64, 64), (1, 70, 64)], "3 images are too few")

@@ -351,3 +351,40 @@ def test_the_choice_of_an_alignment_stands_with_its_figures_even_if_nothing_was_
     assert "none (chosen) 0.900 0.877 1.000 100%" in words
     assert "shows no part" in words
     assert "were brought into the frame" not in words
+
+
+CHOICE = pd.DataFrame(
+    [
+        ["plain", "patch_memory", "highest 1 %", False, 0.80, 0.10, 0.02, 0.4, 2, 3.2, "clearly behind"],
+        ["wide", "patch_memory", "maximum", True, 0.90, 0.0, 0.0, 0.6, 4, 9.0, "the best"],
+        ["odd", "patch_memory", "", False, *[np.nan] * 4, 0, 0.1, "needs images of one size"],
+    ],
+    columns=["candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
+             "reason"],
+)  # fmt: skip
+FOUND = pd.DataFrame(
+    [["line", 1.0, 10, 1.0], ["line", 0.5, 10, 0.8], ["stain", 1.0, 10, 0.5], ["stain", 0.5, 10, 0.125]],
+    columns=["kind", "strength", "defects", "found"],
+)
+
+
+def with_choice(page, choice=CHOICE, found=FOUND):
+    first, *others = page.methods
+    return replace(page, methods=[replace(first, choice=choice, found_by_kind=found), *others])
+
+
+def test_the_choice_of_a_method_stands_with_what_each_candidate_was_worth_the_chosen_one_first(page):
+    said = Document(render_run(with_choice(page))).words
+    assert "Why this method" in said
+    assert "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 4 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
+    assert f"odd {DASH} {DASH} {DASH} 0 0 needs images of one size" in said
+    assert "Why this method" not in Document(render_run(page)).words
+
+
+def test_what_the_chosen_method_finds_least_stands_first(page):
+    said = Document(render_run(with_choice(page))).words
+    assert "pseudo-defect strength 1 strength 0.5 stain 50% 12% line 100% 80%" in said
+    untried = CHOICE.head(1).assign(chosen=True, auroc=np.nan, reason="3 images are too few")
+    said = Document(render_run(with_choice(page, untried, FOUND.head(0)))).words
+    assert "What it will miss" not in said
+    assert "chose plain with the image score 'highest 1 %': 3 images are too few." in said

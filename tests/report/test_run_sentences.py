@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flawline.report import MethodResult, Suitability
-from flawline.report.run_sentences import run_found
+from flawline.report.run_sentences import choice_in_words, run_found
 
 PROMISE = "19 calibration images promise at most 5 % overkill."
 
@@ -45,3 +45,22 @@ def test_without_a_test_image_nothing_was_judged(count):
     told = run_found([result(name, []) for name in ("cae", "vae")[:count]])
     assert told[0] in ("cae had no test image to judge.", "2 methods judged no test image.")
     assert PROMISE in told
+
+
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [
+        (0.9, None),
+        (0.55, "No candidate tells them well, so the choice says little: look at what it misses."),
+        (1.0, "Several may find them all: then the simplest was taken, and harder defects may tell them apart."),
+    ],
+)
+def test_a_choice_is_told_with_what_it_stands_on(best, said):
+    row = {"candidate": "wide", "image_score": "maximum", "chosen": True, "auroc": best, "detected": 0.6}
+    choice = pd.DataFrame([row | {"reason": "the best"}])
+    told = choice_in_words(SimpleNamespace(method="auto", choice=choice))
+    assert told[0] == (
+        "auto chose wide with the image score 'maximum', the best of 1 candidates: it tells pseudo-defects from good "
+        f"images that it did not learn from with an AUROC of {best:.3f}, and finds 60% of them at the review threshold."
+    )
+    assert told[1:] == ([] if said is None else [said])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,9 +34,19 @@ from flawline.vision.fitting import Track, untracked
 
 COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
            "reason")  # fmt: skip
+KINDS = ("kind", "strength", "defects", "found")
 DROPPED = 2.0  # standard errors behind the best from which a candidate is tried no further
 
 Seen = NDArray[np.bool_] | None  # the pixels of a frame that show a photograph; None: all
+
+
+class Choice(NamedTuple):
+    """A row for each candidate with what it is worth (COLUMNS), the scorer of the chosen one, and a row for each kind
+    and strength of pseudo-defects with the share that it found (KINDS)."""
+
+    candidates: pd.DataFrame
+    scorer: AutoScorerParams
+    kinds: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,8 @@ class Tried:
     noise: float  # standard errors within which an image score is as good as the best
     of_defects: list[NDArray] = field(default_factory=list)  # a fold: (image scores, defects), share of normals below
     of_normals: list[NDArray] = field(default_factory=list)  # a fold: (image scores, normals), share of defects above
-    scores: list[tuple[NDArray, NDArray]] = field(default_factory=list)  # (image scores, n) of normals, of defects
+    # a fold: scores (image scores, n) of normals, of defects, and which defects these are
+    scores: list[tuple[NDArray, NDArray, NDArray]] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
 
@@ -146,18 +157,19 @@ def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductio
                 zip(embedded.inputs(auto, rows.tolist(), defects=defects), sources, strict=True))  # fmt: skip
         return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
 
-    normal, defective = scores(held, defects=False), scores(np.flatnonzero(np.isin(trial.sources, held)), defects=True)
+    damaged = np.flatnonzero(np.isin(trial.sources, held))
+    normal, defective = scores(held, defects=False), scores(damaged, defects=True)
     below, above = zip(*(placements(*each) for each in zip(normal, defective, strict=True)), strict=True)
     tried.of_defects.append(np.stack(below))
     tried.of_normals.append(np.stack(above))
-    tried.scores.append((normal, defective))
+    tried.scores.append((normal, defective, damaged))
 
 
 def choose_method(
     trial: Trial, params: AutoMethodParams, *, review_overkill: float, device: str = "cpu", track: Track = untracked,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[pd.DataFrame, AutoScorerParams]:  # fmt: skip
-    """Return a row for each candidate with what it is worth, and the scorer of the chosen one.
+) -> Choice:  # fmt: skip
+    """Return what each candidate is worth, and the scorer of the chosen one.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
     standard error of that, on the folds that both were tried on; ``detected`` the share of the pseudo-defects above the
@@ -175,7 +187,7 @@ def choose_method(
         if each.reason or late:
             continue
         _timed(each, trial, fold, embedded, reductions, clock)
-    return _decided(found, params, review_overkill=review_overkill, late=late)
+    return _decided(found, trial, params, review_overkill=review_overkill, late=late)
 
 
 def _begin(name: str, candidate: Any, params: AutoMethodParams, device: str) -> Tried:
@@ -225,8 +237,8 @@ def _both(one: Tried, best: Tried) -> tuple[Placed, Placed]:
 
 
 def _decided(
-    found: Sequence[Tried], params: AutoMethodParams, *, review_overkill: float, late: bool
-) -> tuple[pd.DataFrame, AutoScorerParams]:
+    found: Sequence[Tried], trial: Trial, params: AutoMethodParams, *, review_overkill: float, late: bool
+) -> Choice:
     if not _standing(found):
         told = "; ".join(f"{each.name}: {each.reason}" for each in found)
         raise FlawlineError(f"auto found no candidate that can serve these images. {told}")
@@ -238,7 +250,8 @@ def _decided(
     table["chosen"] = table["candidate"] == chosen.name
     table.loc[table["chosen"], "reason"] = _why(chosen, best) + ("; the time was up" if late else "")
     score = params.choice.image_scores[chosen.image_score]
-    return table, AutoScorerParams(**dict(params.candidates[chosen.name]), image_score=score)
+    scorer = AutoScorerParams(**dict(params.candidates[chosen.name]), image_score=score)
+    return Choice(table, scorer, _by_kind(chosen, trial, chosen.image_score, review_overkill))
 
 
 def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: float) -> list[Any]:
@@ -248,7 +261,7 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
         return [*told, "", False, *[np.nan] * 4, 0, tried.seconds, tried.reason]
     score = tried.image_score
     gap = behind(*_both(tried, best))
-    figures = [tried.auroc(score), *gap, _detected(tried, score, review_overkill)]
+    figures = [tried.auroc(score), *gap, float(_found(tried, score, review_overkill).mean())]
     fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
     name = score_name(params.choice.image_scores[score])
     return [*told, name, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]
@@ -258,10 +271,25 @@ def _why(chosen: Tried, best: Tried) -> str:
     return "the best" if chosen is best else f"as good as {best.name} within the scatter, and simpler"
 
 
-def _detected(tried: Tried, score: int, overkill: float) -> float:
-    """Return the share of pseudo-defects above the threshold of the normal images that were held out."""
+def _found(tried: Tried, score: int, overkill: float) -> NDArray[np.bool_]:
+    """Return which pseudo-defects are above the threshold of the normal images that were held out."""
     normal, defective = (np.concatenate([each[k][score] for each in tried.scores]) for k in (0, 1))
-    return float((defective > calibrate_threshold(normal, target_overkill=overkill).value).mean())
+    return defective > calibrate_threshold(normal, target_overkill=overkill).value
+
+
+def _by_kind(tried: Tried, trial: Trial, score: int, overkill: float) -> pd.DataFrame:
+    """Return how many pseudo-defects of each kind and strength there were, and the share that was found."""
+    defects = [trial.defects[k] for _, _, damaged in tried.scores for k in damaged]
+    table = pd.DataFrame(
+        {
+            "kind": [each.kind for each in defects],
+            "strength": [each.strength for each in defects],
+            "found": _found(tried, score, overkill),
+        }
+    )
+    return table.groupby(["kind", "strength"])["found"].agg(["size", "mean"]).reset_index().set_axis(
+        list(KINDS), axis=1
+    )  # fmt: skip
 
 
 def score_name(params: Any) -> str:
@@ -271,9 +299,9 @@ def score_name(params: Any) -> str:
     return str(params.reduction).replace("_", " ")
 
 
-def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: str) -> tuple[pd.DataFrame, Any]:
-    """Return the table and the scorer where nothing can be tried, which the table says: that of ``params.scorer``, or
-    where images (C, H, W) of several sizes do not suit it the first candidate that they suit."""
+def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: str) -> Choice:
+    """Return the choice where nothing can be tried, which its table says: the scorer is ``params.scorer``, or where
+    images (C, H, W) of several sizes do not suit it the first candidate that they suit."""
     fallback = {"": params.scorer}
     score = params.scorer.image_score
     others = {name: AutoScorerParams(**dict(each), image_score=score) for name, each in params.candidates.items()}
@@ -283,7 +311,8 @@ def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: st
         except FlawlineError:
             continue
         row = [name or _name_of(each, others), each.method, score_name(each.image_score), True, *[np.nan] * 4, 0, 0.0]
-        return pd.DataFrame([[*row, why]], columns=list(COLUMNS)), each
+        table = pd.DataFrame([[*row, why]], columns=list(COLUMNS))
+        return Choice(table, each, pd.DataFrame(columns=list(KINDS)))
     raise FlawlineError(f"auto found no candidate that can serve images of several sizes, and {why}")
 
 

@@ -90,6 +90,7 @@ class MethodResult:
     suitability: Suitability | None = None
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
     choice: pd.DataFrame | None = None  # candidate, image_score, chosen, auroc, ...: of a method that was chosen
+    found_by_kind: pd.DataFrame | None = None  # kind, strength, defects, found: of pseudo-defects, by the chosen one
     pseudo_gallery: NDArray | None = None  # (H, W, 3) uint8: some of the pseudo-defects that it learned with
 
 

@@ -141,11 +141,12 @@ def with_more(
     pseudo_gallery: Any = None,
     similarity: pd.DataFrame | None = None,
     choice: pd.DataFrame | None = None,
+    found_by_kind: pd.DataFrame | None = None,
 ) -> MethodResult:
     """Return the result of a method with what is known beside its scores: of one that trains a network how it learned,
     the losses of patches, whether the material suits, the images projected from its spaces, a picture of the
     pseudo-defects it learned with, and how similar images and their reconstructions are; of one that was chosen what
-    each candidate was worth."""
+    each candidate was worth, and which pseudo-defects the chosen one finds."""
     return replace(
         result,
         history=history,
@@ -153,6 +154,7 @@ def with_more(
         split=read_split(sample_reconstructions) if sample_reconstructions else None,
         similarity=similarity,
         choice=choice,
+        found_by_kind=found_by_kind,
         patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
         suitability=None if suitability is None else read_suitability(suitability),
         projections=None if projections is None else read_projections(projections),

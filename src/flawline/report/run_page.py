@@ -89,6 +89,7 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "odd": made[len(worst) + len(best) :],
         "odd_told": standing_out_in_words(method),
         "choice": tables.choice_rows(method.choice),
+        "kinds": tables.kinds_found(method.found_by_kind),
         "choice_told": choice_in_words(method),
         "left_out": len(method.worst) + len(method.best) - len(worst) - len(best),
     }

@@ -270,6 +270,18 @@ def choice_rows(choice: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [_candidate_tried(row) for row in ordered.to_dict("records")]
 
 
+def kinds_found(found: pd.DataFrame | None) -> dict[str, Any]:
+    """Return how many pseudo-defects of each kind were found, a column a strength, the strongest first, those that are
+    found least first; nothing of a method that was not chosen."""
+    if found is None or found.empty:
+        return {}
+    shares = found.pivot(index="kind", columns="strength", values="found").sort_index(axis=1, ascending=False)
+    ordered = shares.loc[shares.mean(axis=1).sort_values(kind="stable").index]
+    rows = [(kind, [DASH if missing(share) else f"{share:.0%}" for share in row]) for kind, row in
+            zip(ordered.index, ordered.to_numpy(), strict=True)]  # fmt: skip
+    return {"strengths": [f"{strength:g}" for strength in ordered.columns], "rows": rows}
+
+
 def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:
     tried = not missing(row["auroc"])
     behind = f"{row['behind']:.3f} ± {row['error']:.3f}" if tried else DASH

@@ -46,6 +46,11 @@ CHOICE = (
     "candidates is taken, which begins with the simplest. No test image and no real defect took part, so what "
     "pseudo-defects do not resemble may still be missed."
 )
+KINDS = (
+    "The share of each kind of pseudo-defects that the chosen method finds, above the review threshold, in good images "
+    "that it did not learn from; of strength 0.5 is what changes every pixel by half as much. What is found least "
+    "stands first: real defects that look like it are likely to be missed."
+)
 PSEUDO_TITLE = "Pseudo-defects"
 PSEUDO = "Made in normal images for the training; of each kind the first: what was there, what it became, the mask."
 

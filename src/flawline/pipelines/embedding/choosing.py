@@ -21,9 +21,9 @@ def choose_scorer(
     folds: pd.DataFrame, *, aligner: dict[str, Tensor], scorer: Any, candidates: Any, choice: Any,
     defect_injection: DefectInjectionParams, review_overkill: float, seed: int, compute: ComputeParams,
     progress: Progress,
-) -> tuple[pd.DataFrame, dict[str, Any]]:  # fmt: skip
-    """Return (a row for each candidate with what it is worth, the chosen scorer's parameters), decided by the normal
-    images that scorers learn from."""
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:  # fmt: skip
+    """Return (a row for each candidate with what it is worth, the chosen scorer's parameters, the share of each kind of
+    pseudo-defects that it found), decided by the normal images that scorers learn from."""
     keep_memory()
     params = AutoMethodParams.model_validate({"scorer": scorer, "candidates": candidates, "choice": choice})
     learned = learned_rows(manifest, folds)
@@ -32,7 +32,7 @@ def choose_scorer(
     shapes = [images.shapes[row] for row in learned]
     if len(rows) < params.choice.least or len(set(apart.tolist())) < 2:
         few = f"{len(rows)} normal images that are not of one group are too few to choose by: at least "
-        table, chosen = untried(params, shapes, f"{few}{params.choice.least} are needed")
+        made = untried(params, shapes, f"{few}{params.choice.least} are needed")
     else:
         seen = frames_seen(manifest, alignment, aligner)
         trial = make_trial(
@@ -40,7 +40,7 @@ def choose_scorer(
             defects=params.choice.defects, seed=seed,
         )  # fmt: skip
         with as_asked(compute):
-            table, chosen = choose_method(
+            made = choose_method(
                 trial, params, review_overkill=review_overkill, device=pick_device(compute), track=progress.track
             )
-    return table, chosen.model_dump(mode="json")
+    return made.candidates, made.scorer.model_dump(mode="json"), made.kinds

@@ -110,7 +110,8 @@ def _choose(spec: Method) -> list[Node]:
         name: f"params:{name}" for name in ("scorer", "candidates", "choice", "defect_injection", "seed", "compute")
     }
     inputs |= {"manifest": "usable_manifest", "review_overkill": "params:evaluation.review_overkill"}
-    return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=["choice", "chosen_scorer"])]
+    made = ["choice", "chosen_scorer", "found_by_kind"]
+    return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=made)]
 
 
 def _embed(spec: Method) -> list[Node]:

@@ -88,6 +88,7 @@ def _added(spec: Method) -> list[Node]:
         "pseudo_gallery": spec.damages,
         "similarity": spec.similarity,
         "choice": spec.chooses,
+        "found_by_kind": spec.chooses,
     }
     own = [name for name, there in has.items() if there]
     if not own:
