@@ -129,7 +129,7 @@ class Small(nn.Module):
         if taken is None and classes:
             self.classifier = nn.Linear(5, classes)
         self.taken = taken
-        self.feature_info = SimpleNamespace(channels=lambda: [4, 5])
+        self.feature_info = SimpleNamespace(info=[{"num_chs": 4}, {"num_chs": 5}])
 
     def forward(self, x):
         first = self.one(x)
@@ -143,6 +143,32 @@ class LastAxis(Small):
         return [layer.permute(0, 2, 3, 1) for layer in super().forward(x)]
 
 
+class SaysSo(LastAxis):
+    """The same, and says that it does."""
+
+    output_fmt = "NHWC"
+
+
+class Tokens(Small):
+    """Tokens of 8 x 8 pixels, and a position for each of 4 x 4: takes images of another size if it is told to."""
+
+    def __init__(self, taken=None, classes=1000, *, dynamic_img_size=False, dynamic_img_pad=False):
+        super().__init__(taken, classes)
+        self.dynamic = dynamic_img_size and dynamic_img_pad
+        self.one, self.two = nn.Conv2d(3, 6, 8, stride=8), nn.Linear(6, 6)
+        self.positions = nn.Parameter(torch.randn(1, 6, 4, 4))
+        self.feature_info = SimpleNamespace(info=[{"num_chs": 6}] * 2)
+
+    def forward(self, x):
+        if not self.dynamic and x.shape[2:] != (32, 32):
+            raise AssertionError("Input height doesn't match model (32).")
+        x = nn.functional.pad(x, (0, -x.shape[3] % 8, 0, -x.shape[2] % 8))
+        grid = self.one(x)  # (n, 6, h, w)
+        grid = grid + nn.functional.interpolate(self.positions, grid.shape[2:], mode="bilinear")
+        tokens = grid.flatten(2).mT  # (n, h w, 6)
+        return [layer for k, layer in enumerate([grid, self.two(tokens).mT.view_as(grid)]) if k in self.taken]
+
+
 class OneSize(Small):
     def forward(self, x):
         if x.shape[2:] != (32, 32):
@@ -150,7 +176,7 @@ class OneSize(Small):
         return super().forward(x)
 
 
-NETWORKS = {"small": Small, "last_axis": LastAxis, "one_size": OneSize}
+NETWORKS = {"small": Small, "last_axis": LastAxis, "one_size": OneSize, "says_so": SaysSo, "tokens": Tokens}
 
 
 @pytest.fixture
@@ -159,15 +185,16 @@ def timm(monkeypatch, tmp_path):
     made = []
 
     def create_model(
-        name, *, pretrained, features_only=False, out_indices=(0, 1), pretrained_cfg_overlay=None, num_classes=1000
-    ):
+        name, *, pretrained, features_only=False, out_indices=(0, 1), pretrained_cfg_overlay=None, num_classes=1000,
+        **options,
+    ):  # fmt: skip
         if pretrained and pretrained_cfg_overlay is None:
             raise OSError("no route to the hub")
         if name == "flat":
             raise RuntimeError("features_only not implemented")
         made.append(pretrained_cfg_overlay)
         torch.manual_seed(0)
-        return NETWORKS[name](out_indices if features_only else None, num_classes)
+        return NETWORKS[name](out_indices if features_only else None, num_classes, **options)
 
     package = types.ModuleType("timm")
     package.list_models = lambda: [*NETWORKS, "smaller", "flat"]
@@ -215,6 +242,32 @@ def test_the_classifier_of_a_file_does_not_matter(timm, tmp_path):
 def test_networks_that_give_no_maps_are_refused(timm, weights, name, message):
     with pytest.raises(FlawlineError, match=message):
         load_extractor(FEATURES.but(backbone=f"timm:{name}", weights=str(weights), layers=(1,)))
+
+
+def test_maps_with_their_features_last_are_turned_round(timm, weights, x):
+    own, turned = (load_extractor(FEATURES.but(backbone=f"timm:{name}", weights=str(weights), layers=(1,)))
+                   for name in ("small", "says_so"))  # fmt: skip
+    assert (own(x)[0] == turned(x)[0]).all()
+
+
+def test_tokens_are_a_map_of_images_of_any_size(timm, tmp_path, x):
+    path = tmp_path / "tokens.safetensors"
+    save_file(timm.create_model("tokens", pretrained=False, num_classes=0).state_dict(), path)
+    extractor = load_extractor(FEATURES.but(backbone="timm:tokens", weights=str(path), layers=(0, 1), side=None))
+    assert extractor.widths == (6, 6)
+    assert [layer.shape for layer in extractor(torch.rand(1, 3, 40, 60))] == [(1, 6, 5, 8)] * 2
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_convnext", "test_mambaout", "vit_tiny_patch16_224"])
+def test_networks_of_timm_itself_give_out_maps_with_random_weights(name, tmp_path):
+    timm = pytest.importorskip("timm", reason="timm is not installed", exc_type=Exception)
+    path = tmp_path / "random.safetensors"
+    save_file(timm.create_model(name, pretrained=False, num_classes=0).state_dict(), path)
+    load_extractor.cache_clear()
+    extractor = load_extractor(FEATURES.but(backbone=f"timm:{name}", weights=str(path), layers=(1, 3), side=None))
+    first, second = extractor(torch.rand(1, 3, 150, 200))
+    assert (first.shape[1], second.shape[1]) == extractor.widths
+    assert first.isfinite().all()
 
 
 def test_a_network_of_one_size_is_given_that(timm, weights, x):

@@ -16,6 +16,10 @@ from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
 
 LITE0, TIMM = "lite0", "timm:"
+ANY_SIZE = {
+    "dynamic_img_size": True,
+    "dynamic_img_pad": True,
+}  # for timm's networks of tokens, whose size is fixed else
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled
 TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
@@ -110,16 +114,19 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
     known = timm.list_models()
     if name not in known:
         raise FlawlineError(f"timm has no network '{name}'{near_name(name, known)}")
-    widths = _stage_widths(timm, name)
+    widths, options = _stages(timm, name)
     check_layers(params, len(widths))
     source: dict[str, Any] = {}
     if params.weights is not None:
         tensors = read_weights(Path(params.weights))
-        check_fits(tensors, timm.create_model(name, pretrained=False, num_classes=0).state_dict(), params)
+        plain = timm.create_model(name, pretrained=False, num_classes=0, **options)
+        check_fits(tensors, plain.state_dict(), params)
         source = {"pretrained_cfg_overlay": {"file": params.weights}}
     taken = tuple(sorted(set(params.layers)))
     try:
-        network = timm.create_model(name, pretrained=True, features_only=True, out_indices=taken, **source)
+        network = timm.create_model(
+            name, pretrained=True, features_only=True, out_indices=taken, **options, **source
+        )  # fmt: skip
     except Exception as error:  # what a hub raises is its own
         raise FlawlineError(
             f"the weights of timm:{name} cannot be loaded ({type(error).__name__}: {error}). Connect to the hub once, "
@@ -135,18 +142,26 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
     return extractor
 
 
-def _stage_widths(timm: Any, name: str) -> list[int]:
-    try:
-        return timm.create_model(name, pretrained=False, features_only=True).feature_info.channels()
-    except Exception as error:  # each network has its own way to say so
-        raise FlawlineError(
-            f"timm:{name} does not give out its stages ({type(error).__name__}: {error}). Take another network."
-        ) from None
+def _stages(timm: Any, name: str) -> tuple[list[int], dict[str, Any]]:
+    """Return the width of each stage, or of each block of a network of tokens, whose grid is its map; and with what it
+    takes images of any size, where it has to be asked for that."""
+    for options in (ANY_SIZE, {}):
+        try:
+            network = timm.create_model(name, pretrained=False, features_only=True, **options)
+            return [stage["num_chs"] for stage in network.feature_info.info], options
+        except TypeError as error:  # a convolutional network takes any size, and does not know these options
+            refused = error
+        except Exception as error:  # each network has its own way to say so
+            refused = error
+            break
+    raise FlawlineError(
+        f"timm:{name} does not give out its stages ({type(refused).__name__}: {refused}). Take another network."
+    )
 
 
 class InOrder(nn.Module):
     """A network that gives out each of ``layers`` once, the shallowest first, made to give them out as they are asked
-    for."""
+    for, as maps (n, D, h, w) where it says that it gives out (n, h, w, D)."""
 
     def __init__(self, network: nn.Module, layers: tuple[int, ...]):
         super().__init__()
@@ -154,7 +169,8 @@ class InOrder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         found = dict(zip(sorted(set(self.layers)), self.network(x), strict=True))
-        return [found[layer] for layer in self.layers]
+        last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
+        return [found[layer].permute(0, 3, 1, 2) if last else found[layer] for layer in self.layers]
 
 
 def check_maps(extractor: FeatureExtractor, params: FeatureParams) -> None:
