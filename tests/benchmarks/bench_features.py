@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.features import load_extractor
-from flawline.methods.lite0 import EPSILON, Convolution, load_lite0
+from flawline.methods.lite import EPSILON, Convolution, load_lite
 from flawline.training.compute import keep_memory, using_threads
 
 SIDE = 256
@@ -50,7 +50,7 @@ def ratio_rows(layers: tuple[int, ...], *, batch: int = 8, rounds: int = 4) -> I
         ("normalisation not folded", True, torch.channels_last),
         ("neither", True, torch.contiguous_format),
     ):
-        network = unfolded(layers) if normalised else load_lite0(layers)[0].eval()
+        network = unfolded(layers) if normalised else load_lite("lite0", layers)[0].eval()
         network.to(memory_format=layout)  # type: ignore[call-overload]
         works[what] = partial(look, network, images, layout)
     turns = [{what: seconds(work, least=0.3) for what, work in works.items()} for _ in range(rounds)]
@@ -68,7 +68,7 @@ def look(network: nn.Module, images: Tensor, layout: torch.memory_format) -> lis
 
 def unfolded(layers: tuple[int, ...]) -> nn.Module:
     """Return lite0 with a normalisation behind every convolution: what it costs is the same whatever its numbers."""
-    network = load_lite0(layers)[0]
+    network = load_lite("lite0", layers)[0]
     for module in network.modules():
         if isinstance(module, Convolution):
             channels = module.conv.out_channels

@@ -16,7 +16,7 @@ from flawline.methods.features import (
     resized,
     three_way_pool,
 )
-from flawline.methods.lite0 import SHA256
+from flawline.methods.lite import VARIANTS
 from flawline.storage.tensors import tensors_digest
 
 FEATURES = BASE.cpcae.scorer.features
@@ -36,7 +36,7 @@ def patches():
 def test_the_layers_come_in_the_order_asked_for(patches, x):
     assert patches.widths == (40, 80, 112)
     assert [tuple(layer.shape) for layer in patches(x)] == [(3, 40, 8, 6), (3, 80, 4, 3), (3, 112, 4, 3)]
-    assert patches.digest == SHA256
+    assert patches.digest == VARIANTS["lite0"].sha256
 
 
 def test_an_image_is_seen_the_same_alone_as_among_others(patches, x):
@@ -110,9 +110,9 @@ def test_small_maps_can_be_pooled(size):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone": "lite"}, r"no backbone 'lite' \(did you mean 'lite0'\?\); wanted lite0, or timm:NAME"),
+        ({"backbone": "lite"}, r"no backbone 'lite' \(did you mean 'lite[012]'\?\); wanted lite0, lite1, lite2, or"),
         ({"layers": (8,)}, r"features\.layers must be from 0 to 7 for lite0, got \[8\]"),
-        ({"weights": "a.safetensors"}, r"features\.weights must be null for lite0, whose weights come along"),
+        ({"weights": "a.safetensors"}, r"features\.weights must be null for lite0, whose weights come as a package"),
     ],
 )
 def test_what_lite0_does_not_have_is_refused(params, message):

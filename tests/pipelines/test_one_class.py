@@ -157,7 +157,7 @@ def test_what_cannot_work_is_said_before_the_training_and_before_images_are_embe
     [
         ("deep_feature_knn", {"deep_feature_knn.scorer.k": 50}, TOO_MANY),
         ("mean_image", {"mean_image.scorer.k": 50}, TOO_MANY),
-        ("cpcae", {"cpcae.scorer.features.backbone": "lite1"}, r"no backbone 'lite1' \(did you mean 'lite0'\?\)"),
+        ("cpcae", {"cpcae.scorer.features.backbone": "lite"}, r"no backbone 'lite' \(did you mean 'lite[012]'\?\)"),
         ("cpcae", {"cpcae.scorer.features.weights": "own.pth"}, r"features\.weights must be null for lite0"),
         ("cpcae", {"cpcae.patches.size": 48, "cpcae.patches.side": 40}, r"size must not exceed side"),
         ("cpcae", {"cpcae.patches.stride": 33}, r"stride must not exceed size, or pixels stay uncovered"),

