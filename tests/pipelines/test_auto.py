@@ -37,4 +37,4 @@ def test_of_too_few_images_the_usual_method_is_taken_and_that_is_said(finished):
     finished.run("auto", **FEW)
     (choice, summary) = finished.load_all("auto.choice", "summary", **FEW)
     assert choice["candidate"].tolist() == ["patch_memory"]
-    assert "are too few to choose by: at least 99 are needed." in summary
+    assert "good images are too few to choose by: at least 99 are needed." in summary

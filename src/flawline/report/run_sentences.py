@@ -52,7 +52,11 @@ def run_cautions(
             f"are learned from, and all calibrate, each by a model that did not learn it."
         )
     if any(not result.thresholds["reject"].kept for result in results):
-        notes.append("Too few calibration images for the wanted overkill rate: the threshold's promise is weaker.")
+        notes.append(
+            "Too few calibration images for the wanted overkill rate: the threshold's promise is weaker. Photograph "
+            "more good parts, of as many lots, days and operators as there are: what varies among good parts tomorrow "
+            "must be among these."
+        )
     return notes
 
 

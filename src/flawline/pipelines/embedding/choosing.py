@@ -30,9 +30,11 @@ def choose_scorer(
     rows = [learned[k] for k in evenly_spread(len(learned), params.choice.images)]
     apart = assign_folds(manifest.iloc[rows], params.choice.folds, seed=seed, near_duplicates=near_duplicates)
     shapes = [images.shapes[row] for row in learned]
-    if len(rows) < params.choice.least or len(set(apart.tolist())) < 2:
-        few = f"{len(rows)} normal images that are not of one group are too few to choose by: at least "
-        made = untried(params, shapes, f"{few}{params.choice.least} are needed")
+    if len(rows) < params.choice.least:
+        few = f"{len(rows)} good images are too few to choose by: at least {params.choice.least} are needed"
+        made = untried(params, shapes, few)
+    elif len(set(apart.tolist())) < 2:
+        made = untried(params, shapes, "all good images belong together, so none can be held out from the others")
     else:
         seen = frames_seen(manifest, alignment, aligner)
         trial = make_trial(
