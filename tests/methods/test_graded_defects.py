@@ -5,7 +5,7 @@ import pytest
 from base_params import BASE
 from moved_parts import part_of
 
-from flawline.methods.graded_defects import find_part, graded_defects
+from flawline.methods.graded_defects import disturbed, find_part, graded_defects
 from flawline.vision.defects import inject
 
 INJECTION = BASE.defect_injection.but(kinds=("line", "stain"), graded={"strengths": (1.0, 0.5), "radius": (0.05, 0.1)})
@@ -50,3 +50,15 @@ def test_a_weaker_one_changes_every_pixel_by_its_share_alone(dtype):
     before = image.astype(float)
     np.testing.assert_allclose(half.image - before, (full.image - before) / 2, atol=1)
     assert (half.image[:, ~half.mask] == image[:, ~half.mask]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_good_image_is_moved_and_lit_within_bounds(dtype):
+    image = part_of(dtype=dtype)
+    full = np.iinfo(dtype).max
+    for seed in range(5):
+        made = disturbed(image, np.random.default_rng(seed))
+        assert (made.shape, made.dtype) == (image.shape, dtype)
+        assert 0.96 < made.mean() / image.mean() < 1.04
+        assert abs(made / full - image / full).mean() < 0.05
+    assert (disturbed(np.zeros_like(image), np.random.default_rng(0)) == 0).all()

@@ -18,7 +18,7 @@ FREE = {
     "settings": BASE.patch_memory_free.scorer.model_dump(),
     "change": {**SMALL, "scale": 1, "size": 300, "pool": 2000},
 }
-PARAMS = BASE.auto.but(candidates={"bound": BOUND, "free": FREE}, choice={"folds": 3, "seconds": None})
+PARAMS = BASE.auto.but(candidates={"bound": BOUND, "free": FREE}, choice={"folds": 3, "seconds": None, "noise": 1.0})
 SIDE = 128  # pixels of a texture
 
 
@@ -32,6 +32,7 @@ def chosen(images, params=PARAMS, **more):
     assert table.columns.tolist() == list(COLUMNS)
     assert table["chosen"].sum() == 1
     assert kinds["found"].between(0, 1).all()
+    assert table["stable"].dropna().between(0, 1).all()
     picked = table[table["chosen"]].iloc[0]
     if picked["folds"] == 3:
         assert kinds["defects"].sum() == 54
@@ -63,6 +64,15 @@ def test_of_a_texture_the_memory_without_places_is_chosen():
     assert table.loc["free", "auroc"] > table.loc["bound", "auroc"]
     assert scorer.method == "patch_memory_free"
     assert scorer.own()["size"] == 300
+
+
+def test_of_a_moved_image_the_memory_of_single_places_thinks_less_well():
+    board = np.kron(np.indices((16, 16)).sum(axis=0) % 2, np.ones((8, 8))) * 120 + 60  # moved by a pixel, it shows
+    images = [np.clip(board + np.random.default_rng(k).normal(0, 3, board.shape), 0, 255).astype(np.uint8)[None]
+              for k in range(12)]  # fmt: skip
+    strict = {"strict": {**BOUND, "change": {**SMALL, "search_radius": 0}}, "free": FREE}
+    table, _ = chosen(images, PARAMS.but(candidates=strict))
+    assert table.loc["strict", "stable"] < 1
 
 
 def test_where_everything_has_its_place_the_memory_of_places_is_as_good_and_comes_first():

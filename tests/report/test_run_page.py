@@ -355,12 +355,12 @@ def test_the_choice_of_an_alignment_stands_with_its_figures_even_if_nothing_was_
 
 CHOICE = pd.DataFrame(
     [
-        ["plain", "patch_memory", "highest 1 %", False, 0.80, 0.10, 0.02, 0.4, 2, 3.2, "clearly behind"],
-        ["wide", "patch_memory", "maximum", True, 0.90, 0.0, 0.0, 0.6, 4, 9.0, "the best"],
-        ["odd", "patch_memory", "", False, *[np.nan] * 4, 0, 0.1, "needs images of one size"],
+        ["plain", "patch_memory", "highest 1 %", False, 0.80, 0.10, 0.02, 0.4, 0.9, 2, 3.2, "clearly behind"],
+        ["wide", "patch_memory", "maximum", True, 0.90, 0.0, 0.0, 0.6, 0.75, 4, 9.0, "the best"],
+        ["odd", "patch_memory", "", False, *[np.nan] * 5, 0, 0.1, "needs images of one size"],
     ],
-    columns=["candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
-             "reason"],
+    columns=["candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "stable", "folds",
+             "seconds", "reason"],
 )  # fmt: skip
 FOUND = pd.DataFrame(
     [["line", 1.0, 10, 1.0], ["line", 0.5, 10, 0.8], ["stain", 1.0, 10, 0.5], ["stain", 0.5, 10, 0.125]],
@@ -376,8 +376,10 @@ def with_choice(page, choice=CHOICE, found=FOUND):
 def test_the_choice_of_a_method_stands_with_what_each_candidate_was_worth_the_chosen_one_first(page):
     said = Document(render_run(with_choice(page))).words
     assert "Why this method" in said
-    assert "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 4 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
-    assert f"odd {DASH} {DASH} {DASH} 0 0 needs images of one size" in said
+    assert (
+        "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 75% 4 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
+    )
+    assert f"odd {DASH} {DASH} {DASH} {DASH} 0 0 needs images of one size" in said
     assert "Why this method" not in Document(render_run(page)).words
 
 

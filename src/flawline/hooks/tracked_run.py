@@ -160,7 +160,9 @@ class TrackedRun:
         for row in choice.to_dict("records"):
             tags = self._tags() | {"mlflow.parentRunId": run_id, "chosen": str(row["chosen"]), "reason": row["reason"]}
             made = self.client.create_run(experiment, run_name=self._name(row["candidate"]), tags=tags).info.run_id
-            figures = {name: row[name] for name in ("auroc", "behind", "error", "detected", "folds", "seconds")}
+            figures = {
+                name: row[name] for name in ("auroc", "behind", "error", "detected", "stable", "folds", "seconds")
+            }
             known = {name: value for name, value in figures.items() if not pd.isna(value)}
             self._log(made, params={name: row[name] for name in ("candidate", "method", "image_score")}, metrics=known)
             self.client.set_terminated(made, "FINISHED")

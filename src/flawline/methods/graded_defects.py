@@ -12,6 +12,7 @@ from flawline.vision.foreground import find_foreground
 from flawline.vision.levels import FULL_SCALE
 
 PART = (0.01, 0.9)  # share of an image that a part covers; what covers less or more is no part on a background
+SHIFT, GAIN = 0.01, 0.03  # of the sides, and of the brightness, by which a good image is disturbed at the most
 GREY = 255.0  # scale on which a part is told from the background
 
 
@@ -42,6 +43,18 @@ def graded_defects(
         defect = inject(image, kind, drawn, rng, on=parts[source], strength=strength)
         made.append(GradedDefect(source, kind, strength, defect.image))
     return made
+
+
+def disturbed(image: NDArray, rng: np.random.Generator) -> NDArray:
+    """Return a good image (C, H, W) as another day may show it: moved by up to SHIFT of its sides, by whole pixels, its
+    border going on, and brighter or darker by up to GAIN."""
+    moves = [round(side * rng.uniform(-SHIFT, SHIFT)) for side in image.shape[1:]]
+    rows, columns = (np.clip(np.arange(side) + move, 0, side - 1) for side, move in
+                     zip(image.shape[1:], moves, strict=True))  # fmt: skip
+    moved = image[:, rows[:, None], columns]
+    lighter = moved.astype(np.float32) * np.float32(1 + rng.uniform(-GAIN, GAIN))
+    full = FULL_SCALE[image.dtype]
+    return np.clip(lighter if full == 1 else np.rint(lighter), 0, full).astype(image.dtype)
 
 
 def find_part(image: NDArray) -> NDArray[np.bool_] | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
 from flawline.methods.free_patches import FreePatchScorer, times_enlarged
-from flawline.methods.graded_defects import GradedDefect, graded_defects
+from flawline.methods.graded_defects import GradedDefect, disturbed, graded_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE, Inputs
@@ -32,8 +32,9 @@ from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionP
 from flawline.storage.ragged import Lazy
 from flawline.vision.fitting import Track, untracked
 
-COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "folds", "seconds",
-           "reason")  # fmt: skip
+COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "stable", "folds",
+           "seconds", "reason")  # fmt: skip
+NORMAL, DEFECTS, MOVED = "normal", "defects", "moved"  # images of a trial
 KINDS = ("kind", "strength", "defects", "found")
 DROPPED = 2.0  # standard errors behind the best from which a candidate is tried no further
 
@@ -58,6 +59,7 @@ class Trial:
     seen: Sequence[Seen]
     folds: NDArray[np.int64]  # (n,), from 0
     defects: Sequence[GradedDefect]
+    moved: Sequence[NDArray] = ()  # each normal image, moved a little and in another light
 
     @cached_property
     def sources(self) -> NDArray[np.int64]:
@@ -69,7 +71,9 @@ def make_trial(
     defects: int, seed: int,
 ) -> Trial:  # fmt: skip
     """Return normal ``images`` with so many pseudo-defects in them."""
-    return Trial(images, seen, folds, graded_defects(images, injection, count=defects, seed=seed))
+    made = graded_defects(images, injection, count=defects, seed=seed)
+    moved = Lazy(len(images), lambda k: disturbed(images[k], np.random.default_rng([seed, k])))
+    return Trial(images, seen, folds, made, moved)
 
 
 class Embedded:
@@ -80,19 +84,21 @@ class Embedded:
         self._trial = trial
         self._kept: dict[tuple[Any, ...], NDArray] = {}
 
-    def inputs(self, auto: Auto, rows: Sequence[int], *, defects: bool = False) -> Sequence[Inputs]:
-        """Return what a candidate's scorer takes of the normal images at ``rows``, or of the ``defects`` at these."""
-        images = [each.image for each in self._trial.defects] if defects else self._trial.images
+    def inputs(self, auto: Auto, rows: Sequence[int], of: str = NORMAL) -> Sequence[Inputs]:
+        """Return what a candidate's scorer takes of the normal images at ``rows``, of the defects, or of the images
+        that were moved."""
+        trial = self._trial
+        images = {NORMAL: trial.images, DEFECTS: [each.image for each in trial.defects], MOVED: trial.moved}[of]
         plain = InputSequence((IMAGE,), images, rows)
 
         def make(k: int) -> Inputs:
             seen = plain[k]
-            embedding = self._embedding(auto, seen, (defects, rows[k]))
+            embedding = self._embedding(auto, seen, (of, rows[k]))
             return Inputs(seen.views, embedding[None] if isinstance(auto.scorer, PatchScorer) else embedding)
 
         return Lazy(len(rows), make)
 
-    def _embedding(self, auto: Auto, seen: Inputs, which: tuple[bool, int]) -> NDArray:
+    def _embedding(self, auto: Auto, seen: Inputs, which: tuple[str, int]) -> NDArray:
         """Return the features (h, w, D) of an image."""
         key = (*way_of_looking(auto, seen.views[0].shape), *which)
         if key not in self._kept:
@@ -118,8 +124,7 @@ class Tried:
     noise: float  # standard errors within which an image score is as good as the best
     of_defects: list[NDArray] = field(default_factory=list)  # a fold: (image scores, defects), share of normals below
     of_normals: list[NDArray] = field(default_factory=list)  # a fold: (image scores, normals), share of defects above
-    # a fold: scores (image scores, n) of normals, of defects, and which defects these are
-    scores: list[tuple[NDArray, NDArray, NDArray]] = field(default_factory=list)
+    scores: list["FoldScores"] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
 
@@ -144,6 +149,16 @@ class Tried:
         return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, errors=self.noise))
 
 
+class FoldScores(NamedTuple):
+    """The scores (image scores, n) of the images of a fold: as they are, with pseudo-defects, moved; and which
+    pseudo-defects these are."""
+
+    normal: NDArray
+    defective: NDArray
+    moved: NDArray
+    damaged: NDArray[np.int64]
+
+
 def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Sequence[Reduction]) -> None:
     """Let a candidate learn all folds but one, and add how it tells the normal images of this from the defects."""
     auto = tried.auto
@@ -151,18 +166,18 @@ def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductio
     held = np.flatnonzero(trial.folds == fold)
     state = auto.fit(embedded.inputs(auto, np.flatnonzero(trial.folds != fold).tolist()), seed=fold)
 
-    def scores(rows: NDArray, *, defects: bool) -> NDArray:
-        sources = trial.sources[rows] if defects else rows
+    def scores(rows: NDArray, of: str) -> NDArray:
+        sources = trial.sources[rows] if of == DEFECTS else rows
         maps = (within(auto.anomaly_map(state, each), trial.seen[source]) for each, source in
-                zip(embedded.inputs(auto, rows.tolist(), defects=defects), sources, strict=True))  # fmt: skip
+                zip(embedded.inputs(auto, rows.tolist(), of), sources, strict=True))  # fmt: skip
         return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
 
     damaged = np.flatnonzero(np.isin(trial.sources, held))
-    normal, defective = scores(held, defects=False), scores(damaged, defects=True)
+    normal, defective, moved = scores(held, NORMAL), scores(damaged, DEFECTS), scores(held, MOVED)
     below, above = zip(*(placements(*each) for each in zip(normal, defective, strict=True)), strict=True)
     tried.of_defects.append(np.stack(below))
     tried.of_normals.append(np.stack(above))
-    tried.scores.append((normal, defective, damaged))
+    tried.scores.append(FoldScores(normal, defective, moved, damaged))
 
 
 def choose_method(
@@ -173,7 +188,8 @@ def choose_method(
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
     standard error of that, on the folds that both were tried on; ``detected`` the share of the pseudo-defects above the
-    conformal threshold of the held-out normal images at ``review_overkill``. Raise FlawlineError if no candidate can
+    conformal threshold of the held-out normal images at ``review_overkill``, ``stable`` that of good images
+    below it when they are moved a little and in another light. Raise FlawlineError if no candidate can
     serve the images."""
     ends = None if params.choice.seconds is None else clock() + params.choice.seconds
     found = [_begin(name, each, params, device) for name, each in params.candidates.items()]
@@ -258,10 +274,15 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     """Return what the table says of a candidate, as if it were not chosen."""
     told = [tried.name, params.candidates[tried.name].method]
     if not tried.folds:
-        return [*told, "", False, *[np.nan] * 4, 0, tried.seconds, tried.reason]
+        return [*told, "", False, *[np.nan] * 5, 0, tried.seconds, tried.reason]
     score = tried.image_score
     gap = behind(*_both(tried, best))
-    figures = [tried.auroc(score), *gap, float(_found(tried, score, review_overkill).mean())]
+    figures = [
+        tried.auroc(score),
+        *gap,
+        float(_found(tried, score, review_overkill).mean()),
+        _stable(tried, score, review_overkill),
+    ]
     fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
     name = score_name(params.choice.image_scores[score])
     return [*told, name, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]
@@ -273,13 +294,24 @@ def _why(chosen: Tried, best: Tried) -> str:
 
 def _found(tried: Tried, score: int, overkill: float) -> NDArray[np.bool_]:
     """Return which pseudo-defects are above the threshold of the normal images that were held out."""
-    normal, defective = (np.concatenate([each[k][score] for each in tried.scores]) for k in (0, 1))
-    return defective > calibrate_threshold(normal, target_overkill=overkill).value
+    threshold = _threshold(tried, score, overkill)
+    return np.concatenate([each.defective[score] for each in tried.scores]) > threshold
+
+
+def _stable(tried: Tried, score: int, overkill: float) -> float:
+    """Return the share of good images that pass the same threshold when they were moved a little, in another light."""
+    moved = np.concatenate([each.moved[score] for each in tried.scores])
+    return float((moved <= _threshold(tried, score, overkill)).mean())
+
+
+def _threshold(tried: Tried, score: int, overkill: float) -> float:
+    normal = np.concatenate([each.normal[score] for each in tried.scores])
+    return calibrate_threshold(normal, target_overkill=overkill).value
 
 
 def _by_kind(tried: Tried, trial: Trial, score: int, overkill: float) -> pd.DataFrame:
     """Return how many pseudo-defects of each kind and strength there were, and the share that was found."""
-    defects = [trial.defects[k] for _, _, damaged in tried.scores for k in damaged]
+    defects = [trial.defects[k] for each in tried.scores for k in each.damaged]
     table = pd.DataFrame(
         {
             "kind": [each.kind for each in defects],
@@ -310,7 +342,7 @@ def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: st
             Auto(each).scorer.check_sizes(shapes, each.method)
         except FlawlineError:
             continue
-        row = [name or _name_of(each, others), each.method, score_name(each.image_score), True, *[np.nan] * 4, 0, 0.0]
+        row = [name or _name_of(each, others), each.method, score_name(each.image_score), True, *[np.nan] * 5, 0, 0.0]
         table = pd.DataFrame([[*row, why]], columns=list(COLUMNS))
         return Choice(table, each, pd.DataFrame(columns=list(KINDS)))
     raise FlawlineError(f"auto found no candidate that can serve images of several sizes, and {why}")

@@ -43,8 +43,10 @@ CHOICE = (
     "Each candidate learned from some of the good images and was shown others, as they are and with pseudo-defects of "
     "many kinds and strengths in them; the AUROC says how well it tells the two apart. After ± stands the standard "
     "error of the difference to the best. Of those that are as good within the scatter, the first in the list of "
-    "candidates is taken, which begins with the simplest. No test image and no real defect took part, so what "
-    "pseudo-defects do not resemble may still be missed."
+    "candidates is taken, which begins with the simplest. Beside it stand the shares of the pseudo-defects above the "
+    "review threshold, and of the good images below it when they are moved by up to 1 % of their sides, in a light up "
+    "to 3 % brighter or darker. No test image and no real defect took part, so what pseudo-defects do not resemble may "
+    "still be missed."
 )
 KINDS = (
     "The share of each kind of pseudo-defects that the chosen method finds, above the review threshold, in good images "
