@@ -286,7 +286,7 @@ def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:
     tried = not missing(row["auroc"])
     behind = f"{row['behind']:.3f} ± {row['error']:.3f}" if tried else DASH
     shares = [f"{row[name]:.0%}" if tried else DASH for name in ("detected", "stable")]
-    figures = [decimals(row["auroc"]), behind, *shares, str(row["folds"]), f"{row['seconds']:.0f}"]
+    figures = [decimals(row["auroc"]), behind, *shares, f"{row['seconds']:.0f}"]
     return {name: row[name] for name in ("candidate", "image_score", "chosen", "reason")} | {"figures": figures}
 
 
