@@ -861,6 +861,14 @@ class MethodChoiceParams(Params):
     image_score_noise: NonNegativeFloat  # the same of a candidate's image scores
     seconds: PositiveFloat | None  # after which the best so far is taken; null: no limit
 
+    @model_validator(mode="after")
+    def _known_without_a_level(self) -> Self:
+        if any(score.reduction == "region_mass" for score in self.image_scores):
+            raise ValueError(
+                "image_scores must be maximum or top_share: region_mass needs a level that is learned later"
+            )
+        return self
+
 
 class PixelScorerParams(Params):
     """What a one-class scorer of single pixels takes."""

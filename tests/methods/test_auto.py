@@ -51,6 +51,11 @@ def test_changes_come_over_the_settings():
     assert chosen.scorer.params.search_radius == 3
 
 
+def test_wrong_settings_are_told():
+    with pytest.raises(FlawlineError, match="do not make a scorer of patch_memory: search_radiuss: Extra inputs"):
+        auto("patch_memory", branch("patch_memory"), change={"search_radiuss": 3})
+
+
 def test_a_reconstructor_is_learned_with_the_scorer():
     from flawline.methods.pca import fit_pca, load_pca
     from flawline.params import ComputeParams

@@ -5,7 +5,7 @@ import pytest
 from base_params import BASE
 from moved_parts import part_of
 
-from flawline.methods.graded_defects import disturbed, find_part, graded_defects
+from flawline.methods.graded_defects import disturbed, find_part, graded_defects, with_defects
 from flawline.vision.defects import inject
 
 INJECTION = BASE.defect_injection.but(kinds=("line", "stain"), graded={"strengths": (1.0, 0.5), "radius": (0.05, 0.1)})
@@ -16,8 +16,12 @@ def test_images_kinds_and_strengths_take_turns():
     assert [each.source for each in made] == [0, 1, 2, 0, 1, 2, 0, 1]
     assert [each.kind for each in made] == ["line", "stain"] * 4
     assert [each.strength for each in made] == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5]
-    again = graded_defects([part_of(seed=k) for k in range(3)], INJECTION, count=8, seed=0)
-    assert all((one.image == other.image).all() for one, other in zip(made, again, strict=True))
+    images = [part_of(seed=k) for k in range(3)]
+    again = graded_defects(images, INJECTION, count=8, seed=0)
+    for one, other in zip(with_defects(images, made), with_defects(images, again), strict=True):
+        assert (one == other).all()
+    assert all((one != images[each.source]).any() for one, each in zip(with_defects(images, made), made, strict=True))
+    assert max(each.pixels.size for each in made) < images[0].size / 4
 
 
 def test_they_lie_on_the_part_and_anywhere_where_there_is_none():
@@ -30,7 +34,7 @@ def test_they_lie_on_the_part_and_anywhere_where_there_is_none():
     far = INJECTION.radius[0] * min(image.shape[1:])
 
     def share_near(part, made, original):
-        changed = np.stack([(each.image != original).any(axis=0) for each in made])
+        changed = np.stack([(one != original).any(axis=0) for one in with_defects([original], made)])
         centres = [np.argwhere(one).mean(axis=0).round().astype(int) for one in changed]
         return np.mean([part[max(0, y - int(far)) : y + int(far), max(0, x - int(far)) : x + int(far)].any()
                         for y, x in centres])  # fmt: skip

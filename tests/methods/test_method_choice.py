@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from base_params import BASE
 from moved_parts import part_of
+from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
 from flawline.methods.method_choice import COLUMNS, choose_method, make_trial, score_name, untried
@@ -131,6 +132,11 @@ def test_where_nothing_can_be_tried_the_usual_scorer_is_taken_if_it_suits():
     assert table["candidate"].tolist() == ["free"]
     with pytest.raises(FlawlineError, match="images of several sizes, and 3 images are too few"):
         untried(PARAMS.but(candidates={"bound": BOUND}), [(1, 64, 64), (1, 70, 64)], "3 images are too few")
+
+
+def test_an_image_score_that_has_to_be_learned_cannot_be_tried():
+    with pytest.raises(ValidationError, match="region_mass needs a level"):
+        PARAMS.but(choice={"image_scores": ({"reduction": "region_mass", "share": 0.05},)})
 
 
 def test_image_scores_have_words():

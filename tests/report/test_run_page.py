@@ -376,9 +376,7 @@ def with_choice(page, choice=CHOICE, found=FOUND):
 def test_the_choice_of_a_method_stands_with_what_each_candidate_was_worth_the_chosen_one_first(page):
     said = Document(render_run(with_choice(page))).words
     assert "Why this method" in said
-    assert (
-        "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 75% 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
-    )
+    assert "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 75% 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
     assert f"odd {DASH} {DASH} {DASH} {DASH} 0 needs images of one size" in said
     assert "Why this method" not in Document(render_run(page)).words
 

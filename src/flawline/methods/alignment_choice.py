@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from flawline.checks import FlawlineError
-from flawline.methods.graded_defects import graded_defects
+from flawline.methods.graded_defects import graded_defects, with_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE, Inputs, embedding_of
@@ -63,9 +63,8 @@ class Judge:
         others = images[1::2]
         made = graded_defects(others, self.injection, count=params.defects, seed=self.seed)
         rng = np.random.default_rng([self.seed, len(others)])
-        return Trial(
-            images[::2], others, [each.image for each in made], [misplaced(image, params, rng) for image in others]
-        )
+        damaged = with_defects(others, made)
+        return Trial(images[::2], others, damaged, [misplaced(image, params, rng) for image in others])
 
     def memories(self, frames: Sequence[NDArray], *, places: bool = True) -> Callable[[Framed | None], list[float]]:
         """Return what scores an image in its frame, once by each memory, learned from normal ``frames``; infinite for

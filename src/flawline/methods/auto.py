@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from flawline.checks import FlawlineError
@@ -31,7 +32,11 @@ class Auto(MapScorer):
     def __init__(self, params: AutoScorerParams, views: Sequence[str] = (IMAGE,), *, device: str = "cpu"):
         super().__init__(params, views, device=device)
         self.method = suited(params.method)
-        self.scorer = self.method.make_scorer(params.own(), device=device)
+        try:
+            self.scorer = self.method.make_scorer(params.own(), device=device)
+        except ValidationError as error:
+            told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            raise FlawlineError(f"settings and change do not make a scorer of {params.method}: {told}") from None
 
     @property
     def features(self) -> FeatureParams:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.params import DefectInjectionParams
+from flawline.storage.ragged import Lazy
+from flawline.vision.defects.base import box_of
 from flawline.vision.defects.injection import inject
 from flawline.vision.foreground import find_foreground
 from flawline.vision.levels import FULL_SCALE
@@ -17,12 +19,25 @@ GREY = 255.0  # scale on which a part is told from the background
 
 
 class GradedDefect(NamedTuple):
-    """A pseudo-defect in the image at ``source``."""
+    """A pseudo-defect in the image at ``source``; what it changes there is kept alone, so that many take little
+    memory."""
 
     source: int
     kind: str
     strength: float
-    image: NDArray  # (C, H, W)
+    box: tuple[slice, slice]  # rows and columns
+    pixels: NDArray  # (C, h, w) of that box
+
+    def put_into(self, image: NDArray) -> NDArray:
+        """Return a copy of its image (C, H, W) with the defect."""
+        damaged = np.array(image)
+        damaged[:, *self.box] = self.pixels
+        return damaged
+
+
+def with_defects(images: Sequence[NDArray], defects: Sequence[GradedDefect]) -> Lazy:
+    """Return the damaged images (C, H, W), made when they are asked for."""
+    return Lazy(len(defects), lambda k: defects[k].put_into(images[defects[k].source]))
 
 
 def graded_defects(
@@ -41,7 +56,8 @@ def graded_defects(
             parts[source] = find_part(image)
         rng = np.random.default_rng([seed, k])
         defect = inject(image, kind, drawn, rng, on=parts[source], strength=strength)
-        made.append(GradedDefect(source, kind, strength, defect.image))
+        box = box_of(defect.mask)
+        made.append(GradedDefect(source, kind, strength, box, np.array(defect.image[:, *box])))
     return made
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
 from flawline.methods.free_patches import FreePatchScorer, times_enlarged
-from flawline.methods.graded_defects import GradedDefect, disturbed, graded_defects
+from flawline.methods.graded_defects import GradedDefect, disturbed, graded_defects, with_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE, Inputs
@@ -65,13 +65,19 @@ class Trial:
     def sources(self) -> NDArray[np.int64]:
         return np.array([defect.source for defect in self.defects])
 
+    def of(self, which: str) -> Sequence[NDArray]:
+        """Return its images that are NORMAL, with DEFECTS, or MOVED."""
+        if which == DEFECTS:
+            return with_defects(self.images, self.defects)
+        return self.images if which == NORMAL else self.moved
+
 
 def make_trial(
     images: Sequence[NDArray], seen: Sequence[Seen], folds: NDArray[np.int64], injection: DefectInjectionParams, *,
     defects: int, seed: int,
 ) -> Trial:  # fmt: skip
-    """Return normal ``images`` with so many pseudo-defects in them."""
-    made = graded_defects(images, injection, count=defects, seed=seed)
+    """Return normal ``images`` with so many pseudo-defects in them, at least one each."""
+    made = graded_defects(images, injection, count=max(defects, len(images)), seed=seed)
     moved = Lazy(len(images), lambda k: disturbed(images[k], np.random.default_rng([seed, k])))
     return Trial(images, seen, folds, made, moved)
 
@@ -87,9 +93,7 @@ class Embedded:
     def inputs(self, auto: Auto, rows: Sequence[int], of: str = NORMAL) -> Sequence[Inputs]:
         """Return what a candidate's scorer takes of the normal images at ``rows``, of the defects, or of the images
         that were moved."""
-        trial = self._trial
-        images = {NORMAL: trial.images, DEFECTS: [each.image for each in trial.defects], MOVED: trial.moved}[of]
-        plain = InputSequence((IMAGE,), images, rows)
+        plain = InputSequence((IMAGE,), self._trial.of(of), rows)
 
         def make(k: int) -> Inputs:
             seen = plain[k]
@@ -109,10 +113,11 @@ class Embedded:
 
 def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Return what the features of an image (C, H, W) depend on: network, layers, and how large it is looked at."""
-    features = auto.features
-    free = isinstance(auto.scorer, FreePatchScorer)
-    side = min(shape[1:]) * (times_enlarged(shape[1:], auto.scorer.params.scale) if free else 1)
-    return features.backbone, features.weights, features.layers, features.side or side
+    features, side, times = auto.features, min(shape[1:]), 1
+    if isinstance(auto.scorer, FreePatchScorer):
+        times = times_enlarged(shape[1:], auto.scorer.params.scale)
+    looked_at = (times * side, 1) if features.side is None else (features.side, times)
+    return features.backbone, features.weights, features.layers, *looked_at
 
 
 @dataclass
