@@ -15,7 +15,7 @@ CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path
 SEED ?= 0
 METHOD ?=
 # Who names no method gets the best one that is found, and the best alignment.
-ALIGN ?= $(if $(METHOD),,auto)
+ALIGN ?= $(if $(filter-out auto,$(METHOD)),,auto)
 PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))$(if $(SET),$(comma)$(SET))
 PORT ?=
 # Kedro and MLflow start each other by name.

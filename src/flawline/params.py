@@ -434,7 +434,7 @@ class StnParams(LocaliserParams):
 class AutoAlignParams(Params):
     """How ``align: auto`` decides: by how well memories tell pseudo-defects in normal training images."""
 
-    images: Annotated[int, Field(ge=4)]  # training images that alignments are tried on, at most
+    images: Annotated[int, Field(ge=8)]  # training images that alignments are tried on, at most
     defects: PositiveInt  # pseudo-defects in half of them
     turn: PositiveFloat  # degrees by which a misplaced image is turned at most, either way
     shift: Fraction  # share of its sides by which it is moved at most
@@ -856,13 +856,16 @@ class MethodChoiceParams(Params):
     least: Annotated[int, Field(ge=2)]  # with fewer nothing is tried
     folds: Annotated[int, Field(ge=2)]  # each is held out once; at most one an image
     defects: PositiveInt  # pseudo-defects in them, in all
+    side: PositiveInt  # shorter side, pixels, with which larger images are looked at that would be as they are
     image_scores: Annotated[tuple[ImageScoreParams, ...], Field(min_length=1)]  # tried with every candidate
     noise: NonNegativeFloat  # standard errors within which a candidate is as good as the best
     image_score_noise: NonNegativeFloat  # the same of a candidate's image scores
     seconds: PositiveFloat | None  # after which the best so far is taken; null: no limit
 
     @model_validator(mode="after")
-    def _known_without_a_level(self) -> Self:
+    def _can_be_tried(self) -> Self:
+        if self.images < self.least:
+            raise ValueError(f"images must be at least least, got {self.images} < {self.least}")
         if any(score.reduction == "region_mass" for score in self.image_scores):
             raise ValueError(
                 "image_scores must be maximum or top_share: region_mass needs a level that is learned later"

@@ -19,7 +19,7 @@ from flawline.vision.transform import IDENTITY, Transform
 SCORER = BASE.patch_memory.scorer.but(size=8, features={"side": 96})  # the smaller, the quicker
 FREE = BASE.patch_memory_free.scorer.but(size=50, pool=2000, features={"side": 96})
 JUDGE = Judge(SCORER, FREE, BASE.defect_injection, 0)
-AUTO = BASE.registration.auto.but(images=16, defects=54)
+AUTO = BASE.registration.auto.but(images=24, defects=108)
 PARAMS = BASE.registration.but(align="auto", auto=AUTO)
 
 
@@ -31,7 +31,7 @@ def chosen(images, **changes):
 @pytest.fixture(scope="module")
 def turned():
     rng = np.random.default_rng(0)
-    moves = [Transform(rng.uniform(-180, 180), *rng.uniform(-6, 6, 2)) for _ in range(16)]
+    moves = [Transform(rng.uniform(-180, 180), *rng.uniform(-6, 6, 2)) for _ in range(24)]
     return chosen([part_of(move, seed=k) for k, move in enumerate(moves)])
 
 

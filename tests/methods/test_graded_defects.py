@@ -13,7 +13,7 @@ INJECTION = BASE.defect_injection.but(kinds=("line", "stain"), graded={"strength
 
 def test_images_kinds_and_strengths_take_turns():
     made = graded_defects([part_of(seed=k) for k in range(3)], INJECTION, count=8, seed=0)
-    assert [each.source for each in made] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert sorted(each.source for each in made[:3]) == sorted(each.source for each in made[3:6]) == [0, 1, 2]
     assert [each.kind for each in made] == ["line", "stain"] * 4
     assert [each.strength for each in made] == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5]
     images = [part_of(seed=k) for k in range(3)]

@@ -9,7 +9,7 @@ from moved_parts import part_of
 from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
-from flawline.methods.method_choice import COLUMNS, choose_method, make_trial, score_name, untried
+from flawline.methods.method_choice import COLUMNS, candidate_scorers, choose_method, make_trial, score_name, untried
 from flawline.params import ImageScoreParams
 
 SMALL = {"features": {**BASE.patch_memory.scorer.features.model_dump(), "side": 128}}
@@ -28,15 +28,15 @@ def trial(images, defects=54, folds=3):
     return make_trial(images, [None] * len(images), apart, BASE.defect_injection, defects=defects, seed=0)
 
 
-def chosen(images, params=PARAMS, **more):
-    table, scorer, kinds = choose_method(trial(images), params, review_overkill=0.05, **more)
+def chosen(images, params=PARAMS, defects=54, **more):
+    table, scorer, kinds = choose_method(trial(images, defects), params, review_overkill=0.05, **more)
     assert table.columns.tolist() == list(COLUMNS)
     assert table["chosen"].sum() == 1
     assert kinds["found"].between(0, 1).all()
     assert table["stable"].dropna().between(0, 1).all()
     picked = table[table["chosen"]].iloc[0]
     if picked["folds"] == 3:
-        assert kinds["defects"].sum() == 54
+        assert kinds["defects"].sum() == defects
         assert np.average(kinds["found"], weights=kinds["defects"]) == pytest.approx(picked["detected"])
     return table.set_index("candidate"), scorer
 
@@ -60,7 +60,7 @@ def still():
 
 
 def test_of_a_texture_the_memory_without_places_is_chosen():
-    table, scorer = chosen([textured(k) for k in range(12)])
+    table, scorer = chosen([textured(k) for k in range(24)], defects=108)
     assert table["chosen"].idxmax() == "free"
     assert table.loc["free", "auroc"] > table.loc["bound", "auroc"]
     assert scorer.method == "patch_memory_free"
@@ -108,6 +108,7 @@ def test_when_the_time_is_up_the_best_so_far_is_taken_and_said(still):
     limited = PARAMS.but(choice={"seconds": 3.0})
     table, _ = chosen(still, limited, clock=lambda: float(next(ticks)))
     assert table.loc[table["chosen"], "reason"].item().endswith("; the time was up")
+    assert set(table.loc[table["folds"] == 0, "reason"]) <= {"not tried: the time was up"}
     assert table["folds"].max() == 1
 
 
@@ -132,6 +133,21 @@ def test_where_nothing_can_be_tried_the_usual_scorer_is_taken_if_it_suits():
     assert table["candidate"].tolist() == ["free"]
     with pytest.raises(FlawlineError, match="images of several sizes, and 3 images are too few"):
         untried(PARAMS.but(candidates={"bound": BOUND}), [(1, 64, 64), (1, 70, 64)], "3 images are too few")
+
+
+def test_an_image_of_another_size_that_has_to_be_scored_leaves_out_what_knows_places(still):
+    shapes = [*(image.shape for image in still), (1, 100, 120)]
+    table, scorer = chosen(still, shapes=shapes)
+    assert scorer.method == "patch_memory_free"
+    assert table.loc["bound", "reason"].startswith("patch_memory compares images position by position")
+
+
+def test_large_images_are_looked_at_smaller_but_by_what_has_a_side_of_its_own():
+    change = {**FREE["change"], "features": {**SMALL["features"], "side": None}}
+    params = PARAMS.but(candidates={"bound": BOUND, "free": {**FREE, "change": change}}, choice={"side": 96})
+    small, large = (candidate_scorers(params, [(1, side, 200)]) for side in (96, 97))
+    assert [each.own()["features"]["side"] for each in small.values()] == [128, None]
+    assert [each.own()["features"]["side"] for each in large.values()] == [128, 96]
 
 
 def test_an_image_score_that_has_to_be_learned_cannot_be_tried():

@@ -52,15 +52,16 @@ def test_without_a_test_image_nothing_was_judged(count):
     [
         (0.9, None),
         (0.55, "No candidate tells them well, so the choice says little: look at what it misses."),
-        (1.0, "Several may find them all: then the simplest was taken, and harder defects may tell them apart."),
+        (1.0, "Several find them all: of these the simplest was taken, and harder defects may tell them apart."),
     ],
 )
 def test_a_choice_is_told_with_what_it_stands_on(best, said):
     row = {"candidate": "wide", "image_score": "maximum", "chosen": True, "auroc": best, "detected": 0.6}
-    choice = pd.DataFrame([row | {"reason": "the best"}])
+    other = row | {"candidate": "other", "chosen": False, "reason": ""}
+    choice = pd.DataFrame([other, row | {"reason": "the best"}])
     told = choice_in_words(SimpleNamespace(method="auto", choice=choice))
     assert told[0] == (
-        "auto chose wide with the image score 'maximum', the best of 1 candidates: it tells pseudo-defects from good "
+        "auto chose wide with the image score 'maximum', of 2 candidates the best. It tells pseudo-defects from good "
         f"images that it did not learn from with an AUROC of {best:.3f}, and finds 60% of them at the review threshold."
     )
     assert told[1:] == ([] if said is None else [said])

@@ -6,7 +6,7 @@ parts hardly move, a misplaced one is a defect, and an alignment would undo it: 
 is one of the kinds. No test image and no label of a defect takes part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from flawline.checks import FlawlineError
 from flawline.methods.graded_defects import graded_defects, with_defects
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
-from flawline.methods.one_class import IMAGE, Inputs, embedding_of
+from flawline.methods.one_class import IMAGE
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_memory_free import PatchMemoryFree
 from flawline.metrics.delong import Placed, is_as_good, placements
@@ -80,14 +80,14 @@ class Judge:
     ) -> Callable[[Framed | None], list[float]]:
         learned = _inputs(memory, frames)
         states = [(memory, memory.fit(learned, seed=self.seed))]
-        states += [(beside, beside.fit([_without_view(each) for each in learned], seed=self.seed))] if beside else []
+        states += [(beside, beside.fit(_without_view(learned), seed=self.seed))] if beside else []
 
         def score(framed: Framed | None) -> list[float]:
             if framed is None:
                 return [np.inf] * len(states)
             frame, seen = framed
-            (given,) = _inputs(memory, [frame])
-            each = (given, _without_view(given))
+            given = _inputs(memory, [frame])
+            each = (given[0], _without_view(given)[0])
             return [
                 Reduction(own.params.image_score)(within(own.anomaly_map(state, inputs), seen))
                 for (own, state), inputs in zip(states, each, strict=False)
@@ -96,15 +96,16 @@ class Judge:
         return score
 
 
-def _inputs(memory: Memory, frames: Sequence[NDArray]) -> list[Inputs]:
+def _inputs(memory: Memory, frames: Sequence[NDArray]) -> InputSequence:
+    """Return what a memory takes of frames: their embeddings are kept, the photographs are read when asked for."""
     plain = InputSequence((IMAGE,), frames, range(len(frames)))
-    embedded = embed_all(memory, plain, batch_size=1)
-    return [Inputs(each.views, embedding) for each, embedding in zip(plain, embedded, strict=True)]
+    return replace(plain, embeddings=list(embed_all(memory, plain, batch_size=1)))
 
 
-def _without_view(inputs: Inputs) -> Inputs:
-    """Return the features (1, h, w, D) that one view has, as a memory without places takes them (h, w, D)."""
-    return Inputs(inputs.views, embedding_of(inputs)[0])
+def _without_view(inputs: InputSequence) -> InputSequence:
+    """Return the same with features (h, w, D), as a memory without places takes them, of those (1, h, w, D) of one
+    view."""
+    return replace(inputs, embeddings=[each[0] for each in inputs.embeddings or ()])
 
 
 @dataclass(frozen=True)

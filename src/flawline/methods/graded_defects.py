@@ -43,14 +43,16 @@ def with_defects(images: Sequence[NDArray], defects: Sequence[GradedDefect]) -> 
 def graded_defects(
     images: Sequence[NDArray], injection: DefectInjectionParams, *, count: int, seed: int
 ) -> list[GradedDefect]:
-    """Return ``count`` pseudo-defects in normal ``images`` (C, H, W), which take turns, as do kinds, and with every
-    round of kinds the strengths. They lie on the part, where one is told from the background: beside it every method
-    finds them, or none does."""
+    """Return ``count`` pseudo-defects in normal ``images`` (C, H, W), which take turns in an order that changes, as do
+    kinds, and with every round of kinds the strengths. Their middles lie on the part, where one is told from the
+    background: beside it every method finds them, or none does."""
     drawn, strengths = injection.but(radius=injection.graded.radius), injection.graded.strengths
     parts: dict[int, NDArray[np.bool_] | None] = {}
+    order = np.random.default_rng(seed)
+    sources = np.concatenate([order.permutation(len(images)) for _ in range(-(-count // len(images)))])
     made = []
     for k in range(count):
-        source, kind = k % len(images), drawn.kinds[k % len(drawn.kinds)]
+        source, kind = int(sources[k]), drawn.kinds[k % len(drawn.kinds)]
         strength, image = strengths[k // len(drawn.kinds) % len(strengths)], images[source]
         if source not in parts:
             parts[source] = find_part(image)

@@ -116,8 +116,8 @@ def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
     features, side, times = auto.features, min(shape[1:]), 1
     if isinstance(auto.scorer, FreePatchScorer):
         times = times_enlarged(shape[1:], auto.scorer.params.scale)
-    looked_at = (times * side, 1) if features.side is None else (features.side, times)
-    return features.backbone, features.weights, features.layers, *looked_at
+    looked_at = times * side if features.side is None else features.side
+    return features.backbone, features.weights, features.layers, looked_at, times
 
 
 @dataclass
@@ -186,10 +186,11 @@ def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductio
 
 
 def choose_method(
-    trial: Trial, params: AutoMethodParams, *, review_overkill: float, device: str = "cpu", track: Track = untracked,
-    clock: Callable[[], float] = time.perf_counter,
+    trial: Trial, params: AutoMethodParams, *, review_overkill: float, shapes: Sequence[tuple[int, ...]] | None = None,
+    device: str = "cpu", track: Track = untracked, clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:  # fmt: skip
-    """Return what each candidate is worth, and the scorer of the chosen one.
+    """Return what each candidate is worth, and the scorer of the chosen one, which has to suit images of all ``shapes``
+    (C, H, W); None: those of the trial.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
     standard error of that, on the folds that both were tried on; ``detected`` the share of the pseudo-defects above the
@@ -197,7 +198,9 @@ def choose_method(
     below it when they are moved a little and in another light. Raise FlawlineError if no candidate can
     serve the images."""
     ends = None if params.choice.seconds is None else clock() + params.choice.seconds
-    found = [_begin(name, each, params, device) for name, each in params.candidates.items()]
+    shapes = [image.shape for image in trial.images] if shapes is None else shapes
+    scorers = candidate_scorers(params, shapes)
+    found = [_begin(name, each, params, shapes, device) for name, each in scorers.items()]
     reductions = [Reduction(each) for each in params.choice.image_scores]
     embedded, late = Embedded(trial), False
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
@@ -211,12 +214,35 @@ def choose_method(
     return _decided(found, trial, params, review_overkill=review_overkill, late=late)
 
 
-def _begin(name: str, candidate: Any, params: AutoMethodParams, device: str) -> Tried:
-    score, noise = params.choice.image_scores[0], params.choice.image_score_noise
+def candidate_scorers(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]]) -> dict[str, AutoScorerParams]:
+    """Return the candidates by name as scorers, with the first image score. Where all images (C, H, W) are larger than
+    ``choice.side``, one that looks at them as they are looks at them with that shorter side."""
+    score, side = params.choice.image_scores[0], params.choice.side
+    large = min(min(shape[1:]) for shape in shapes) > side
+    found = {}
+    for name, each in params.candidates.items():
+        own = {**each.settings, **(each.change or {})}
+        smaller = {"features": {**own["features"], "side": side}} if large and _looks_at_all(own) else {}
+        change = {**(each.change or {}), **smaller} or None
+        found[name] = AutoScorerParams(**{**dict(each), "change": change}, image_score=score)
+    return found
+
+
+def _looks_at_all(settings: Mapping[str, Any]) -> bool:
+    """Return True if a scorer with these settings looks at images as large as they are."""
+    return isinstance(settings.get("features"), Mapping) and settings["features"].get("side") is None
+
+
+def _begin(
+    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str
+) -> Tried:
+    noise = params.choice.image_score_noise
     try:
-        return Tried(name, Auto(AutoScorerParams(**dict(candidate), image_score=score), device=device), noise)
+        auto = Auto(scorer, device=device)
+        auto.scorer.check_sizes(shapes, scorer.method)
     except FlawlineError as error:
         return Tried(name, None, noise, reason=str(error))
+    return Tried(name, auto, noise)
 
 
 def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Any, clock: Any) -> None:
@@ -270,8 +296,8 @@ def _decided(
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["chosen"] = table["candidate"] == chosen.name
     table.loc[table["chosen"], "reason"] = _why(chosen, best) + ("; the time was up" if late else "")
-    score = params.choice.image_scores[chosen.image_score]
-    scorer = AutoScorerParams(**dict(params.candidates[chosen.name]), image_score=score)
+    assert chosen.auto is not None  # it was tried
+    scorer = chosen.auto.params.but(image_score=params.choice.image_scores[chosen.image_score])
     return Choice(table, scorer, _by_kind(chosen, trial, chosen.image_score, review_overkill))
 
 
@@ -279,7 +305,7 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     """Return what the table says of a candidate, as if it were not chosen."""
     told = [tried.name, params.candidates[tried.name].method]
     if not tried.folds:
-        return [*told, "", False, *[np.nan] * 5, 0, tried.seconds, tried.reason]
+        return [*told, "", False, *[np.nan] * 5, 0, tried.seconds, tried.reason or "not tried: the time was up"]
     score = tried.image_score
     gap = behind(*_both(tried, best))
     figures = [
@@ -340,8 +366,7 @@ def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: st
     """Return the choice where nothing can be tried, which its table says: the scorer is ``params.scorer``, or where
     images (C, H, W) of several sizes do not suit it the first candidate that they suit."""
     fallback = {"": params.scorer}
-    score = params.scorer.image_score
-    others = {name: AutoScorerParams(**dict(each), image_score=score) for name, each in params.candidates.items()}
+    others = candidate_scorers(params, shapes)
     for name, each in (fallback | others).items():
         try:
             Auto(each).scorer.check_sizes(shapes, each.method)
@@ -354,4 +379,4 @@ def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: st
 
 
 def _name_of(scorer: AutoScorerParams, others: Mapping[str, AutoScorerParams]) -> str:
-    return next((name for name, each in others.items() if each == scorer), scorer.method)
+    return next((name for name, each in others.items() if each.own() == scorer.own()), scorer.method)

@@ -96,15 +96,14 @@ def choice_in_words(result: MethodResult) -> list[str]:
     if pd.isna(chosen["auroc"]):
         return [f"{name}: {chosen['reason']}."]
     told = (
-        f"{name}, {chosen['reason']} of {len(table)} candidates: it tells pseudo-defects from good images that it did "
+        f"{name}, of {len(table)} candidates {chosen['reason']}. It tells pseudo-defects from good images that it did "
         f"not learn from with an AUROC of {chosen['auroc']:.3f}, and finds {chosen['detected']:.0%} of them at the "
         f"review threshold."
     )
-    best = table["auroc"].max()
-    if best < NONE_FOUND:
+    if table["auroc"].max() < NONE_FOUND:
         return [told, "No candidate tells them well, so the choice says little: look at what it misses."]
-    if best > ALL_FOUND:
-        return [told, "Several may find them all: then the simplest was taken, and harder defects may tell them apart."]
+    if (table["auroc"] > ALL_FOUND).sum() > 1:
+        return [told, "Several find them all: of these the simplest was taken, and harder defects may tell them apart."]
     return [told]
 
 

@@ -9,7 +9,7 @@ from flawline.intake.registration import frames_seen
 from flawline.intake.splits import assign_folds
 from flawline.methods.method_choice import choose_method, make_trial, untried
 from flawline.params import AutoMethodParams, ComputeParams, DefectInjectionParams
-from flawline.pipelines.embedding.held_out import learned_rows
+from flawline.pipelines.embedding.held_out import learned_rows, scored_rows
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.training.compute import as_asked, keep_memory, pick_device
 from flawline.training.progress import Progress
@@ -29,7 +29,7 @@ def choose_scorer(
     learned = learned_rows(manifest, folds)
     rows = [learned[k] for k in evenly_spread(len(learned), params.choice.images)]
     apart = assign_folds(manifest.iloc[rows], params.choice.folds, seed=seed, near_duplicates=near_duplicates)
-    shapes = [images.shapes[row] for row in learned]
+    shapes = [images.shapes[row] for row in {*learned, *scored_rows(manifest, folds)}]
     if len(rows) < params.choice.least:
         few = f"{len(rows)} good images are too few to choose by: at least {params.choice.least} are needed"
         made = untried(params, shapes, few)
@@ -43,6 +43,7 @@ def choose_scorer(
         )  # fmt: skip
         with as_asked(compute):
             made = choose_method(
-                trial, params, review_overkill=review_overkill, device=pick_device(compute), track=progress.track
-            )
+                trial, params, review_overkill=review_overkill, shapes=shapes, device=pick_device(compute),
+                track=progress.track,
+            )  # fmt: skip
     return made.candidates, made.scorer.model_dump(mode="json"), made.kinds
