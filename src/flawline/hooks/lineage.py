@@ -228,7 +228,7 @@ class LineageHook:
 
     def _which(self) -> str:
         env = f" --env={self.env}" if self.env not in (None, "local") else ""
-        usual = {"raw": None, "protocol": IMAGES, "variant": ""}
+        usual = {"raw": None, "protocol": IMAGES, "variant": "", "registration.align": "none"}  # what make adds too
         more = {name: self.values.get(name, value) for name, value in usual.items()}
         named = "".join(f",{name}={value}" for name, value in more.items() if value not in (usual[name], None))
         return f"{env} --params category={self.values.get('category')},seed={self.values.get('seed')}{named}"
