@@ -40,12 +40,12 @@ def test_without_one_the_network_of_the_parameters_is_loaded_when_it_is_needed()
     image = torch.rand(1, 3, 32, 32)
     expected = load_extractor(named)(image)[-1].mean().item()
     assert scorer(named).embed((image,)).tolist() == pytest.approx([expected])
-    scorer(FEATURES.but(backbone="lite1"))  # not needed yet
+    scorer(FEATURES.but(backbone="lite9"))  # not needed yet
 
 
 def test_too_few_images_are_told_before_the_network_is_loaded():
-    unknown = scorer(FEATURES.but(backbone="lite1"))
+    unknown = scorer(FEATURES.but(backbone="lite9"))
     with pytest.raises(FlawlineError, match="layer_mean needs at least 2 normal images"):
         unknown.check(1)
-    with pytest.raises(FlawlineError, match="no backbone 'lite1'"):
+    with pytest.raises(FlawlineError, match="no backbone 'lite9'"):
         unknown.check(2)

@@ -3,7 +3,7 @@
 from flawline.detector.judging import Judge
 from flawline.params import ComputeParams
 
-FEW = {"auto.choice.least": 99}
+FEW = {"auto.choice.least": 60}
 
 
 def test_the_chosen_method_is_learned_calibrated_and_kept_and_its_evidence_told(finished):
@@ -37,4 +37,4 @@ def test_of_too_few_images_the_usual_method_is_taken_and_that_is_said(finished):
     finished.run("auto", **FEW)
     (choice, summary) = finished.load_all("auto.choice", "summary", **FEW)
     assert choice["candidate"].tolist() == ["patch_memory"]
-    assert "good images are too few to choose by: at least 99 are needed." in summary
+    assert "good images are too few to choose by: at least 60 are needed." in summary
