@@ -19,7 +19,7 @@ from flawline.vision.transform import IDENTITY, Transform
 SCORER = BASE.patch_memory.scorer.but(size=8, features={"side": 96})  # the smaller, the quicker
 FREE = BASE.patch_memory_free.scorer.but(size=50, pool=2000, features={"side": 96})
 JUDGE = Judge(SCORER, FREE, BASE.defect_injection, 0)
-AUTO = BASE.registration.auto.but(images=24, defects=108)
+AUTO = BASE.registration.auto.but(images=24, defects=54)
 PARAMS = BASE.registration.but(align="auto", auto=AUTO)
 
 
