@@ -1,5 +1,6 @@
 """Feature extraction with a pretrained network: the outputs of selected stages, and pooling of these to one vector."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,8 @@ from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
 
 TIMM = "timm:"
-ANY_SIZE = {
-    "dynamic_img_size": True,
-    "dynamic_img_pad": True,
-}  # for timm's networks of tokens, whose size is fixed else
+# for timm's networks of tokens, whose size is fixed else
+ANY_SIZE = {"dynamic_img_size": True, "dynamic_img_pad": True}
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which the input of EfficientNet-Lite is scaled
 TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
@@ -144,22 +143,18 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
     return extractor
 
 
-def _stages(timm: Any, name: str) -> tuple[list[int], dict[str, Any]]:
+def _stages(timm: Any, name: str, options: Mapping[str, bool] = ANY_SIZE) -> tuple[list[int], Mapping[str, bool]]:
     """Return the width of each stage, or of each block of a network of tokens, whose grid is its map; and with what it
     takes images of any size, where it has to be asked for that."""
-    refused: Exception = FlawlineError("no options")
-    for options in (ANY_SIZE, {}):
-        try:
-            network = timm.create_model(name, pretrained=False, features_only=True, **options)
-            return [stage["num_chs"] for stage in network.feature_info.info], options
-        except TypeError as error:  # a convolutional network takes any size, and does not know these options
-            refused = error
-        except Exception as error:  # each network has its own way to say so
-            refused = error
-            break
-    raise FlawlineError(
-        f"timm:{name} does not give out its stages ({type(refused).__name__}: {refused}). Take another network."
-    )
+    try:
+        network = timm.create_model(name, pretrained=False, features_only=True, **options)
+        return [stage["num_chs"] for stage in network.feature_info.info], options
+    except Exception as error:  # each network has its own way to say so
+        if options and isinstance(error, TypeError):  # a convolutional network takes any size, and knows no options
+            return _stages(timm, name, {})
+        raise FlawlineError(
+            f"timm:{name} does not give out its stages ({type(error).__name__}: {error}). Take another network."
+        ) from None
 
 
 class InOrder(nn.Module):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from flawline.params import DefectInjectionParams
 from flawline.storage.ragged import Lazy
+from flawline.vision.brightness import brightened
 from flawline.vision.defects.base import box_of
 from flawline.vision.defects.injection import inject
 from flawline.vision.foreground import find_foreground
@@ -70,9 +71,7 @@ def disturbed(image: NDArray, rng: np.random.Generator) -> NDArray:
     rows, columns = (np.clip(np.arange(side) + move, 0, side - 1) for side, move in
                      zip(image.shape[1:], moves, strict=True))  # fmt: skip
     moved = image[:, rows[:, None], columns]
-    lighter = moved.astype(np.float32) * np.float32(1 + rng.uniform(-GAIN, GAIN))
-    full = FULL_SCALE[image.dtype]
-    return np.clip(lighter if full == 1 else np.rint(lighter), 0, full).astype(image.dtype)
+    return brightened(moved, image.dtype, gain=1 + rng.uniform(-GAIN, GAIN))
 
 
 def find_part(image: NDArray) -> NDArray[np.bool_] | None:
