@@ -1,7 +1,8 @@
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.variations import Variation, merged, variations_of
+from flawline.params import merged
+from flawline.variations import Variation, variations_of
 
 
 def test_without_anything_varied_there_is_one_run_as_it_is():

@@ -70,6 +70,15 @@ def _changed(value: Any, to: Any) -> Any:
     return value.but(**to) if isinstance(value, Params) and isinstance(to, Mapping) else to
 
 
+def merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree of parameters with what ``other`` changes."""
+    result = dict(tree)
+    for name, value in other.items():
+        known = result.get(name)
+        result[name] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 # --- the machine -----------------------------------------------------------------------------------------------------
 class ComputeParams(Params):
     """Where the work runs. Never part of a digest: it may change a result's last bits, not its meaning."""
@@ -835,7 +844,7 @@ class CandidateParams(Params):
 
     method: str
     settings: dict[str, Any]  # the scorer's parameters, as the method's own branch has them
-    change: dict[str, Any] | None = None  # what differs from these
+    change: dict[str, Any] | None = None  # of them, what differs
     reconstructor: dict[str, Any] | None = None  # patches and model of that whose residual images it sees too
 
 
@@ -846,7 +855,7 @@ class AutoScorerParams(CandidateParams):
 
     def own(self) -> dict[str, Any]:
         """Return the parameters of the chosen method's scorer."""
-        return {**self.settings, **(self.change or {}), "image_score": self.image_score}
+        return {**merged(self.settings, self.change or {}), "image_score": self.image_score}
 
 
 class MethodChoiceParams(Params):
@@ -856,7 +865,8 @@ class MethodChoiceParams(Params):
     least: Annotated[int, Field(ge=2)]  # with fewer nothing is tried
     folds: Annotated[int, Field(ge=2)]  # each is held out once; at most one an image
     defects: PositiveInt  # pseudo-defects in them, in all
-    side: PositiveInt  # shorter side, pixels, with which larger images are looked at that would be as they are
+    side: PositiveInt  # shorter side, pixels, with which larger images are looked at that would be as they are; or more
+    least_span: PositiveFloat  # pixels, as they are looked at, that a defect of inspection.min_area spans at the least
     image_scores: Annotated[tuple[ImageScoreParams, ...], Field(min_length=1)]  # tried with every candidate
     noise: NonNegativeFloat  # standard errors within which a candidate is as good as the best
     image_score_noise: NonNegativeFloat  # the same of a candidate's image scores

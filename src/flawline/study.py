@@ -22,10 +22,10 @@ from flawline.intake.examples import EXAMPLES
 from flawline.intake.layouts import holds_categories
 from flawline.intake.manifest import ingest_folder
 from flawline.methods.tree import validate_parameters
-from flawline.params import BaseParameters, check_category, flatten
+from flawline.params import BaseParameters, check_category, flatten, merged
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
-from flawline.variations import merged, variations_of
+from flawline.variations import variations_of
 
 KEYS = ["category", "seed"]
 SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "suitability")

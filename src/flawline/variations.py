@@ -56,12 +56,3 @@ def variations_of(varied: Mapping[str, Sequence[Any]]) -> list[Variation]:
     if not any(name in IN_PATHS for name in varied) and len(set(names)) < len(names):
         raise FlawlineError("the values of --vary are too long to be told apart by a folder's name; vary fewer at once")
     return found
-
-
-def merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tree of parameters with what ``other`` changes."""
-    result = dict(tree)
-    for name, value in other.items():
-        known = result.get(name)
-        result[name] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
-    return result

@@ -21,7 +21,8 @@ from flawline.checks import FlawlineError
 from flawline.intake.registration import frames_seen
 from flawline.methods.auto import Auto
 from flawline.methods.maps import within
-from flawline.methods.method_choice import Embedded, choose_method, make_trial, score_name
+from flawline.methods.method_choice import choose_method, score_name
+from flawline.methods.trial import Seeing, make_trial
 from flawline.metrics.delong import placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import AutoScorerParams
@@ -67,12 +68,12 @@ def real_aurocs(category):
     """Return the AUROC of the test images by (candidate, image score)."""
     rows = np.concatenate([category.good, category.test])
     trial = category.trial(rows, np.zeros(len(rows), int))
-    embedded, found = Embedded(trial), {}
+    seeing, found = Seeing(trial), {}
     for name, candidate in BASE.auto.candidates.items():
         for score in BASE.auto.choice.image_scores:
             found[name, score_name(score)] = np.nan
         try:
-            scores = test_scores(candidate, trial, embedded, len(category.good))
+            scores = test_scores(candidate, trial, seeing, len(category.good))
         except FlawlineError:
             continue
         for score, values in zip(BASE.auto.choice.image_scores, scores, strict=True):
@@ -81,14 +82,14 @@ def real_aurocs(category):
     return found
 
 
-def test_scores(candidate, trial, embedded, good):
+def test_scores(candidate, trial, seeing, good):
     """Return the scores (image scores, n) of all images behind the ``good`` ones, which are learned from."""
     reductions = [Reduction(score) for score in BASE.auto.choice.image_scores]
     auto = Auto(AutoScorerParams(**dict(candidate), image_score=BASE.auto.choice.image_scores[0]))
-    state = auto.fit(embedded.inputs(auto, range(good)), seed=0)
+    state = auto.fit(seeing.inputs(auto, range(good)), seed=0)
     tests = range(good, len(trial.images))
     maps = (within(auto.anomaly_map(state, each), trial.seen[row])
-            for row, each in zip(tests, embedded.inputs(auto, tests), strict=True))  # fmt: skip
+            for row, each in zip(tests, seeing.inputs(auto, tests), strict=True))  # fmt: skip
     return np.array([[reduce(one) for reduce in reductions] for one in maps]).T
 
 

@@ -5,7 +5,7 @@ import pytest
 from base_params import BASE
 from moved_parts import part_of
 
-from flawline.methods.graded_defects import disturbed, find_part, graded_defects, with_defects
+from flawline.methods.graded_defects import disks, disturbed, find_part, graded_defects, with_defects
 from flawline.vision.defects import inject
 
 INJECTION = BASE.defect_injection.but(kinds=("line", "stain"), graded={"strengths": (1.0, 0.5), "radius": (0.05, 0.1)})
@@ -41,6 +41,22 @@ def test_they_lie_on_the_part_and_anywhere_where_there_is_none():
 
     assert share_near(part, graded_defects([image], small, count=40, seed=0), image) == 1
     assert share_near(part, graded_defects([grey], small, count=40, seed=0), grey) < 0.7
+
+
+def test_the_smallest_have_the_area_of_the_smallest_wanted_defect():
+    assert disks((0.03, 0.15), 0, 200) == (0.03, 0.15)
+    low, high = disks((0.03, 0.15), 50.0, 200)
+    assert np.pi * (200 * low) ** 2 == pytest.approx(50)
+    assert high == 0.15
+    assert disks((0.03, 0.15), 1e4, 200) == (0.15, 0.15)
+    image = np.random.default_rng(0).integers(90, 110, (1, 200, 240)).astype(np.uint8)
+    spots = INJECTION.but(kinds=("gaussian",), graded={"strengths": (1.0,), "radius": (0.03, 0.15)})
+    usual, small = (
+        [each.pixels.size for each in graded_defects([image], spots, count=20, seed=0, least_area=area)]
+        for area in (0, 20.0)
+    )
+    assert min(small) < min(usual)
+    assert max(small) <= max(usual)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

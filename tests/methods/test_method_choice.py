@@ -9,7 +9,16 @@ from moved_parts import part_of
 from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
-from flawline.methods.method_choice import COLUMNS, candidate_scorers, choose_method, make_trial, score_name, untried
+from flawline.methods.method_choice import (
+    COLUMNS,
+    candidate_scorers,
+    choose_method,
+    same_as,
+    score_name,
+    side_to_look_at,
+    untried,
+)
+from flawline.methods.trial import make_trial
 from flawline.params import ImageScoreParams
 
 SMALL = {"features": {**BASE.patch_memory.scorer.features.model_dump(), "side": 128}}
@@ -83,7 +92,8 @@ def test_where_everything_has_its_place_the_memory_of_places_is_as_good_and_come
 
 
 def test_of_those_as_good_within_the_scatter_the_first_is_taken(still):
-    twins = PARAMS.but(candidates={"one": BOUND, "two": BOUND})
+    roomy = {**BOUND, "change": {**SMALL, "size": 100}}  # more than there are: all are kept, as by the other
+    twins = PARAMS.but(candidates={"one": BOUND, "two": roomy})
     table, _ = chosen(still, twins)
     assert table["chosen"].idxmax() == "one"
     assert table["auroc"].nunique() == 1
@@ -148,6 +158,32 @@ def test_large_images_are_looked_at_smaller_but_by_what_has_a_side_of_its_own():
     small, large = (candidate_scorers(params, [(1, side, 200)]) for side in (96, 97))
     assert [each.own()["features"]["side"] for each in small.values()] == [128, None]
     assert [each.own()["features"]["side"] for each in large.values()] == [128, 96]
+    images = [np.kron(image, np.ones((1, 2, 2), np.uint8)) for image in [part_of(seed=k) for k in range(6)]]
+    table, _ = chosen(images, params, defects=18)
+    assert table["least_seen"].to_dict() == {
+        name: pytest.approx(32 * min(images[0].shape[1:]) / side) for name, side in (("bound", 128), ("free", 96))
+    }
+
+
+def test_a_candidate_that_sees_images_as_another_does_is_not_tried(still):
+    seen = {"as_it_is": None, "its_side": min(still[0].shape[1:]), "smaller": 96}
+    params = PARAMS.but(candidates={name: {**FREE, "change": {**FREE["change"], "features": {"side": side}}}
+                                    for name, side in seen.items()})  # fmt: skip
+    table, _ = chosen(still, params)
+    assert table.loc["its_side", "reason"] == "the same as as_it_is on images of this size"
+    assert table.loc[["as_it_is", "smaller"], "folds"].tolist() == [3, 3]
+    several = [still[0].shape, (1, 300, 200)]
+    assert same_as(candidate_scorers(params, several), several) == {}
+
+
+def test_the_smaller_the_wanted_defect_the_larger_images_are_looked_at():
+    params = BASE.auto.choice.but(side=512, least_span=32)
+    shapes = [(1, 2000, 3000), (1, 2400, 2200)]
+    assert side_to_look_at(params, shapes, 0) == 512
+    assert side_to_look_at(params, shapes, 400.0**2) == 512  # it spans 85 pixels there
+    assert side_to_look_at(params, shapes, 100.0**2) == 704  # 32 of the 100 pixels, of the larger image's 2,200
+    assert side_to_look_at(params, shapes, 20.0**2) is None
+    assert side_to_look_at(params, [(1, 512, 700)], 0) is None
 
 
 def test_an_image_score_that_has_to_be_learned_cannot_be_tried():

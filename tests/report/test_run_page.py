@@ -355,12 +355,12 @@ def test_the_choice_of_an_alignment_stands_with_its_figures_even_if_nothing_was_
 
 CHOICE = pd.DataFrame(
     [
-        ["plain", "patch_memory", "highest 1 %", False, 0.80, 0.10, 0.02, 0.4, 0.9, 2, 3.2, "clearly behind"],
-        ["wide", "patch_memory", "maximum", True, 0.90, 0.0, 0.0, 0.6, 0.75, 4, 9.0, "the best"],
-        ["odd", "patch_memory", "", False, *[np.nan] * 5, 0, 0.1, "needs images of one size"],
+        ["plain", "patch_memory", "highest 1 %", 32.0, False, 0.80, 0.10, 0.02, 0.4, 0.9, 2, 3.2, "clearly behind"],
+        ["wide", "patch_memory", "maximum", 32.0, True, 0.90, 0.0, 0.0, 0.6, 0.75, 4, 9.0, "the best"],
+        ["odd", "patch_memory", "", np.nan, False, *[np.nan] * 5, 0, 0.1, "needs images of one size"],
     ],
-    columns=["candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "stable", "folds",
-             "seconds", "reason"],
+    columns=["candidate", "method", "image_score", "least_seen", "chosen", "auroc", "behind", "error", "detected",
+             "stable", "folds", "seconds", "reason"],
 )  # fmt: skip
 FOUND = pd.DataFrame(
     [["line", 1.0, 10, 1.0], ["line", 0.5, 10, 0.8], ["stain", 1.0, 10, 0.5], ["stain", 0.5, 10, 0.125]],
@@ -379,6 +379,14 @@ def test_the_choice_of_a_method_stands_with_what_each_candidate_was_worth_the_ch
     assert "wide (chosen) maximum 0.900 0.000 ± 0.000 60% 75% 9 the best plain highest 1 % 0.800 0.100 ± 0.020" in said
     assert f"odd {DASH} {DASH} {DASH} {DASH} 0 needs images of one size" in said
     assert "Why this method" not in Document(render_run(page)).words
+
+
+def test_photographs_that_are_looked_at_smaller_say_what_may_be_missed(page):
+    assert "pixels across" not in Document(render_run(with_choice(page))).words
+    said = Document(render_run(with_choice(page, CHOICE.assign(least_seen=125.0)))).words
+    assert "what is less than 125 pixels across may be missed" in said
+    few = CHOICE.head(1).assign(chosen=True, auroc=np.nan, least_seen=125.0)
+    assert "what is less than 125 pixels across may be missed" in Document(render_run(with_choice(page, few))).words
 
 
 def test_what_the_chosen_method_finds_least_stands_first(page):

@@ -56,7 +56,8 @@ def test_without_a_test_image_nothing_was_judged(count):
     ],
 )
 def test_a_choice_is_told_with_what_it_stands_on(best, said):
-    row = {"candidate": "wide", "image_score": "maximum", "chosen": True, "auroc": best, "detected": 0.6}
+    row = {"candidate": "wide", "image_score": "maximum", "least_seen": 32.0, "chosen": True, "auroc": best,
+           "detected": 0.6}  # fmt: skip
     other = row | {"candidate": "other", "chosen": False, "reason": ""}
     choice = pd.DataFrame([other, row | {"reason": "the best"}])
     told = choice_in_words(SimpleNamespace(method="auto", choice=choice))

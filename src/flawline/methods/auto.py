@@ -60,6 +60,10 @@ class Auto(MapScorer):
             inputs = _seeing(inputs, self._residual(part(state, RECONSTRUCTOR), inputs))
         return self.scorer.anomaly_map(part(state, OWN), inputs)
 
+    def learns_by(self) -> dict[str, Any]:
+        """Return what the chosen method learns by, and its name."""
+        return {"method": self.method.name, "reconstructor": self.params.reconstructor, **self.scorer.learns_by()}
+
     def is_monotone(self, count: int) -> bool:
         return self.scorer.is_monotone(count)
 

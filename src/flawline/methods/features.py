@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from flawline.checks import FlawlineError, check_shape, near_name
 from flawline.methods.lite import VARIANTS, load_lite
+from flawline.methods.tiles import SIDE, Field, in_tiles
 from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
 
@@ -29,7 +30,8 @@ class FeatureExtractor:
     """A frozen network: images (n, C, H, W) in [0, 1], C of 1 or 3, to each layer's output (n, D, h, w) float32.
 
     ``side`` is the shorter side that images are brought to first, None: as they are. ``widths`` are the D of the
-    layers, ``digest`` is the SHA-256 of the weights."""
+    layers, ``digest`` is the SHA-256 of the weights; ``field`` is what an output depends on, where that is known: then
+    large images are looked at in tiles, so that memory does not grow with them."""
 
     def __init__(
         self,
@@ -40,10 +42,11 @@ class FeatureExtractor:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         side: int | None = None,
+        field: Field | None = None,
     ):
         frozen = network.eval().requires_grad_(False)
         self._network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
-        self.widths, self.digest, self.side = widths, digest, side
+        self.widths, self.digest, self.side, self._field = widths, digest, side, field
         self._mean, self._std = (torch.tensor(values)[None, :, None, None] for values in (mean, std))
         self.device = "cpu"
 
@@ -61,6 +64,8 @@ class FeatureExtractor:
         placed = images.to(self.device).float()
         looked_at = placed if self.side is None else resized(placed, self.side)  # (n, C, H, W)
         scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
+        if self._field is not None and max(scaled.shape[2:]) > SIDE:
+            return [layer.float() for layer in in_tiles(self._network, scaled, self._field)]
         return [layer.float() for layer in self._network(scaled.contiguous(memory_format=torch.channels_last))]
 
 
@@ -106,8 +111,9 @@ def _lite(params: FeatureParams) -> FeatureExtractor:
     check_layers(params, len(widths))
     network, digest = load_lite(params.backbone, params.layers)
     return FeatureExtractor(
-        network, tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side
-    )
+        network, tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side,
+        field=VARIANTS[params.backbone].field(params.layers),
+    )  # fmt: skip
 
 
 def _timm(params: FeatureParams) -> FeatureExtractor:

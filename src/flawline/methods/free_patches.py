@@ -6,6 +6,7 @@ A place is a cell (row, column) of the coarsest layer taken, of the image enlarg
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from flawline.methods.pretrained import PretrainedScorer
 NEIGHBOURS = 1.0  # cells: deviation of the Gaussian that smooths the figures of a place over its neighbours
 SMALL = 128  # pixels of the shorter side below which an image is enlarged twice where that is left open
 FLOOR = 0.1  # of the mean deviation, which the deviation of no place is held below
+TOLD_BY = {"all": "held_out", "place": "held_out_place"}  # where a state holds mean and deviation of the distances
 
 
 class FreePatchScorer(PretrainedScorer, MapScorer):
@@ -68,7 +70,7 @@ class FreePatchScorer(PretrainedScorer, MapScorer):
 
 class HeldOutScorer(FreePatchScorer):
     """The map is each place's distance, less the mean distance of normal images that were held out, in their
-    deviations; with ``normalise`` = place, those of the same place."""
+    deviations; with ``normalise`` = place, those of the same place. Of images of one size both are learned."""
 
     def check_sizes(self, shapes: Sequence[tuple[int, ...]], method: str) -> None:
         if self.params.normalise == "place":
@@ -81,12 +83,20 @@ class HeldOutScorer(FreePatchScorer):
         embeddings, shapes = embeddings_of(inputs)
         self.check_sizes(shapes, self.name)
         found = [self._at_places(model, each) for model, each in held_out(embeddings, self._model_of, seed=seed)]
-        mean, deviation = held_out_figures(found, by_place=self.params.normalise == "place")
-        return self._model_of(embeddings, seed=seed) | {"held_out_mean": mean, "held_out_deviation": deviation}
+        ways = [way for way in TOLD_BY if way == "all" or len({each.shape for each in found}) == 1]
+        figures: State = {}
+        for way in ways:
+            mean, deviation = held_out_figures(found, by_place=way == "place")
+            figures |= {f"{TOLD_BY[way]}_mean": mean, f"{TOLD_BY[way]}_deviation": deviation}
+        return self._model_of(embeddings, seed=seed) | figures
+
+    def learns_by(self) -> dict[str, Any]:
+        return self.params.model_dump(mode="json", exclude={"normalise", "smoothing", "image_score"})
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         found = self._at_places(state, embedding_of(inputs))  # (h, w)
-        mean, deviation = state["held_out_mean"].cpu(), state["held_out_deviation"].cpu()
+        told_by = TOLD_BY[self.params.normalise]
+        mean, deviation = state[f"{told_by}_mean"].cpu(), state[f"{told_by}_deviation"].cpu()
         if mean.ndim and mean.shape != found.shape:
             raise FlawlineError(
                 f"{self.name} with scorer.normalise = place learned images of {mean.shape[0]} x {mean.shape[1]} "

@@ -1,5 +1,6 @@
 """Pseudo-defects of many kinds, sizes and strengths on a product's part: what alignments and methods are chosen by."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,12 +43,15 @@ def with_defects(images: Sequence[NDArray], defects: Sequence[GradedDefect]) -> 
 
 
 def graded_defects(
-    images: Sequence[NDArray], injection: DefectInjectionParams, *, count: int, seed: int
+    images: Sequence[NDArray], injection: DefectInjectionParams, *, count: int, seed: int, least_area: float = 0
 ) -> list[GradedDefect]:
     """Return ``count`` pseudo-defects in normal ``images`` (C, H, W), which take turns in an order that changes, as do
     kinds, and with every round of kinds the strengths. Their middles lie on the part, where one is told from the
-    background: beside it every method finds them, or none does."""
-    drawn, strengths = injection.but(radius=injection.graded.radius), injection.graded.strengths
+    background: beside it every method finds them, or none does. Where the smallest wanted defect has an area, pixels,
+    the smallest of their disks have it too."""
+    side = min(min(image.shape[1:]) for image in images) if least_area else 1
+    drawn = injection.but(radius=disks(injection.graded.radius, least_area, side))
+    strengths = injection.graded.strengths
     parts: dict[int, NDArray[np.bool_] | None] = {}
     order = np.random.default_rng(seed)
     sources = np.concatenate([order.permutation(len(images)) for _ in range(-(-count // len(images)))])
@@ -62,6 +66,13 @@ def graded_defects(
         box = box_of(defect.mask)
         made.append(GradedDefect(source, kind, strength, box, np.array(defect.image[:, *box])))
     return made
+
+
+def disks(radius: tuple[float, float], least_area: float, side: int) -> tuple[float, float]:
+    """Return the smallest and largest radius, shares of the shorter ``side``: as given, but that the smallest disk has
+    ``least_area`` pixels, if that is known and no more than the largest has."""
+    low, high = radius
+    return (min(math.sqrt(least_area / math.pi) / side, high), high) if least_area else (low, high)
 
 
 def disturbed(image: NDArray, rng: np.random.Generator) -> NDArray:

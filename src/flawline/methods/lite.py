@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
 from flawline.checks import FlawlineError
+from flawline.methods.tiles import Field
 from flawline.storage.digests import file_digest
 
 STAGES = (  # expansion, channels, repeats, stride, kernel; of lite0
@@ -68,6 +69,16 @@ class Variant:
         wanted = channels * self.width
         near = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
         return near + MULTIPLE if near < 0.9 * wanted else near
+
+    def field(self, layers: tuple[int, ...]) -> Field:
+        """Return what outputs of stages depend on: each convolution adds half its kernel, in steps of the strides
+        before it."""
+        reach, step = 2, 2  # of the stem
+        for _, _, repeats, stride, kernel in self.stages[: max(layers) + 1]:
+            reach += kernel // 2 * step  # the first of a stage has its stride
+            step *= stride
+            reach += (repeats - 1) * (kernel // 2) * step
+        return Field(reach + step, step)
 
 
 VARIANTS = {

@@ -7,10 +7,11 @@ earlier in the list of candidates, which begins with the simplest, and is no wor
 and no label of a defect takes part. That pseudo-defects may decide is Alpdemir's idea (2022, section 3.3), there for
 the end of a training."""
 
+import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,26 +20,18 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
-from flawline.methods.free_patches import FreePatchScorer, times_enlarged
-from flawline.methods.graded_defects import GradedDefect, disturbed, graded_defects, with_defects
-from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.maps import within
-from flawline.methods.one_class import IMAGE, Inputs
-from flawline.methods.patch_scorer import PatchScorer
+from flawline.methods.trial import DEFECTS, MOVED, NORMAL, Seeing, Trial, side_looked_at
 from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
-from flawline.params import AutoMethodParams, AutoScorerParams, DefectInjectionParams
-from flawline.storage.ragged import Lazy
+from flawline.params import AutoMethodParams, AutoScorerParams, MethodChoiceParams, merged
 from flawline.vision.fitting import Track, untracked
 
-COLUMNS = ("candidate", "method", "image_score", "chosen", "auroc", "behind", "error", "detected", "stable", "folds",
-           "seconds", "reason")  # fmt: skip
-NORMAL, DEFECTS, MOVED = "normal", "defects", "moved"  # images of a trial
+COLUMNS = ("candidate", "method", "image_score", "least_seen", "chosen", "auroc", "behind", "error", "detected",
+           "stable", "folds", "seconds", "reason")  # fmt: skip
 KINDS = ("kind", "strength", "defects", "found")
 DROPPED = 2.0  # standard errors behind the best from which a candidate is tried no further
-
-Seen = NDArray[np.bool_] | None  # the pixels of a frame that show a photograph; None: all
 
 
 class Choice(NamedTuple):
@@ -48,76 +41,6 @@ class Choice(NamedTuple):
     candidates: pd.DataFrame
     scorer: AutoScorerParams
     kinds: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What candidates are tried on: normal ``images`` (C, H, W) in their frames, each ``seen`` where it shows a
-    photograph and held out in its fold, and pseudo-defects in them."""
-
-    images: Sequence[NDArray]
-    seen: Sequence[Seen]
-    folds: NDArray[np.int64]  # (n,), from 0
-    defects: Sequence[GradedDefect]
-    moved: Sequence[NDArray] = ()  # each normal image, moved a little and in another light
-
-    @cached_property
-    def sources(self) -> NDArray[np.int64]:
-        return np.array([defect.source for defect in self.defects])
-
-    def of(self, which: str) -> Sequence[NDArray]:
-        """Return its images that are NORMAL, with DEFECTS, or MOVED."""
-        if which == DEFECTS:
-            return with_defects(self.images, self.defects)
-        return self.images if which == NORMAL else self.moved
-
-
-def make_trial(
-    images: Sequence[NDArray], seen: Sequence[Seen], folds: NDArray[np.int64], injection: DefectInjectionParams, *,
-    defects: int, seed: int,
-) -> Trial:  # fmt: skip
-    """Return normal ``images`` with so many pseudo-defects in them, at least one each."""
-    made = graded_defects(images, injection, count=max(defects, len(images)), seed=seed)
-    moved = Lazy(len(images), lambda k: disturbed(images[k], np.random.default_rng([seed, k])))
-    return Trial(images, seen, folds, made, moved)
-
-
-class Embedded:
-    """Embeddings of a trial's images, made when they are first asked for; candidates that look at images in the same
-    way share them."""
-
-    def __init__(self, trial: Trial):
-        self._trial = trial
-        self._kept: dict[tuple[Any, ...], NDArray] = {}
-
-    def inputs(self, auto: Auto, rows: Sequence[int], of: str = NORMAL) -> Sequence[Inputs]:
-        """Return what a candidate's scorer takes of the normal images at ``rows``, of the defects, or of the images
-        that were moved."""
-        plain = InputSequence((IMAGE,), self._trial.of(of), rows)
-
-        def make(k: int) -> Inputs:
-            seen = plain[k]
-            embedding = self._embedding(auto, seen, (of, rows[k]))
-            return Inputs(seen.views, embedding[None] if isinstance(auto.scorer, PatchScorer) else embedding)
-
-        return Lazy(len(rows), make)
-
-    def _embedding(self, auto: Auto, seen: Inputs, which: tuple[str, int]) -> NDArray:
-        """Return the features (h, w, D) of an image."""
-        key = (*way_of_looking(auto, seen.views[0].shape), *which)
-        if key not in self._kept:
-            (found,) = embed_all(auto, [seen], batch_size=1)
-            self._kept[key] = found[0] if isinstance(auto.scorer, PatchScorer) else found
-        return self._kept[key]
-
-
-def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """Return what the features of an image (C, H, W) depend on: network, layers, and how large it is looked at."""
-    features, side, times = auto.features, min(shape[1:]), 1
-    if isinstance(auto.scorer, FreePatchScorer):
-        times = times_enlarged(shape[1:], auto.scorer.params.scale)
-    looked_at = times * side if features.side is None else features.side
-    return features.backbone, features.weights, features.layers, looked_at, times
 
 
 @dataclass
@@ -132,6 +55,7 @@ class Tried:
     scores: list["FoldScores"] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
+    least_seen: float = math.nan  # pixels of an image that span ``choice.least_span`` pixels as it is looked at
 
     @property
     def folds(self) -> int:
@@ -164,17 +88,17 @@ class FoldScores(NamedTuple):
     damaged: NDArray[np.int64]
 
 
-def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Sequence[Reduction]) -> None:
+def try_fold(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: Sequence[Reduction]) -> None:
     """Let a candidate learn all folds but one, and add how it tells the normal images of this from the defects."""
     auto = tried.auto
     assert auto is not None  # its callers have asked
     held = np.flatnonzero(trial.folds == fold)
-    state = auto.fit(embedded.inputs(auto, np.flatnonzero(trial.folds != fold).tolist()), seed=fold)
+    state = seeing.learned(auto, fold)
 
     def scores(rows: NDArray, of: str) -> NDArray:
         sources = trial.sources[rows] if of == DEFECTS else rows
         maps = (within(auto.anomaly_map(state, each), trial.seen[source]) for each, source in
-                zip(embedded.inputs(auto, rows.tolist(), of), sources, strict=True))  # fmt: skip
+                zip(seeing.inputs(auto, rows.tolist(), of), sources, strict=True))  # fmt: skip
         return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
 
     damaged = np.flatnonzero(np.isin(trial.sources, held))
@@ -187,22 +111,25 @@ def try_fold(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductio
 
 def choose_method(
     trial: Trial, params: AutoMethodParams, *, review_overkill: float, shapes: Sequence[tuple[int, ...]] | None = None,
-    device: str = "cpu", track: Track = untracked, clock: Callable[[], float] = time.perf_counter,
+    least_area: float = 0, device: str = "cpu", track: Track = untracked,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:  # fmt: skip
     """Return what each candidate is worth, and the scorer of the chosen one, which has to suit images of all ``shapes``
-    (C, H, W); None: those of the trial.
+    (C, H, W); None: those of the trial. The smallest wanted defect has ``least_area`` pixels; 0: that is not known.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
-    standard error of that, on the folds that both were tried on; ``detected`` the share of the pseudo-defects above the
+    standard error of that, on the folds that both were tried on; ``least_seen`` how many pixels of an image it needs to
+    see as much as ``choice.least_span``; ``detected`` the share of the pseudo-defects above the
     conformal threshold of the held-out normal images at ``review_overkill``, ``stable`` that of good images
     below it when they are moved a little and in another light. Raise FlawlineError if no candidate can
     serve the images."""
     ends = None if params.choice.seconds is None else clock() + params.choice.seconds
     shapes = [image.shape for image in trial.images] if shapes is None else shapes
-    scorers = candidate_scorers(params, shapes)
-    found = [_begin(name, each, params, shapes, device) for name, each in scorers.items()]
+    scorers = candidate_scorers(params, shapes, least_area)
+    twins = same_as(scorers, shapes)
+    found = [_begin(name, each, params, shapes, device, twins.get(name)) for name, each in scorers.items()]
     reductions = [Reduction(each) for each in params.choice.image_scores]
-    embedded, late = Embedded(trial), False
+    seeing, late = Seeing(trial), False
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
     for fold, each in track(steps, total=len(steps), label="trying methods"):
         if each is found[0] and fold:
@@ -210,22 +137,32 @@ def choose_method(
         late = late or (ends is not None and clock() > ends and any(other.folds for other in found))
         if each.reason or late:
             continue
-        _timed(each, trial, fold, embedded, reductions, clock)
+        _timed(each, trial, fold, seeing, reductions, clock)
     return _decided(found, trial, params, review_overkill=review_overkill, late=late)
 
 
-def candidate_scorers(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]]) -> dict[str, AutoScorerParams]:
-    """Return the candidates by name as scorers, with the first image score. Where all images (C, H, W) are larger than
-    ``choice.side``, one that looks at them as they are looks at them with that shorter side."""
-    score, side = params.choice.image_scores[0], params.choice.side
-    large = min(min(shape[1:]) for shape in shapes) > side
+def candidate_scorers(
+    params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], least_area: float = 0
+) -> dict[str, AutoScorerParams]:
+    """Return the candidates by name as scorers, with the first image score. One that looks at images (C, H, W) as they
+    are looks at them with a shorter side of `side_to_look_at` where all are larger."""
+    score, side = params.choice.image_scores[0], side_to_look_at(params.choice, shapes, least_area)
     found = {}
     for name, each in params.candidates.items():
-        own = {**each.settings, **(each.change or {})}
-        smaller = {"features": {**own["features"], "side": side}} if large and _looks_at_all(own) else {}
-        change = {**(each.change or {}), **smaller} or None
-        found[name] = AutoScorerParams(**{**dict(each), "change": change}, image_score=score)
+        change = each.change or {}
+        if side is not None and _looks_at_all(merged(each.settings, change)):
+            change = merged(change, {"features": {"side": side}})
+        found[name] = AutoScorerParams(**{**dict(each), "change": change or None}, image_score=score)
     return found
+
+
+def side_to_look_at(params: MethodChoiceParams, shapes: Sequence[tuple[int, ...]], least_area: float) -> int | None:
+    """Return the shorter side with which images (C, H, W) are looked at: ``choice.side``, or more where a defect of
+    ``least_area`` pixels needs it to span ``choice.least_span`` pixels; None: as they are, since one is no larger."""
+    smallest, largest = (pick(min(shape[1:]) for shape in shapes) for pick in (min, max))
+    wanted = math.ceil(params.least_span * largest / math.sqrt(least_area)) if least_area else 0
+    side = max(params.side, wanted)
+    return side if side < smallest else None
 
 
 def _looks_at_all(settings: Mapping[str, Any]) -> bool:
@@ -233,22 +170,47 @@ def _looks_at_all(settings: Mapping[str, Any]) -> bool:
     return isinstance(settings.get("features"), Mapping) and settings["features"].get("side") is None
 
 
+def same_as(scorers: Mapping[str, AutoScorerParams], shapes: Sequence[tuple[int, ...]]) -> dict[str, str]:
+    """Return the candidates that see images of these ``shapes`` (C, H, W) as an earlier one does, which else is as they
+    are: their side to look at is the one that the images have."""
+    sides = {min(shape[1:]) for shape in shapes}
+    known: dict[str, str] = {}
+    found = {}
+    for name, each in scorers.items():
+        settings = each.own()
+        if _looks_at_all(settings) and len(sides) == 1:
+            settings = merged(settings, {"features": {"side": min(sides)}})
+        key = json.dumps([each.method, settings, each.reconstructor], sort_keys=True, default=str)
+        if known.setdefault(key, name) != name:
+            found[name] = known[key]
+    return found
+
+
 def _begin(
-    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str
-) -> Tried:
+    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str,
+    twin: str | None,
+) -> Tried:  # fmt: skip
     noise = params.choice.image_score_noise
+    if twin is not None:
+        return Tried(name, None, noise, reason=f"the same as {twin} on images of this size")
     try:
         auto = Auto(scorer, device=device)
         auto.scorer.check_sizes(shapes, scorer.method)
     except FlawlineError as error:
         return Tried(name, None, noise, reason=str(error))
-    return Tried(name, auto, noise)
+    return Tried(name, auto, noise, least_seen=least_seen(auto, params.choice, shapes))
 
 
-def _timed(tried: Tried, trial: Trial, fold: int, embedded: Embedded, reductions: Any, clock: Any) -> None:
+def least_seen(auto: Auto, params: MethodChoiceParams, shapes: Sequence[tuple[int, ...]]) -> float:
+    """Return how many pixels of images (C, H, W) span ``choice.least_span`` pixels as a candidate looks at them, of the
+    largest of these."""
+    return params.least_span * max(min(shape[1:]) / side_looked_at(auto, shape) for shape in shapes)
+
+
+def _timed(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: Any, clock: Any) -> None:
     begun = clock()
     try:
-        try_fold(tried, trial, fold, embedded, reductions)
+        try_fold(tried, trial, fold, seeing, reductions)
     except FlawlineError as error:
         tried.reason = str(error)
     tried.seconds += clock() - begun
@@ -305,7 +267,16 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     """Return what the table says of a candidate, as if it were not chosen."""
     told = [tried.name, params.candidates[tried.name].method]
     if not tried.folds:
-        return [*told, "", False, *[np.nan] * 5, 0, tried.seconds, tried.reason or "not tried: the time was up"]
+        return [
+            *told,
+            "",
+            tried.least_seen,
+            False,
+            *[np.nan] * 5,
+            0,
+            tried.seconds,
+            tried.reason or "not tried: the time was up",
+        ]
     score = tried.image_score
     gap = behind(*_both(tried, best))
     figures = [
@@ -316,7 +287,7 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     ]
     fewer = f"tried on {tried.folds} of the folds" if tried.folds < best.folds else ""
     name = score_name(params.choice.image_scores[score])
-    return [*told, name, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]
+    return [*told, name, tried.least_seen, False, *figures, tried.folds, tried.seconds, tried.reason or fewer]
 
 
 def _why(chosen: Tried, best: Tried) -> str:
@@ -362,18 +333,20 @@ def score_name(params: Any) -> str:
     return str(params.reduction).replace("_", " ")
 
 
-def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: str) -> Choice:
+def untried(params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], why: str, least_area: float = 0) -> Choice:
     """Return the choice where nothing can be tried, which its table says: the scorer is ``params.scorer``, or where
     images (C, H, W) of several sizes do not suit it the first candidate that they suit."""
     fallback = {"": params.scorer}
-    others = candidate_scorers(params, shapes)
+    others = candidate_scorers(params, shapes, least_area)
     for name, each in (fallback | others).items():
         try:
-            Auto(each).scorer.check_sizes(shapes, each.method)
+            auto = Auto(each)
+            auto.scorer.check_sizes(shapes, each.method)
         except FlawlineError:
             continue
-        row = [name or _name_of(each, others), each.method, score_name(each.image_score), True, *[np.nan] * 5, 0, 0.0]
-        table = pd.DataFrame([[*row, why]], columns=list(COLUMNS))
+        told = [name or _name_of(each, others), each.method, score_name(each.image_score)]
+        row = [*told, least_seen(auto, params.choice, shapes), True, *[np.nan] * 5, 0, 0.0, why]
+        table = pd.DataFrame([row], columns=list(COLUMNS))
         return Choice(table, each, pd.DataFrame(columns=list(KINDS)))
     raise FlawlineError(f"auto found no candidate that can serve images of several sizes, and {why}")
 

@@ -72,6 +72,11 @@ class OneClassScorer(ABC):
         """Learn from normal images. Raise FlawlineError if there are too few."""
         return {}
 
+    def learns_by(self) -> dict[str, Any]:
+        """Return the parameters that ``fit`` depends on: scorers of a class that differ in others alone learn the
+        same."""
+        return self.params.model_dump(mode="json")
+
     def is_monotone(self, count: int) -> bool:
         """Return True if no image's score rises when one more normal image is learned from, of ``count`` at most."""
         return False

@@ -9,6 +9,7 @@ from flawline.report.words import VERDICTS
 
 NAMED = 5  # images in a sentence
 NONE_FOUND, ALL_FOUND = 0.6, 0.999  # AUROC of the best candidate below, above which pseudo-defects decide little
+WORTH_A_WORD = 64.0  # pixels across, two times what is seen well of a photograph that is looked at as it is
 TOLD = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou")  # of the comparison
 
 
@@ -94,17 +95,30 @@ def choice_in_words(result: MethodResult) -> list[str]:
     chosen = table[table["chosen"]].iloc[0]
     name = f"{result.method} chose {chosen['candidate']} with the image score '{chosen['image_score']}'"
     if pd.isna(chosen["auroc"]):
-        return [f"{name}: {chosen['reason']}."]
+        return [f"{name}: {chosen['reason']}.", *too_small_in_words(chosen["least_seen"])]
+    small = too_small_in_words(chosen["least_seen"])
     told = (
         f"{name}, of {len(table)} candidates {chosen['reason']}. It tells pseudo-defects from good images that it did "
         f"not learn from with an AUROC of {chosen['auroc']:.3f}, and finds {chosen['detected']:.0%} of them at the "
         f"review threshold."
     )
     if table["auroc"].max() < NONE_FOUND:
-        return [told, "No candidate tells them well, so the choice says little: look at what it misses."]
+        return [told, "No candidate tells them well, so the choice says little: look at what it misses.", *small]
     if (table["auroc"] > ALL_FOUND).sum() > 1:
-        return [told, "Several find them all: of these the simplest was taken, and harder defects may tell them apart."]
-    return [told]
+        more = "Several find them all: of these the simplest was taken, and harder defects may tell them apart."
+        return [told, more, *small]
+    return [told, *small]
+
+
+def too_small_in_words(least_seen: float) -> list[str]:
+    """Return what is too small to be seen well, where photographs are looked at so much smaller than they are that it
+    is worth a word."""
+    if least_seen < WORTH_A_WORD:
+        return []
+    return [
+        f"It looks at the photographs smaller than they are: what is less than {least_seen:.0f} pixels across may be "
+        f"missed. If smaller defects matter, give inspection.min_area the area of the smallest."
+    ]
 
 
 def standing_out_in_words(result: MethodResult) -> list[str]:

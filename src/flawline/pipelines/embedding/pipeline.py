@@ -10,7 +10,7 @@ SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "near_du
           "pseudo_images", "pseudo_defects"}  # fmt: skip
 FRAMES = {"alignment": "alignment", "aligner": "aligner"}
 PARAMETERS = {"params:compute", "params:seed", "params:suitability", "params:defect_injection",
-              "params:evaluation.review_overkill"}  # fmt: skip
+              "params:evaluation.review_overkill", "params:inspection.min_area", "params:inspection.mm_per_pixel"}  # fmt: skip
 
 
 def create_pipeline(spec: Method) -> Pipeline:
@@ -109,6 +109,7 @@ def _choose(spec: Method) -> list[Node]:
     inputs |= {
         name: f"params:{name}" for name in ("scorer", "candidates", "choice", "defect_injection", "seed", "compute")
     }
+    inputs |= {name: f"params:inspection.{name}" for name in ("min_area", "mm_per_pixel")}
     inputs |= {"manifest": "usable_manifest", "review_overkill": "params:evaluation.review_overkill"}
     made = ["choice", "chosen_scorer", "found_by_kind"]
     return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=made)]
