@@ -22,7 +22,8 @@ QUICK = "cae.train.epochs=1,cae.patches.size=64,cae.patches.stride=64,cae.patche
 def main() -> None:
     arguments = parse()
     with tempfile.TemporaryDirectory() as scratch:
-        rows = [measure(Path(scratch), count, arguments.size, arguments.pipelines) for count in arguments.images]
+        given = (arguments.size, arguments.pipelines, arguments.params)
+        rows = [measure(Path(scratch), count, *given) for count in arguments.images]
     for row in rows:
         print("{images:>6} images, {anonymous:.0f} MB anonymous, {disk:.0f} MB disk, {seconds:.0f} s".format(**row))
     print(f"memory ratio {rows[-1]['anonymous'] / rows[0]['anonymous']:.3f}")
@@ -33,15 +34,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pipelines", default="__default__")
+    parser.add_argument("--params", default="compute.threads=1", help="more parameters, as kedro run takes them")
     return parser.parse_args()
 
 
-def measure(scratch: Path, count: int, size: int, pipelines: str) -> dict[str, float]:
+def measure(scratch: Path, count: int, size: int, pipelines: str, params: str) -> dict[str, float]:
     """Run ``pipelines`` on ``count`` grey images (size, size); return its largest RssAnon, its disk and its seconds."""
     project, raw = copy_project(scratch / f"project-{count}"), scratch / f"raw-{count}"
     draw(raw / "good", count, size)
     command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipelines}",
-               "--params", f"category=many,raw={raw},{QUICK}"]  # fmt: skip
+               "--params", f"category=many,raw={raw},{QUICK},{params}"]  # fmt: skip
     start = time.perf_counter()
     with (scratch / f"{count}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log)

@@ -9,8 +9,10 @@ from flawline.pipelines.embedding import choosing, held_out, nodes, reconstructi
 SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "near_duplicates", "folds", "progress",
           "pseudo_images", "pseudo_defects"}  # fmt: skip
 FRAMES = {"alignment": "alignment", "aligner": "aligner"}
-PARAMETERS = {"params:compute", "params:seed", "params:suitability", "params:defect_injection",
-              "params:evaluation.review_overkill", "params:inspection.min_area", "params:inspection.mm_per_pixel"}  # fmt: skip
+PARAMETERS = {f"params:{name}" for name in (
+    "compute", "seed", "suitability", "defect_injection", "evaluation.review_overkill", "inspection.min_area",
+    "inspection.mm_per_pixel",
+)}  # fmt: skip
 
 
 def create_pipeline(spec: Method) -> Pipeline:
