@@ -43,6 +43,10 @@ def test_parts_at_any_angle_are_aligned_by_more_than_a_shift(turned):
     assert turned.loc["rigid", "auroc"] > turned.loc["none", "auroc"]
     assert turned.loc["rigid", "angle_spread"] > 40
     assert turned.loc["rigid", "aligned_share"] == 1
+    best = turned["auroc"].idxmax()
+    assert turned.loc[best, ["behind", "error"]].tolist() == [0, 0]
+    assert turned.loc["none", "behind"] == pytest.approx(turned.loc[best, "auroc"] - turned.loc["none", "auroc"])
+    assert turned.loc["none", "error"] > 0
 
 
 def test_parts_that_never_move_are_left_as_they_are_and_a_misplaced_one_is_found():

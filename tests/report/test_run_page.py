@@ -341,14 +341,15 @@ def test_what_many_methods_found_is_a_list(page):
 
 
 def test_the_choice_of_an_alignment_stands_with_its_figures_even_if_nothing_was_aligned(page):
-    figures = ("auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread", "shift_spread")
+    figures = ("auroc", "behind", "error", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread",
+               "shift_spread")  # fmt: skip
     tried = {"align": "rigid", "chosen": False, "reason": "shows no part"} | dict.fromkeys(figures, np.nan)
     plain = tried | {"align": "none", "chosen": True, "reason": "", "auroc": 0.9, "pseudo_auroc": 0.87654}
-    plain |= {"misplaced_auroc": 1.0, "aligned_share": 1.0}
+    plain |= {"misplaced_auroc": 1.0, "aligned_share": 1.0, "behind": 0.01, "error": 0.0234}
     empty = [pd.DataFrame(columns=["image", "split", "outside"])] * 3
     shown = AlignmentShown("", 7, *empty, pd.DataFrame([plain, tried]))
     words = Document(render_run(replace(page, alignment=shown))).words
-    assert "none (chosen) 0.900 0.877 1.000 100%" in words
+    assert "none (chosen) 0.900 0.010 ± 0.023 0.877 1.000 100%" in words
     assert "shows no part" in words
     assert "were brought into the frame" not in words
 

@@ -21,7 +21,7 @@ from flawline.methods.maps import within
 from flawline.methods.one_class import IMAGE
 from flawline.methods.patch_memory import PatchMemory
 from flawline.methods.patch_memory_free import PatchMemoryFree
-from flawline.metrics.delong import Placed, is_as_good, placements
+from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import (
     AutoAlignParams,
@@ -35,11 +35,11 @@ from flawline.vision.orientation import angle_spread
 from flawline.vision.transform import Transform
 
 CANDIDATES = ("none", "shift", "rigid", "structure_tensor")  # the simplest first
-COLUMNS = ("align", "chosen", "auroc", "pseudo_auroc", "misplaced_auroc", "aligned_share", "angle_spread",
-           "shift_spread", "reason")  # fmt: skip
+COLUMNS = ("align", "chosen", "auroc", "behind", "error", "pseudo_auroc", "misplaced_auroc", "aligned_share",
+           "angle_spread", "shift_spread", "reason")  # fmt: skip
 FULL_TURN = 360.0
 LEAST = 8  # images to try alignments on: of fewer, two or three would decide
-ERRORS = 1.0  # standard errors that count as scatter
+ERRORS = 1.5  # standard errors that count as scatter: an aligned inspection takes three times as long, which has to pay
 
 Framed = tuple[NDArray, NDArray[np.bool_] | None]  # an image (C, h, w) as it is judged, and its pixels that are seen
 Memory = PatchMemory | PatchMemoryFree
@@ -126,11 +126,12 @@ def choose_alignment(
     one is ``chosen``: the simplest of those whose AUROC is within ``auto.least_gain``, or the scatter, of the best.
 
     The ``auroc`` is of pseudo-defects, and where parts hardly move of misplaced images too, by the memory that tells
-    them better. Raise FlawlineError if none can be used."""
+    them better; ``behind`` is how far it is below the best one, and ``error`` the standard error of that. Raise
+    FlawlineError if none can be used."""
     auto = registration.auto
     some = evenly_spread(len(images), auto.images)
     if len(some) < LEAST:
-        row = ["none", True, *[np.nan] * 6, f"{len(some)} normal training images are too few to try alignments on"]
+        row = ["none", True, *[np.nan] * 8, f"{len(some)} normal training images are too few to try alignments on"]
         return pd.DataFrame([row], columns=list(COLUMNS))
     trial = judge.trial([images[k] for k in some], auto)
     labels = [names[k] for k in some[::2]]
@@ -143,7 +144,7 @@ def choose_alignment(
     best = max(usable, key=lambda each: each.auroc(misplaced=still)).decides(misplaced=still)
     chosen = next(each for each in usable if is_as_good(each.decides(misplaced=still), best, errors=ERRORS,
                                                         least=auto.least_gain))  # fmt: skip
-    rows = [each.row(chosen=each is chosen, misplaced=still) for each in tried]
+    rows = [each.row(best, chosen=each is chosen, misplaced=still) for each in tried]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -168,13 +169,13 @@ class Tried:
     def auroc(self, *, misplaced: bool) -> float:
         return float(self.decides(misplaced=misplaced)[0].mean())
 
-    def row(self, *, chosen: bool, misplaced: bool) -> list[Any]:
+    def row(self, best: Placed, *, chosen: bool, misplaced: bool) -> list[Any]:
         """Return the row of the table."""
-        figures = [np.nan] * 3
+        figures = [np.nan] * 5
         if self.told:
             told = self.better(misplaced=misplaced)
-            shown = (told.decides(misplaced=misplaced), told.pseudo, told.misplaced)
-            figures = [float(of_defects.mean()) for of_defects, _ in shown]
+            parts = [float(of_defects.mean()) for of_defects, _ in (told.pseudo, told.misplaced)]
+            figures = [self.auroc(misplaced=misplaced), *behind(self.decides(misplaced=misplaced), best), *parts]
         return [self.align, chosen, *figures, self.aligned_share, self.angle_spread, self.shift_spread, self.reason]
 
 

@@ -251,7 +251,11 @@ def alignment_tables(found: AlignmentShown | None) -> dict[str, list[dict[str, A
 
 def _alignment_tried(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of the choice of an alignment as it is shown."""
-    plain = [decimals(row[name]) for name in ("auroc", "pseudo_auroc", "misplaced_auroc")]
+    plain = [
+        decimals(row["auroc"]),
+        behind_best(row),
+        *(decimals(row[f"{name}_auroc"]) for name in ("pseudo", "misplaced")),
+    ]
     spreads = [f"{row[name]:.1f}" if np.isfinite(row[name]) else DASH for name in ("angle_spread", "shift_spread")]
     share = f"{row['aligned_share']:.0%}" if np.isfinite(row["aligned_share"]) else DASH
     return {
@@ -284,10 +288,14 @@ def kinds_found(found: pd.DataFrame | None) -> dict[str, Any]:
 
 def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:
     tried = not missing(row["auroc"])
-    behind = f"{row['behind']:.3f} ± {row['error']:.3f}" if tried else DASH
     shares = [f"{row[name]:.0%}" if tried else DASH for name in ("detected", "stable")]
-    figures = [decimals(row["auroc"]), behind, *shares, f"{row['seconds']:.0f}"]
+    figures = [decimals(row["auroc"]), behind_best(row), *shares, f"{row['seconds']:.0f}"]
     return {name: row[name] for name in ("candidate", "image_score", "chosen", "reason")} | {"figures": figures}
+
+
+def behind_best(row: Mapping[str, Any]) -> str:
+    """Return how far what was tried is behind the best, with its standard error; a dash where it could not be tried."""
+    return DASH if missing(row["auroc"]) else f"{row['behind']:.3f} ± {row['error']:.3f}"
 
 
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
