@@ -267,16 +267,8 @@ def _row(tried: Tried, best: Tried, params: AutoMethodParams, review_overkill: f
     """Return what the table says of a candidate, as if it were not chosen."""
     told = [tried.name, params.candidates[tried.name].method]
     if not tried.folds:
-        return [
-            *told,
-            "",
-            tried.least_seen,
-            False,
-            *[np.nan] * 5,
-            0,
-            tried.seconds,
-            tried.reason or "not tried: the time was up",
-        ]
+        reason = tried.reason or "not tried: the time was up"
+        return [*told, "", tried.least_seen, False, *[np.nan] * 5, 0, tried.seconds, reason]
     score = tried.image_score
     gap = behind(*_both(tried, best))
     figures = [
