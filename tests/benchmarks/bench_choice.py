@@ -93,12 +93,17 @@ def test_scores(candidate, trial, seeing, good):
     return np.array([[reduce(one) for reduce in reductions] for one in maps]).T
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(description):
+    """Return the arguments: categories that were registered, seeds, and the project that they are in."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("categories", nargs="+", metavar="CATEGORY")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--project", type=Path, default=PROJECT)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    args = parse(__doc__)
     for name in args.categories:
         category = Category(args.project, name)
         real = real_aurocs(category)

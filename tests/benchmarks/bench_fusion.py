@@ -7,14 +7,11 @@ normal images; the highest 1 % of the map is the image score. The fused ones loo
 
     python tests/benchmarks/bench_fusion.py CATEGORY [CATEGORY ...] [--seeds 0 1 2] [--project FOLDER]"""
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
-from bench_choice import Category
-from measure import BASE, PROJECT
+from bench_choice import Category, parse
+from measure import BASE
 
 from flawline.methods.auto import Auto
 from flawline.methods.free_patches import held_out_figures
@@ -93,11 +90,7 @@ def pseudo(category, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("categories", nargs="+", metavar="CATEGORY")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--project", type=Path, default=PROJECT)
-    args = parser.parse_args()
+    args = parse(__doc__)
     for name in args.categories:
         category = Category(args.project, name)
         rows = [{"seed": seed, "of": of, **measured(category, seed)} for seed in args.seeds
