@@ -16,8 +16,6 @@ from measure import BASE
 from flawline.methods import features
 from flawline.methods.features import load_extractor
 
-WHOLE = 10**9  # pixels: no image is larger
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,18 +55,13 @@ def alone(side, way):
 
 def prepared(side, way):
     """Return the network, which looks at images in tiles or whole, and an image."""
-    features.SIDE = features.SIDE if way == "tiles" else WHOLE
+    features.pays = lambda *_: way == "tiles"
     image = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
     return load_extractor(BASE.patch_memory_free.scorer.features), image
 
 
 def difference(side):
-    usual = features.SIDE
-    extractor, image = prepared(side, "tiles")
-    tiled = extractor(image)
-    features.SIDE = WHOLE
-    whole = extractor(image)
-    features.SIDE = usual
+    tiled, whole = (extractor(image) for extractor, image in (prepared(side, way) for way in ("tiles", "whole")))
     return max(float((one - other).abs().max() / other.abs().max()) for one, other in zip(tiled, whole, strict=True))
 
 

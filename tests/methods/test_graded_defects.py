@@ -44,19 +44,23 @@ def test_they_lie_on_the_part_and_anywhere_where_there_is_none():
 
 
 def test_the_smallest_have_the_area_of_the_smallest_wanted_defect():
-    assert disks((0.03, 0.15), 0, 200) == (0.03, 0.15)
+    assert disks((0.03, 0.15), 0, 200) == disks((0.03, 0.15), 0, 200, small=True) == (0.03, 0.15)
     low, high = disks((0.03, 0.15), 50.0, 200)
     assert np.pi * (200 * low) ** 2 == pytest.approx(50)
     assert high == 0.15
-    assert disks((0.03, 0.15), 1e4, 200) == (0.15, 0.15)
+    assert disks((0.03, 0.15), 50.0, 200, small=True) == (low, 2 * low)
+    assert disks((0.03, 0.15), 1e4, 200) == disks((0.03, 0.15), 1e4, 200, small=True) == (0.15, 0.15)
+
+
+@pytest.mark.parametrize("area", [0.5, 1.0, 20.0, 1e5])
+def test_of_small_wanted_defects_every_kind_can_be_drawn(area):
     image = np.random.default_rng(0).integers(90, 110, (1, 200, 240)).astype(np.uint8)
-    spots = INJECTION.but(kinds=("gaussian",), graded={"strengths": (1.0,), "radius": (0.03, 0.15)})
-    usual, small = (
-        [each.pixels.size for each in graded_defects([image], spots, count=20, seed=0, least_area=area)]
-        for area in (0, 20.0)
-    )
-    assert min(small) < min(usual)
-    assert max(small) <= max(usual)
+    kinds = BASE.defect_injection.kinds
+    made = graded_defects([image], BASE.defect_injection, count=4 * len(kinds), seed=0, least_area=area)
+    sizes = np.array([each.pixels[0].size for each in made]).reshape(4, -1)
+    assert {each.kind for each in made} == set(kinds)
+    if area < 100:  # every other round is of small ones
+        assert np.median(sizes[1::2]) < np.median(sizes[::2]) / 4
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

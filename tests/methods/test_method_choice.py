@@ -4,21 +4,22 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from base_params import BASE
 from moved_parts import part_of
 from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
+from flawline.methods.auto import Auto
 from flawline.methods.method_choice import (
     COLUMNS,
     candidate_scorers,
     choose_method,
-    same_as,
     score_name,
     side_to_look_at,
     untried,
 )
-from flawline.methods.trial import make_trial
+from flawline.methods.trial import Seeing, make_trial
 from flawline.params import ImageScoreParams
 
 SMALL = {"features": {**BASE.patch_memory.scorer.features.model_dump(), "side": 128}}
@@ -163,6 +164,26 @@ def test_large_images_are_looked_at_smaller_but_by_what_has_a_side_of_its_own():
     assert table["least_seen"].to_dict() == {
         name: pytest.approx(32 * min(images[0].shape[1:]) / side) for name, side in (("bound", 128), ("free", 96))
     }
+    assert chosen(images, params.but(choice={"side": 512}), defects=18)[0]["least_seen"].isna().tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_candidates_that_learn_the_same_learn_it_once_and_each_as_it_would_alone(still, monkeypatch):
+    variants = {"all": {}, "place": {"normalise": "place"}, "fewer": {"pool": 500}}
+    params = PARAMS.but(candidates={name: {**FREE, "change": {**FREE["change"], **change}}
+                                    for name, change in variants.items()})  # fmt: skip
+    fits, fit = [], Auto.fit
+    monkeypatch.setattr(Auto, "fit", lambda auto, inputs, *, seed: fits.append(seed) or fit(auto, inputs, seed=seed))
+    seeing, trying = Seeing(trial(still)), [Auto(each) for each in candidate_scorers(params, [still[0].shape]).values()]
+    states = [seeing.learned(auto, 1) for auto in trying]
+    assert fits == [1, 1]
+    assert states[0] is states[1]
+    alone = [Seeing(trial(still)).learned(auto, 1) for auto in trying]
+    for shared, own in zip(states, alone, strict=True):
+        assert shared.keys() == own.keys()
+        assert all(torch.equal(shared[name], own[name]) for name in own)
 
 
 def test_a_candidate_that_sees_images_as_another_does_is_not_tried(still):
@@ -170,10 +191,13 @@ def test_a_candidate_that_sees_images_as_another_does_is_not_tried(still):
     params = PARAMS.but(candidates={name: {**FREE, "change": {**FREE["change"], "features": {"side": side}}}
                                     for name, side in seen.items()})  # fmt: skip
     table, _ = chosen(still, params)
-    assert table.loc["its_side", "reason"] == "the same as as_it_is on images of this size"
+    assert table.loc["its_side", "reason"] == "on these images the same as as_it_is"
     assert table.loc[["as_it_is", "smaller"], "folds"].tolist() == [3, 3]
-    several = [still[0].shape, (1, 300, 200)]
-    assert same_as(candidate_scorers(params, several), several) == {}
+    other, _ = chosen(still, params, shapes=[*(each.shape for each in still), (1, 300, 200)])
+    assert not other["reason"].str.contains("the same as").any()
+    twice = {**FREE, "change": {**FREE["change"], "features": {"side": None}, "scale": 2}}
+    larger = params.but(candidates={"as_it_is": twice, "its_side": params.candidates["its_side"]})
+    assert chosen(still, larger)[0]["folds"].tolist() == [3, 3]  # the first looks at them twice as large
 
 
 def test_the_smaller_the_wanted_defect_the_larger_images_are_looked_at():

@@ -1,15 +1,18 @@
 import pytest
 import torch
+from base_params import BASE
 
+from flawline.methods import features, tiles
+from flawline.methods.features import load_extractor
 from flawline.methods.lite import VARIANTS, load_lite
-from flawline.methods.tiles import Field, in_tiles, spans
+from flawline.methods.tiles import Field, in_tiles, pays, side_of_tiles, spans
 
-FIELDS = {(2, 3, 4): 16, (0, 2): 8}  # layers and their period
+FIELDS = {(2, 3, 4): 16, (0, 2): 8, (5,): 32}  # layers and their period
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("layers", FIELDS)
-@pytest.mark.parametrize("size", [(64, 640), (517, 203)])
+@pytest.mark.parametrize("size", [(64, 1100), (1117, 203)])
 def test_tiles_give_what_the_whole_image_gives(layers, size):
     network, _ = load_lite("lite0", layers)
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -22,7 +25,7 @@ def test_tiles_give_what_the_whole_image_gives(layers, size):
         return network(tile)
 
     found = in_tiles(watched, image, field, side=2 * field.reach + 160)
-    assert len(seen) > 2
+    assert len(seen) > 1
     assert max(seen) <= 2 * (field.reach + field.period) + 160
     for tiled, whole in zip(found, network(image), strict=True):
         torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-4)
@@ -54,3 +57,32 @@ def test_tiles_count_every_pixel_once_and_see_enough_around_it():
             assert (length - tile.seen.stop) % 16 == 0
             assert tile.seen.start == 0 or tile.counts.start - tile.seen.start >= 30
             assert tile.seen.stop == length or tile.seen.stop - tile.counts.stop >= 30
+
+
+@torch.no_grad()
+def test_large_images_are_looked_at_in_tiles_and_others_whole(monkeypatch):
+    extractor = load_extractor(BASE.patch_memory_free.scorer.features)
+    image = torch.rand(1, 1, 96, 700, generator=torch.Generator().manual_seed(0))
+    whole, used = extractor(image), []
+
+    def in_small_tiles(network, images, field):
+        used.append(images.shape)
+        return in_tiles(network, images, field, side=2 * field.reach + 160)
+
+    monkeypatch.setattr(features, "in_tiles", in_small_tiles)
+    extractor(image)
+    assert used == []
+    monkeypatch.setattr(tiles, "SIDE", 400)
+    monkeypatch.setattr(tiles, "REACHES", 1)
+    for tiled, layer in zip(extractor(image), whole, strict=True):
+        torch.testing.assert_close(tiled, layer, rtol=1e-4, atol=1e-4)
+    assert used == [(1, 3, 96, 700)]
+
+
+def test_the_further_outputs_reach_the_larger_the_tiles():
+    near, far = VARIANTS["lite0"].field((2, 3, 4)), VARIANTS["lite2"].field((7,))
+    assert side_of_tiles(near) == tiles.SIDE
+    assert side_of_tiles(far) == 6 * far.reach
+    assert pays((100, 2 * tiles.SIDE), near)
+    assert not pays((tiles.SIDE, tiles.SIDE), near)
+    assert not pays((100, 2 * tiles.SIDE), far)

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from flawline.checks import FlawlineError, check_shape, near_name
 from flawline.methods.lite import VARIANTS, load_lite
-from flawline.methods.tiles import SIDE, Field, in_tiles
+from flawline.methods.tiles import Field, in_tiles, pays
 from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
 
@@ -64,7 +64,7 @@ class FeatureExtractor:
         placed = images.to(self.device).float()
         looked_at = placed if self.side is None else resized(placed, self.side)  # (n, C, H, W)
         scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
-        if self._field is not None and max(scaled.shape[2:]) > SIDE:
+        if self._field is not None and pays(scaled.shape[2:], self._field):
             return [layer.float() for layer in in_tiles(self._network, scaled, self._field)]
         return [layer.float() for layer in self._network(scaled.contiguous(memory_format=torch.channels_last))]
 

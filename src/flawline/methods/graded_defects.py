@@ -17,6 +17,7 @@ from flawline.vision.levels import FULL_SCALE
 
 PART = (0.01, 0.9)  # share of an image that a part covers; what covers less or more is no part on a background
 SHIFT, GAIN = 0.01, 0.03  # of the sides, and of the brightness, by which a good image is disturbed at the most
+SMALLEST = 3.0  # pixels: radius of the smallest disk in which every kind can be drawn
 GREY = 255.0  # scale on which a part is told from the background
 
 
@@ -48,31 +49,34 @@ def graded_defects(
     """Return ``count`` pseudo-defects in normal ``images`` (C, H, W), which take turns in an order that changes, as do
     kinds, and with every round of kinds the strengths. Their middles lie on the part, where one is told from the
     background: beside it every method finds them, or none does. Where the smallest wanted defect has an area, pixels,
-    the smallest of their disks have it too."""
-    side = min(min(image.shape[1:]) for image in images) if least_area else 1
-    drawn = injection.but(radius=disks(injection.graded.radius, least_area, side))
+    every other round of kinds has disks of about that area."""
     strengths = injection.graded.strengths
     parts: dict[int, NDArray[np.bool_] | None] = {}
     order = np.random.default_rng(seed)
     sources = np.concatenate([order.permutation(len(images)) for _ in range(-(-count // len(images)))])
     made = []
     for k in range(count):
-        source, kind = int(sources[k]), drawn.kinds[k % len(drawn.kinds)]
-        strength, image = strengths[k // len(drawn.kinds) % len(strengths)], images[source]
+        source, kind, turn = int(sources[k]), injection.kinds[k % len(injection.kinds)], k // len(injection.kinds)
+        strength, image = strengths[turn % len(strengths)], images[source]
         if source not in parts:
             parts[source] = find_part(image)
+        radius = disks(injection.graded.radius, least_area, min(image.shape[1:]), small=turn % 2 == 1)
         rng = np.random.default_rng([seed, k])
-        defect = inject(image, kind, drawn, rng, on=parts[source], strength=strength)
+        defect = inject(image, kind, injection.but(radius=radius), rng, on=parts[source], strength=strength)
         box = box_of(defect.mask)
         made.append(GradedDefect(source, kind, strength, box, np.array(defect.image[:, *box])))
     return made
 
 
-def disks(radius: tuple[float, float], least_area: float, side: int) -> tuple[float, float]:
-    """Return the smallest and largest radius, shares of the shorter ``side``: as given, but that the smallest disk has
-    ``least_area`` pixels, if that is known and no more than the largest has."""
+def disks(radius: tuple[float, float], least_area: float, side: int, *, small: bool = False) -> tuple[float, float]:
+    """Return the smallest and largest radius, shares of the shorter ``side``: as given; or where the smallest wanted
+    defect has an area, pixels, the smallest as large as a disk of that, and of ``small`` ones the largest twice as
+    large as this."""
     low, high = radius
-    return (min(math.sqrt(least_area / math.pi) / side, high), high) if least_area else (low, high)
+    if not least_area:
+        return low, high
+    least = min(max(math.sqrt(least_area / math.pi), SMALLEST) / side, high)
+    return least, min(2 * least, high) if small else high
 
 
 def disturbed(image: NDArray, rng: np.random.Generator) -> NDArray:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
 from flawline.methods.maps import within
-from flawline.methods.trial import DEFECTS, MOVED, NORMAL, Seeing, Trial, side_looked_at
+from flawline.methods.trial import DEFECTS, MOVED, NORMAL, Seeing, Trial, side_looked_at, way_of_looking
 from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
@@ -55,7 +55,7 @@ class Tried:
     scores: list["FoldScores"] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
-    least_seen: float = math.nan  # pixels of an image that span ``choice.least_span`` pixels as it is looked at
+    least_seen: float = math.nan  # pixels that span ``choice.least_span`` as an image is looked at, if that is smaller
 
     @property
     def folds(self) -> int:
@@ -118,16 +118,16 @@ def choose_method(
     (C, H, W); None: those of the trial. The smallest wanted defect has ``least_area`` pixels; 0: that is not known.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
-    standard error of that, on the folds that both were tried on; ``least_seen`` how many pixels of an image it needs to
-    see as much as ``choice.least_span``; ``detected`` the share of the pseudo-defects above the
-    conformal threshold of the held-out normal images at ``review_overkill``, ``stable`` that of good images
-    below it when they are moved a little and in another light. Raise FlawlineError if no candidate can
-    serve the images."""
+    standard error of that, on the folds that both were tried on; ``least_seen`` how many pixels span
+    ``choice.least_span`` pixels as it looks at images, where it does so smaller than they are; ``detected`` the share
+    of the pseudo-defects above the conformal threshold of the held-out normal images at ``review_overkill``, ``stable``
+    that of good images below it when they are moved a little and in another light. Raise FlawlineError if no candidate
+    can serve the images."""
     ends = None if params.choice.seconds is None else clock() + params.choice.seconds
     shapes = [image.shape for image in trial.images] if shapes is None else shapes
     scorers = candidate_scorers(params, shapes, least_area)
-    twins = same_as(scorers, shapes)
-    found = [_begin(name, each, params, shapes, device, twins.get(name)) for name, each in scorers.items()]
+    found = [_begin(name, each, params, shapes, device) for name, each in scorers.items()]
+    leave_out_twins(found, shapes)
     reductions = [Reduction(each) for each in params.choice.image_scores]
     seeing, late = Seeing(trial), False
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
@@ -170,29 +170,25 @@ def _looks_at_all(settings: Mapping[str, Any]) -> bool:
     return isinstance(settings.get("features"), Mapping) and settings["features"].get("side") is None
 
 
-def same_as(scorers: Mapping[str, AutoScorerParams], shapes: Sequence[tuple[int, ...]]) -> dict[str, str]:
-    """Return the candidates that see images of these ``shapes`` (C, H, W) as an earlier one does, which else is as they
-    are: their side to look at is the one that the images have."""
-    sides = {min(shape[1:]) for shape in shapes}
+def leave_out_twins(found: Sequence[Tried], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Give a reason to those candidates that see images of these ``shapes`` (C, H, W) as an earlier one does, which
+    else is as they are."""
     known: dict[str, str] = {}
-    found = {}
-    for name, each in scorers.items():
-        settings = each.own()
-        if _looks_at_all(settings) and len(sides) == 1:
-            settings = merged(settings, {"features": {"side": min(sides)}})
-        key = json.dumps([each.method, settings, each.reconstructor], sort_keys=True, default=str)
-        if known.setdefault(key, name) != name:
-            found[name] = known[key]
-    return found
+    for each in found:
+        if each.auto is None:
+            continue
+        params = each.auto.params
+        settings = merged(params.own(), {"features": {"side": None}})
+        ways = sorted({str(way_of_looking(each.auto, shape)) for shape in shapes})
+        key = json.dumps([params.method, settings, params.reconstructor, ways], sort_keys=True, default=str)
+        if known.setdefault(key, each.name) != each.name:
+            each.reason = f"on these images the same as {known[key]}"
 
 
 def _begin(
-    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str,
-    twin: str | None,
-) -> Tried:  # fmt: skip
+    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str
+) -> Tried:
     noise = params.choice.image_score_noise
-    if twin is not None:
-        return Tried(name, None, noise, reason=f"the same as {twin} on images of this size")
     try:
         auto = Auto(scorer, device=device)
         auto.scorer.check_sizes(shapes, scorer.method)
@@ -202,9 +198,10 @@ def _begin(
 
 
 def least_seen(auto: Auto, params: MethodChoiceParams, shapes: Sequence[tuple[int, ...]]) -> float:
-    """Return how many pixels of images (C, H, W) span ``choice.least_span`` pixels as a candidate looks at them, of the
-    largest of these."""
-    return params.least_span * max(min(shape[1:]) / side_looked_at(auto, shape) for shape in shapes)
+    """Return how many pixels of the largest of images (C, H, W) span ``choice.least_span`` pixels as a candidate looks
+    at them; NaN if it looks at none smaller than it is."""
+    smaller = max(min(shape[1:]) / side_looked_at(auto, shape) for shape in shapes)
+    return params.least_span * smaller if smaller > 1 else math.nan
 
 
 def _timed(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: Any, clock: Any) -> None:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SIDE = 1536  # pixels of a tile with what is around it, where the network's reach leaves that much
+SIDE = 1536  # pixels of a tile with what is around it, at the least
+REACHES = 6  # of which it has as many at the least: else most of a tile is what is around it
+LARGER = 1.5  # times as large as a tile an image has to be: below, tiles take more time and hardly less memory
 
 Network = Callable[[Tensor], Sequence[Tensor]]  # images (n, 3, H, W) to layers (n, D, h, w)
 
@@ -29,9 +31,20 @@ class Span(NamedTuple):
     counts: slice
 
 
-def in_tiles(network: Network, images: Tensor, field: Field, *, side: int = SIDE) -> list[Tensor]:
+def side_of_tiles(field: Field) -> int:
+    """Return the side, pixels, of a tile with what is around it."""
+    return max(SIDE, REACHES * field.reach)
+
+
+def pays(size: Sequence[int], field: Field) -> bool:
+    """Return True if an image of ``size`` (H, W) is so large that tiles save memory."""
+    return max(size) > LARGER * side_of_tiles(field)
+
+
+def in_tiles(network: Network, images: Tensor, field: Field, *, side: int | None = None) -> list[Tensor]:
     """Return the layers (n, D, h, w) of images (n, 3, H, W), from tiles of about ``side`` pixels, as the network itself
     gives them out."""
+    side = side_of_tiles(field) if side is None else side
     height, width = images.shape[2:]
     found: list[Tensor] = []
     for y in spans(height, field, side):

@@ -113,11 +113,11 @@ def choice_in_words(result: MethodResult) -> list[str]:
 def too_small_in_words(least_seen: float) -> list[str]:
     """Return what is too small to be seen well, where photographs are looked at so much smaller than they are that it
     is worth a word."""
-    if least_seen < WORTH_A_WORD:
+    if pd.isna(least_seen) or least_seen < WORTH_A_WORD:
         return []
     return [
         f"It looks at the photographs smaller than they are: what is less than {least_seen:.0f} pixels across may be "
-        f"missed. If smaller defects matter, give inspection.min_area the area of the smallest."
+        f"missed. How small a defect has to be found, inspection.min_area says."
     ]
 
 

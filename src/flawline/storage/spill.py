@@ -7,6 +7,8 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
+from flawline.checks import FlawlineError
+
 
 class Spill:
     """Arrays by name in a temporary file, which is gone with them: they take disk instead of memory."""
@@ -19,12 +21,23 @@ class Spill:
         return name in self._places
 
     def __setitem__(self, name: Hashable, array: NDArray) -> None:
-        start = self._file.seek(0, 2)
-        np.ascontiguousarray(array).tofile(self._file)
+        """Keep an array; raise FlawlineError if the disk is full."""
+        start, left = self._file.seek(0, 2), np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._file.truncate(start)
+            raise FlawlineError(
+                f"{array.nbytes / 1e6:.0f} MB do not fit into the temporary folder {tempfile.gettempdir()}, which has "
+                f"{start / 1e6:.0f} MB of this work already ({error}). Free space there, or name another in TMPDIR."
+            ) from None
         self._places[name] = (start, array.dtype, array.shape)
 
     def __getitem__(self, name: Hashable) -> NDArray:
-        """Return a copy of an array; raise KeyError if there is none of that name."""
+        """Return an array, mapped into memory, that cannot be changed; raise KeyError if there is none of that
+        name."""
         start, kind, shape = self._places[name]
-        self._file.seek(start)
-        return np.fromfile(self._file, kind, math.prod(shape)).reshape(shape)
+        if math.prod(shape) == 0:
+            return np.zeros(shape, kind)
+        return np.memmap(self._file, kind, "r", offset=start, shape=shape)
