@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flawline.report import MethodResult, Suitability
-from flawline.report.run_sentences import choice_in_words, run_found
+from flawline.report.run_sentences import choice_in_words, run_cautions, run_found
 
 PROMISE = "19 calibration images promise at most 5 % overkill."
 
@@ -45,6 +45,20 @@ def test_without_a_test_image_nothing_was_judged(count):
     told = run_found([result(name, []) for name in ("cae", "vae")[:count]])
     assert told[0] in ("cae had no test image to judge.", "2 methods judged no test image.")
     assert PROMISE in told
+
+
+def test_only_methods_that_were_calibrated_fold_by_fold_are_told_to_learn_from_all_good_images():
+    """However many patches calibrate, cut from however few photographs."""
+    photographs = pd.DataFrame({"split": ["train", "calibration", "test"], "label": [0, 0, 1]})
+    patches = pd.DataFrame({"split": ["calibration"] * 200})
+    bases = {"cae": "split", "patch_memory": "cross", "nearest_neighbour": "monotone"}
+    results = [
+        SimpleNamespace(method=name, scores=patches, thresholds={"reject": SimpleNamespace(kept=True, basis=basis)})
+        for name, basis in bases.items()
+    ]
+    (told,) = run_cautions(photographs, pd.DataFrame(), None, results)
+    assert told.startswith("To patch_memory, nearest_neighbour the splits train, validation and calibration are one")
+    assert run_cautions(photographs, pd.DataFrame(), None, results[:1]) == []
 
 
 @pytest.mark.parametrize(

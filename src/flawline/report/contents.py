@@ -19,6 +19,8 @@ class Threshold(Protocol):
     def promise(self) -> str: ...
     @property
     def kept(self) -> bool: ...
+    @property
+    def basis(self) -> str: ...  # what the promise rests on: split, cross or monotone
 
 
 @dataclass(frozen=True)

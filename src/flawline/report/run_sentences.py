@@ -45,8 +45,7 @@ def run_cautions(
         notes.append(f"{len(quarantine)} files could not be used; they are listed with the reason under Data.")
     if not (manifest["label"] == 1).any():
         notes.append("There is no defective image, so nothing here says which defects the detector would miss.")
-    held_out = (manifest["split"] == "calibration").sum()
-    folded = [each.method for each in results if (each.scores["split"] == "calibration").sum() > held_out]
+    folded = [each.method for each in results if each.thresholds["reject"].basis != "split"]
     if folded:
         notes.append(
             f"To {', '.join(folded)} the splits train, validation and calibration are one: all of their good images "
