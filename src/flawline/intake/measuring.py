@@ -1,8 +1,6 @@
 """What ingestion measures and keeps of every decoded file: its format, a few figures, a fingerprint (a perceptual hash,
 for near-duplicates) and a thumbnail."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
@@ -24,6 +22,8 @@ from flawline.intake.decoding import (
     told_bits,
 )
 from flawline.intake.mask_likeness import level_shares
+from flawline.storage.ragged import Lazy
+from flawline.storage.spill import Spill
 from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -63,30 +63,6 @@ class Measured:
 COLUMNS = [each.name for each in fields(Measured) if each.name != "thumbnail"]
 
 
-class Spool(Sequence):
-    """Small uint8 pictures (h, w) in a temporary file: tens of thousands of them would fill the memory."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed, and gone, with this object
-        self._spans: list[tuple[int, tuple[int, ...]]] = []  # first byte and shape of each
-        self._end = 0
-
-    def append(self, picture: NDArray[np.uint8]) -> None:
-        """Write a picture behind the others."""
-        self._file.write(np.ascontiguousarray(picture).data)
-        self._spans.append((self._end, picture.shape))
-        self._end += picture.size
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        start, shape = self._spans[index]
-        self._file.flush()
-        content = os.pread(self._file.fileno(), int(np.prod(shape)), start)
-        return np.frombuffer(content, np.uint8).reshape(shape)
-
-
 @dataclass(frozen=True)
 class Measurements:
     """All that was measured: ``table`` with a row for each page or mask, and the ``thumbnails`` in the same order.
@@ -101,12 +77,13 @@ class Measurements:
     def of(cls, measured: Iterable[Measured], key: str) -> "Measurements":
         """Return the measurements of ``measured``, each content and page once; thumbnails go to a temporary file."""
         rows: dict[tuple[str, int], dict[str, Any]] = {}
-        thumbnails = Spool()
+        thumbnails = Spill()  # tens of thousands of them would fill the memory
         for each in measured:
             if (each.sha256, each.page) not in rows:
+                thumbnails[len(rows)] = each.thumbnail
                 rows[each.sha256, each.page] = {name: getattr(each, name) for name in COLUMNS}
-                thumbnails.append(each.thumbnail)
-        return cls(pd.DataFrame(list(rows.values()), columns=COLUMNS), thumbnails, key)
+        table = pd.DataFrame(list(rows.values()), columns=COLUMNS)
+        return cls(table, Lazy(len(rows), thumbnails.__getitem__), key)
 
     def by_content(self, key: str) -> dict[str, list[Measured]]:
         """Return what was measured by the files' SHA-256; nothing if it was measured with another ``key``."""
