@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
+from flawline.methods.fold_scores import FoldFile
 from flawline.methods.method_choice import (
     COLUMNS,
     candidate_scorers,
@@ -21,6 +22,7 @@ from flawline.methods.method_choice import (
 )
 from flawline.methods.trial import Seeing, make_trial
 from flawline.params import ImageScoreParams
+from flawline.storage.unfinished import UnfinishedFile
 
 SMALL = {"features": {**BASE.patch_memory.scorer.features.model_dump(), "side": 128}}
 BOUND = {"method": "patch_memory", "settings": BASE.patch_memory.scorer.model_dump(), "change": SMALL}
@@ -218,3 +220,60 @@ def test_an_image_score_that_has_to_be_learned_cannot_be_tried():
 def test_image_scores_have_words():
     told = [ImageScoreParams(reduction=name, share=0.05) for name in ("top_share", "maximum", "region_mass")]
     assert [score_name(each) for each in told] == ["highest 5 %", "maximum", "region mass"]
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """What was learned since the test began: (method, fold)."""
+    made, fit = [], Auto.fit
+
+    def noted(self, inputs, *, seed):
+        made.append((self.params.method, seed))
+        return fit(self, inputs, seed=seed)
+
+    monkeypatch.setattr(Auto, "fit", noted)
+    return made
+
+
+def cut_off_after(steps):
+    def track(items, *, total, label):
+        yield from itertools.islice(items, steps)
+        raise KeyboardInterrupt
+
+    return track
+
+
+def test_a_choice_that_was_cut_off_goes_on_and_comes_to_the_same(still, tmp_path, fits):
+    whole, scorer = chosen(still)
+    file = UnfinishedFile(tmp_path / "choice.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        chosen(still, store=FoldFile(file, "key"), track=cut_off_after(3))  # fold 0 of both, fold 1 of one
+    fits.clear()
+    table, again = chosen(still, store=FoldFile(file, "key"))
+    assert fits == [("patch_memory_free", 1), ("patch_memory", 2), ("patch_memory_free", 2)]
+    assert again == scorer
+    assert table.drop(columns="seconds").equals(whole.drop(columns="seconds"))
+
+    fits.clear()
+    at_once, _ = chosen(still, store=FoldFile(file, "key"))
+    assert not fits
+    assert at_once["seconds"].tolist() == table["seconds"].tolist()  # what it took to find them out
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(path.read_bytes()[:-9]), lambda path: path.unlink(),
+                                   lambda path: path.write_text("")])  # fmt: skip
+def test_a_choice_that_was_cut_off_starts_again_where_its_file_is_broken(still, tmp_path, fits, spoil):
+    file = UnfinishedFile(tmp_path / "choice.safetensors")
+    chosen(still, store=FoldFile(file, "key"))
+    spoil(file.path)
+    fits.clear()
+    chosen(still, store=FoldFile(file, "key"))
+    assert len(fits) == 6
+
+
+def test_a_choice_takes_up_nothing_of_another(still, tmp_path, fits):
+    file = UnfinishedFile(tmp_path / "choice.safetensors")
+    chosen(still, store=FoldFile(file, "key"))
+    fits.clear()
+    chosen(still, store=FoldFile(file, "another"))
+    assert len(fits) == 6

@@ -1,7 +1,10 @@
 """The line of a method that is chosen: the choice with its evidence, the detector of what was chosen."""
 
+from base_params import BASE
+
 from flawline.detector.judging import Judge
 from flawline.params import ComputeParams
+from flawline.pipelines.embedding.choosing import choice_key
 
 FEW = {"auto.choice.least": 60}
 TWIN = {"auto.candidates.patch_memory_wide.change.search_radius": 1}  # as patch_memory, so that one is not tried
@@ -11,8 +14,9 @@ CLOSE = TWIN | {"auto.choice.side": 32, "inspection.min_area": 900.0}  # of 30 p
 def test_the_chosen_method_is_learned_calibrated_and_kept_and_its_evidence_told(finished):
     finished.run("auto", **CLOSE)
     names = ("images", "usable_manifest", *(f"auto.{each}" for each in (
-        "choice", "chosen_scorer", "scores", "detector")), "report", "summary")  # fmt: skip
-    images, manifest, choice, scorer, scores, detector, page, summary = finished.load_all(*names, **CLOSE)
+        "choice", "chosen_scorer", "scores", "detector", "unfinished_choice")), "report", "summary")  # fmt: skip
+    images, manifest, choice, scorer, scores, detector, unfinished, page, summary = finished.load_all(*names, **CLOSE)
+    assert not unfinished.path.exists()
     assert choice["chosen"].sum() == 1
     chosen = choice[choice["chosen"]].iloc[0]
     assert scorer["method"] == chosen["method"] == detector.params["scorer"]["method"]
@@ -44,3 +48,13 @@ def test_of_too_few_images_the_usual_method_is_taken_and_that_is_said(finished):
     (choice, summary) = finished.load_all("auto.choice", "summary", **FEW)
     assert choice["candidate"].tolist() == ["patch_memory"]
     assert "good images are too few to choose by: at least 60 are needed." in summary
+
+
+def test_a_choice_is_known_by_all_that_shapes_its_scores_and_by_nothing_else():
+    def key(auto=BASE.auto, **others):
+        return choice_key("images", [0, 1], auto, **{"seed": 0, "folds": [0, 1]} | others)
+
+    assert key(BASE.auto.but(choice={"seconds": 9.0, "noise": 0.5, "image_score_noise": 2.0})) == key()
+    fewer = {name: each for name, each in dict(BASE.auto.candidates).items() if name != "patch_memory"}
+    changed = [BASE.auto.but(choice={"defects": 90}), BASE.auto.but(candidates=fewer)]
+    assert len({key(), *map(key, changed), key(seed=1), key(folds=[1, 0])}) == 5

@@ -36,10 +36,11 @@ SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 500  # characters of a parameter's value
 SAID = {"expected_suitability": "suitability_before", "suitability": "suitability"}  # dataset -> tag with its verdict
-TRAINED = {
+FINISHED = {
     "sample_reconstructions": "checkpoints",
     "fold_weights": "fold_checkpoints",
-}  # the last that a training saves -> its store
+    "found_by_kind": "unfinished_choice",
+}  # the last that a training, or a choice, saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
                "data_report", "verdicts", "inspection_report", "pseudo_defects", "pseudo_gallery")  # fmt: skip
 
@@ -106,8 +107,8 @@ class TrackedRun:
             self._log_choice(self.children[method], data, where(self.catalog.get(dataset_name)))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
-        elif method in self.children and name in TRAINED:
-            self.catalog.load(f"{method}.{TRAINED[name]}").clear()  # training is done and its result is safe
+        elif method in self.children and name in FINISHED:
+            self.catalog.load(f"{method}.{FINISHED[name]}").clear()  # the work is done and its result is safe
 
     def finish(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         for run_id in (self.run_id, *self.children.values()) if self.shortcut else ():

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.methods.auto import Auto
+from flawline.methods.fold_scores import FoldScores, FoldStore, NoFolds, Timed
 from flawline.methods.maps import within
 from flawline.methods.trial import DEFECTS, MOVED, NORMAL, Seeing, Trial, side_looked_at, way_of_looking
 from flawline.metrics.conformal import calibrate_threshold
@@ -52,7 +54,7 @@ class Tried:
     noise: float  # standard errors within which an image score is as good as the best
     of_defects: list[NDArray] = field(default_factory=list)  # a fold: (image scores, defects), share of normals below
     of_normals: list[NDArray] = field(default_factory=list)  # a fold: (image scores, normals), share of defects above
-    scores: list["FoldScores"] = field(default_factory=list)
+    scores: list[FoldScores] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
     least_seen: float = math.nan  # pixels that span ``choice.least_span`` as an image is looked at, if that is smaller
@@ -60,6 +62,15 @@ class Tried:
     @property
     def folds(self) -> int:
         return len(self.of_defects)
+
+    def add(self, made: Timed) -> None:
+        """Add how it tells the normal images of another fold from the defects in them."""
+        below, above = zip(*(placements(*each) for each in zip(made.scores.normal, made.scores.defective, strict=True)),
+                           strict=True)  # fmt: skip
+        self.of_defects.append(np.stack(below))
+        self.of_normals.append(np.stack(above))
+        self.scores.append(made.scores)
+        self.seconds += made.seconds
 
     def placed(self, score: int, folds: int) -> Placed:
         """Return the shares of the first ``folds``, of defects and of normals, by one image score."""
@@ -78,20 +89,10 @@ class Tried:
         return next(score for score in scores if is_as_good(self.placed(score, self.folds), best, errors=self.noise))
 
 
-class FoldScores(NamedTuple):
-    """The scores (image scores, n) of the images of a fold: as they are, with pseudo-defects, moved; and which
-    pseudo-defects these are."""
-
-    normal: NDArray
-    defective: NDArray
-    moved: NDArray
-    damaged: NDArray[np.int64]
-
-
-def try_fold(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: Sequence[Reduction]) -> None:
-    """Let a candidate learn all folds but one, and add how it tells the normal images of this from the defects."""
-    auto = tried.auto
-    assert auto is not None  # its callers have asked
+def fold_scores(
+    auto: Auto, trial: Trial, fold: int, seeing: Seeing, reductions: Sequence[Reduction]
+) -> FoldScores:  # fmt: skip
+    """Let a candidate learn all folds but one; return its scores of the images of this."""
     held = np.flatnonzero(trial.folds == fold)
     state = seeing.learned(auto, fold)
 
@@ -102,20 +103,17 @@ def try_fold(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: 
         return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
 
     damaged = np.flatnonzero(np.isin(trial.sources, held))
-    normal, defective, moved = scores(held, NORMAL), scores(damaged, DEFECTS), scores(held, MOVED)
-    below, above = zip(*(placements(*each) for each in zip(normal, defective, strict=True)), strict=True)
-    tried.of_defects.append(np.stack(below))
-    tried.of_normals.append(np.stack(above))
-    tried.scores.append(FoldScores(normal, defective, moved, damaged))
+    return FoldScores(scores(held, NORMAL), scores(damaged, DEFECTS), scores(held, MOVED), damaged)
 
 
 def choose_method(
     trial: Trial, params: AutoMethodParams, *, review_overkill: float, shapes: Sequence[tuple[int, ...]] | None = None,
-    least_area: float = 0, device: str = "cpu", track: Track = untracked,
+    least_area: float = 0, device: str = "cpu", store: FoldStore | None = None, track: Track = untracked,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:  # fmt: skip
     """Return what each candidate is worth, and the scorer of the chosen one, which has to suit images of all ``shapes``
     (C, H, W); None: those of the trial. The smallest wanted defect has ``least_area`` pixels; 0: that is not known.
+    What the ``store`` has of it from before is not tried again.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
     standard error of that, on the folds that both were tried on; ``least_seen`` how many pixels span
@@ -129,7 +127,7 @@ def choose_method(
     found = [_begin(name, each, params, shapes, device) for name, each in scorers.items()]
     leave_out_twins(found, shapes)
     reductions = [Reduction(each) for each in params.choice.image_scores]
-    seeing, late = Seeing(trial), False
+    seeing, late, store = Seeing(trial), False, store or NoFolds()
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
     for fold, each in track(steps, total=len(steps), label="trying methods"):
         if each is found[0] and fold:
@@ -137,7 +135,8 @@ def choose_method(
         late = late or (ends is not None and clock() > ends and any(other.folds for other in found))
         if each.reason or late:
             continue
-        _timed(each, trial, fold, seeing, reductions, clock)
+        score = partial(fold_scores, trial=trial, fold=fold, seeing=seeing, reductions=reductions)
+        _try_fold(each, fold, score, store, clock)
     return _decided(found, trial, params, review_overkill=review_overkill, late=late)
 
 
@@ -204,13 +203,20 @@ def least_seen(auto: Auto, params: MethodChoiceParams, shapes: Sequence[tuple[in
     return params.least_span * smaller if smaller > 1 else math.nan
 
 
-def _timed(tried: Tried, trial: Trial, fold: int, seeing: Seeing, reductions: Any, clock: Any) -> None:
-    begun = clock()
-    try:
-        try_fold(tried, trial, fold, seeing, reductions)
-    except FlawlineError as error:
-        tried.reason = str(error)
-    tried.seconds += clock() - begun
+def _try_fold(tried: Tried, fold: int, score: Callable[[Auto], FoldScores], store: FoldStore, clock: Any) -> None:
+    """Add what a candidate scores in a fold, from the store if it was tried there before; or the reason why it cannot
+    serve."""
+    made, begun = store.recall(tried.name, fold), clock()
+    if made is None:
+        assert tried.auto is not None  # else it has a reason
+        try:
+            scores = score(tried.auto)
+        except FlawlineError as error:
+            tried.reason, tried.seconds = str(error), tried.seconds + clock() - begun
+            return
+        made = Timed(scores, clock() - begun)
+        store.remember(tried.name, fold, made)
+    tried.add(made)
 
 
 def _drop(found: Sequence[Tried]) -> None:

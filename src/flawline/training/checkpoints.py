@@ -1,17 +1,15 @@
 """Training state on disk: whole or not at all, no pickle, and never taken up by a run it does not belong to."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import escape
-from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from flawline.storage.tensors import packed, part, read_tensors, write_tensors
+from flawline.storage.tensors import packed, part
+from flawline.storage.unfinished import UnfinishedFile
 
 
 @dataclass
@@ -63,28 +61,26 @@ class NoCheckpoints:
         return self
 
 
-class FileCheckpoints:
-    """One safetensors file, replaced after every epoch; ``key`` is a digest of everything that shapes the training."""
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
+class FileCheckpoints(UnfinishedFile):
+    """The file of a training, replaced after every epoch."""
 
     def load(self, key: str) -> TrainingState | None:
         """Return the saved state if it is whole and its key is ``key``; a file of another run is left alone."""
-        with contextlib.suppress(FileNotFoundError, SafetensorError):
-            tensors, meta = read_tensors(self.path)
-            if meta.get("key") == key:
-                parts = {name: part(tensors, name) for name in PARTS}
-                return TrainingState(meta["epoch"], history=meta["history"], stage=meta.get("stage", 0), **parts)
-        return None
+        found = self.read(key)
+        if found is None:
+            return None
+        tensors, meta = found
+        parts = {name: part(tensors, name) for name in PARTS}
+        return TrainingState(meta["epoch"], history=meta["history"], stage=meta.get("stage", 0), **parts)
 
     def save(self, key: str, state: TrainingState) -> None:
         tensors = packed({name: getattr(state, name) for name in PARTS})
-        meta = {"key": key, "epoch": state.epoch, "stage": state.stage, "history": state.history}
-        write_tensors(self.path, tensors, meta)
+        self.write(key, tensors, {"epoch": state.epoch, "stage": state.stage, "history": state.history})
 
     def clear(self) -> None:
-        for path in (self.path, *self.path.parent.glob(f"{escape(self.path.name)}.part_*")):
+        """Remove what was saved, here and in all parts."""
+        super().clear()
+        for path in self.path.parent.glob(f"{escape(self.path.name)}.part_*"):
             path.unlink(missing_ok=True)
 
     def part(self, name: str) -> "FileCheckpoints":

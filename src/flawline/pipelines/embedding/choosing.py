@@ -1,5 +1,7 @@
 """The choice of a method's scorer by the normal images."""
 
+from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -8,11 +10,14 @@ from torch import Tensor
 from flawline.detector.judging import least_pixels
 from flawline.intake.registration import frames_seen
 from flawline.intake.splits import assign_folds
+from flawline.methods.fold_scores import FoldFile
 from flawline.methods.method_choice import choose_method, untried
 from flawline.methods.trial import make_trial
 from flawline.params import AutoMethodParams, ComputeParams, DefectInjectionParams, InspectionParams
 from flawline.pipelines.embedding.held_out import learned_rows, scored_rows
+from flawline.storage.digests import settings_digest
 from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.storage.unfinished import UnfinishedFile
 from flawline.training.compute import as_asked, keep_memory, pick_device
 from flawline.training.progress import Progress
 from flawline.vision.fitting import evenly_spread
@@ -24,7 +29,7 @@ def choose_scorer(
     images: RaggedArray, manifest: pd.DataFrame, alignment: pd.DataFrame, near_duplicates: pd.DataFrame,
     folds: pd.DataFrame, *, aligner: dict[str, Tensor], scorer: Any, candidates: Any, choice: Any,
     defect_injection: DefectInjectionParams, min_area: float | None, mm_per_pixel: float | None,
-    review_overkill: float, seed: int, compute: ComputeParams, progress: Progress,
+    review_overkill: float, seed: int, compute: ComputeParams, unfinished: UnfinishedFile, progress: Progress,
 ) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:  # fmt: skip
     """Return (a row for each candidate with what it is worth, the chosen scorer's parameters, the share of each kind of
     pseudo-defects that it found), decided by the normal images that scorers learn from."""
@@ -46,9 +51,21 @@ def choose_scorer(
             Lazy.of(images, rows), [seen(manifest["image"].iloc[row]) for row in rows], apart, defect_injection,
             defects=params.choice.defects, seed=seed, least_area=area,
         )  # fmt: skip
+        device = pick_device(compute)
+        key = choice_key(images.digest, rows, params, device=device, shapes=sorted(set(shapes)), folds=apart.tolist(),
+                         injection=defect_injection.model_dump(mode="json"), seed=seed, least_area=area)  # fmt: skip
         with as_asked(compute):
             made = choose_method(
-                trial, params, review_overkill=review_overkill, shapes=shapes, least_area=area,
-                device=pick_device(compute), track=progress.track,
+                trial, params, review_overkill=review_overkill, shapes=shapes, least_area=area, device=device,
+                store=FoldFile(unfinished, key), track=progress.track,
             )  # fmt: skip
     return made.candidates, made.scorer.model_dump(mode="json"), made.kinds
+
+
+def choice_key(images: str, rows: Sequence[int], params: AutoMethodParams, **others: Any) -> str:
+    """Return a digest of all that shapes the scores of a choice: the images and which of them, the candidates, what is
+    tried on how many, and the ``others``. How long it may take, and what counts as a tie, are left out."""
+    choice = params.choice.model_dump(mode="json", exclude={"seconds", "noise", "image_score_noise"})
+    candidates = {name: each.model_dump(mode="json") for name, each in params.candidates.items()}
+    libraries = {name: version(name) for name in ("flawline", "torch")}
+    return settings_digest([images, list(rows), choice, candidates, libraries, others])

@@ -113,6 +113,7 @@ def _choose(spec: Method) -> list[Node]:
     }
     inputs |= {name: f"params:inspection.{name}" for name in ("min_area", "mm_per_pixel")}
     inputs |= {"manifest": "usable_manifest", "review_overkill": "params:evaluation.review_overkill"}
+    inputs |= {"unfinished": "unfinished_choice"}
     made = ["choice", "chosen_scorer", "found_by_kind"]
     return [Node(choosing.choose_scorer, name="choose_scorer", inputs=inputs, outputs=made)]
 
