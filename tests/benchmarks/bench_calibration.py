@@ -70,16 +70,15 @@ def trial(bank, good, defective, *, count, others, folds, rng):
     order = rng.permutation(good)
     drawn, new = order[:count], order[count : count + others]
     bad = rng.permutation(defective)[:others]
-    labels = np.repeat([0, 1], [len(new), len(bad)])
-    rows = []
-    for calibrate in (split, cross):
-        calibration, state = calibrate(bank, drawn, folds)
-        threshold = calibrate_threshold(calibration, target_overkill=BASE.evaluation.target_overkill)
-        scores = np.array(bank.scores(state, [*new, *bad]))
-        auroc = image_metrics(scores, labels, np.inf)[0]["image_auroc"]
-        above = scores > threshold.value
-        rows.append((threshold.promised_overkill, auroc, above[labels == 0].mean(), above[labels == 1].mean()))
-    return rows
+    return [told(bank, *calibrate(bank, drawn, folds), new, bad) for calibrate in (split, cross)]
+
+
+def told(bank, calibration, state, new, bad):
+    """Return (promise, AUROC, overkill, detected) of what was learned, on good images that are ``new`` and bad ones."""
+    threshold = calibrate_threshold(calibration, target_overkill=BASE.evaluation.target_overkill)
+    scores, labels = np.array(bank.scores(state, [*new, *bad])), np.repeat([0, 1], [len(new), len(bad)])
+    auroc, above = image_metrics(scores, labels, np.inf)[0]["image_auroc"], scores > threshold.value
+    return threshold.promised_overkill, auroc, above[labels == 0].mean(), above[labels == 1].mean()
 
 
 def images_of(folder):

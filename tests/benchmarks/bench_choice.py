@@ -46,7 +46,7 @@ class Category:
         split, label = self.manifest["split"], self.manifest["label"]
         good = split.isin(["train", "validation", "calibration"]) & (label == 0)
         self.good, self.test = np.flatnonzero(good), np.flatnonzero(split == "test")
-        self.labels = label.to_numpy()[self.test]
+        self.labels, self.is_good = label.to_numpy()[self.test], label.to_numpy() == 0
 
     def trial(self, rows, folds, defects=0, seed=0):
         images = [self.images[row] for row in rows]
