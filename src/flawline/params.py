@@ -85,6 +85,7 @@ class ComputeParams(Params):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     threads: PositiveInt | Literal["auto"] = "auto"  # auto: measured once on this machine, then remembered
+    engine: Literal["auto", "torch", "openvino"] = "auto"  # of frozen networks; auto: openvino if it is installed
 
 
 # --- ingestion -------------------------------------------------------------------------------------------------------
@@ -736,6 +737,7 @@ class FeatureParams(Params):
     layers: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]  # its stages that are taken, from 0
     side: PositiveInt | None  # shorter side of an image as it is given to the network, pixels; null: as it is
     batch_size: PositiveInt  # images given to it together; on a CPU more are no faster
+    precision: Literal["float32", "bfloat16"]  # in which it computes: half the time, where the processor has it
 
 
 class ImageScoreParams(Params):
@@ -1125,6 +1127,7 @@ class InspectionParams(Params):
     mm_per_pixel: PositiveFloat | None = None  # scale of the photographs; null: areas are in pixels
     max_pixels: PositiveInt | None = None  # an image whose header promises more is not judged
     strict: bool | None = None  # whether a JPEG of which the decoder only warns is not judged; null: as at ingestion
+    pictures: Literal["flagged", "all"] | None = None  # of which images; flagged, null: of those that do not pass
 
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""

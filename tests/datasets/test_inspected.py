@@ -8,6 +8,7 @@ from PIL import Image
 from flawline.datasets import InspectedDataset
 from flawline.datasets.inspected import picture_file
 from flawline.detector.inspecting import Inspected
+from flawline.figures.encoding import quick_png
 from flawline.methods.one_class import NO_MAP
 
 RED = np.zeros((2, 3, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
@@ -16,8 +17,9 @@ RED = np.zeros((2, 3, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
 def said(name, picture=RED, score=0.5):
     """Return an image that was judged, or one that was not."""
     judged = picture is not None
+    encoded = quick_png(picture) if judged else None
     row = {"image": name, "score": score if judged else None, "verdict": "pass" if judged else "not_judged"}
-    return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, picture)
+    return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, encoded)
 
 
 def broken(*before):

@@ -381,10 +381,10 @@ def test_the_scorer_is_made_once_and_where_it_is_asked_to_run(detector, image, m
     monkeypatch.setattr(
         type(detector), "make_scorer", lambda self, compute: made.append(compute) or real(self, compute)
     )
-    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1, engine="torch"))
     assert made == []
     judge.judge(image), judge.judge(image)
-    assert made == [ComputeParams(device="cpu", threads=1)]
+    assert made == [ComputeParams(device="cpu", threads=1, engine="torch")]
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from flawline.methods.registry import METHODS
 from flawline.params import ComputeParams
 from flawline.storage.tensors import packed
 
-COMPUTE = ComputeParams(device="cpu", threads=1)
+COMPUTE = ComputeParams(device="cpu", threads=1, engine="torch")
 
 MEMORY = BASE.patch_memory.scorer
 

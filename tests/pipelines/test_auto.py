@@ -29,7 +29,7 @@ def test_the_chosen_method_is_learned_calibrated_and_kept_and_its_evidence_told(
     assert f"{chosen['candidate']} (chosen)" in page
     assert f"auto chose {chosen['candidate']} with the image score '{chosen['image_score']}'" in summary
 
-    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1, engine="torch"))
     row_of = dict(zip(manifest["image"], range(len(manifest)), strict=True))
     for image, score in scores.loc[scores["split"] == "test", ["image", "score"]].to_numpy():
         assert judge.judge_framed(images[row_of[image]]).scored.score == score

@@ -65,7 +65,7 @@ def test_every_good_image_calibrates_by_a_model_without_it_and_the_detector_lear
     assert len(scores) == len(maps) == len(manifest)
     assert len(held_out) == len(good) + len(pseudo)
 
-    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1, engine="torch"))
     row_of = dict(zip(manifest["image"], range(len(manifest)), strict=True))
     for k, image, score in zip(calibration.index, calibration["image"], calibration["score"], strict=True):
         learned = judge.judge_framed(images[row_of[image]]).scored

@@ -41,7 +41,7 @@ def test_stages_detector_inspection_and_served_model_say_the_same(finished, redu
     detector = finished.load("cae.detector", **params)
     save_detector(tmp_path / "detector.safetensors", detector)
     assert load_detector(tmp_path / "detector.safetensors").reduction == detector.reduction == way
-    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1, engine="torch"))
     rows, known = rows_of(manifest, SCORED), verdicts.set_index("image")
     for k in scores.index[scores["split"] == "test"]:
         judged = judge.judge_framed(images[rows[k]])

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +36,8 @@ def inspected(finished_path, tmp_path_factory, copy_project):
     project = copy_project(finished_path, tmp_path_factory.mktemp("inspected") / "project")
     folder = write_monday(tmp_path_factory.mktemp("monday"), project.path / "data/01_raw/chess/test")
     with redirect_stdout(StringIO()) as said, pytest.raises(SystemExit) as ended:
-        project.run("inspection", images=str(folder))
-    verdicts = project.load("verdicts", images=str(folder)).set_index("image", drop=False)
+        project.run("inspection", images=str(folder), **ALL_PICTURES)
+    verdicts = project.load("verdicts", images=str(folder), **ALL_PICTURES).set_index("image", drop=False)
     return Inspected(project, folder, said.getvalue(), ended.value.code, verdicts)
 
 
@@ -56,6 +57,7 @@ def write_monday(folder, raw):
     return folder
 
 
+ALL_PICTURES = {"inspection.pictures": "all"}
 JUDGED = [f"line 1/shift a/{i:03d}.png" for i in range(2)] + [f"line 2/{i:03d}.png" for i in range(4)]
 
 
@@ -94,6 +96,19 @@ def test_pictures_and_page_are_made_of_what_was_judged(inspected):
     page = inspected.project.newest("08_reporting/chess/seed-0/inspection/report.html/*/report.html").read_text()
     assert "corrupt.png" in page
     assert "small.png" in page
+
+
+def test_of_an_image_that_passes_a_picture_is_drawn_if_it_is_asked_for(finished, tmp_path):
+    shutil.copytree(finished.path / "data/01_raw/chess/train/good", tmp_path / "good")
+    drawn = {}
+    for pictures in ("flagged", "all"):
+        asked = {"inspection.pictures": pictures}
+        verdicts = inspect(finished, tmp_path / "good", **asked)
+        drawn[pictures] = set(finished.load("inspected", images=str(tmp_path / "good"), **asked).pictures)
+    passed = set(verdicts.loc[verdicts["verdict"] == "pass", "image"])
+    assert passed
+    assert drawn["all"] - drawn["flagged"] == passed
+    assert drawn["all"] == set(verdicts["image"])
 
 
 def test_broken_links_and_files_of_unknown_kinds_or_called_like_pages_are_not_judged(inspected):
@@ -193,8 +208,23 @@ def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
     tifffile.imwrite(
         folder / "stack.tif", np.stack([np.asarray(Image.open(b)) for b in boards]), photometric="minisblack"
     )
-    verdicts = inspect(finished, folder)
+    verdicts = inspect(finished, folder, **ALL_PICTURES)
     assert verdicts["image"].tolist() == ["stack.tif#1", "stack.tif#2"]
     assert set(verdicts["verdict"]) <= {"pass", "review", "reject"}
-    pictures = {path.name for path in finished.load("inspected", images=str(folder)).pictures.values()}
+    pictures = {path.name for path in finished.load("inspected", images=str(folder), **ALL_PICTURES).pictures.values()}
     assert pictures == {"stack.tif#1.png", "stack.tif#2.png"}
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+def test_an_inspection_by_another_engine_says_the_same(finished):
+    finished.make("auto", "auto.detector")
+    folder = finished.path / "data/01_raw/chess/test"
+    made = {}
+    for engine in ("torch", "openvino"):
+        asked = {"compute.engine": engine}
+        finished.make("auto_inspection", "inspected", "verdicts", images=str(folder), **asked)
+        made[engine] = finished.load("verdicts", images=str(folder), **asked)
+    torch, openvino = made["torch"], made["openvino"]
+    assert torch["verdict"].tolist() == openvino["verdict"].tolist()
+    np.testing.assert_allclose(torch["score"], openvino["score"], rtol=1e-3)
+    assert (torch["score"] != openvino["score"]).any()  # so it was another

@@ -19,6 +19,7 @@ from flawline.training.folds import fold_weights as weights_of_fold
 
 COMPARED = PAPERS["saeedi2022"].methods
 SCORED = ["validation", "calibration", "test"]
+COMPUTE = ComputeParams(device="cpu", threads=1, engine="torch")
 PATCHES = BASE.cpcae.patches.but(side=64, size=32, stride=16, per_epoch=64)
 MODEL = BASE.cpcae.model.but(channels=(8, 16), latent_size=8)
 
@@ -46,7 +47,7 @@ def test_the_detector_says_what_the_stages_said(compared_once, name):
     )
     rows = rows_of(manifest, SCORED)
     k = int(scores.index[scores["split"] == "test"][-1])
-    judged = Judge(detector, compute=ComputeParams(device="cpu", threads=1)).judge_framed(images[rows[k]])
+    judged = Judge(detector, compute=COMPUTE).judge_framed(images[rows[k]])
     assert judged.scored.score == scores["score"][k]
     np.testing.assert_array_equal(judged.scored.map, maps[k])
     assert judged.judgement.verdict == verdicts.set_index("image")["verdict"][scores["image"][k]]
@@ -90,7 +91,7 @@ def test_in_folds_an_image_is_reconstructed_by_the_network_that_did_not_see_it(c
     row_of = RECONSTRUCTORS["cpcae"]
 
     def residual(tensors, image):
-        parts, compute = {"patches": PATCHES, "model": MODEL}, ComputeParams(device="cpu", threads=1)
+        parts, compute = {"patches": PATCHES, "model": MODEL}, COMPUTE
         return row_of.ready(tensors, parts, channels=1, compute=compute).reconstruct(image).residual
 
     rows = rows_of(manifest, ["train"])
@@ -103,12 +104,12 @@ def test_in_folds_an_image_is_reconstructed_by_the_network_that_did_not_see_it(c
 def check_one_way_to_judge(project, method):
     """The stages, an inspection, a detector in this process and the served model say the same, to the last bit."""
     folder = project.path / "data/01_raw/chess/test"
-    project.make(f"{method}_inspection", "inspected", "verdicts", images=str(folder))
+    project.make(f"{method}_inspection", "inspected", "verdicts", images=str(folder), **{"inspection.pictures": "all"})
     verdicts, known, detector = project.load_all("verdicts", f"{method}.verdicts", f"{method}.detector")
     known = known.set_index("sha256").loc[verdicts["sha256"]]
     assert verdicts["verdict"].tolist() == known["verdict"].tolist()
     assert verdicts["score"].tolist() == known["score"].tolist()
-    judge = Judge(detector, compute=ComputeParams(device="cpu", threads=1))
+    judge = Judge(detector, compute=COMPUTE)
     for row in verdicts.to_dict("records"):
         said = judge_bytes(judge, (folder / row["image"]).read_bytes())
         assert (said.verdict, said.score) == (row["verdict"], row["score"])

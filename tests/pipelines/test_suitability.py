@@ -40,7 +40,7 @@ def judged(images, weights):
     )
     return make_judge_suitability(row)(
         images, MANIFEST, weights, expected_suitability=before, seed=0, suitability=BASE.suitability,
-        compute=ComputeParams(device="cpu", threads=1), **PARTS,
+        compute=ComputeParams(device="cpu", threads=1, engine="torch"), **PARTS,
     )  # fmt: skip
 
 

@@ -1,5 +1,8 @@
+import itertools
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
@@ -7,7 +10,15 @@ import torch
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
 from flawline.training import compute
-from flawline.training.compute import Forgetful, fastest_threads, keep_memory, pick_device, pick_threads, using_threads
+from flawline.training.compute import (
+    Forgetful,
+    fastest_threads,
+    keep_memory,
+    pick_device,
+    pick_threads,
+    side_by_side,
+    using_threads,
+)
 
 
 class Memory:
@@ -146,3 +157,50 @@ def test_kept_memory_is_not_fetched_again():
     if kept < 0:
         pytest.skip("not glibc")
     assert kept < without / 10 or without < 200  # where pages are huge there is little to fetch in the first place
+
+
+def test_work_side_by_side_comes_in_its_order_and_no_more_than_is_wanted_is_ahead():
+    begun, lock = [], threading.Lock()
+
+    def work(k):
+        with lock:
+            begun.append(k)
+        time.sleep(0.002 * (k % 3))
+        return k
+
+    taken = []
+    for each in side_by_side(work, range(40), workers=3):
+        taken.append(each)
+        assert len(begun) <= len(taken) + 3 * 3
+    assert taken == list(range(40))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_of_those_who_work_side_by_side_has_one_thread_of_torch(workers):
+    before = torch.get_num_threads()
+    assert set(side_by_side(lambda _: torch.get_num_threads(), range(9), workers=workers)) == {1}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_side_by_side_ends_the_work_where_it_came(workers):
+    def work(k):
+        if k == 4:
+            raise ValueError("four")
+        return k
+
+    made = side_by_side(work, itertools.count(), workers=workers)
+    assert list(itertools.islice(made, 4)) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="four"):
+        next(made)
+
+
+def test_work_that_nobody_takes_any_more_is_not_begun():
+    begun = []
+    made = side_by_side(lambda k: begun.append(k), itertools.count(), workers=2)
+    next(made)
+    made.close()
+    ended = len(begun)
+    assert ended <= 1 + 3 * 2
+    time.sleep(0.05)
+    assert len(begun) == ended

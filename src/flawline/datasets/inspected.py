@@ -47,15 +47,13 @@ class InspectedDataset(AbstractVersionedDataset["Iterable[Inspected]", "Inspecti
 
 def _storing_pictures(items: "Iterable[Inspected]", folder: Path, names: dict[str, str]) -> Iterator[Noted]:
     """Yield the maps with their rows; on the way write each picture below ``folder`` and put its file in ``names``."""
-    from PIL import Image
-
     taken: set[str] = set()
     for each in items:
         if each.picture is not None:
             file = picture_file(each.name, taken)
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(each.picture).save(path)
+            path.write_bytes(each.picture)
             names[each.name] = file
             taken.add(file)
         yield Noted(each.map, each.row)

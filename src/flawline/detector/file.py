@@ -27,7 +27,7 @@ from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 8
+FORMAT = 9
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Detector:
     calibration_scores: tuple[float, ...]
     weights: dict[str, Tensor]
     calibration_map_maxima: tuple[float, ...] = ()  # of their maps, where these are not the scores
+    checked_scores: tuple[float, ...] = ()  # of the images that it keeps: `flawline.detector.engine_check`
     trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
     inspection: InspectionParams = field(
         default_factory=InspectionParams
@@ -201,7 +202,7 @@ def load_detector(path: Path) -> Detector:
             f"kedro run --params category=..."
         )
     plain = {name: meta[name] for name in PLAIN}
-    for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima"):
+    for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima", "checked_scores"):
         plain[name] = tuple(plain[name])
     thresholds, inspection = (
         Thresholds.from_dict(meta["thresholds"]),
@@ -228,5 +229,5 @@ def _widened(array: NDArray, width: int, columns: slice) -> NDArray:
 
 PLAIN = (
     "method", "category", "params", "channels", "depth", "bits", "smallest", "largest", "review_overkill",
-    "calibration_scores", "calibration_map_maxima", "trim_ends", "about",
+    "calibration_scores", "calibration_map_maxima", "checked_scores", "trim_ends", "about",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
 from flawline.figures import overlay
+from flawline.figures.encoding import quick_png
 from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
@@ -20,12 +21,12 @@ from flawline.storage.ragged import RaggedArray
 
 @dataclass(frozen=True)
 class Inspected:
-    """One new image: its row of the verdicts, its map (H, W), empty where there is none, and a picture
-    (H, W, 3) uint8 with the regions marked, None where it is not judged."""
+    """One new image: its row of the verdicts, its map (H, W), empty where there is none, and a picture with the regions
+    marked, as PNG; None where it is not judged, or none was asked for."""
 
     row: dict[str, Any]
     map: NDArray[np.float16]
-    picture: NDArray[np.uint8] | None = None
+    picture: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -79,14 +80,17 @@ def _inspected(name: str, digest: str, judged: Judged, judge: Judge) -> Inspecte
     return Inspected(row, found, draw(judged, judge))
 
 
-def draw(judged: Judged, judge: Judge) -> NDArray[np.uint8] | None:
-    """Return the picture (H, W, 3) of a judged image with its regions marked; None of one that is not judged."""
-    if judged.image is None or judged.scored is None:
+def draw(judged: Judged, judge: Judge) -> bytes | None:
+    """Return the picture of a judged image with its regions marked, as PNG; None of one that is not judged, and of one
+    that passes unless pictures of all are asked for."""
+    wanted = judged.judgement.verdict != "pass" or judge.inspection.pictures == "all"
+    if judged.image is None or judged.scored is None or not wanted:
         return None
     found, said = judged.scored.map, judged.judgement
     limit = judge.thresholds.on_map.value if judge.detector.reduction is None else said.map_threshold
     shown = found if found.size else np.zeros(judged.image.shape[1:], np.float16)
-    return overlay(judged.image, shown, float(limit or 0), [] if said.verdict == "pass" else list(said.regions))
+    regions = [] if said.verdict == "pass" else list(said.regions)
+    return quick_png(overlay(judged.image, shown, float(limit or 0), regions))
 
 
 def _is_taken(folder: Path, file: str, page: int) -> bool:

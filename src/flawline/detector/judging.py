@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
+from flawline.detector.engine_check import agreeing_scorer
 from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds
@@ -59,14 +60,17 @@ class Judge:
 
     @cached_property
     def scorer(self) -> ImageScorer:
-        return self.detector.make_scorer(self._compute)
+        """What scores images. Raise FlawlineError if the pretrained network is another than the one learned with, or
+        its engine another that says something else."""
+        return agreeing_scorer(self.detector, self._compute)
 
     @property
     def thresholds(self) -> Thresholds:
         return self.detector.thresholds
 
     def check(self) -> None:
-        """Raise FlawlineError, before any image is read, if no image can be judged with the settings."""
+        """Raise FlawlineError, before any image is read, if no image can be judged with the settings, or not here."""
+        _ = self.scorer
         if self.detector.reduction is None:
             check_judged_whole(self.inspection)
         ignored_pixels(self.detector.largest_frame, self.inspection)
@@ -183,7 +187,8 @@ def judge_reduced(
     for verdict, threshold in levels(thresholds):
         helps = reduction.counts_from(threshold)
         large = without_small(anomaly, seen, helps, inspection)
-        score = reduction(anomaly[large]) if large.any() else score
+        if large is not seen and large.any():
+            score = reduction(anomaly[large])
         if large.any() and score > threshold:
             regions, above = where_to_look(anomaly, large, (limit, helps), inspection)
             return Judgement(verdict, f"above the {verdict} threshold", score, threshold, tuple(regions), above)

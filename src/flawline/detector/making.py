@@ -13,7 +13,7 @@ from flawline.intake.registration import cuts_ends
 from flawline.methods.features import network_digest
 from flawline.methods.registry import Method
 from flawline.params import EvaluationParams, RegistrationParams
-from flawline.storage.ragged import RaggedArray
+from flawline.storage.ragged import Lazy, RaggedArray
 
 
 def kept_params(spec: Method, scorer: Any, parts: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +47,13 @@ def learned_from(
         "largest": tuple(sizes.max(axis=0).tolist()),
         "trim_ends": not aligned and not are_patches(manifest) and cuts_ends(manifest, registration.trim_ends),
     }
+
+
+def calibrating(images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame) -> Lazy:
+    """Return the images that calibrate, from the lowest to the highest score."""
+    row_of = {name: row for row, name in enumerate(manifest["image"])}
+    names = scores[scores["split"] == "calibration"].sort_values("score", kind="stable")["image"]
+    return Lazy.of(images, [row_of[name] for name in names])
 
 
 def calibrated(scores: pd.DataFrame, thresholds: Thresholds, evaluation: EvaluationParams) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method
 from flawline.params import ComputeParams
 from flawline.storage.tensors import part
-from flawline.training.compute import pick_device
+from flawline.training.compute import pick_runtime
 
 Tensors = Mapping[str, Tensor]
 
@@ -33,7 +33,7 @@ class ImageScorer:
 
     @cached_property
     def scorer(self) -> OneClassScorer:
-        return self._method.make_scorer(self._params["scorer"], device=pick_device(self._compute))
+        return self._method.make_scorer(self._params["scorer"], runtime=pick_runtime(self._compute))
 
     @cached_property
     def _state(self) -> State:

@@ -30,6 +30,7 @@ from flawline.params import (
     PatchMemoryParams,
     RegistrationParams,
 )
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
 from flawline.vision.transform import Transform
@@ -56,7 +57,7 @@ class Judge:
     free: PatchMemoryFreeParams
     injection: DefectInjectionParams
     seed: int
-    device: str = "cpu"
+    runtime: Runtime = TORCH_ON_CPU
 
     def trial(self, images: Sequence[NDArray], params: AutoAlignParams) -> "Trial":
         """Return half of ``images`` (C, H, W) to learn from, the others, and pseudo-defects in these."""
@@ -70,9 +71,9 @@ class Judge:
         """Return what scores an image in its frame, once by each memory, learned from normal ``frames``; infinite for
         one without. With ``places`` the first of them knows places, and the other sees the same features."""
         if not places:
-            return self._learned(PatchMemoryFree(self.free, device=self.device), frames)
-        bound = PatchMemory(self.scorer, device=self.device)
-        free = PatchMemoryFree(self.free.but(features=self.scorer.features, scale=1), device=self.device)
+            return self._learned(PatchMemoryFree(self.free, runtime=self.runtime), frames)
+        bound = PatchMemory(self.scorer, runtime=self.runtime)
+        free = PatchMemoryFree(self.free.but(features=self.scorer.features, scale=1), runtime=self.runtime)
         return self._learned(bound, frames, beside=free)
 
     def _learned(

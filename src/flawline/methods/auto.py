@@ -16,6 +16,7 @@ from flawline.methods.registry import Method, get_method, resolve
 from flawline.params import AutoScorerParams, ComputeParams, FeatureParams
 from flawline.storage.ragged import Lazy
 from flawline.storage.tensors import packed, part
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 OWN, RECONSTRUCTOR = "scorer", "reconstructor"  # groups of its state
 
@@ -29,11 +30,11 @@ class Auto(MapScorer):
     embeds = True
     one_size = False
 
-    def __init__(self, params: AutoScorerParams, views: Sequence[str] = (IMAGE,), *, device: str = "cpu"):
-        super().__init__(params, views, device=device)
+    def __init__(self, params: AutoScorerParams, views: Sequence[str] = (IMAGE,), *, runtime: Runtime = TORCH_ON_CPU):
+        super().__init__(params, views, runtime=runtime)
         self.method = suited(params.method)
         try:
-            self.scorer = self.method.make_scorer(params.own(), device=device)
+            self.scorer = self.method.make_scorer(params.own(), runtime=runtime)
         except ValidationError as error:
             told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise FlawlineError(f"settings and change do not make a scorer of {params.method}: {told}") from None

@@ -16,6 +16,8 @@ from flawline.methods.lite import VARIANTS, load_lite
 from flawline.methods.tiles import Field, in_tiles, pays
 from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
+from flawline.training.engines import CompiledNetwork, Engine, TorchNetwork, running
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 TIMM = "timm:"
 # for timm's networks of tokens, whose size is fixed else
@@ -35,7 +37,7 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: TorchNetwork | CompiledNetwork,
         widths: tuple[int, ...],
         digest: str,
         *,
@@ -44,15 +46,15 @@ class FeatureExtractor:
         side: int | None = None,
         field: Field | None = None,
     ):
-        frozen = network.eval().requires_grad_(False)
-        self._network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+        self._network = network
         self.widths, self.digest, self.side, self._field = widths, digest, side, field
         self._mean, self._std = (torch.tensor(values)[None, :, None, None] for values in (mean, std))
         self.device = "cpu"
 
     def to(self, device: str) -> "FeatureExtractor":
         """Return this extractor, moved to ``device``."""
-        self._network.to(device)
+        if isinstance(self._network, TorchNetwork):
+            self._network.to(device)
         self._mean, self._std, self.device = self._mean.to(device), self._std.to(device), device
         return self
 
@@ -66,19 +68,19 @@ class FeatureExtractor:
         scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
         if self._field is not None and pays(scaled.shape[2:], self._field):
             return [layer.float() for layer in in_tiles(self._network, scaled, self._field)]
-        return [layer.float() for layer in self._network(scaled.contiguous(memory_format=torch.channels_last))]
+        return [layer.float() for layer in self._network(scaled)]
 
 
 @cache
-def load_extractor(params: FeatureParams, device: str = "cpu") -> FeatureExtractor:
-    """Return the extractor of ``params`` on ``device``; its weights are read once a device.
+def load_extractor(params: FeatureParams, runtime: Runtime = TORCH_ON_CPU) -> FeatureExtractor:
+    """Return the extractor of ``params`` in a ``runtime``; its weights are read once for each.
 
     Raise FlawlineError if there is no such network or layer, or its weights cannot be loaded, do not fit, or are in a
     format that can run code: random weights never take their place."""
     if params.backbone in VARIANTS:
-        return _lite(params).to(device)
+        return _lite(params, runtime.engine).to(runtime.device)
     if params.backbone.startswith(TIMM):
-        return _timm(params).to(device)
+        return _timm(params, runtime.engine).to(runtime.device)
     raise FlawlineError(
         f"no backbone '{params.backbone}'{near_name(params.backbone, VARIANTS)}; wanted {', '.join(VARIANTS)}, or "
         f"{TIMM}NAME for a network of the package timm."
@@ -101,7 +103,7 @@ def check_network(features: FeatureParams, digest: str) -> None:
         )
 
 
-def _lite(params: FeatureParams) -> FeatureExtractor:
+def _lite(params: FeatureParams, engine: Engine) -> FeatureExtractor:
     if params.weights is not None:
         raise FlawlineError(
             f"features.weights must be null for {params.backbone}, whose weights come as a package; got "
@@ -111,12 +113,13 @@ def _lite(params: FeatureParams) -> FeatureExtractor:
     check_layers(params, len(widths))
     network, digest = load_lite(params.backbone, params.layers)
     return FeatureExtractor(
-        network, tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side,
+        running(network, engine, precision=params.precision, any_size=True),
+        tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side,
         field=VARIANTS[params.backbone].field(params.layers),
     )  # fmt: skip
 
 
-def _timm(params: FeatureParams) -> FeatureExtractor:
+def _timm(params: FeatureParams, engine: Engine) -> FeatureExtractor:
     timm, name = _import_timm(), params.backbone.removeprefix(TIMM)
     known = timm.list_models()
     if name not in known:
@@ -141,7 +144,8 @@ def _timm(params: FeatureParams) -> FeatureExtractor:
         ) from None
     config = timm.get_pretrained_cfg(name)
     extractor = FeatureExtractor(
-        InOrder(network, params.layers), tuple(widths[layer] for layer in params.layers),
+        running(InOrder(network, params.layers), engine, precision=params.precision),
+        tuple(widths[layer] for layer in params.layers),
         tensors_digest(network.state_dict()),
         mean=config.mean, std=config.std, side=params.side,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flawline.methods.one_class import IMAGE, Inputs, OneClassScorer
+from flawline.training.compute import side_by_side
 from flawline.training.windows import to_unit
 
 Views = tuple[NDArray[np.float32], ...]
@@ -56,8 +57,15 @@ def views_of(views: Sequence[str], image: NDArray, residual: NDArray | None) -> 
     return tuple(seen)
 
 
-def embed_all(scorer: OneClassScorer, inputs: Sequence[Inputs], *, batch_size: int) -> Iterator[NDArray]:
-    """Yield the embedding of each image, made ``batch_size`` at a time: no more than that is in memory."""
-    for start in range(0, len(inputs), batch_size):
+def embed_all(
+    scorer: OneClassScorer, inputs: Sequence[Inputs], *, batch_size: int, workers: int = 1
+) -> Iterator[NDArray]:  # fmt: skip
+    """Yield the embedding of each image, made ``batch_size`` at a time by each worker: no more than that is in
+    memory."""
+
+    def embedded(start: int) -> NDArray:
         views = zip(*(each.views for each in inputs[start : start + batch_size]), strict=True)
-        yield from scorer.embed(tuple(torch.from_numpy(np.stack(view)) for view in views))
+        return scorer.embed(tuple(torch.from_numpy(np.stack(view)) for view in views))
+
+    for batch in side_by_side(embedded, range(0, len(inputs), batch_size), workers=workers):
+        yield from batch

@@ -105,7 +105,7 @@ class Convolution(nn.Module):
         return self.conv(x if self.stride == 1 else pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])]))
 
     def _border(self, length: int) -> tuple[int, int]:
-        missing = max(0, (math.ceil(length / self.stride) - 1) * self.stride + self.kernel - length)
+        missing = -length % self.stride + self.kernel - self.stride  # no branch: once traced, it holds for any size
         return missing // 2, missing - missing // 2
 
 

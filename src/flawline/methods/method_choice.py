@@ -28,6 +28,7 @@ from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import AutoMethodParams, AutoScorerParams, MethodChoiceParams, merged
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 from flawline.vision.fitting import Track, untracked
 
 COLUMNS = ("candidate", "method", "image_score", "least_seen", "chosen", "auroc", "behind", "error", "detected",
@@ -108,7 +109,7 @@ def fold_scores(
 
 def choose_method(
     trial: Trial, params: AutoMethodParams, *, review_overkill: float, shapes: Sequence[tuple[int, ...]] | None = None,
-    least_area: float = 0, device: str = "cpu", store: FoldStore | None = None, track: Track = untracked,
+    least_area: float = 0, runtime: Runtime = TORCH_ON_CPU, store: FoldStore | None = None, track: Track = untracked,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:  # fmt: skip
     """Return what each candidate is worth, and the scorer of the chosen one, which has to suit images of all ``shapes``
@@ -124,7 +125,7 @@ def choose_method(
     ends = None if params.choice.seconds is None else clock() + params.choice.seconds
     shapes = [image.shape for image in trial.images] if shapes is None else shapes
     scorers = candidate_scorers(params, shapes, least_area)
-    found = [_begin(name, each, params, shapes, device) for name, each in scorers.items()]
+    found = [_begin(name, each, params, shapes, runtime) for name, each in scorers.items()]
     leave_out_twins(found, shapes)
     reductions = [Reduction(each) for each in params.choice.image_scores]
     seeing, late, store = Seeing(trial), False, store or NoFolds()
@@ -185,11 +186,11 @@ def leave_out_twins(found: Sequence[Tried], shapes: Sequence[tuple[int, ...]]) -
 
 
 def _begin(
-    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], device: str
+    name: str, scorer: AutoScorerParams, params: AutoMethodParams, shapes: Sequence[tuple[int, ...]], runtime: Runtime
 ) -> Tried:
     noise = params.choice.image_score_noise
     try:
-        auto = Auto(scorer, device=device)
+        auto = Auto(scorer, runtime=runtime)
         auto.scorer.check_sizes(shapes, scorer.method)
     except FlawlineError as error:
         return Tried(name, None, noise, reason=str(error))

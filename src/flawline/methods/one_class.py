@@ -14,6 +14,7 @@ from torch import Tensor
 from flawline.checks import FlawlineError
 from flawline.metrics.reductions import Reduction
 from flawline.params import ImageScoreParams
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 State = dict[str, Tensor]  # what a scorer learned, as safetensors can hold it
 LEVEL = "level"  # in a state: from which the map's values count, where the image score needs one
@@ -43,7 +44,7 @@ class Scored:
 class OneClassScorer(ABC):
     """A model of normal images. What it learned is apart from it, so that it can be stored.
 
-    ``views`` names what it sees of an image, in order; ``device`` is where it computes."""
+    ``views`` names what it sees of an image, in order; ``runtime`` is where it computes, and what runs its network."""
 
     by_map: ClassVar[bool] = False  # the image score is made from the map, so that regions can be left out: MapScorer
     learns: ClassVar[bool] = True  # ``fit`` learns something from normal images
@@ -51,8 +52,12 @@ class OneClassScorer(ABC):
     sees_maps: ClassVar[bool] = False  # its view is a residual image that is a map (H, W) already
     one_size: ClassVar[bool] = True  # images are compared grid position by grid position, so all have one size
 
-    def __init__(self, params: Any, views: Sequence[str] = (IMAGE,), *, device: str = "cpu"):
-        self.params, self.views, self.device = params, tuple(views), device
+    def __init__(self, params: Any, views: Sequence[str] = (IMAGE,), *, runtime: Runtime = TORCH_ON_CPU):
+        self.params, self.views, self.runtime = params, tuple(views), runtime
+
+    @property
+    def device(self) -> str:
+        return self.runtime.device
 
     def embed(self, views: tuple[Tensor, ...]) -> NDArray[np.floating]:
         """Return the embeddings (n, ...) of n images, each view (n, C, H, W) float32."""

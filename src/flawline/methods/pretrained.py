@@ -10,6 +10,7 @@ from torch import Tensor
 from flawline.methods.features import load_extractor
 from flawline.methods.one_class import IMAGE, OneClassScorer
 from flawline.params import FeatureParams
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 Extractor = Callable[[Tensor], list[Tensor]]  # images (n, C, H, W) in [0, 1] -> layers (n, D_l, h_l, w_l)
 
@@ -21,9 +22,14 @@ class PretrainedScorer(OneClassScorer):
     embeds = True
 
     def __init__(
-        self, params: Any, views: Sequence[str] = (IMAGE,), *, device: str = "cpu", extractor: Extractor | None = None
+        self,
+        params: Any,
+        views: Sequence[str] = (IMAGE,),
+        *,
+        runtime: Runtime = TORCH_ON_CPU,
+        extractor: Extractor | None = None,
     ):
-        super().__init__(params, views, device=device)
+        super().__init__(params, views, runtime=runtime)
         self._given = extractor
 
     @property
@@ -33,7 +39,7 @@ class PretrainedScorer(OneClassScorer):
 
     @cached_property
     def _extractor(self) -> Extractor:
-        return self._given or load_extractor(self.features, self.device)
+        return self._given or load_extractor(self.features, self.runtime)
 
     def check(self, count: int) -> None:
         """Raise FlawlineError if ``count`` normal images are too few, or the pretrained network cannot be loaded."""

@@ -38,6 +38,7 @@ from flawline.params import (
     TextureMethodParams,
     VAEParams,
 )
+from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 Reference = Callable[..., Any] | str  # a part of a row, or where it is: "module:name"
 IMAGE = "image"  # the view that is the photograph itself
@@ -189,9 +190,9 @@ class Method:
         """Return the scorer's parameters, given as they stand in conf."""
         return part_of(self.params, "scorer", scorer)
 
-    def make_scorer(self, scorer: Any, *, device: str = "cpu") -> Any:
+    def make_scorer(self, scorer: Any, *, runtime: Runtime = TORCH_ON_CPU) -> Any:
         """Return the scorer of parameters given as they stand in conf, before it has learned anything."""
-        return self.scorer_class(self.typed(scorer), self.views, device=device)
+        return self.scorer_class(self.typed(scorer), self.views, runtime=runtime)
 
 
 @dataclass(frozen=True)

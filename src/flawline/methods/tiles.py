@@ -6,7 +6,6 @@ are those of the whole image, but for the rounding of float32."""
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 SIDE = 1536  # pixels of a tile with what is around it, at the least
@@ -49,7 +48,7 @@ def in_tiles(network: Network, images: Tensor, field: Field, *, side: int | None
     found: list[Tensor] = []
     for y in spans(height, field, side):
         for x in spans(width, field, side):
-            layers = network(images[:, :, y.seen, x.seen].contiguous(memory_format=torch.channels_last))
+            layers = network(images[:, :, y.seen, x.seen])
             found = found or [_whole(layer, y, x, images.shape) for layer in layers]
             for whole, layer in zip(found, layers, strict=True):
                 _place(whole, layer, y, x)

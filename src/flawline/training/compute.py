@@ -4,18 +4,25 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
+from flawline.training.runtime import Runtime, check_engine, is_installed
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 ENOUGH = 0.15  # a thread more must make a step this much faster, or the fewer win: they leave room for others
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Machine(Protocol):
@@ -32,6 +39,16 @@ class Forgetful:
 
     def remember(self, key: str, value: int) -> None:
         pass
+
+
+def pick_runtime(compute: ComputeParams) -> Runtime:
+    """Return where frozen networks run, and by what: where that is left open OpenVINO, if it is installed and they run
+    on the CPU. Raise FlawlineError if what is asked for is not there."""
+    device = pick_device(compute)
+    if compute.engine != "auto":
+        check_engine(compute.engine, device)
+        return Runtime(device, compute.engine)
+    return Runtime(device, "openvino" if device == "cpu" and is_installed("openvino") else "torch")
 
 
 def pick_device(compute: ComputeParams) -> str:
@@ -91,6 +108,33 @@ def using_threads(threads: int) -> Iterator[None]:
 def as_asked(compute: ComputeParams) -> AbstractContextManager:
     """Let torch use ``compute.threads`` inside the block; auto: those it has already."""
     return nullcontext() if compute.threads == "auto" else using_threads(compute.threads)
+
+
+def workers_of(compute: ComputeParams) -> int:
+    """Return how many images are worked on at once: ``compute.threads``, else as many as there are cores."""
+    return len(os.sched_getaffinity(0)) if compute.threads == "auto" else compute.threads
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """Yield ``work(item)`` of each item, in their order, from so many threads at once, of which torch uses one each:
+    for a network that looks at one image more threads are hardly faster, and the last bits do not depend on how many
+    there are. At most two items a worker are ahead of what was taken."""
+    if workers == 1:
+        with using_threads(1):
+            yield from map(work, items)
+        return
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()
 
 
 @cache

@@ -18,7 +18,7 @@ from flawline.pipelines.embedding.held_out import learned_rows, scored_rows
 from flawline.storage.digests import settings_digest
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.storage.unfinished import UnfinishedFile
-from flawline.training.compute import as_asked, keep_memory, pick_device
+from flawline.training.compute import as_asked, keep_memory, pick_runtime
 from flawline.training.progress import Progress
 from flawline.vision.fitting import evenly_spread
 
@@ -51,12 +51,14 @@ def choose_scorer(
             Lazy.of(images, rows), [seen(manifest["image"].iloc[row]) for row in rows], apart, defect_injection,
             defects=params.choice.defects, seed=seed, least_area=area,
         )  # fmt: skip
-        device = pick_device(compute)
-        key = choice_key(images.digest, rows, params, device=device, shapes=sorted(set(shapes)), folds=apart.tolist(),
-                         injection=defect_injection.model_dump(mode="json"), seed=seed, least_area=area)  # fmt: skip
+        runtime = pick_runtime(compute)
+        key = choice_key(
+            images.digest, rows, params, runtime=str(runtime), shapes=sorted(set(shapes)), folds=apart.tolist(),
+            injection=defect_injection.model_dump(mode="json"), seed=seed, least_area=area,
+        )  # fmt: skip
         with as_asked(compute):
             made = choose_method(
-                trial, params, review_overkill=review_overkill, shapes=shapes, least_area=area, device=device,
+                trial, params, review_overkill=review_overkill, shapes=shapes, least_area=area, runtime=runtime,
                 store=FoldFile(unfinished, key), track=progress.track,
             )  # fmt: skip
     return made.candidates, made.scorer.model_dump(mode="json"), made.kinds

@@ -17,7 +17,7 @@ from flawline.methods.registry import LEARNED, SCORED, Method
 from flawline.params import CalibrationParams, ComputeParams
 from flawline.storage.ragged import Noted, RaggedArray
 from flawline.storage.tensors import packed
-from flawline.training.compute import as_asked, keep_memory, pick_device
+from flawline.training.compute import as_asked, keep_memory, pick_runtime
 from flawline.training.progress import Progress
 
 CALIBRATES = (*LEARNED, "calibration")
@@ -77,7 +77,7 @@ def make_score_held_out(spec: Method) -> Callable:
             rows = [row_of[image] for image in folds.loc[folds["fold"] != fold, "image"]]
             inputs = InputSequence(spec.views, images, rows, None, embeddings)
             try:
-                state = spec.make_scorer(scorer, device=pick_device(compute)).fit(inputs, seed=seed)
+                state = spec.make_scorer(scorer, runtime=pick_runtime(compute)).fit(inputs, seed=seed)
             except FlawlineError as error:
                 raise FlawlineError(
                     f"{error} So it is without one of {folds['fold'].nunique()} folds, {len(rows)} of {len(folds)} "

@@ -18,9 +18,9 @@ from flawline.methods.maps import within
 from flawline.methods.registry import LEARNED, Method
 from flawline.params import ComputeParams
 from flawline.pipelines.embedding.held_out import calibrating, learned_rows, scored_rows
-from flawline.storage.ragged import Lazy, Noted, RaggedArray
+from flawline.storage.ragged import Noted, RaggedArray
 from flawline.storage.tensors import packed
-from flawline.training.compute import as_asked, keep_memory, pick_device
+from flawline.training.compute import as_asked, keep_memory, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
 from flawline.vision.patches import window_means
 
@@ -34,15 +34,12 @@ def make_embed(spec: Method) -> Callable:
     ) -> Iterator[NDArray]:  # fmt: skip
         """Return the embedding of every image of the manifest, in its order."""
         keep_memory()
-        model = spec.make_scorer(scorer, device=pick_device(compute))
+        model = spec.make_scorer(scorer, runtime=pick_runtime(compute))
         model.check(len(rows_of(manifest, LEARNED)))
         inputs = InputSequence(spec.views, images, range(len(images)), residuals)
 
-        def made() -> Iterator[NDArray]:
-            with as_asked(compute):
-                yield from embed_all(model, inputs, batch_size=model.features.batch_size)
-
-        return progress.track(made(), total=len(inputs), label=f"{spec.name}: embeddings")
+        made = embed_all(model, inputs, batch_size=model.features.batch_size, workers=workers_of(compute))
+        return progress.track(made, total=len(inputs), label=f"{spec.name}: embeddings")
 
     return embed
 
@@ -60,7 +57,7 @@ def make_fit(spec: Method) -> Callable:
         keep_memory()
         inputs = InputSequence(spec.views, images, learned_rows(manifest, folds), residuals, embeddings)
         with as_asked(compute):
-            return spec.make_scorer(scorer, device=pick_device(compute)).fit(inputs, seed=seed)
+            return spec.make_scorer(scorer, runtime=pick_runtime(compute)).fit(inputs, seed=seed)
 
     return fit_one_class
 
@@ -88,12 +85,12 @@ def make_score(spec: Method) -> Callable:
                 place = known[names[k]]
                 return Noted(held_out[place], {} if spec.by_map else {"score": held_out.notes[place]["score"]})
             stored = {"residual": residuals, "embedding": embeddings}
-            with as_asked(compute):  # made as they are stored
-                given = {name: each[rows[k]] for name, each in stored.items() if each is not None}
-                scored, _ = model.score(images[rows[k]], **given)
+            given = {name: each[rows[k]] for name, each in stored.items() if each is not None}
+            scored, _ = model.score(images[rows[k]], **given)
             return Noted(within(scored.map, seen(names[k])), {} if spec.by_map else {"score": scored.score})
 
-        return progress.track(Lazy(len(rows), make), total=len(rows), label=f"{spec.name}: anomaly maps")
+        made = side_by_side(make, range(len(rows)), workers=workers_of(compute))  # made as they are stored
+        return progress.track(made, total=len(rows), label=f"{spec.name}: anomaly maps")
 
     return score_images
 

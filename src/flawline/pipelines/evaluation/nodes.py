@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from flawline.detector.engine_check import with_check
 from flawline.detector.evaluating import (
     calibrated_on,
     judge_tests,
@@ -18,12 +19,12 @@ from flawline.detector.evaluating import (
     with_outlier,
 )
 from flawline.detector.file import Detector
-from flawline.detector.making import calibrated, kept_params, learned_from, network_of
+from flawline.detector.making import calibrated, calibrating, kept_params, learned_from, network_of
 from flawline.detector.thresholds import Thresholds
 from flawline.methods.one_class import level_state
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves
-from flawline.params import EvaluationParams, IngestionParams, InspectionParams, RegistrationParams
+from flawline.params import ComputeParams, EvaluationParams, IngestionParams, InspectionParams, RegistrationParams
 from flawline.storage.ragged import RaggedArray
 from flawline.storage.tensors import packed
 
@@ -107,15 +108,16 @@ def make_finish(spec: Method) -> Callable:
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
         maps: RaggedArray, aligner: dict[str, Tensor], category: str, seed: int, scorer: Any,
         evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
-        ingestion: IngestionParams,
+        ingestion: IngestionParams, compute: ComputeParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
-        """Return the portable detector, with the reconstructor of the method if it has one."""
+        """Return the portable detector, with the reconstructor of the method if it has one; one that looks through a
+        pretrained network with some of the images that calibrated it."""
         reduction = reduction_of(spec, scorer, maps, scores["split"])
         learned = (one_class or {}) | (level_state(reduction) if reduction else {})
         groups = {"one_class": learned, "reconstructor": weights or {}, "aligner": aligner}
         params = kept_params(spec, scorer, parts)
-        return Detector(
+        made = Detector(
             method=spec.name,
             category=category,
             params=params,
@@ -125,5 +127,6 @@ def make_finish(spec: Method) -> Callable:
             **learned_from(images, manifest, registration, aligned="reference" in aligner),
             **calibrated(scores, Thresholds.from_dict(thresholds), evaluation),
         )
+        return with_check(made, calibrating(images, manifest, scores), compute) if spec.scorer_class.embeds else made
 
     return finish_detector

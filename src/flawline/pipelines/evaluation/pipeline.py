@@ -12,7 +12,7 @@ from flawline.pipelines.evaluation.nodes import (
 )
 
 SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds"}
-SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection")
+SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection", "compute")
 PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
 

@@ -1,6 +1,7 @@
 """New images to verdicts: each file is decoded once and judged once."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ from flawline.intake.names import ending_of
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
-from flawline.training.compute import as_asked, keep_memory
+from flawline.training.compute import keep_memory, side_by_side, workers_of
 from flawline.training.progress import Progress
 
 
@@ -44,19 +45,16 @@ def inspect_images(
     judge, files = Judge(detector, inspection, compute=compute), inspection_list.to_dict("records")
     judge.check()
 
-    def made() -> Iterator[Inspected]:
-        for row in progress.track(files, total=len(files), label="judging"):
-            with as_asked(compute):
-                yield from _inspect(new_images, row, judge)
+    def inspect(row: Mapping[str, str]) -> Iterator[Inspected]:
+        """Return the images of one file, of which the first is judged already, or the verdict on one that cannot be
+        read at all."""
+        if row["reason"]:
+            return iter([inspect_odd(in_table(row["file"]), row["reason"], judge)])
+        images = inspect_file(new_images, row["file"], judge)
+        return chain([next(images)], images)
 
-    return made()
-
-
-def _inspect(folder: Path, row: Mapping[str, str], judge: Judge) -> Iterator[Inspected]:
-    """Yield the images of one file, or the verdict on one that cannot be read at all."""
-    if row["reason"]:
-        return iter([inspect_odd(in_table(row["file"]), row["reason"], judge)])
-    return inspect_file(folder, row["file"], judge)
+    made = side_by_side(inspect, files, workers=workers_of(compute))
+    return chain.from_iterable(progress.track(made, total=len(files), label="judging"))
 
 
 def tabulate_verdicts(inspected: Inspection) -> pd.DataFrame:

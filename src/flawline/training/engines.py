@@ -1,0 +1,135 @@
+"""Inference engines: what runs a frozen network of images. PyTorch is always there; OpenVINO, an engine made for
+inference on CPUs, runs the same network faster."""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from flawline.checks import FlawlineError
+from flawline.training.runtime import Engine
+
+Precision = Literal["float32", "bfloat16"]
+TELEMETRY = "openvino_telemetry"
+HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
+SHAPES = 4  # shapes of images for which a network is compiled that was not traced for any size
+
+logger = logging.getLogger(__name__)
+
+
+def running(
+    network: nn.Module, engine: Engine, *, precision: Precision = "float32", any_size: bool = False
+) -> "TorchNetwork | CompiledNetwork":
+    """Return a frozen network of images (n, 3, H, W), which gives out layers (n, D, h, w), as ``engine`` runs it.
+
+    ``any_size`` says that a trace of it holds for images of any size. Raise FlawlineError if this machine cannot
+    compute in that precision."""
+    plain = TorchNetwork(network, precision)
+    if engine == "torch":
+        return plain
+    if precision == "bfloat16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise FlawlineError(
+            "features.precision is bfloat16, which this processor does not have, and OpenVINO would compute in another "
+            "without a word. Set it to float32, or compute.engine to torch."
+        )
+    return CompiledNetwork(plain, precision=precision, any_size=any_size)
+
+
+class TorchNetwork:
+    """A network that PyTorch runs."""
+
+    def __init__(self, network: nn.Module, precision: Precision = "float32"):
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+        self._precision = precision
+
+    def to(self, device: str) -> None:
+        self.network.to(device)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Sequence[Tensor]:
+        lower = self._precision == "bfloat16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=lower):
+            return self.network(images.contiguous(memory_format=torch.channels_last))
+
+
+class CompiledNetwork:
+    """A network that OpenVINO runs, each call on one thread, so that several threads can call it at once.
+
+    It is compiled for the first shape of images; for others of a network that takes any size once more for all of
+    these. What OpenVINO cannot compile PyTorch runs, and the log says so."""
+
+    def __init__(self, plain: TorchNetwork, *, precision: Precision, any_size: bool):
+        self._plain, self._hint, self._any_size = plain, HINTS[precision], any_size
+        self._lock, self._own = threading.Lock(), threading.local()
+        self._compiled: dict[tuple[int, ...], Any] = {}  # by (n, C, H, W); -1: any
+        self._failed = False
+
+    def __call__(self, images: Tensor) -> Sequence[Tensor]:
+        request = self._request(images)
+        if request is None:
+            return self._plain(images)
+        found = request.infer([images.contiguous().numpy()], share_inputs=True)
+        return [torch.from_numpy(found[k]) for k in range(len(found))]
+
+    def _request(self, images: Tensor) -> Any:
+        """Return this thread's request for images of that size; None: PyTorch runs them."""
+        own = self._own.__dict__.setdefault("requests", {})
+        shape = tuple(images.shape)
+        if shape not in own:
+            with self._lock:
+                compiled = self._compiled_for(images)
+            if compiled is None:
+                return None
+            own[shape] = compiled.create_infer_request()
+        return own[shape]
+
+    def _compiled_for(self, images: Tensor) -> Any:
+        """Return what was compiled for images (n, C, H, W); None if nothing can be."""
+        shape = tuple(images.shape)
+        if self._any_size and self._compiled and shape not in self._compiled:
+            shape = (-1, shape[1], -1, -1)
+        if shape not in self._compiled and not self._failed and len(self._compiled) < SHAPES:
+            try:
+                self._compiled[shape] = self._compile(images, shape)
+            except Exception as error:  # a compiler raises what it likes
+                self._failed = True
+                logger.warning("OpenVINO cannot compile the network (%s: %s): PyTorch runs it.",
+                               type(error).__name__, str(error).strip().split("\n")[0])  # fmt: skip
+        return self._compiled.get(shape)
+
+    def _compile(self, images: Tensor, shape: tuple[int, ...]) -> Any:
+        openvino, streams = _openvino(), len(os.sched_getaffinity(0))
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # that lists are returned, and that it is old
+            traced = torch.jit.trace(self._plain.network, images.contiguous(), check_trace=False)
+        model = openvino.convert_model(traced, input=[openvino.PartialShape(list(shape))])
+        asked = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": streams, "NUM_STREAMS": streams,
+                 "ENABLE_CPU_PINNING": False}  # fmt: skip  # other processes have the same cores
+        return _core().compile_model(model, "CPU", asked)
+
+
+@cache
+def _openvino() -> Any:
+    """Return the package. It tells its maker of every import unless its telemetry cannot be imported: nothing that
+    runs in a plant may call home."""
+    known = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+    try:
+        import openvino
+    finally:
+        if known is None:
+            del sys.modules[TELEMETRY]
+        else:
+            sys.modules[TELEMETRY] = known
+    return openvino
+
+
+@cache
+def _core() -> Any:
+    return _openvino().Core()

@@ -1,0 +1,39 @@
+"""Where frozen networks run, and by which engine."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Literal
+
+from flawline.checks import FlawlineError
+
+Engine = Literal["torch", "openvino"]
+INSTALL = "pip install 'flawline[openvino]' (in a clone: -e '.[openvino]')"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where frozen networks run, and by what."""
+
+    device: str = "cpu"
+    engine: Engine = "torch"
+
+    def __str__(self) -> str:
+        """Say the engine with its version, as a detector says what it was calibrated with."""
+        return f"{self.engine} {version(self.engine)} on {self.device}"
+
+
+TORCH_ON_CPU = Runtime()
+
+
+def is_installed(engine: Engine) -> bool:
+    """Return True if an engine can be used here."""
+    return find_spec(engine) is not None
+
+
+def check_engine(engine: Engine, device: str) -> None:
+    """Raise FlawlineError if an engine is not installed, or does not run on the device."""
+    if not is_installed(engine):
+        raise FlawlineError(f"compute.engine is {engine}, which is not installed; {INSTALL}, or set it to torch")
+    if engine == "openvino" and device != "cpu":
+        raise FlawlineError(f"compute.engine is openvino, which runs on the CPU, not on {device}; set it to torch")
