@@ -17,7 +17,7 @@ from flawline.methods.patch_scorer import (
     position_blocks,
 )
 
-CACHED = 2**18  # values of the memory searched at a time, 1 MiB: they stay in a core's cache
+CACHED = 2**19  # values of the memory searched at a time, 2 MiB: they stay in a core's cache
 
 
 class Memory(NamedTuple):
