@@ -326,3 +326,46 @@ def test_value_that_cannot_be_is_refused_before_the_first_run(project, parts, mo
     with pytest.raises(FlawlineError, match=r"cae.train.epochs: input should be greater than 0, got 0"):
         study(["parts"], [0], raw=str(parts.parent), varied={"cae.train.epochs": [1, 0]})
     assert not (project.path / "data" / "06_models").exists()
+
+
+@pytest.fixture
+def cluster_of_one(monkeypatch):
+    """A cluster whose only worker is this process; a list of the tasks that it was given."""
+    given = []
+
+    def at_once(address, project, work, tasks):
+        for name, task in tasks.items():
+            given.append((address, name, [params["seed"] for _, params in task[-1]]))
+            yield name, work(str(project), *task)
+
+    monkeypatch.setattr("flawline.study.on_cluster", at_once)
+    return given
+
+
+def test_on_a_cluster_what_is_missing_is_run_a_category_at_a_time_and_what_is_done_is_not(
+    finished, monkeypatch, cluster_of_one, capsys
+):
+    def refuse(project, pipeline, params, *_):
+        raise FlawlineError(f"no image of {params['category']} will do")
+
+    monkeypatch.setattr("flawline.study._run_one", refuse)
+    with pytest.raises(FlawlineError) as told:
+        study(["chess", "twill"], [0, 1], cluster="local")
+    assert cluster_of_one == [("local", "chess", [1]), ("local", "twill", [0, 1])]
+    assert str(told.value).split("\n") == [
+        "3 of 4 could not be run:",
+        "chess, seed 1: no image of chess will do",
+        "twill, seed 0: no image of twill will do",
+        "twill, seed 1: no image of twill will do",
+    ]
+    said = capsys.readouterr().out
+    assert "3 sessions of 2 categories go to the cluster local" in said
+    assert "[2/2] twill: 2 sessions ended" in said
+    results = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke" / "results.csv"
+    assert pd.read_csv(results)[["category", "seed"]].to_numpy().tolist() == [["chess", 0]]
+
+
+def test_a_study_that_is_done_needs_no_cluster(finished, cluster_of_one):
+    study(["chess"], [0], cluster="tcp://nowhere:1")
+    assert cluster_of_one == []
+    assert parents_of(finished) == []

@@ -138,18 +138,21 @@ cli.add_command(run)
 @click.option("--params", default="", callback=keep_text, help="Parameters of every run: KEY=VALUE, comma-separated.")
 @click.option("--vary", multiple=True, help="KEY=VALUE,VALUE: run with each value of a parameter; may be repeated.")
 @click.option("--name", default=None, help="Folder of the tables and the page; default: the pipeline's name.")
+@click.option("--cluster", default=None, help="local, or tcp://HOST:8786 of a Dask scheduler: categories at once.")
 @env_option
 @user_errors
 def study(
     pipeline: str, categories: list[str], seeds: list[str], raw: str | None, params: dict[str, Any],
-    vary: tuple[str, ...], name: str | None, env: str | None,
+    vary: tuple[str, ...], name: str | None, cluster: str | None, env: str | None,
 ) -> None:  # fmt: skip
     """Run PIPELINE over categories, seeds and varied parameters, what is missing only, and gather the comparison."""
     from flawline.study import run_study
 
     numbers = [whole_number(seed) for seed in seeds]
     varied = dict(map(varied_parameter, vary))
-    run_study(pipeline, categories, numbers, raw=raw, env=env, changed=params, varied=varied, name=name)
+    run_study(
+        pipeline, categories, numbers, raw=raw, env=env, changed=params, varied=varied, name=name, cluster=cluster
+    )
 
 
 def varied_parameter(text: str) -> tuple[str, list[Any]]:

@@ -1,14 +1,17 @@
 """One pipeline over categories and seeds: a session each, resumed where something is missing, gathered at the end."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import pandas as pd
 from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
@@ -16,6 +19,7 @@ from kedro.utils import find_kedro_project
 from mlflow.tracking import MlflowClient
 
 from flawline.checks import FlawlineError, near_name
+from flawline.cluster import on_cluster
 from flawline.hooks.lineage import LineageHook
 from flawline.hooks.tracking import PARENT, git_sha
 from flawline.intake.examples import EXAMPLES
@@ -25,7 +29,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category, flatten, merged
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
-from flawline.variations import variations_of
+from flawline.variations import Variation, variations_of
 
 KEYS = ["category", "seed"]
 SHOWN = ("image_auroc", "image_ap", "pixel_auroc", "aupro", "oracle_A", "oracle_iou", "train_seconds", "suitability")
@@ -41,11 +45,13 @@ def run_study(
     changed: Mapping[str, Any] | None = None,
     varied: Mapping[str, Sequence[Any]] | None = None,
     name: str | None = None,
+    cluster: str | None = None,
 ) -> pd.DataFrame:
     """Run ``pipeline`` for every category and seed where results are missing or stale, and only what makes
     these; return all comparisons. ``changed`` is a tree of parameters, the same for all, ``varied`` the values of
     others, by their dotted names, every combination of which is run; ``name`` is that of the folder of tables and page,
-    by default the pipeline's with the environment's.
+    by default the pipeline's with the environment's. On a ``cluster``, "local" or the address of a Dask scheduler,
+    several categories are run at once.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
     category, before anything runs; and at the end, once all is written, if some could not be run, such as an alignment
@@ -55,31 +61,35 @@ def run_study(
     named = check_name(name) if name is not None else f"{pipeline}-{env}" if env else pipeline
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     variations = variations_of(varied or {})
-    cells = [(category, seed, each) for category in dict.fromkeys(categories) for each in variations
-             for seed in dict.fromkeys(seeds)]  # fmt: skip
+    cells = _cells_of(categories, variations, seeds, changed=changed, raw=raw)
     if varied:
         _check_variations(project, [merged(changed, each.tree()) for each in variations], env)
     tables: list[pd.DataFrame] = []
     shown: dict[str, Studied] = {}
     refused: dict[str, FlawlineError] = {}
     with ExitStack() as closing:
-        parent = None
-        for number, (category, seed, variation) in enumerate(cells, start=1):
-            params = merged(changed, variation.tree()) | _runtime_params(category, seed, raw)
-            told = f"{category} ({variation.label})" if variation.chosen else category
-            nodes = _unfinished(project, line, params, env)
-            click.echo(f"[{number}/{len(cells)}] {told}, seed {seed}: {_to_do(nodes, line)}")
-            if nodes != []:
-                parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                error = _tried(project, pipeline, params, env, nodes, parent)
-                if error is not None:
-                    click.echo(f"{told}, seed {seed} could not be run: {error}", err=True)
-                    refused[f"{told}, seed {seed}"] = error
-                    continue
-            studied = _open(project, params, env)
-            table = studied.catalog.load("comparison").assign(category=told, seed=seed)
-            tables.append(table.assign(**variation.chosen))
-            shown.setdefault(told, studied)
+        parent, done = None, dict[int, FlawlineError | None]()
+        if cluster is not None:
+            left = [cell for cell in cells if _unfinished(project, line, cell.params, env) != []]
+            if left:
+                parent = closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
+                done = _on_cluster(cluster, project, (pipeline, env, parent), left)
+        for cell in cells:
+            if cell.number not in done:
+                nodes = _unfinished(project, line, cell.params, env)
+                click.echo(f"[{cell.number}/{len(cells)}] {cell.told}, seed {cell.seed}: {_to_do(nodes, line)}")
+                if nodes != []:
+                    parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
+                    done[cell.number] = _tried(project, pipeline, cell.params, env, nodes, parent)
+            error = done.get(cell.number)
+            if error is not None:
+                click.echo(f"{cell.told}, seed {cell.seed} could not be run: {error}", err=True)
+                refused[f"{cell.told}, seed {cell.seed}"] = error
+                continue
+            studied = _open(project, cell.params, env)
+            table = studied.catalog.load("comparison").assign(category=cell.told, seed=cell.seed)
+            tables.append(table.assign(**cell.chosen))
+            shown.setdefault(cell.told, studied)
         if not tables:
             raise next(iter(refused.values()))
         results = pd.concat(tables, ignore_index=True)
@@ -104,6 +114,66 @@ def run_study(
             reasons = "".join(f"\n{told}: {error}" for told, error in refused.items())
             raise FlawlineError(f"{len(refused)} of {len(cells)} could not be run:{reasons}")
     return results
+
+
+class Cell(NamedTuple):
+    """One session of a study: its number, its category, what that is called in the tables, its seed, all its parameters
+    and those that are varied, by their names."""
+
+    number: int
+    category: str
+    told: str
+    seed: int
+    params: dict[str, Any]
+    chosen: Mapping[str, Any]
+
+
+def _cells_of(
+    categories: Sequence[str], variations: Sequence[Variation], seeds: Sequence[int], *, changed: Mapping[str, Any],
+    raw: str | None,
+) -> list[Cell]:  # fmt: skip
+    """Return the sessions of a study in their order."""
+    every = product(dict.fromkeys(categories), variations, dict.fromkeys(seeds))
+    cells = []
+    for number, (category, variation, seed) in enumerate(every, start=1):
+        told = f"{category} ({variation.label})" if variation.chosen else category
+        params = merged(changed, variation.tree()) | _runtime_params(category, seed, raw)
+        cells.append(Cell(number, category, told, seed, params, variation.chosen))
+    return cells
+
+
+def _on_cluster(
+    address: str, project: Path, line: tuple[str, str | None, str], cells: Sequence[Cell]
+) -> dict[int, FlawlineError | None]:
+    """Run sessions on a cluster, those of a category one after the other since they share its images; return the error
+    that each was refused with, if it was."""
+    chains: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for cell in cells:
+        chains.setdefault(cell.category, []).append((cell.number, cell.params))
+    tasks = {category: (*line, chain) for category, chain in chains.items()}
+    click.echo(f"{len(cells)} sessions of {len(chains)} categories go to the cluster {address}")
+    done: dict[int, FlawlineError | None] = {}
+    for ended, (category, outcomes) in enumerate(on_cluster(address, project, run_chain, tasks), start=1):
+        click.echo(f"[{ended}/{len(chains)}] {category}: {len(outcomes)} sessions ended")
+        done |= {number: FlawlineError(said) if said else None for number, said in outcomes}
+    return done
+
+
+def run_chain(
+    project: str, pipeline: str, env: str | None, parent: str, cells: Sequence[tuple[int, dict[str, Any]]]
+) -> list[tuple[int, str]]:
+    """Run sessions one after the other in this process, only what is missing; return with the number of each why it was
+    refused, or ""."""
+    from flawline.pipeline_registry import register_pipelines
+
+    os.chdir(project)
+    bootstrap_project(Path(project))
+    line, outcomes = register_pipelines()[pipeline], []
+    for number, params in cells:
+        nodes = _unfinished(Path(project), line, params, env)
+        error = None if nodes == [] else _tried(Path(project), pipeline, params, env, nodes, parent)
+        outcomes.append((number, "" if error is None else str(error)))
+    return outcomes
 
 
 def check_name(name: str) -> str:

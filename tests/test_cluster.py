@@ -1,0 +1,104 @@
+"""Work on a Dask cluster: what comes back, who may work, and workers that die."""
+
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from flawline import cluster
+from flawline.checks import FlawlineError
+from flawline.cluster import LOCAL, about, check_workers, on_cluster
+
+if find_spec("distributed") is None:
+    pytest.skip("Dask's distributed is not installed", allow_module_level=True)
+
+import cloudpickle
+from distributed import LocalCluster
+
+PROJECT = Path(__file__).parents[1]
+
+
+def squared(project, number):
+    return project, os.getpid(), number * number
+
+
+def dies_once(project, mark):
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def dies(project):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fails(project):
+    raise FlawlineError("too few images")
+
+
+@pytest.fixture(autouse=True)
+def _workers_get_the_functions_of_this_file():
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as running:
+        yield running.scheduler_address
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_do_the_work_and_one_that_is_killed_is_replaced(tmp_path):
+    made = dict(on_cluster(LOCAL, PROJECT, squared, {str(k): (k,) for k in range(5)}))
+    assert {name: result[2] for name, result in made.items()} == {str(k): k * k for k in range(5)}
+    assert {result[0] for result in made.values()} == {str(PROJECT)}
+    assert os.getpid() not in {result[1] for result in made.values()}
+    assert dict(on_cluster(LOCAL, PROJECT, dies_once, {"screw": (str(tmp_path / "mark"),)})) == {"screw": "done"}
+
+
+@pytest.mark.slow
+def test_work_that_kills_its_workers_is_named():
+    with pytest.raises(FlawlineError, match=r"the workers died at screw, the last one at .*too little memory"):
+        list(on_cluster(LOCAL, PROJECT, dies, {"screw": ()}))
+
+
+def test_workers_of_a_scheduler_do_the_work_and_an_error_of_theirs_comes_here(scheduler):
+    ((name, (_, worker, result)),) = on_cluster(scheduler, PROJECT, squared, {"a": (3,)})
+    assert (name, result) == ("a", 9)
+    assert worker != os.getpid()
+    with pytest.raises(FlawlineError, match=r"too few images"):
+        list(on_cluster(scheduler, PROJECT, fails, {"a": ()}))
+    assert dict(on_cluster(scheduler, PROJECT, squared, {"a": (4,)}))["a"][2] == 16  # not what it had before
+
+
+def test_workers_of_another_version_or_without_the_project_are_refused(scheduler, tmp_path):
+    here = about(str(PROJECT))
+    check_workers(here, {"tcp://a": here, "tcp://b": here}, scheduler)
+    with pytest.raises(FlawlineError, match=r"the worker at tcp://b has torch 1\.0, here it is .* the same versions"):
+        check_workers(here, {"tcp://a": here, "tcp://b": here | {"torch": "1.0"}}, scheduler)
+    gone = {name: value for name, value in about(str(tmp_path)).items() if name.startswith("the project")}
+    with pytest.raises(FlawlineError, match=r"the worker at tcp://b has the project .* missing, here it is"):
+        check_workers(dict.fromkeys(gone, "0123"), {"tcp://b": gone}, "")
+    with pytest.raises(FlawlineError, match=r"the scheduler at tcp://c has no worker: `dask worker tcp://c"):
+        check_workers(here, {}, "tcp://c")
+
+
+def test_where_no_scheduler_answers_that_is_said(monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWERS_WITHIN", "1s")
+    with pytest.raises(FlawlineError, match=r"no scheduler answers at tcp://127.0.0.1:9 .*take --cluster local"):
+        list(on_cluster("tcp://127.0.0.1:9", PROJECT, squared, {"a": (1,)}))
+    with pytest.raises(FlawlineError, match=r"no scheduler answers at nowhere"):
+        list(on_cluster("nowhere", PROJECT, squared, {"a": (1,)}))
+
+
+def test_without_dask_it_is_said_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    with pytest.raises(FlawlineError, match=r"not installed; pip install 'flawline"):
+        list(on_cluster(LOCAL, PROJECT, squared, {"a": (1,)}))
