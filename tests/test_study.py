@@ -359,8 +359,8 @@ def test_on_a_cluster_what_is_missing_is_run_a_category_at_a_time_and_what_is_do
         "twill, seed 1: no image of twill will do",
     ]
     said = capsys.readouterr().out
-    assert "3 sessions of 2 categories go to the cluster local" in said
-    assert "[2/2] twill: 2 sessions ended" in said
+    assert "3 runs of 2 categories for the cluster local" in said
+    assert "[2/2] twill: 2 runs ended" in said
     results = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke" / "results.csv"
     assert pd.read_csv(results)[["category", "seed"]].to_numpy().tolist() == [["chess", 0]]
 

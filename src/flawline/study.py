@@ -27,6 +27,7 @@ from flawline.intake.layouts import holds_categories
 from flawline.intake.manifest import ingest_folder
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category, flatten, merged
+from flawline.report.words import counted
 from flawline.storage.ragged import replace_folder
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
 from flawline.variations import Variation, variations_of
@@ -151,10 +152,11 @@ def _on_cluster(
     for cell in cells:
         chains.setdefault(cell.category, []).append((cell.number, cell.params))
     tasks = {category: (*line, chain) for category, chain in chains.items()}
-    click.echo(f"{len(cells)} sessions of {len(chains)} categories go to the cluster {address}")
+    sessions = counted(len(cells), "run", "runs")
+    click.echo(f"{sessions} of {counted(len(chains), 'category', 'categories')} for the cluster {address}")
     done: dict[int, FlawlineError | None] = {}
     for ended, (category, outcomes) in enumerate(on_cluster(address, project, run_chain, tasks), start=1):
-        click.echo(f"[{ended}/{len(chains)}] {category}: {len(outcomes)} sessions ended")
+        click.echo(f"[{ended}/{len(chains)}] {category}: {counted(len(outcomes), 'run', 'runs')} ended")
         done |= {number: FlawlineError(said) if said else None for number, said in outcomes}
     return done
 
