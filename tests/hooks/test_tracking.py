@@ -99,6 +99,28 @@ def test_parameters_are_flat(runs):
     assert not any(value.startswith("{") for value in parent.data.params.values())
 
 
+def test_a_run_keeps_the_parameters_of_what_ran_and_no_others(runs):
+    parent, _ = runs
+    branches = {name.partition(".")[0] for name in parent.data.params}
+    assert {"cae", "ingestion", "registration", "evaluation", "category", "seed", "compute"} <= branches
+    assert not branches & {"vae", "rdcae", "auto", "texture"}
+    examples = {name for name in parent.data.params if name.startswith("examples.")}
+    assert examples
+    assert all(name.startswith("examples.chess.") for name in examples)
+
+
+def test_of_photographs_no_example_is_kept(runs):
+    from flawline.hooks.tracked_run import what_counts
+
+    class Reads:
+        def inputs(self):
+            return {"params:examples", "params:cae.train", "params:category", "params:raw", "images"}
+
+    flat = {"category": "chess", "raw": "/photos", "examples.chess.side": 9, "cae.train.epochs": 2, "cae.training": 0}
+    assert what_counts(flat, [Reads()]) == {"category": "chess", "raw": "/photos", "cae.train.epochs": 2}
+    assert "examples.chess.side" in what_counts(flat | {"raw": None}, [Reads()])
+
+
 def test_a_step_for_every_epoch(finished_once, runs):
     history = finished_once.load("cae.history")
     for name in ("train_loss", "validation_loss"):

@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 from flawline import __version__
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
-from flawline.hooks.lineage import where
+from flawline.hooks.lineage import where, whole
 from flawline.hooks.tracking import git_sha, project_id
 from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
@@ -71,7 +71,7 @@ class TrackedRun:
         tags = self._tags() | {"methods": ",".join(methods)}
         if self.parent:
             tags["mlflow.parentRunId"] = self.parent
-        self._log(self.run_id, params=self.params, tags=tags)
+        self._log(self.run_id, params=what_counts(self.params, whole(run_params).values()), tags=tags)
         self._close_dead()
         self.catalog.load("progress").sink = self.log_epoch
 
@@ -257,6 +257,18 @@ class TrackedRun:
 def what_runs(run_params: dict[str, Any], methods: list[str]) -> str:
     """Return what the run's name says that it runs: its one method, else the names of its pipelines."""
     return methods[0] if len(methods) == 1 else "+".join(run_params.get("pipeline_names") or ["__default__"])
+
+
+def what_counts(params: dict[str, Any], pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    """Return those of flat parameters that pipelines read; of embedded examples the one that is drawn."""
+    inputs = set().union(*(pipeline.inputs() for pipeline in pipelines))
+    read = {name.removeprefix("params:") for name in inputs if name.startswith("params:")}
+    drawn = "" if params["raw"] else f"examples.{params['category']}."
+    return {
+        name: value for name, value in params.items()
+        if any(name == each or name.startswith(f"{each}.") for each in read)
+        and (not name.startswith("examples.") or (drawn and name.startswith(drawn)))
+    }  # fmt: skip
 
 
 def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
