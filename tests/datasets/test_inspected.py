@@ -22,6 +22,20 @@ def said(name, picture=RED, score=0.5):
     return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, encoded)
 
 
+class Plan:
+    """An inspection that is to be made: images, of which some may be done, and whether these are still as they were."""
+
+    def __init__(self, images, key="key", still_true=lambda row: True):
+        self.images, self.key, self.check, self.known = images, key, still_true, None
+
+    def still_true(self, rows):
+        return [self.check(row) for row in rows]
+
+    def rest(self, rows):
+        self.known = [row["image"] for row in rows]
+        return (each for each in self.images if each.name not in self.known)
+
+
 def broken(*before):
     yield from before
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -33,7 +47,7 @@ def dataset(tmp_path):
 
 
 def test_round_trip_of_maps_rows_and_pictures(dataset, tmp_path):
-    dataset.save(iter([said("b.png", score=1 / 3), said("broken.png", None), said("a/ä, [1].jpg", RED // 2)]))
+    dataset.save(Plan(iter([said("b.png", score=1 / 3), said("broken.png", None), said("a/ä, [1].jpg", RED // 2)])))
     loaded = dataset.load()
     table = loaded.verdicts()
     assert table["image"].tolist() == ["b.png", "broken.png", "a/ä, [1].jpg"]
@@ -57,7 +71,7 @@ def test_images_are_written_as_they_come(dataset):
             yield said(f"{k}.png")
             alive.remove(k)
 
-    dataset.save(stream())
+    dataset.save(Plan(stream()))
     assert alive == []
     assert len(dataset.load().maps) == 3
 
@@ -73,7 +87,7 @@ def test_images_are_written_as_they_come(dataset):
     ids=" ".join,
 )
 def test_names_that_would_make_one_file_make_one_each(dataset, names):
-    dataset.save([said(name, np.full((2, 3, 3), 10 * k, np.uint8)) for k, name in enumerate(names)])
+    dataset.save(Plan([said(name, np.full((2, 3, 3), 10 * k, np.uint8)) for k, name in enumerate(names)]))
     pictures = dataset.load().pictures
     assert list(pictures) == names
     assert len(set(pictures.values())) == len(names)
@@ -82,7 +96,7 @@ def test_names_that_would_make_one_file_make_one_each(dataset, names):
 
 def test_names_that_are_too_long_with_their_extension_get_another(dataset):
     long = [f"a/{letter}{'n' * 246}.jpg" for letter in "xyé"]  # 251 bytes fit, é has one more
-    dataset.save([said(name) for name in long])
+    dataset.save(Plan([said(name) for name in long]))
     names = sorted(path.name for path in dataset.load().pictures.values())
     assert len(names) == 3
     assert sorted(map(len, names)) == [68, 255, 255]
@@ -100,31 +114,107 @@ def test_missing_and_empty(dataset):
     assert not dataset.exists()
     with pytest.raises(DatasetError):
         dataset.load()
-    dataset.save([])
+    dataset.save(Plan([]))
     assert dataset.exists()
     loaded = dataset.load()
     assert (len(loaded.maps), loaded.pictures, len(loaded.verdicts())) == (0, {}, 0)
 
 
 def test_what_an_earlier_save_left_is_gone(dataset, tmp_path):
-    dataset.save([said("a.png"), said("c.png")])
-    dataset.save([said("b.png")])
+    dataset.save(Plan([said("a.png"), said("c.png")]))
+    dataset.save(Plan([said("b.png")]))
     assert [path.name for path in (tmp_path / "new" / "pictures").iterdir()] == ["b.png"]
     assert dataset.load().verdicts()["image"].tolist() == ["b.png"]
 
 
 def test_full_disk_leaves_the_old_inspection(dataset, tmp_path):
-    dataset.save([said("a.png")])
+    dataset.save(Plan([said("a.png")]))
     with pytest.raises(DatasetError, match="No space left on device"):
-        dataset.save(broken(said("b.png")))
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+        dataset.save(Plan(broken(said("b.png"))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new.unfinished"]
     assert list(dataset.load().pictures) == ["a.png"]
+
+
+IMAGES = [said("a.png", score=1 / 3), said("b.png", None), said("c.png", RED // 2), said("d.png", score=0.25)]
+
+
+def contents(dataset):
+    """Return all that a stored inspection says."""
+    found = dataset.load()
+    pictures = {name: path.read_bytes() for name, path in found.pictures.items()}
+    return found.maps.digest, found.maps.notes, pictures
+
+
+def test_an_inspection_that_was_cut_off_goes_on_and_comes_to_the_same(dataset, tmp_path):
+    dataset.save(Plan(IMAGES))
+    wanted = contents(dataset)
+    with pytest.raises(DatasetError):
+        dataset.save(Plan(broken(*IMAGES[:3])))
+    again = Plan(IMAGES)
+    dataset.save(again)
+    assert again.known == ["a.png", "b.png", "c.png"]
+    assert contents(dataset) == wanted
+    assert dataset.load().maps.is_intact()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert not (tmp_path / "new" / "journal.jsonl").exists()
+    fresh = Plan(IMAGES)
+    dataset.save(fresh)
+    assert fresh.known == []
+
+
+def test_what_was_judged_of_files_that_changed_is_judged_again(dataset):
+    with pytest.raises(DatasetError):
+        dataset.save(Plan(broken(*IMAGES[:3])))
+    again = Plan([said("a.png", score=0.75), *IMAGES[1:]], still_true=lambda row: row["image"] != "a.png")
+    dataset.save(again)
+    assert again.known == ["b.png", "c.png"]
+    table = dataset.load().verdicts().set_index("image")["score"]
+    assert table["a.png"] == 0.75
+    assert table["c.png"] == 0.5
+    assert dataset.load().maps.is_intact()
+
+
+def test_another_inspection_takes_up_nothing(dataset, tmp_path):
+    with pytest.raises(DatasetError):
+        dataset.save(Plan(broken(*IMAGES[:3])))
+    other = Plan([said("z.png")], key="another")
+    dataset.save(other)
+    assert other.known == []
+    assert [path.name for path in (tmp_path / "new" / "pictures").iterdir()] == ["z.png"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "known"),
+    [
+        (lambda folder: cut(folder / "journal.jsonl", 5), ["a.png", "b.png"]),
+        (lambda folder: cut(folder / "maps" / "data.bin", 2), ["a.png", "b.png"]),
+        (lambda folder: (folder / "pictures" / "a.png").unlink(), ["b.png", "c.png"]),
+        (lambda folder: (folder / "journal.jsonl").write_text("no journal"), []),
+        (lambda folder: (folder / "maps" / "data.bin").unlink(), []),
+    ],
+    ids=["line", "map", "picture", "journal", "maps"],
+)
+def test_what_is_not_whole_is_judged_again(dataset, tmp_path, spoil, known):
+    with pytest.raises(DatasetError):
+        dataset.save(Plan(broken(*IMAGES[:3])))
+    spoil(tmp_path / "new.unfinished")
+    again = Plan(IMAGES)
+    dataset.save(again)
+    assert again.known == known
+    assert dataset.load().verdicts()["image"].tolist() == sorted(known) + [
+        each.name for each in IMAGES if each.name not in known
+    ]
+    assert dataset.load().maps.is_intact()
+
+
+def cut(path, count):
+    path.write_bytes(path.read_bytes()[:-count])
 
 
 def test_versions_are_kept_apart(tmp_path):
     path = str(tmp_path / "new")
     for version, name in (("2024", "old"), ("2025", "later")):
-        InspectedDataset(filepath=path, version=Version(None, version)).save([said(name)])
+        InspectedDataset(filepath=path, version=Version(None, version)).save(Plan([said(name)]))
     assert list(InspectedDataset(filepath=path, version=Version(None, None)).load().pictures) == ["later"]
     pinned = InspectedDataset(filepath=path, version=Version("2024", None))
     assert pinned.exists()
@@ -135,5 +225,5 @@ def test_versions_are_kept_apart(tmp_path):
 def test_interrupted_version_does_not_exist(tmp_path):
     dataset = InspectedDataset(filepath=str(tmp_path / "new"), version=Version(None, "2025"))
     with pytest.raises(DatasetError, match="No space left on device"):
-        dataset.save(broken())
+        dataset.save(Plan(broken()))
     assert not InspectedDataset(filepath=str(tmp_path / "new"), version=Version(None, None)).exists()

@@ -15,6 +15,8 @@ import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
+from flawline.detector import judging
+from flawline.detector.inspecting import PlannedInspection
 
 COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area"]
 WHOLE = [{"y": 0, "x": 0, "height": 96, "width": 96}]
@@ -228,3 +230,48 @@ def test_an_inspection_by_another_engine_says_the_same(finished):
     assert torch["verdict"].tolist() == openvino["verdict"].tolist()
     np.testing.assert_allclose(torch["score"], openvino["score"], rtol=1e-3)
     assert (torch["score"] != openvino["score"]).any()  # so it was another
+
+
+def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdict(finished, tmp_path, monkeypatch):
+    folder = write_monday(tmp_path / "monday", finished.path / "data/01_raw/chess/test")
+    whole = inspect(finished, folder)
+    decoded, decode = [], judging.decode
+
+    def counted(content, **options):
+        decoded.append(hashlib.sha256(content).hexdigest())
+        if len(decoded) == 5:
+            raise KeyboardInterrupt
+        return decode(content, **options)
+
+    monkeypatch.setattr(judging, "decode", counted)
+    with pytest.raises(KeyboardInterrupt):
+        finished.make("inspection", "inspected", images=str(folder))
+    (unfinished,) = (finished.path / "data/08_reporting/chess/seed-0/inspection").glob("*.unfinished")
+    kept = len((unfinished / "journal.jsonl").read_text().splitlines()) - 1
+    assert kept >= 2
+    again = inspect(finished, folder)
+    pd.testing.assert_frame_equal(
+        again.sort_values("image", ignore_index=True), whole.sort_values("image", ignore_index=True)
+    )
+    assert not unfinished.exists()
+    boards = [path for path in folder.rglob("*.png") if path.name[:3].isdecimal()]
+    times = [decoded.count(hashlib.sha256(board.read_bytes()).hexdigest()) for board in boards]
+    assert times.count(1) >= 1
+    assert max(times) <= 2  # what was begun as it was cut off is begun again
+
+
+def test_rows_are_true_of_files_that_hold_what_they_did_and_not_of_a_stack_that_was_cut_off(tmp_path):
+    for name in ("a.png", "b.png", "s.tif", "odd#1"):
+        (tmp_path / name).write_bytes(name.encode())
+    plan = PlannedInspection(tmp_path, ["a.png", "b.png", "gone.png", "odd#1", "s.tif", "t.tif"], "key", list)
+
+    def row(image, content=None):
+        return {"image": image, "sha256": hashlib.sha256((content or image).encode()).hexdigest()}
+
+    rows = [row("a.png"), row("b.png", "other"), row("gone.png"), row("odd#1"), {"image": "u.png", "sha256": ""}]
+    assert plan.still_true(rows) == [True, False, False, True, False]
+    pages = [row("s.tif#1", "s.tif"), row("s.tif#2", "s.tif")]
+    assert plan.still_true(pages) == [False, False]  # the third may be missing
+    assert plan.still_true([*pages, row("a.png")]) == [True, True, True]
+    assert plan.still_true([]) == []
+    assert plan.rest([*pages, row("a.png"), row("odd#1")]) == ["b.png", "gone.png", "t.tif"]

@@ -1,23 +1,25 @@
 """An inspection of new images: maps, verdicts and pictures, written as they are made; versioned."""
 
+import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
 from flawline.storage.digests import content_digest
-from flawline.storage.ragged import INDEX, Noted, RaggedArray, write_ragged, writing_folder
+from flawline.storage.ragged import DATA, INDEX, ItemWriter, Noted, RaggedArray, end_of, replace_folder
 
 if TYPE_CHECKING:
-    from flawline.detector.inspecting import Inspected, Inspection
+    from flawline.detector.inspecting import Inspected, Inspection, PlannedInspection
 
-MAPS, PICTURES, NAMES = "maps", "pictures", "pictures.json"
+MAPS, PICTURES, NAMES, JOURNAL = "maps", "pictures", "pictures.json", "journal.jsonl"
 LONGEST = 255  # bytes of a file's name
 
 
-class InspectedDataset(AbstractVersionedDataset["Iterable[Inspected]", "Inspection"]):
+class InspectedDataset(AbstractVersionedDataset["PlannedInspection", "Inspection"]):
     """One folder: the maps with their rows of the verdicts, and below ``pictures`` a PNG file for each judged image."""
 
     def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
@@ -31,12 +33,15 @@ class InspectedDataset(AbstractVersionedDataset["Iterable[Inspected]", "Inspecti
         names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
         return Inspection(RaggedArray(folder / MAPS), {name: folder / PICTURES / file for name, file in names.items()})
 
-    def save(self, data: "Iterable[Inspected]") -> None:
-        with writing_folder(Path(self._get_save_path())) as partial:
-            names: dict[str, str] = {}
-            write_ragged(partial / MAPS, _storing_pictures(data, partial / PICTURES, names))
-            (partial / PICTURES).mkdir(exist_ok=True)
-            (partial / NAMES).write_text(json.dumps(names), encoding="utf-8")
+    def save(self, data: "PlannedInspection") -> None:
+        """Make an inspection. What is judged is kept beside the versions, and stays there if the work is cut off: the
+        same inspection goes on behind it."""
+        unfinished = self._filepath.with_name(f"{self._filepath.name}.unfinished")
+        journal = Journal(Path(unfinished), data.key, data.still_true)
+        with journal:
+            for each in data.rest(journal.rows):
+                journal.append(each)
+            journal.finish(Path(self._get_save_path()))
 
     def _exists(self) -> bool:
         return (Path(self._get_load_path()) / MAPS / INDEX).is_file()
@@ -45,18 +50,71 @@ class InspectedDataset(AbstractVersionedDataset["Iterable[Inspected]", "Inspecti
         return {"filepath": str(self._filepath), "version": self._version}
 
 
-def _storing_pictures(items: "Iterable[Inspected]", folder: Path, names: dict[str, str]) -> Iterator[Noted]:
-    """Yield the maps with their rows; on the way write each picture below ``folder`` and put its file in ``names``."""
-    taken: set[str] = set()
-    for each in items:
+class Journal:
+    """The folder of an inspection while it is made. ``rows`` are those of the verdicts that it holds from before, of an
+    inspection with the same ``key``, as far as they are ``still_true``."""
+
+    def __init__(self, folder: Path, key: str, still_true: "Callable[[list[dict[str, Any]]], Sequence[bool]]"):
+        self._folder, self._log = folder, folder / JOURNAL
+        entries = _read_journal(folder, key)
+        good = still_true([each["item"]["note"] for each in entries])
+        kept = [each for each, keep in zip(entries, good, strict=True) if keep]
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        for part in (MAPS, PICTURES):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self._names = {each["item"]["note"]["image"]: each["picture"] for each in kept if each["picture"]}
+        self._maps = ItemWriter(folder / MAPS, [each["item"] for each in kept])
+        self._taken = set(self._names.values())
+        self._log.write_text("".join(f"{json.dumps(line)}\n" for line in ({"key": key}, *kept)))
+        self._lines = self._log.open("a")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [item["note"] for item in self._maps.items]
+
+    def append(self, each: "Inspected") -> None:
+        """Keep an image that was judged."""
+        file = None
         if each.picture is not None:
-            file = picture_file(each.name, taken)
-            path = folder / file
+            file = picture_file(each.name, self._taken)
+            path = self._folder / PICTURES / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(each.picture)
-            names[each.name] = file
-            taken.add(file)
-        yield Noted(each.map, each.row)
+            self._names[each.name] = file
+            self._taken.add(file)
+        item = self._maps.append(Noted(each.map, each.row))
+        self._maps.flush()
+        self._lines.write(f"{json.dumps({'item': item, 'picture': file})}\n")
+        self._lines.flush()
+
+    def finish(self, folder: Path) -> None:
+        """Make it the inspection of a version."""
+        self._maps.finish()
+        self._lines.close()
+        (self._folder / NAMES).write_text(json.dumps(self._names), encoding="utf-8")
+        self._log.unlink()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        replace_folder(self._folder, folder)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._maps.close()
+        self._lines.close()
+
+
+def _read_journal(folder: Path, key: str) -> list[dict[str, Any]]:
+    """Return the entries of a journal whose map and picture are there, up to the first that is not whole; none if it is
+    of another inspection."""
+    entries: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError, ValueError), (folder / JOURNAL).open() as file:  # none, or a line was cut off
+        there = (folder / MAPS / DATA).stat().st_size
+        if json.loads(file.readline()).get("key") == key:
+            entries.extend(json.loads(line) for line in file if line.endswith("\n"))
+    return [each for each in entries if end_of(each["item"]) <= there
+            and (each["picture"] is None or (folder / PICTURES / each["picture"]).is_file())]  # fmt: skip
 
 
 def picture_file(image: str, taken: Collection[str]) -> str:

@@ -1,6 +1,7 @@
 """A folder of new images, file by file: decoded once, judged once, drawn once."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from flawline.figures.encoding import quick_png
 from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
-from flawline.storage.digests import content_digest
+from flawline.storage.digests import content_digest, file_digest
 from flawline.storage.ragged import RaggedArray
 
 
@@ -31,6 +32,41 @@ class Inspected:
     @property
     def name(self) -> str:
         return self.row["image"]
+
+
+@dataclass(frozen=True)
+class PlannedInspection:
+    """An inspection that is to be made of ``files`` below a folder. ``key`` is a digest of the detector, the settings,
+    the engine and the folder; ``inspect`` judges files in their order."""
+
+    folder: Path
+    files: Sequence[str]
+    key: str
+    inspect: Callable[[Sequence[str]], Iterator[Inspected]]
+
+    def rest(self, done: Sequence[Mapping[str, Any]]) -> Iterator[Inspected]:
+        """Yield the images of those files that rows of the verdicts do not tell of."""
+        known = {self._file_of(row["image"]) for row in done}
+        return self.inspect([file for file in self.files if file not in known])
+
+    def still_true(self, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Return which rows, in the order in which they were made, are of files that hold what they did. Of the last
+        file's pages some may be missing, so that is none of them."""
+        files = [self._file_of(row["image"]) for row in rows]
+        last = files[-1] if rows and files[-1] != rows[-1]["image"] else None
+        now = {file: self._digest_of(file) for file in set(files)}
+        return [bool(row["sha256"]) and now[file] == row["sha256"] and file != last
+                for row, file in zip(rows, files, strict=True)]  # fmt: skip
+
+    def _file_of(self, image: str) -> str:
+        """Return the file that an image is, or is a page of."""
+        file, mark, _ = image.rpartition("#")
+        return file if mark and not (self.folder / image).is_file() else image
+
+    def _digest_of(self, file: str) -> str:
+        with contextlib.suppress(OSError):
+            return file_digest(self.folder / file)
+        return ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from flawline.methods.reconstruction import Reconstruction
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, check_inputs, find_regions, placed, points_of, small_regions
 from flawline.params import ComputeParams, InspectionParams
+from flawline.storage.digests import settings_digest, tensors_digest
 from flawline.vision.alignment import Aligner, Alignment
 
 BELOW = "below the threshold"
@@ -110,6 +111,13 @@ class Judge:
         scored = replace(scored, map=within(scored.map, seen))
         judgement = judge(scored, self.thresholds, self.inspection, self.detector.reduction)
         return Judged(judgement, image, scored, reconstruction)
+
+
+def judge_digest(judge: Judge) -> str:
+    """Return a digest of all that a judge's verdicts depend on, but for the machine."""
+    detector = judge.detector
+    settings = [detector.method, detector.params, detector.thresholds.to_dict(), detector.about]
+    return tensors_digest(detector.weights, settings_digest([*settings, judge.inspection.model_dump(mode="json")]))
 
 
 def not_judged(reason: str) -> Judged:

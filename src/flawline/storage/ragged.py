@@ -95,8 +95,7 @@ class RaggedArray(Sequence):
             return [self[i] for i in range(*index.indices(len(self)))]
         item = self._items[index]
         dtype = np.dtype(item["dtype"])
-        stop = item["offset"] + dtype.itemsize * int(np.prod(item["shape"], dtype=np.int64))
-        return self._data[item["offset"] : stop].view(dtype).reshape(item["shape"])
+        return self._data[item["offset"] : end_of(item)].view(dtype).reshape(item["shape"])
 
     def is_intact(self) -> bool:
         """Read everything once and return True if it is what was written."""
@@ -149,21 +148,63 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+class ItemWriter:
+    """Writes arrays one behind the other to the folder of a store; ``items`` are what its index says of each. Those
+    that are ``kept`` are there from before, and what lies behind the last of them is not."""
+
+    def __init__(self, folder: Path, kept: Sequence[dict[str, Any]] = ()):
+        self.items, self._folder, self._digest = list(kept), folder, Digest()
+        self._file = (folder / DATA).open("r+b" if kept else "wb")
+        self._end = max(map(end_of, kept), default=0)
+        self._file.truncate(self._end)
+        for each in kept:
+            self._file.seek(each["offset"])
+            content = np.frombuffer(self._file.read(end_of(each) - each["offset"]), np.dtype(each["dtype"]))
+            self._digest.add_array(content.reshape(each["shape"]))
+        self._file.seek(self._end)
+
+    def append(self, each: NDArray | Noted) -> dict[str, Any]:
+        """Write an array behind the others; return its item."""
+        array, note = (each.array, {"note": each.note}) if isinstance(each, Noted) else (each, {})
+        content = np.ascontiguousarray(array)
+        self._digest.add_array(content)
+        padding = -self._end % content.dtype.itemsize  # a mapped view must be aligned
+        self._file.write(b"\0" * padding)
+        self._file.write(content.data)
+        item = {"offset": self._end + padding, "shape": array.shape, "dtype": content.dtype.str, **note}
+        self.items.append(item)
+        self._end += padding + content.nbytes
+        return item
+
+    def flush(self) -> None:
+        """Hand what was written over to the system: it is there if this process is killed."""
+        self._file.flush()
+
+    def finish(self, key: str = "") -> None:
+        """Write the index, with which the store is whole."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        index = {"digest": self._digest.hexdigest(), "size": self._end, "key": key, "items": self.items}
+        with (self._folder / INDEX).open("w") as file:
+            json.dump(index, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def end_of(item: dict[str, Any]) -> int:
+    """Return the byte behind an item."""
+    return item["offset"] + np.dtype(item["dtype"]).itemsize * int(np.prod(item["shape"], dtype=np.int64))
+
+
 def _write_items(folder: Path, arrays: Iterable[NDArray | Noted], key: str) -> None:
-    items, offset, digest = [], 0, Digest()
-    with (folder / DATA).open("wb") as file:
+    writer = ItemWriter(folder)
+    try:
         for each in arrays:
-            array, note = (each.array, {"note": each.note}) if isinstance(each, Noted) else (each, {})
-            content = np.ascontiguousarray(array)
-            digest.add_array(content)
-            padding = -offset % content.dtype.itemsize  # a mapped view must be aligned
-            file.write(b"\0" * padding)
-            file.write(content.data)
-            items.append({"offset": offset + padding, "shape": array.shape, "dtype": content.dtype.str, **note})
-            offset += padding + content.nbytes
-        file.flush()
-        os.fsync(file.fileno())
-    with (folder / INDEX).open("w") as file:
-        json.dump({"digest": digest.hexdigest(), "size": offset, "key": key, "items": items}, file)
-        file.flush()
-        os.fsync(file.fileno())
+            writer.append(each)
+        writer.finish(key)
+    finally:
+        writer.close()

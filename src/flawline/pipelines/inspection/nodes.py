@@ -1,6 +1,6 @@
 """New images to verdicts: each file is decoded once and judged once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -8,15 +8,16 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.detector.file import Detector
-from flawline.detector.inspecting import Inspected, Inspection, inspect_file, inspect_odd
-from flawline.detector.judging import Judge
+from flawline.detector.inspecting import Inspected, Inspection, PlannedInspection, inspect_file, inspect_odd
+from flawline.detector.judging import Judge, judge_digest
 from flawline.intake.folders import SIDECARS, check_folder, contents_of
 from flawline.intake.manifest import in_table
 from flawline.intake.names import ending_of
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
-from flawline.training.compute import keep_memory, side_by_side, workers_of
+from flawline.storage.digests import settings_digest
+from flawline.training.compute import keep_memory, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
 
 
@@ -39,22 +40,29 @@ def list_new_images(new_images: Path | None) -> pd.DataFrame:
 def inspect_images(
     new_images: Path, inspection_list: pd.DataFrame, detector: Detector, *, inspection: InspectionParams,
     compute: ComputeParams, progress: Progress,
-) -> Iterator[Inspected]:  # fmt: skip
-    """Yield every image of the folder with its verdict, its map and its picture, made when it is saved."""
+) -> PlannedInspection:  # fmt: skip
+    """Return the inspection of every image of the folder, made when it is saved."""
     keep_memory()
-    judge, files = Judge(detector, inspection, compute=compute), inspection_list.to_dict("records")
+    judge = Judge(detector, inspection, compute=compute)
     judge.check()
+    reasons = dict(zip(inspection_list["file"], inspection_list["reason"], strict=True))
 
-    def inspect(row: Mapping[str, str]) -> Iterator[Inspected]:
+    def one(file: str) -> Iterator[Inspected]:
         """Return the images of one file, of which the first is judged already, or the verdict on one that cannot be
         read at all."""
-        if row["reason"]:
-            return iter([inspect_odd(in_table(row["file"]), row["reason"], judge)])
-        images = inspect_file(new_images, row["file"], judge)
+        if reasons[file]:
+            return iter([inspect_odd(in_table(file), reasons[file], judge)])
+        images = inspect_file(new_images, file, judge)
         return chain([next(images)], images)
 
-    made = side_by_side(inspect, files, workers=workers_of(compute))
-    return chain.from_iterable(progress.track(made, total=len(files), label="judging"))
+    def inspect(files: Sequence[str]) -> Iterator[Inspected]:
+        made = side_by_side(one, files, workers=workers_of(compute))
+        before = len(reasons) - len(files)
+        label = f"judging ({before} done before)" if before else "judging"
+        return chain.from_iterable(progress.track(made, total=len(files), label=label))
+
+    key = settings_digest([judge_digest(judge), str(pick_runtime(compute)), str(new_images)])
+    return PlannedInspection(new_images, list(reasons), key, inspect)
 
 
 def tabulate_verdicts(inspected: Inspection) -> pd.DataFrame:
