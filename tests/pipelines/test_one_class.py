@@ -1,6 +1,7 @@
 """The one-class methods through the line: what each stage stores, and that a detector says what the stages said."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from flawline.intake.manifest import rows_of
 from flawline.methods.registry import PAPERS, RECONSTRUCTORS
 from flawline.params import ComputeParams
 from flawline.pipeline_registry import register_pipelines
+from flawline.training.engines import CompiledNetwork
 from flawline.training.folds import fold_of
 from flawline.training.folds import fold_weights as weights_of_fold
 
@@ -194,3 +196,18 @@ def test_images_of_mixed_size_are_refused_with_what_to_do(blank_once, compared_o
 
 def test_a_detector_is_as_strict_as_the_ingestion_that_it_learned_from_unless_told(compared_once):
     assert compared_once.load("patch_memory.detector").inspection.strict is True
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+def test_an_inspection_by_another_engine_says_the_same(compared, monkeypatch):
+    folder, made, called = compared.path / "data/01_raw/chess/test", {}, []
+    call = CompiledNetwork.__call__
+    monkeypatch.setattr(CompiledNetwork, "__call__", lambda self, x: called.append(len(x)) or call(self, x))
+    for engine in ("torch", "openvino"):
+        asked = {"compute.engine": engine}
+        compared.make("patch_memory_inspection", "inspected", "verdicts", images=str(folder), **asked)
+        made[engine] = compared.load("verdicts", images=str(folder), **asked)
+        assert bool(called) == (engine == "openvino")
+    torch, openvino = made["torch"], made["openvino"]
+    assert torch["verdict"].tolist() == openvino["verdict"].tolist()
+    np.testing.assert_allclose(torch["score"], openvino["score"], rtol=1e-3)
