@@ -48,16 +48,29 @@ def test_threads_that_call_at_once_get_their_own_results():
 
 
 @needs_openvino
-def test_a_network_is_compiled_once_a_shape_and_once_for_all_others():
-    network = CompiledNetwork(load_extractor(FEATURES)._network, precision="float32", any_size=True)
-    for height in (64, 64, 80, 96, 112, 128, 144):
+def test_a_network_is_compiled_once_for_any_size_or_for_each_shape():
+    plain = load_extractor(FEATURES)._network
+    network = CompiledNetwork(plain, precision="float32", any_size=True)
+    for height in (64, 80, 96):
         network(torch.zeros(1, 3, height, 64))
-    assert list(network._compiled) == [(1, 3, 64, 64), (-1, 3, -1, -1)]
-    fixed = CompiledNetwork(load_extractor(FEATURES)._network, precision="float32", any_size=False)
-    for height in (64, 80, 96, 112, 128, 144):
+    assert list(network._compiled) == [(-1, 3, -1, -1)]
+    fixed = CompiledNetwork(plain, precision="float32", any_size=False)
+    heights = [64 + 16 * k for k in range(engines.SHAPES + 1)]
+    for height in (*heights, heights[0]):
         x = torch.rand(1, 3, height, 64)
-        torch.testing.assert_close(fixed(x)[0], fixed._plain(x)[0], rtol=1e-4, atol=1e-4)
-    assert len(fixed._compiled) == engines.SHAPES  # torch runs the rest
+        torch.testing.assert_close(fixed(x)[0], plain(x)[0], rtol=1e-4, atol=1e-4)
+    assert [shape[2] for shape in fixed._compiled] == [*heights[2:], heights[0]]
+
+
+@needs_openvino
+def test_what_comes_out_does_not_depend_on_what_was_looked_at_before():
+    first, second = (CompiledNetwork(load_extractor(FEATURES)._network, precision="float32", any_size=True)
+                     for _ in range(2))  # fmt: skip
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    alone = first(x)
+    second(torch.rand(1, 3, 96, 48))
+    for ours, theirs in zip(second(x), alone, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 @needs_openvino

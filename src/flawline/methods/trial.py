@@ -100,7 +100,8 @@ class Seeing:
 def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Return what the features of an image (C, H, W) depend on: network, layers, and how large it is looked at."""
     features = auto.features
-    return features.backbone, features.weights, features.layers, side_looked_at(auto, shape), times_larger(auto, shape)
+    network = features.backbone, features.weights, features.layers, features.precision
+    return *network, side_looked_at(auto, shape), times_larger(auto, shape)
 
 
 def side_looked_at(auto: Auto, shape: tuple[int, ...]) -> int:

@@ -17,9 +17,10 @@ from flawline.checks import FlawlineError
 from flawline.training.runtime import Engine
 
 Precision = Literal["float32", "bfloat16"]
+Shape = tuple[int, ...]  # of images (n, C, H, W)
 TELEMETRY = "openvino_telemetry"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
-SHAPES = 4  # shapes of images for which a network is compiled that was not traced for any size
+SHAPES = 4  # shapes of images for which what was compiled is kept, of a network that was not traced for any size
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +63,13 @@ class TorchNetwork:
 class CompiledNetwork:
     """A network that OpenVINO runs, each call on one thread, so that several threads can call it at once.
 
-    It is compiled for the first shape of images; for others of a network that takes any size once more for all of
-    these. What OpenVINO cannot compile PyTorch runs, and the log says so."""
+    A network that takes any size is compiled once, another for each shape of images: what comes out for an image does
+    not depend on what was looked at before. What OpenVINO cannot compile PyTorch runs, and the log says so."""
 
     def __init__(self, plain: TorchNetwork, *, precision: Precision, any_size: bool):
         self._plain, self._hint, self._any_size = plain, HINTS[precision], any_size
         self._lock, self._own = threading.Lock(), threading.local()
-        self._compiled: dict[tuple[int, ...], Any] = {}  # by (n, C, H, W); -1: any
+        self._compiled: dict[Shape, Any] = {}  # the last ones; -1 is any
         self._failed = False
 
     def __call__(self, images: Tensor) -> Sequence[Tensor]:
@@ -79,32 +80,32 @@ class CompiledNetwork:
         return [torch.from_numpy(found[k]) for k in range(len(found))]
 
     def _request(self, images: Tensor) -> Any:
-        """Return this thread's request for images of that size; None: PyTorch runs them."""
-        own = self._own.__dict__.setdefault("requests", {})
-        shape = tuple(images.shape)
-        if shape not in own:
-            with self._lock:
-                compiled = self._compiled_for(images)
-            if compiled is None:
-                return None
-            own[shape] = compiled.create_infer_request()
-        return own[shape]
+        """Return this thread's request for images of that shape; None: PyTorch runs them."""
+        shape = (-1, images.shape[1], -1, -1) if self._any_size else tuple(images.shape)
+        with self._lock:
+            compiled = self._compiled_for(shape, images)
+        own = self._own.__dict__
+        if "request" not in own or own["compiled"] is not compiled:  # kept until another shape comes
+            own["compiled"] = compiled
+            own["request"] = None if compiled is None else compiled.create_infer_request()
+        return own["request"]
 
-    def _compiled_for(self, images: Tensor) -> Any:
-        """Return what was compiled for images (n, C, H, W); None if nothing can be."""
-        shape = tuple(images.shape)
-        if self._any_size and self._compiled and shape not in self._compiled:
-            shape = (-1, shape[1], -1, -1)
-        if shape not in self._compiled and not self._failed and len(self._compiled) < SHAPES:
+    def _compiled_for(self, shape: Shape, images: Tensor) -> Any:
+        """Return what was compiled for images of a shape; None if nothing can be."""
+        if shape not in self._compiled and not self._failed:
             try:
-                self._compiled[shape] = self._compile(images, shape)
+                made = self._compile(images, shape)
             except Exception as error:  # a compiler raises what it likes
                 self._failed = True
                 logger.warning("OpenVINO cannot compile the network (%s: %s): PyTorch runs it.",
                                type(error).__name__, str(error).strip().split("\n")[0])  # fmt: skip
+                return None
+            if len(self._compiled) == SHAPES:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[shape] = made
         return self._compiled.get(shape)
 
-    def _compile(self, images: Tensor, shape: tuple[int, ...]) -> Any:
+    def _compile(self, images: Tensor, shape: Shape) -> Any:
         openvino, streams = _openvino(), len(os.sched_getaffinity(0))
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # that lists are returned, and that it is old
             traced = torch.jit.trace(self._plain.network, images.contiguous(), check_trace=False)
