@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
@@ -204,3 +205,12 @@ def test_work_that_nobody_takes_any_more_is_not_begun():
     assert ended <= 1 + 3 * 2
     time.sleep(0.05)
     assert len(begun) == ended
+
+
+def test_beside_others_numpy_takes_one_thread_too_and_as_many_as_before_afterwards():
+    def blas(_=None):
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    before = blas()
+    assert all(found <= {1} for found in side_by_side(blas, range(4), workers=2))
+    assert blas() == before

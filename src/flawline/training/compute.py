@@ -12,6 +12,7 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
@@ -123,7 +124,10 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, worke
         with using_threads(1):
             yield from map(work, items)
         return
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with (
+        threadpool_limits(1, "blas"),  # NumPy's, whose threads wait for work by using up the cores
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
