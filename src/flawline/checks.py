@@ -28,3 +28,8 @@ def near_name(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name nearest to ``name``, or an empty string."""
     matches = get_close_matches(str(name), [str(k) for k in known], n=1)
     return f" (did you mean '{matches[0]}'?)" if matches else ""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs what flawline can do without."""
+    return f"pip install 'flawline[{extra}]' (in a clone: -e '.[{extra}]')"

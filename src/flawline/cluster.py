@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flawline.checks import FlawlineError
+from flawline.checks import FlawlineError, how_to_install
 from flawline.storage.digests import file_digest
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 LOCAL = "local"
 ANSWERS_WITHIN = "10s"  # a scheduler that is there
 AGAIN = 1  # times that work is done again whose worker died: what kills two may kill all
-INSTALL = "pip install 'flawline[cluster]' (in a clone: -e '.[cluster]')"
 OWN_THREADS: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}}  # Dask sets one a worker: other last bits
 
 
@@ -60,7 +59,7 @@ def connected(address: str, tasks: int) -> "Iterator[Client]":
     """Yield a client of the cluster at ``address``; one of this machine has no more processes than there are tasks, and
     ends with it."""
     if find_spec("distributed") is None:
-        raise FlawlineError(f"--cluster needs Dask's distributed, which is not installed; {INSTALL}.")
+        raise FlawlineError(f"--cluster needs Dask's distributed, which is not installed; {how_to_install('cluster')}.")
     import dask
     from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster

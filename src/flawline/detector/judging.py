@@ -71,10 +71,10 @@ class Judge:
 
     def check(self) -> None:
         """Raise FlawlineError, before any image is read, if no image can be judged with the settings, or not here."""
-        _ = self.scorer
         if self.detector.reduction is None:
             check_judged_whole(self.inspection)
         ignored_pixels(self.detector.largest_frame, self.inspection)
+        _ = self.scorer  # last, since it takes seconds
 
     def judge_file(self, content: bytes, page: int | None = None) -> Judged:
         """Judge an image file's content, or its ``page``; not_judged, with the reason, where it cannot be read."""

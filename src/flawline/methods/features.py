@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from flawline.checks import FlawlineError, check_shape, near_name
+from flawline.checks import FlawlineError, check_shape, how_to_install, near_name
 from flawline.methods.lite import VARIANTS, load_lite
 from flawline.methods.tiles import Field, in_tiles, pays
 from flawline.params import FeatureParams
@@ -25,7 +25,7 @@ ANY_SIZE = {"dynamic_img_size": True, "dynamic_img_pad": True}
 HALF = (0.5, 0.5, 0.5)  # mean and deviation by which the input of EfficientNet-Lite is scaled
 TRIAL = (160, 192)  # height and width of the image on which a network of timm is tried
 WINDOW = 3  # side and step of the local average in ``three_way_pool``, cells
-INSTALL = "pip install 'flawline[timm]' (in a clone: -e '.[timm]'), where torchvision fits torch"
+INSTALL = f"{how_to_install('timm')}, where torchvision fits torch"
 
 
 class FeatureExtractor:

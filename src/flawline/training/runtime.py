@@ -5,10 +5,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal
 
-from flawline.checks import FlawlineError
+from flawline.checks import FlawlineError, how_to_install
 
 Engine = Literal["torch", "openvino"]
-INSTALL = "pip install 'flawline[openvino]' (in a clone: -e '.[openvino]')"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ def is_installed(engine: Engine) -> bool:
 def check_engine(engine: Engine, device: str) -> None:
     """Raise FlawlineError if an engine is not installed, or does not run on the device."""
     if not is_installed(engine):
-        raise FlawlineError(f"compute.engine is {engine}, which is not installed; {INSTALL}, or set it to torch")
+        raise FlawlineError(
+            f"compute.engine is {engine}, which is not installed; {how_to_install(engine)}, or set it to torch"
+        )
     if engine == "openvino" and device != "cpu":
         raise FlawlineError(f"compute.engine is openvino, which runs on the CPU, not on {device}; set it to torch")
