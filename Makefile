@@ -14,6 +14,7 @@ unexport RAW IMAGES
 CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path,RAW)) | LC_ALL=C sed 's/[^A-Za-z0-9_-]\{1,\}/-/g; s/^[_-]*//; s/-*$$//' | cut -c 1-64),$(shell basename -- $(call quoted,$(call path,RAW)) | cksum | sed 's/ .*//')),chess)
 SEED ?= 0
 METHOD ?=
+CLUSTER ?=
 # Who names no method gets the best one that is found, and the best alignment.
 ALIGN ?= $(if $(filter-out auto,$(METHOD)),,auto)
 PARAMS = category=$(CATEGORY),seed=$(SEED)$(if $(value RAW),$(comma)raw=$(call typed,$(call path,RAW)))$(if $(ALIGN),$(comma)registration.align=$(ALIGN))$(if $(SET),$(comma)$(SET))
@@ -46,9 +47,9 @@ $(READY): pyproject.toml constraints.txt
 run: $(READY) ## make a detector, of the best method: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
 	$(BIN)/kedro run $(if $(METHOD),--pipelines=$(METHOD)) --params $(call quoted,$(PARAMS))
 
-inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name]
+inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name CLUSTER=local]
 	$(if $(value IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
-	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection --params $(call quoted,$(PARAMS)$(comma)images=$(call typed,$(call path,IMAGES)))
+	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection $(if $(CLUSTER),--cluster $(CLUSTER)) --params $(call quoted,$(PARAMS)$(comma)images=$(call typed,$(call path,IMAGES)))
 
 compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)

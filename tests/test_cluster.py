@@ -10,7 +10,7 @@ import pytest
 
 from flawline import cluster
 from flawline.checks import FlawlineError
-from flawline.cluster import LOCAL, about, check_workers, on_cluster
+from flawline.cluster import LOCAL, about, check_workers, on_cluster, team
 
 if find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
@@ -63,6 +63,29 @@ def test_processes_of_this_machine_do_the_work_and_one_that_is_killed_is_replace
     assert dict(on_cluster(LOCAL, PROJECT, dies_once, {"screw": (str(tmp_path / "mark"),)})) == {"screw": "done"}
 
 
+def added(given, item):
+    return os.getpid(), given + item
+
+
+def dies_once_with_value(given, mark):
+    return dies_once(given, mark), given
+
+
+def test_each_worker_is_given_a_value_once_and_what_came_before_is_gone(scheduler):
+    with team(scheduler, 1, 40) as workers:
+        assert workers.size == 1
+        process, result = workers.submit(added, 2, name="a").result()
+    assert (process != os.getpid(), result) == (True, 42)
+    with team(scheduler, 1, 50) as workers:
+        assert workers.submit(added, 2, name="a").result()[1] == 52
+
+
+@pytest.mark.slow
+def test_a_worker_in_the_place_of_one_that_was_killed_is_given_the_value_too(tmp_path):
+    with team(LOCAL, 1, 40) as workers:
+        assert workers.submit(dies_once_with_value, str(tmp_path / "mark"), name="a").result() == ("done", 40)
+
+
 @pytest.mark.slow
 def test_work_that_kills_its_workers_is_named():
     with pytest.raises(FlawlineError, match=r"the workers died at screw, the last one at .*too little memory"):
@@ -79,12 +102,13 @@ def test_workers_of_a_scheduler_do_the_work_and_an_error_of_theirs_comes_here(sc
 
 
 def test_workers_of_another_version_or_without_the_project_are_refused(scheduler, tmp_path):
-    here = about(str(PROJECT))
+    file = PROJECT / "pyproject.toml"
+    here = about(file)
     check_workers(here, {"tcp://a": here, "tcp://b": here}, scheduler)
     with pytest.raises(FlawlineError, match=r"the worker at tcp://b has torch 1\.0, here it is .* the same versions"):
         check_workers(here, {"tcp://a": here, "tcp://b": here | {"torch": "1.0"}}, scheduler)
-    gone = {name: value for name, value in about(str(tmp_path)).items() if name.startswith("the project")}
-    with pytest.raises(FlawlineError, match=r"the worker at tcp://b has the project .* missing, here it is"):
+    gone = {name: value for name, value in about(tmp_path / "gone.png").items() if name.startswith("the file")}
+    with pytest.raises(FlawlineError, match=r"the worker at tcp://b has the file .*gone.png missing, here it is"):
         check_workers(dict.fromkeys(gone, "0123"), {"tcp://b": gone}, "")
     with pytest.raises(FlawlineError, match=r"the scheduler at tcp://c has no worker: `dask worker tcp://c"):
         check_workers(here, {}, "tcp://c")

@@ -120,13 +120,23 @@ def _quoted(text: str, items: list[str]) -> int:
 
 
 def run_options() -> list[click.Parameter]:
-    """Return the options of ``kedro run`` with our reading of --params."""
+    """Return the options of ``kedro run`` with our reading of --params, and --cluster."""
     options = [copy(option) for option in kedro_run.params]
     next(option for option in options if option.name == "params").callback = keep_text
-    return options
+    told = "local, or tcp://HOST:8786 of a Dask scheduler, whose workers judge new images; as compute.cluster."
+    return [*options, click.Option(["--cluster"], default=None, help=told)]
 
 
-run = click.Command("run", params=run_options(), callback=user_errors(kedro_run.callback), help=kedro_run.help)
+@user_errors
+def run_pipelines(*, cluster: str | None, params: dict[str, Any], **options: Any) -> Any:
+    """Run pipelines as ``kedro run`` does."""
+    from flawline.params import merged
+
+    changed = params if cluster is None else merged(params, {"compute": {"cluster": cluster}})
+    return kedro_run.callback(params=changed, **options)
+
+
+run = click.Command("run", params=run_options(), callback=run_pipelines, help=kedro_run.help)
 cli.add_command(run)
 
 

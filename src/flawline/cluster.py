@@ -1,8 +1,10 @@
 """Work on a Dask cluster: processes of this machine, or the workers of a scheduler that is running somewhere."""
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,12 +14,16 @@ from flawline.checks import FlawlineError, how_to_install
 from flawline.storage.digests import file_digest
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 LOCAL = "local"
 ANSWERS_WITHIN = "10s"  # a scheduler that is there
 AGAIN = 1  # times that work is done again whose worker died: what kills two may kill all
-OWN_THREADS: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}}  # Dask sets one a worker: other last bits
+ENVIRONMENT = {"DASK_LOGGING__DISTRIBUTED": "warning"}  # of a worker; that it comes and goes is no news
+SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": AGAIN,
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,  # in the place of Dask's, one thread a worker: other last bits
+}
 
 
 def on_cluster(
@@ -28,8 +34,7 @@ def on_cluster(
     ``address`` is "local", a process for each core, or that of a scheduler, whose workers must see the same folder
     ``project``. Raise FlawlineError if there is no scheduler, or a worker cannot do the work as this process would, or
     died at the same task again and again."""
-    with connected(address, len(tasks)) as client:
-        check_workers(about(str(project)), client.run(about, str(project)), address)
+    with connected(address, len(tasks), project / "pyproject.toml") as client:
         yield from _results(client, project, work, tasks)
 
 
@@ -37,37 +42,106 @@ def _results(
     client: "Client", project: Path, work: Callable[..., Any], tasks: Mapping[str, Sequence[Any]]
 ) -> Iterator[tuple[str, Any]]:
     from distributed import as_completed
-    from distributed.scheduler import KilledWorker
 
     waiting = {client.submit(work, str(project), *task, key=f"flawline-{name}", pure=False): name
                for name, task in tasks.items()}  # fmt: skip
     try:
         for future in as_completed(waiting):
-            try:
-                yield waiting[future], future.result()
-            except KilledWorker as error:
-                raise FlawlineError(
-                    f"the workers died at {waiting[future]}, the last one at {error.last_worker.address}: most often "
-                    f"there is too little memory. Give them more, or fewer of them; what was done is kept."
-                ) from None
+            yield waiting[future], Ended(future, waiting[future]).result()
     finally:
         client.cancel(list(waiting))
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A task of a cluster, by its name."""
+
+    future: "Future"
+    name: str
+
+    def result(self) -> Any:
+        """Return what the task gave, or raise what it raised; FlawlineError if its workers died."""
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return self.future.result()
+        except KilledWorker as error:
+            raise FlawlineError(
+                f"the workers died at {self.name}, the last one at {error.last_worker.address}: most often there is "
+                f"too little memory. Give them more, or fewer of them; what was done is kept."
+            ) from None
+
+    def cancel(self) -> None:
+        self.future.cancel()
+
+
+@dataclass(frozen=True)
+class Team:
+    """The workers of a cluster, each of which was given the same value, so that it is not sent with every task."""
+
+    client: "Client"
+    name: str
+
+    @property
+    def size(self) -> int:
+        """How many tasks run at once."""
+        return max(1, sum(self.client.nthreads().values()))
+
+    def submit(self, work: Callable[[Any, Any], Any], item: Any, *, name: str) -> Ended:
+        """Have one worker do ``work(value, item)``."""
+        key = f"{self.name}-{uuid.uuid4().hex}"
+        return Ended(self.client.submit(_with_given, self.name, work, item, key=key, pure=False), name)
+
+
 @contextmanager
-def connected(address: str, tasks: int) -> "Iterator[Client]":
-    """Yield a client of the cluster at ``address``; one of this machine has no more processes than there are tasks, and
-    ends with it."""
+def team(address: str, tasks: int, value: Any, *files: Path) -> Iterator[Team]:
+    """Yield the workers of the cluster at ``address``, as `connected` has it, each with its own copy of ``value``; one
+    that takes the place of another gets it too."""
+    with connected(address, tasks, *files) as client:
+        name = f"flawline-{uuid.uuid4().hex}"
+        client.register_plugin(_carrying(value), name=name)
+        try:
+            yield Team(client, name)
+        finally:
+            client.unregister_worker_plugin(name)
+
+
+def _carrying(given: Any) -> Any:
+    """Return the plugin with which Dask gives a value to each worker, those too that come later."""
+    from distributed import WorkerPlugin
+
+    class Given(WorkerPlugin):
+        value = given
+
+    return Given()
+
+
+def _with_given(name: str, work: Callable[[Any, Any], Any], item: Any) -> Any:
+    from distributed import get_worker
+
+    return work(get_worker().plugins[name].value, item)
+
+
+@contextmanager
+def connected(address: str, tasks: int, *files: Path) -> "Iterator[Client]":
+    """Yield a client of the cluster at ``address``, whose workers all see the same ``files``. A cluster of this machine
+    has no more processes than there are tasks, and ends with the client."""
+    with _client(address, tasks) as client:
+        check_workers(about(*files), client.run(about, *files), address)
+        yield client
+
+
+@contextmanager
+def _client(address: str, tasks: int) -> "Iterator[Client]":
     if find_spec("distributed") is None:
         raise FlawlineError(f"--cluster needs Dask's distributed, which is not installed; {how_to_install('cluster')}.")
     import dask
     from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
 
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # that a process ends with its cluster is no news
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     if address == LOCAL:
-        settings = OWN_THREADS | {"distributed.scheduler.allowed-failures": AGAIN}
-        with dask.config.set(settings), LocalCluster(
+        with dask.config.set(SETTINGS), LocalCluster(
             n_workers=max(1, min(CPU_COUNT, tasks)), threads_per_worker=1, dashboard_address=None
         ) as cluster, Client(cluster) as client:  # fmt: skip
             yield client
@@ -93,12 +167,11 @@ def check_workers(here: Mapping[str, str], there: Mapping[str, Mapping[str, str]
             if found.get(name) != value:
                 raise FlawlineError(
                     f"the worker at {worker} has {name} {found.get(name)}, here it is {value}. All must have the same "
-                    f"versions, and the folder of the project at the same place."
+                    f"versions, and see the same files at the same place."
                 )
 
 
-def about(project: str) -> dict[str, str]:
-    """Return what must be the same here and at a worker."""
-    file = Path(project) / "pyproject.toml"
+def about(*files: Path) -> dict[str, str]:
+    """Return what must be the same here and at a worker: versions, and the digests of some files that it needs."""
     known = {name: version(name) for name in ("flawline", "torch", "numpy", "kedro", "mlflow")}
-    return known | {f"the project {project}": file_digest(file)[:12] if file.is_file() else "missing"}
+    return known | {f"the file {file}": file_digest(file)[:12] if file.is_file() else "missing" for file in files}

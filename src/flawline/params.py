@@ -86,6 +86,7 @@ class ComputeParams(Params):
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU where there is one
     threads: PositiveInt | Literal["auto"] = "auto"  # auto: measured once on this machine, then remembered
     engine: Literal["auto", "torch", "openvino"] = "auto"  # of frozen networks; auto: openvino if it is installed
+    cluster: str | None = None  # that judges new images: local (a process a core), or a Dask scheduler's address
 
 
 # --- ingestion -------------------------------------------------------------------------------------------------------

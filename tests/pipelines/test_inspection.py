@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from flawline.checks import FlawlineError
-from flawline.detector import judging
+from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
 
 COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area"]
@@ -242,6 +243,25 @@ def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdic
     times = [decoded.count(hashlib.sha256(board.read_bytes()).hexdigest()) for board in boards]
     assert times.count(1) >= 1
     assert max(times) <= 2  # what was begun as it was cut off is begun again
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("distributed") is None, reason="Dask's distributed is not installed")
+def test_a_cluster_judges_as_this_process_does(finished, tmp_path):
+    folder = write_monday(tmp_path / "monday", finished.path / "data/01_raw/chess/test")
+    here = inspect(finished, folder)
+    there = inspect(finished, folder, **{"compute.cluster": "local"})
+    pd.testing.assert_frame_equal(there, here, check_exact=True)
+
+
+def test_files_are_sent_in_their_order_a_few_at_once_and_large_ones_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(inspecting, "CHUNK", 3)
+    monkeypatch.setattr(inspecting, "CHUNK_BYTES", 10)
+    for name, size in (("a", 4), ("b", 4), ("c", 4), ("d", 20), ("e", 1), ("f", 1), ("g", 1), ("h", 1)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert inspecting.chunks_of(tmp_path, list("abcdefgh")) == [["a", "b"], ["c"], ["d"], ["e", "f", "g"], ["h"]]
+    assert inspecting.chunks_of(tmp_path, ["gone", "a"]) == [["gone", "a"]]
+    assert inspecting.chunks_of(tmp_path, []) == []
 
 
 def test_rows_are_true_of_files_that_hold_what_they_did_and_not_of_a_stack_that_was_cut_off(tmp_path):

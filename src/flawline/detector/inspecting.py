@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
 from flawline.figures import overlay
@@ -18,6 +19,9 @@ from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
 from flawline.storage.digests import content_digest, file_digest
 from flawline.storage.ragged import RaggedArray
+from flawline.training.compute import keep_memory, using_threads
+
+CHUNK, CHUNK_BYTES = 8, 2**22  # files that a worker of a cluster is given at once, and how large they are together
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,41 @@ class Inspection:
     def verdicts(self) -> pd.DataFrame:
         """Return the verdicts, a row an image."""
         return pd.DataFrame(self.maps.notes)
+
+
+def inspect_chunk(judge: Judge, chunk: tuple[Path, Sequence[str]]) -> list[Inspected | None]:
+    """Return what is said of each of some files below a folder, by one thread; None of a stack of pages, which may be
+    too many to hold at once."""
+    folder, files = chunk
+    keep_memory()
+    with using_threads(1), threadpool_limits(1, "blas"):
+        return [_inspect_single(folder, file, judge) for file in files]
+
+
+def _inspect_single(folder: Path, file: str, judge: Judge) -> Inspected | None:
+    found = inspect_file(folder, file, judge)
+    first = next(found)
+    return first if first.name == in_table(file) else None
+
+
+def chunks_of(folder: Path, files: Sequence[str]) -> list[list[str]]:
+    """Return files in their order, in chunks that are worth sending, and small enough to hold what is made of them."""
+    chunks: list[list[str]] = []
+    left = 0
+    for file in files:
+        size = _size_of(folder / file)
+        if not chunks or len(chunks[-1]) == CHUNK or size > left:
+            chunks.append([])
+            left = CHUNK_BYTES
+        chunks[-1].append(file)
+        left -= size
+    return chunks
+
+
+def _size_of(file: Path) -> int:
+    with contextlib.suppress(OSError):
+        return file.stat().st_size
+    return 0
 
 
 def inspect_file(folder: Path, file: str, judge: Judge) -> Iterator[Inspected]:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Protocol, TypeVar
@@ -23,7 +23,15 @@ ENOUGH = 0.15  # a thread more must make a step this much faster, or the fewer w
 
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Result = TypeVar("Result", covariant=True)
+
+
+class Task(Protocol[Result]):
+    """Work that was submitted, to a thread or to a cluster."""
+
+    def result(self) -> Result: ...
+
+    def cancel(self) -> object: ...
 
 
 class Machine(Protocol):
@@ -128,17 +136,23 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, worke
         threadpool_limits(1, "blas"),  # NumPy's, whose threads wait for work by using up the cores
         ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
+        yield from in_order((pool.submit(work, item) for item in items), ahead=2 * workers)
+
+
+def in_order(tasks: Iterable[Task[Result]], *, ahead: int) -> Iterator[Result]:
+    """Yield what comes of tasks, in their order. They begin as they are taken from the iterable: at most so many are
+    ahead of what was yielded, and these are cancelled if no more is wanted."""
+    waiting: deque[Task[Result]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(task)
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for each in waiting:
-                each.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 @cache

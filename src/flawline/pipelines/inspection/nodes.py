@@ -7,8 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from flawline.checks import FlawlineError
+from flawline.cluster import team
 from flawline.detector.file import Detector
-from flawline.detector.inspecting import Inspected, Inspection, PlannedInspection, inspect_file, inspect_odd
+from flawline.detector.inspecting import (
+    Inspected,
+    Inspection,
+    PlannedInspection,
+    chunks_of,
+    inspect_chunk,
+    inspect_file,
+    inspect_odd,
+)
 from flawline.detector.judging import Judge, judge_digest
 from flawline.intake.folders import SIDECARS, check_folder, contents_of
 from flawline.intake.manifest import in_table
@@ -17,7 +26,7 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
 from flawline.storage.digests import settings_digest
-from flawline.training.compute import keep_memory, pick_runtime, side_by_side, workers_of
+from flawline.training.compute import in_order, keep_memory, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
 
 
@@ -55,8 +64,25 @@ def inspect_images(
         images = inspect_file(new_images, file, judge)
         return chain([next(images)], images)
 
+    def by_cluster(address: str, files: Sequence[str]) -> Iterator[Iterator[Inspected]]:
+        """Yield the images of each file; what the workers have not judged is judged here."""
+        chunks = chunks_of(new_images, [file for file in files if not reasons[file]])
+        if not chunks:
+            yield from map(one, files)
+            return
+        size = min(len(chunks), workers_of(compute))
+        with team(address, size, Judge(detector, inspection, compute=compute), new_images / chunks[0][0]) as workers:
+            sent = (workers.submit(inspect_chunk, (new_images, chunk), name=chunk[0]) for chunk in chunks)
+            found = chain.from_iterable(in_order(sent, ahead=2 * workers.size))
+            for file in files:
+                known = None if reasons[file] else next(found)
+                yield one(file) if known is None else iter([known])
+
     def inspect(files: Sequence[str]) -> Iterator[Inspected]:
-        made = side_by_side(one, files, workers=workers_of(compute))
+        if compute.cluster is None:
+            made = side_by_side(one, files, workers=workers_of(compute))
+        else:
+            made = by_cluster(compute.cluster, files)
         before = len(reasons) - len(files)
         label = f"judging ({before} done before)" if before else "judging"
         return chain.from_iterable(progress.track(made, total=len(files), label=label))
