@@ -432,6 +432,9 @@ class TrainParams(Params):
     learning_rate: PositiveFloat  # of the optimiser
     weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
     patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
+    patience_from: Fraction | None = (
+        None  # of the first epoch's loss: patience counts once it is below; null: from the start
+    )
     precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
 
@@ -590,6 +593,7 @@ class VAEModelParams(CAEModelParams):
     """Schneider 2022, Tables 2 and 3, Eq. 4 to 6."""
 
     kl_weight: NonNegativeFloat  # beta, against the squared error summed over a patch; 1: Eq. 4, sigma^2 = 1/2
+    warmup: NonNegativeInt  # epochs before all others, without the KL term; 0: as printed
 
 
 class AAEModelParams(CAEModelParams):
@@ -597,6 +601,7 @@ class AAEModelParams(CAEModelParams):
 
     critic_steps: Annotated[int, Field(ge=1, le=100)]  # updates of the critic for each of the autoencoder
     clip: PositiveFloat  # largest absolute value of the critic's weights
+    warmup: NonNegativeInt  # epochs before all others, without the critic; 0: as printed
 
 
 class LeNetModelParams(Params):

@@ -270,3 +270,9 @@ def test_every_update_of_the_critic_sees_other_draws_of_the_prior(train_one_epoc
 
     train_one_epoch(watch_calls(aae_objective(PARAMS), note))
     assert len(states["critic"]) == len(set(states["critic"])) == 9
+
+
+def test_warmed_up_it_first_learns_without_the_critic():
+    first, then = aae_objective(PARAMS.but(warmup=3)).stages
+    assert ([phase.name for phase in first.phases], first.epochs) == (["train"], 3)
+    assert [phase.name for phase in then.phases] == ["train", "critic", "generator"]

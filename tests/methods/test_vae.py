@@ -216,3 +216,10 @@ def test_the_objective_is_one_phase_that_moves_all_and_watches_the_same_loss(vae
     expected = partial(negative_elbo, vae, x, kl_weight=0.5)
     assert stage.watched(vae, x, None).item() == expected(None).item()
     assert phase.loss(vae, x, seeded(2)).item() == expected(seeded(2)).item()
+
+
+def test_warmed_up_it_first_learns_without_the_kl_term(vae, x):
+    first, then = vae_objective(VAE_MODEL.but(kl_weight=0.5, warmup=3)).stages
+    assert (first.epochs, then.epochs) == (3, None)
+    assert first.phases[0].loss(vae, x, seeded(2)).item() == negative_elbo(vae, x, seeded(2), kl_weight=0.0).item()
+    assert then.phases[0].loss(vae, x, seeded(2)).item() == negative_elbo(vae, x, seeded(2), kl_weight=0.5).item()

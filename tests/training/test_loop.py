@@ -437,8 +437,23 @@ def losses(*values, **more):
     ],
 )
 def test_training_stops_after_patience_epochs_without_a_lower_validation_loss(history, patience, stops):
-    assert patience_exhausted(history, patience) is stops
-    assert should_stop(Stage((), reconstruction_loss), history, patience) is stops
+    params = TRAIN.but(patience=patience)
+    assert patience_exhausted([record["validation_loss"] for record in history], params) is stops
+    assert should_stop(Stage((), reconstruction_loss), history, params) is stops
+
+
+@pytest.mark.parametrize(
+    ("values", "stops"),
+    [
+        ([8, 8, 8, 8, 8], False),  # rests on a plateau
+        ([8, 8, 8, 3, 3], False),
+        ([8, 8, 8, 3, 3, 3], True),
+        ([8, 3, 9, 9], True),  # it has been below
+        ([8, 4, 4, 4, 4], False),  # not below
+    ],
+)
+def test_epochs_on_a_plateau_do_not_count(values, stops):
+    assert patience_exhausted(values, TRAIN.but(patience=2, patience_from=0.5)) is stops
 
 
 def planned(objective=BY_ERROR, **params):

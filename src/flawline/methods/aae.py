@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flawline.methods.cae import CAE, SLOPE, reconstruction_loss
 from flawline.params import AAEModelParams
-from flawline.training.objective import Batch, Objective, Phase, one_stage
+from flawline.training.objective import Batch, Objective, Phase, one_stage, warmed_up
 
 HIDDEN = 10  # lind1, Table 4
 
@@ -61,11 +61,12 @@ def clip_critic(model: nn.Module, *, clip: float) -> None:
 
 
 def aae_objective(params: AAEModelParams) -> Objective:
-    """Return how the autoencoder learns: a reconstruction phase, then a regularisation phase. Section 2.3.
+    """Return how the autoencoder learns: a reconstruction phase, then a regularisation phase. Section 2.3. Before that,
+    if ``warmup`` is not 0, by reconstruction alone.
 
     The encoder rests while the critic learns, so a batch is encoded once for all the critic's updates."""
     clip = partial(clip_critic, clip=params.clip)
-    return one_stage(
+    regularised = one_stage(
         phases=(  # the paper's reconstruction phase; its regularisation phase is the two behind it
             Phase("train", reconstruction_loss, ("encoder", "compress", "expand", "decoder")),
             Phase("critic", critic_loss, ("critic",), times=params.critic_steps, given=encode_batch, after=clip),
@@ -73,3 +74,4 @@ def aae_objective(params: AAEModelParams) -> Objective:
         ),
         watched=reconstruction_loss,
     )
+    return warmed_up(regularised, reconstruction_loss, params.warmup)

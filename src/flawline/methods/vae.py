@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from flawline.checks import check_shape
 from flawline.methods.cae import CAE
 from flawline.params import VAEModelParams
-from flawline.training.objective import Objective, minimise
+from flawline.training.objective import Objective, minimise, warmed_up
 
 
 class VAE(CAE):
@@ -59,5 +59,8 @@ def negative_elbo(model: nn.Module, x: Tensor, generator: torch.Generator | None
 
 
 def vae_objective(params: VAEModelParams) -> Objective:
-    """Return how the autoencoder learns: by the evidence lower bound. Schneider 2022, section 2.2."""
-    return minimise(partial(negative_elbo, kl_weight=params.kl_weight))
+    """Return how the autoencoder learns: by the evidence lower bound. Schneider 2022, section 2.2. Before that, if
+    ``warmup`` is not 0, from the squared error alone: a code that carries nothing costs no divergence, which is where
+    the training can rest for long."""
+    bound = partial(negative_elbo, kl_weight=params.kl_weight)
+    return warmed_up(minimise(bound), partial(negative_elbo, kl_weight=0.0), params.warmup)

@@ -111,7 +111,7 @@ class Training:
 
     def has_ended(self, stage: Stage, records: Sequence[Record]) -> bool:
         """Return True if a stage with these epochs behind it goes no further."""
-        return len(records) >= self.epochs(stage) or should_stop(stage, records, self.params.patience)
+        return len(records) >= self.epochs(stage) or should_stop(stage, records, self.params)
 
     def place(self, model: nn.Module, stage: Stage) -> tuple[nn.Module, Optimizers]:
         """Return the model and an Adam for each phase of a stage, where they are to run."""
@@ -256,19 +256,22 @@ def records_of(history: Sequence[Record], stage: int) -> list[Record]:
     return [record for record in history if record.get("stage", 0) == stage]
 
 
-def should_stop(stage: Stage, records: Sequence[Record], patience: int | None) -> bool:
-    """Return True if a stage's stop, or without one ``patience``, ends it after these records."""
+def should_stop(stage: Stage, records: Sequence[Record], params: TrainParams) -> bool:
+    """Return True if a stage's stop, or without one ``params.patience``, ends it after these records."""
     if stage.stop is None:
-        return patience_exhausted(records, patience)
+        return patience_exhausted([record[VALIDATION_LOSS] for record in records], params)
     return bool(records) and stage.stop.ended([record[stage.stop.series] for record in records])
 
 
-def patience_exhausted(records: Sequence[Record], patience: int | None) -> bool:
-    """Return True when the last ``patience`` epochs brought no lower validation loss than the best before them."""
-    if patience is None or len(records) <= patience:
+def patience_exhausted(losses: Sequence[float], params: TrainParams) -> bool:
+    """Return True when the last ``patience`` epochs brought no lower validation loss than the best before them. Epochs
+    before the loss has come below ``patience_from`` of its first value do not count: it may rest on a plateau."""
+    if params.patience is None or not losses:
         return False
-    losses = [record[VALIDATION_LOSS] for record in records]
-    return min(losses[-patience:]) >= min(losses[:-patience])
+    limit = float("inf") if params.patience_from is None else params.patience_from * losses[0]
+    counted = [epoch for epoch, loss in enumerate(losses) if loss < limit]
+    start = counted[0] if counted else len(losses)
+    return len(losses) - start > params.patience and min(losses[-params.patience :]) >= min(losses[: -params.patience])
 
 
 def past_end(history: Sequence[Record], training: Training) -> bool:
@@ -294,7 +297,7 @@ def run_key(model: nn.Module, training: Training, threads: int) -> str:
         "model": [repr(model), training.objective.describe()],
         "data": [arrays_digest(material.train.images), arrays_digest(material.validation.images), *pseudo],
         "patches": material.train.patches.model_dump(mode="json"),
-        "train": params.model_dump(mode="json", exclude={"epochs", "patience"}),
+        "train": params.model_dump(mode="json", exclude={"epochs", "patience", "patience_from"}),
         "seed": material.train.seed,
         "threads": threads,
     }

@@ -1,7 +1,7 @@
 """How a network learns: its stages, the updates on every batch, when a stage ends, which epoch is the best."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -178,6 +178,14 @@ def one_stage(phases: tuple[Phase, ...], watched: Loss, **more: Any) -> Objectiv
 def minimise(loss: Loss, **more: Any) -> Objective:
     """Return the objective of a method with one loss, which also is the one watched; ``more`` are fields of `Stage`."""
     return one_stage((Phase("train", loss),), loss, **more)
+
+
+def warmed_up(objective: Objective, loss: Loss, epochs: int) -> Objective:
+    """Return an objective with so many epochs before it in which the model learns by ``loss`` alone; 0: as it is."""
+    if not epochs:
+        return objective
+    first = Stage((Phase("train", loss),), loss, name="warmup", epochs=epochs)
+    return replace(objective, stages=(first, *objective.stages))
 
 
 def check_objective(objective: Objective, epochs: int) -> None:
