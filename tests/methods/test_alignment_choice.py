@@ -1,6 +1,9 @@
 """Alignments that are chosen by normal images alone: of parts that lie anywhere, and of parts that never move."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from base_params import BASE
 from moved_parts import grain, part_of
@@ -23,9 +26,9 @@ AUTO = BASE.registration.auto.but(images=24, defects=54)
 PARAMS = BASE.registration.but(align="auto", auto=AUTO)
 
 
-def chosen(images, **changes):
+def chosen(images, judge=JUDGE, **changes):
     names = [f"{k}.png" for k in range(len(images))]
-    return choose_alignment(images, PARAMS.but(**changes), JUDGE, names=names).set_index("align")
+    return choose_alignment(images, PARAMS.but(**changes), judge, names=names).set_index("align")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +53,12 @@ def test_parts_at_any_angle_are_aligned_by_more_than_a_shift(turned):
 
 
 def test_parts_that_never_move_are_left_as_they_are_and_a_misplaced_one_is_found():
-    found = chosen([part_of(IDENTITY, seed=k) for k in range(8)], crop=False)  # a smaller frame alone shows more
+    images = [part_of(IDENTITY, seed=k) for k in range(8)]
+    found = chosen(images, crop=False)  # a smaller frame alone shows more
     assert found["chosen"].idxmax() == "none"
     assert found.loc["none", "misplaced_auroc"] == 1
     assert found.loc["none", "auroc"] > found.loc["none", "pseudo_auroc"]  # misplaced ones count
+    pd.testing.assert_frame_equal(chosen(images, replace(JUDGE, workers=3), crop=False), found, check_exact=True)
 
 
 def test_where_parts_lie_anywhere_a_misplaced_one_is_no_defect(turned):

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from base_params import BASE
@@ -103,6 +104,11 @@ def test_of_those_as_good_within_the_scatter_the_first_is_taken(still):
     assert table.loc["two", ["behind", "error"]].tolist() == [0, 0]
     generous = PARAMS.but(choice={"noise": 1000.0})
     assert chosen(still, generous)[0]["chosen"].idxmax() == "bound"
+
+
+def test_several_workers_come_to_the_same(still):
+    alone, crowd = (chosen(still, workers=workers)[0].drop(columns="seconds") for workers in (1, 3))
+    pd.testing.assert_frame_equal(crowd, alone, check_exact=True)
 
 
 def test_what_cannot_serve_the_images_says_why_and_if_none_can_that_is_an_error(still):

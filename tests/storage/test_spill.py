@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,18 @@ def test_arrays_come_back_as_they_were():
             found[...] = 1
     with pytest.raises(KeyError):
         spill["three"]
+
+
+def test_several_threads_write_and_read_at_once():
+    spill = Spill()
+
+    def kept(k):
+        spill[k] = np.full(5000 + k, k)
+        return bool((spill[k] == k).all())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(kept, range(200)))
+    assert all((spill[k] == k).all() and len(spill[k]) == 5000 + k for k in range(200))
 
 
 def test_a_full_disk_is_told_and_what_was_kept_before_stays(monkeypatch):

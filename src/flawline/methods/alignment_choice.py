@@ -30,6 +30,7 @@ from flawline.params import (
     PatchMemoryParams,
     RegistrationParams,
 )
+from flawline.training.compute import side_by_side
 from flawline.training.runtime import TORCH_ON_CPU, Runtime
 from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
@@ -58,6 +59,7 @@ class Judge:
     injection: DefectInjectionParams
     seed: int
     runtime: Runtime = TORCH_ON_CPU
+    workers: int = 1  # images that are looked at at once
 
     def trial(self, images: Sequence[NDArray], params: AutoAlignParams) -> "Trial":
         """Return half of ``images`` (C, H, W) to learn from, the others, and pseudo-defects in these."""
@@ -79,7 +81,7 @@ class Judge:
     def _learned(
         self, memory: Memory, frames: Sequence[NDArray], beside: PatchMemoryFree | None = None
     ) -> Callable[[Framed | None], list[float]]:
-        learned = _inputs(memory, frames)
+        learned = _inputs(memory, frames, self.workers)
         states = [(memory, memory.fit(learned, seed=self.seed))]
         states += [(beside, beside.fit(_without_view(learned), seed=self.seed))] if beside else []
 
@@ -97,10 +99,10 @@ class Judge:
         return score
 
 
-def _inputs(memory: Memory, frames: Sequence[NDArray]) -> InputSequence:
+def _inputs(memory: Memory, frames: Sequence[NDArray], workers: int = 1) -> InputSequence:
     """Return what a memory takes of frames: their embeddings are kept, the photographs are read when asked for."""
     plain = InputSequence((IMAGE,), frames, range(len(frames)))
-    return replace(plain, embeddings=list(embed_all(memory, plain, batch_size=1)))
+    return replace(plain, embeddings=list(embed_all(memory, plain, batch_size=1, workers=workers)))
 
 
 def _without_view(inputs: InputSequence) -> InputSequence:
@@ -201,12 +203,12 @@ def hardly_move(tried: Sequence[Tried], params: AutoAlignParams, side: int) -> b
 def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judge, names: Sequence[str]) -> Tried:
     try:
         frame, spreads = _frame_of(align, trial, registration, names)
-        frames = [framed[0] for image in trial.learned if (framed := frame(image)) is not None]
+        frames = [framed[0] for framed in map(frame, trial.learned) if framed is not None]
         score = judge.memories(frames, places=len({image.shape[1:] for image in trial.learned}) == 1)
         normal, damaged, misplaced = (
-            np.array([score(frame(image)) for image in some]).T
+            _scores(some, lambda image: score(frame(image)), judge.workers)
             for some in (trial.normal, trial.damaged, trial.misplaced)
-        )  # (memories, n) each
+        )
     except FlawlineError as error:
         return Tried(align, reason=str(error))
     told = [
@@ -215,6 +217,13 @@ def _try(align: str, trial: Trial, registration: RegistrationParams, judge: Judg
     ]
     angle, shift = spreads
     return Tried(align, told, len(frames) / len(trial.learned), angle, shift)
+
+
+def _scores(
+    images: Sequence[NDArray], score: Callable[[NDArray], list[float]], workers: int
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the scores (memories, n) of images, each made by the worker that scores it."""
+    return np.array(list(side_by_side(lambda k: score(images[k]), range(len(images)), workers=workers))).T
 
 
 def _frame_of(

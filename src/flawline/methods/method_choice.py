@@ -28,6 +28,7 @@ from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.delong import Placed, behind, is_as_good, placements
 from flawline.metrics.reductions import Reduction
 from flawline.params import AutoMethodParams, AutoScorerParams, MethodChoiceParams, merged
+from flawline.training.compute import side_by_side
 from flawline.training.runtime import TORCH_ON_CPU, Runtime
 from flawline.vision.fitting import Track, untracked
 
@@ -99,9 +100,14 @@ def fold_scores(
 
     def scores(rows: NDArray, of: str) -> NDArray:
         sources = trial.sources[rows] if of == DEFECTS else rows
-        maps = (within(auto.anomaly_map(state, each), trial.seen[source]) for each, source in
-                zip(seeing.inputs(auto, rows.tolist(), of), sources, strict=True))  # fmt: skip
-        return np.array([[reduce(one) for reduce in reductions] for one in maps]).T.reshape(len(reductions), -1)
+        inputs = seeing.inputs(auto, rows.tolist(), of)
+
+        def one(k: int) -> list[float]:
+            found = within(auto.anomaly_map(state, inputs[k]), trial.seen[sources[k]])
+            return [reduce(found) for reduce in reductions]
+
+        made = list(side_by_side(one, range(len(rows)), workers=seeing.workers))
+        return np.array(made).T.reshape(len(reductions), -1)
 
     damaged = np.flatnonzero(np.isin(trial.sources, held))
     return FoldScores(scores(held, NORMAL), scores(damaged, DEFECTS), scores(held, MOVED), damaged)
@@ -109,12 +115,12 @@ def fold_scores(
 
 def choose_method(
     trial: Trial, params: AutoMethodParams, *, review_overkill: float, shapes: Sequence[tuple[int, ...]] | None = None,
-    least_area: float = 0, runtime: Runtime = TORCH_ON_CPU, store: FoldStore | None = None, track: Track = untracked,
-    clock: Callable[[], float] = time.perf_counter,
+    least_area: float = 0, runtime: Runtime = TORCH_ON_CPU, workers: int = 1, store: FoldStore | None = None,
+    track: Track = untracked, clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:  # fmt: skip
     """Return what each candidate is worth, and the scorer of the chosen one, which has to suit images of all ``shapes``
     (C, H, W); None: those of the trial. The smallest wanted defect has ``least_area`` pixels; 0: that is not known.
-    What the ``store`` has of it from before is not tried again.
+    What the ``store`` has of it from before is not tried again; so many ``workers`` look at images at once.
 
     ``auroc`` is that of its best image score, ``behind`` how far it is behind the best candidate, and ``error`` the
     standard error of that, on the folds that both were tried on; ``least_seen`` how many pixels span
@@ -128,7 +134,7 @@ def choose_method(
     found = [_begin(name, each, params, shapes, runtime) for name, each in scorers.items()]
     leave_out_twins(found, shapes)
     reductions = [Reduction(each) for each in params.choice.image_scores]
-    seeing, late, store = Seeing(trial), False, store or NoFolds()
+    seeing, late, store = Seeing(trial, workers=workers), False, store or NoFolds()
     steps = [(fold, each) for fold in np.unique(trial.folds).tolist() for each in found]
     for fold, each in track(steps, total=len(steps), label="trying methods"):
         if each is found[0] and fold:

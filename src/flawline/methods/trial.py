@@ -2,6 +2,7 @@
 in them, and the same images moved a little."""
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from flawline.methods.patch_scorer import PatchScorer
 from flawline.params import DefectInjectionParams
 from flawline.storage.ragged import Lazy
 from flawline.storage.spill import Spill
+from flawline.training.compute import side_by_side
 
 NORMAL, DEFECTS, MOVED = "normal", "defects", "moved"  # images of a trial
 
@@ -60,9 +62,11 @@ def make_trial(
 
 class Seeing:
     """What candidates see of a trial and learn of it, made when it is first asked for: those that look at images in the
-    same way share the embeddings, which are kept on disk, and those that learn the same of them share that."""
+    same way share the embeddings, which are kept on disk, and those that learn the same of them share that. So many
+    ``workers`` look at images at once."""
 
-    def __init__(self, trial: Trial):
+    def __init__(self, trial: Trial, *, workers: int = 1):
+        self.workers = workers
         self._trial, self._embeddings = trial, Spill()
         self._fold, self._states = -1, dict[str, State]()
 
@@ -85,7 +89,9 @@ class Seeing:
         key = json.dumps(auto.learns_by(), sort_keys=True)
         if key not in self._states:
             others = np.flatnonzero(self._trial.folds != fold).tolist()
-            self._states[key] = auto.fit(self.inputs(auto, others), seed=fold)
+            inputs = self.inputs(auto, others)
+            deque(side_by_side(inputs.__getitem__, range(len(inputs)), workers=self.workers), maxlen=0)  # embeds them
+            self._states[key] = auto.fit(inputs, seed=fold)
         return self._states[key]
 
     def _embedding(self, auto: Auto, seen: Inputs, which: tuple[str, int]) -> NDArray:

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import threading
 from collections.abc import Hashable
 
 import numpy as np
@@ -11,10 +12,12 @@ from flawline.checks import FlawlineError
 
 
 class Spill:
-    """Arrays by name in a temporary file, which is gone with them: they take disk instead of memory."""
+    """Arrays by name in a temporary file, which is gone with them: they take disk instead of memory. Several threads
+    can use it at once."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # open as long as the arrays are wanted
+        self._lock = threading.Lock()  # the file has one position for all
         self._places: dict[Hashable, tuple[int, np.dtype, tuple[int, ...]]] = {}
 
     def __contains__(self, name: Hashable) -> bool:
@@ -22,17 +25,20 @@ class Spill:
 
     def __setitem__(self, name: Hashable, array: NDArray) -> None:
         """Keep an array; raise FlawlineError if the disk is full."""
-        start, left = self._file.seek(0, 2), np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._file.truncate(start)
-            raise FlawlineError(
-                f"{array.nbytes / 1e6:.0f} MB do not fit into the temporary folder {tempfile.gettempdir()}, which has "
-                f"{start / 1e6:.0f} MB of this work already ({error}). Free space there, or name another in TMPDIR."
-            ) from None
-        self._places[name] = (start, array.dtype, array.shape)
+        left = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        with self._lock:
+            start = self._file.seek(0, 2)
+            try:
+                while left:
+                    left = left[self._file.write(left) :]
+            except OSError as error:
+                self._file.truncate(start)
+                raise FlawlineError(
+                    f"{array.nbytes / 1e6:.0f} MB do not fit into the temporary folder {tempfile.gettempdir()}, which "
+                    f"has {start / 1e6:.0f} MB of this work already ({error}). Free space there, or name another in "
+                    f"TMPDIR."
+                ) from None
+            self._places[name] = (start, array.dtype, array.shape)
 
     def __getitem__(self, name: Hashable) -> NDArray:
         """Return an array, mapped into memory, that cannot be changed; raise KeyError if there is none of that
@@ -40,4 +46,5 @@ class Spill:
         start, kind, shape = self._places[name]
         if math.prod(shape) == 0:
             return np.zeros(shape, kind)
-        return np.memmap(self._file, kind, "r", offset=start, shape=shape)
+        with self._lock:
+            return np.memmap(self._file, kind, "r", offset=start, shape=shape)

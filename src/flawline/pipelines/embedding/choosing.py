@@ -18,7 +18,7 @@ from flawline.pipelines.embedding.held_out import learned_rows, scored_rows
 from flawline.storage.digests import settings_digest
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.storage.unfinished import UnfinishedFile
-from flawline.training.compute import as_asked, keep_memory, pick_runtime
+from flawline.training.compute import as_asked, keep_memory, pick_runtime, workers_of
 from flawline.training.progress import Progress
 from flawline.vision.fitting import evenly_spread
 
@@ -59,6 +59,7 @@ def choose_scorer(
         with as_asked(compute):
             made = choose_method(
                 trial, params, review_overkill=review_overkill, shapes=shapes, least_area=area, runtime=runtime,
+                workers=workers_of(compute),
                 store=FoldFile(unfinished, key), track=progress.track,
             )  # fmt: skip
     return made.candidates, made.scorer.model_dump(mode="json"), made.kinds

@@ -22,7 +22,7 @@ from flawline.params import (
     RegistrationParams,
 )
 from flawline.places import IMAGES
-from flawline.training.compute import Machine, pick_runtime
+from flawline.training.compute import Machine, pick_runtime, workers_of
 from flawline.training.progress import Progress
 
 
@@ -35,7 +35,7 @@ def choose(
         return pd.DataFrame(columns=list(COLUMNS))
     images, names = intake.training_photographs(manifest, raw_folder, max_pixels=ingestion.max_pixels)
     memories = PatchMemoryParams.model_validate(scorer), PatchMemoryFreeParams.model_validate(free_scorer)
-    judge = Judge(*memories, defect_injection, registration.seed, pick_runtime(compute))
+    judge = Judge(*memories, defect_injection, registration.seed, pick_runtime(compute), workers_of(compute))
     return choose_alignment(images, registration, judge, names=names, track=progress.track)
 
 
