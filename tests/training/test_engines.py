@@ -11,10 +11,11 @@ from torch import nn
 
 from flawline.checks import FlawlineError
 from flawline.methods.features import load_extractor
+from flawline.methods.registry import RECONSTRUCTORS, resolve
 from flawline.params import ComputeParams
 from flawline.training import engines, runtime
 from flawline.training.compute import pick_runtime, side_by_side
-from flawline.training.engines import CompiledNetwork, running
+from flawline.training.engines import FREE_SIZE, CompiledNetwork, compiled, running
 from flawline.training.runtime import TORCH_ON_CPU, Runtime, check_engine
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
@@ -50,11 +51,11 @@ def test_threads_that_call_at_once_get_their_own_results():
 @needs_openvino
 def test_a_network_is_compiled_once_for_any_size_or_for_each_shape():
     plain = load_extractor(FEATURES)._network
-    network = CompiledNetwork(plain, precision="float32", any_size=True)
+    network = CompiledNetwork(plain, precision="float32", free=FREE_SIZE)
     for height in (64, 80, 96):
         network(torch.zeros(1, 3, height, 64))
     assert list(network._compiled) == [(-1, 3, -1, -1)]
-    fixed = CompiledNetwork(plain, precision="float32", any_size=False)
+    fixed = CompiledNetwork(plain, precision="float32", free=())
     heights = [64 + 16 * k for k in range(engines.SHAPES + 1)]
     for height in (*heights, heights[0]):
         x = torch.rand(1, 3, height, 64)
@@ -64,13 +65,36 @@ def test_a_network_is_compiled_once_for_any_size_or_for_each_shape():
 
 @needs_openvino
 def test_what_comes_out_does_not_depend_on_what_was_looked_at_before():
-    first, second = (CompiledNetwork(load_extractor(FEATURES)._network, precision="float32", any_size=True)
+    first, second = (CompiledNetwork(load_extractor(FEATURES)._network, precision="float32", free=FREE_SIZE)
                      for _ in range(2))  # fmt: skip
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     alone = first(x)
     second(torch.rand(1, 3, 96, 48))
     for ours, theirs in zip(second(x), alone, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@needs_openvino
+@pytest.mark.parametrize("name", ["cae", "vae", "aae", "dcae", "cpcae", "deep_svdd"])
+def test_a_model_of_patches_is_compiled_once_for_any_number_of_them(name, monkeypatch):
+    row, branch = RECONSTRUCTORS[name], getattr(BASE, name)
+    size, channels = branch.patches.size, 2 if name == "cpcae" else 1  # and the position
+    model = resolve(row.network.build)(branch.model, channels=1, size=size).eval().requires_grad_(False)
+    ours = compiled(model, "openvino")
+    for count in (4, 7, 1):
+        x = torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(count))
+        torch.testing.assert_close(ours(x), model(x), rtol=1e-4, atol=1e-5)
+    assert len(ours._run._compiled) == 1
+    assert compiled(model, "torch") is model
+
+
+@needs_openvino
+def test_what_a_compiled_model_is_asked_for_beside_its_output_is_its_models():
+    model = resolve(RECONSTRUCTORS["vae"].network.build)(BASE.vae.model, channels=1, size=64).eval()
+    x = torch.rand(2, 1, 64, 64)
+    torch.testing.assert_close(compiled(model, "openvino").encode(x), model.encode(x))
+    with pytest.raises(AttributeError, match="flavour"):
+        _ = compiled(model, "openvino").flavour
 
 
 @needs_openvino

@@ -24,8 +24,8 @@ TOLERANCE = 1e-3  # of the reject threshold, or of the spread of the scores wher
 
 
 def with_check(detector: Detector, images: Sequence[NDArray], compute: ComputeParams) -> Detector:
-    """Return a detector that looks through a pretrained network with some of normal ``images`` (C, H, W) in its frame,
-    given from the lowest to the highest score, its scores of them, and the engine that these were made with."""
+    """Return a detector that runs a network with some of normal ``images`` (C, H, W) in its frame, given from the
+    lowest to the highest score, its scores of them, and the engine that these were made with."""
     largest = max(image.nbytes for image in images)
     some = [images[k] for k in evenly_spread(len(images), max(1, min(COUNT, BYTES // largest)))]
     scores = _scores(detector, some, detector.make_scorer(compute))

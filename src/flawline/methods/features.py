@@ -16,7 +16,7 @@ from flawline.methods.lite import VARIANTS, load_lite
 from flawline.methods.tiles import Field, in_tiles, pays
 from flawline.params import FeatureParams
 from flawline.storage.tensors import tensors_digest
-from flawline.training.engines import CompiledNetwork, Engine, TorchNetwork, running
+from flawline.training.engines import FREE_SIZE, CompiledNetwork, Engine, TorchNetwork, running
 from flawline.training.runtime import TORCH_ON_CPU, Runtime
 
 TIMM = "timm:"
@@ -113,7 +113,7 @@ def _lite(params: FeatureParams, engine: Engine) -> FeatureExtractor:
     check_layers(params, len(widths))
     network, digest = load_lite(params.backbone, params.layers)
     return FeatureExtractor(
-        running(network, engine, precision=params.precision, any_size=True),
+        running(network, engine, precision=params.precision, free=FREE_SIZE),
         tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side,
         field=VARIANTS[params.backbone].field(params.layers),
     )  # fmt: skip

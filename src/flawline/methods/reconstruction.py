@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from flawline.methods.maps import LARGEST, Residual, as_numpy, load_model, reconstruct_patches
 from flawline.params import ComputeParams, Params, PatchParams
+from flawline.training.compute import pick_runtime
+from flawline.training.engines import compiled
 from flawline.vision.levels import unit
 from flawline.vision.patches import OverlapAverage, patch_grid
 
@@ -77,8 +79,9 @@ def loader(wrap: Callable[[Any, Any], Ready]) -> Callable[..., Ready]:
         weights: dict[str, Tensor], *, build: Callable[..., nn.Module], channels: int, compute: ComputeParams,
         patches: PatchParams, model: Params,
     ) -> Ready:  # fmt: skip
-        """Return the reconstructor of trained ``weights``, where it is to run."""
-        return wrap(load_model(build(model, channels=channels, size=patches.size), weights, compute), patches)
+        """Return the reconstructor of trained ``weights``, where and by what it is to run."""
+        network = load_model(build(model, channels=channels, size=patches.size), weights, compute)
+        return wrap(compiled(network, pick_runtime(compute).engine), patches)
 
     return load
 

@@ -136,6 +136,11 @@ class Method:
         return found if found and found.name == self.name else None
 
     @property
+    def runs_network(self) -> bool:
+        """True if an engine runs a network where an image is scored: a pretrained one, or the reconstructor's."""
+        return self.scorer_class.embeds or (self.reconstructor is not None and self.reconstructor.network is not None)
+
+    @property
     def trains(self) -> bool:
         """True if the method's own reconstructor is a network."""
         return self.own_reconstructor is not None and self.own_reconstructor.network is not None

@@ -18,6 +18,7 @@ from flawline.training.runtime import Engine
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, ...]  # of images (n, C, H, W)
+FREE_SIZE, FREE_COUNT = (0, 2, 3), (0,)  # axes of images (n, C, H, W) whose lengths a trace of a network leaves open
 TELEMETRY = "openvino_telemetry"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
 SHAPES = 4  # shapes of images for which what was compiled is kept, of a network that was not traced for any size
@@ -26,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 def running(
-    network: nn.Module, engine: Engine, *, precision: Precision = "float32", any_size: bool = False
+    network: nn.Module, engine: Engine, *, precision: Precision = "float32", free: Sequence[int] = ()
 ) -> "TorchNetwork | CompiledNetwork":
     """Return a frozen network of images (n, 3, H, W), which gives out layers (n, D, h, w), as ``engine`` runs it.
 
-    ``any_size`` says that a trace of it holds for images of any size. Raise FlawlineError if this machine cannot
-    compute in that precision."""
+    A trace of it holds whatever the lengths of the axes ``free`` of the images are. Raise FlawlineError if this machine
+    cannot compute in that precision."""
     plain = TorchNetwork(network, precision)
     if engine == "torch":
         return plain
@@ -40,7 +41,42 @@ def running(
             "features.precision is bfloat16, which this processor does not have, and OpenVINO would compute in another "
             "without a word. Set it to float32, or compute.engine to torch."
         )
-    return CompiledNetwork(plain, precision=precision, any_size=any_size)
+    return CompiledNetwork(plain, precision=precision, free=free)
+
+
+def compiled(model: nn.Module, engine: Engine) -> nn.Module:
+    """Return a frozen model of patches (n, C, s, s), however many, whose ``forward`` an engine runs in float32; what
+    else is asked of it the model itself does."""
+    return model if engine == "torch" else CompiledModel(model)
+
+
+class CompiledModel(nn.Module):
+    """A model whose ``forward`` OpenVINO runs."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+        self._run = CompiledNetwork(TorchNetwork(_OneLayer(model)), precision="float32", free=FREE_COUNT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._run(x)[0]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
+
+
+class _OneLayer(nn.Module):
+    """A model as a network that gives out layers, of which it has one."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [self.model(x)]
 
 
 class TorchNetwork:
@@ -63,11 +99,12 @@ class TorchNetwork:
 class CompiledNetwork:
     """A network that OpenVINO runs, each call on one thread, so that several threads can call it at once.
 
-    A network that takes any size is compiled once, another for each shape of images: what comes out for an image does
-    not depend on what was looked at before. What OpenVINO cannot compile PyTorch runs, and the log says so."""
+    It is compiled once for images that differ along ``free`` axes alone, and again for each other shape: what comes out
+    for an image does not depend on what was looked at before. What OpenVINO cannot compile PyTorch runs, and the log
+    says so."""
 
-    def __init__(self, plain: TorchNetwork, *, precision: Precision, any_size: bool):
-        self._plain, self._hint, self._any_size = plain, HINTS[precision], any_size
+    def __init__(self, plain: TorchNetwork, *, precision: Precision, free: Sequence[int]):
+        self._plain, self._hint, self._free = plain, HINTS[precision], free
         self._lock, self._own = threading.Lock(), threading.local()
         self._compiled: dict[Shape, Any] = {}  # the last ones; -1 is any
         self._failed = False
@@ -81,7 +118,7 @@ class CompiledNetwork:
 
     def _request(self, images: Tensor) -> Any:
         """Return this thread's request for images of that shape; None: PyTorch runs them."""
-        shape = (-1, images.shape[1], -1, -1) if self._any_size else tuple(images.shape)
+        shape = tuple(-1 if axis in self._free else length for axis, length in enumerate(images.shape))
         with self._lock:
             compiled = self._compiled_for(shape, images)
         own = self._own.__dict__

@@ -111,8 +111,8 @@ def make_finish(spec: Method) -> Callable:
         ingestion: IngestionParams, compute: ComputeParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
-        """Return the portable detector, with the reconstructor of the method if it has one; one that looks through a
-        pretrained network with some of the images that calibrated it."""
+        """Return the portable detector, with the reconstructor of the method if it has one; one that runs a network
+        with some of the images that calibrated it."""
         reduction = reduction_of(spec, scorer, maps, scores["split"])
         learned = (one_class or {}) | (level_state(reduction) if reduction else {})
         groups = {"one_class": learned, "reconstructor": weights or {}, "aligner": aligner}
@@ -127,6 +127,6 @@ def make_finish(spec: Method) -> Callable:
             **learned_from(images, manifest, registration, aligned="reference" in aligner),
             **calibrated(scores, Thresholds.from_dict(thresholds), evaluation),
         )
-        return with_check(made, calibrating(images, manifest, scores), compute) if spec.scorer_class.embeds else made
+        return with_check(made, calibrating(images, manifest, scores), compute) if spec.runs_network else made
 
     return finish_detector
