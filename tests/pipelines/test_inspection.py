@@ -18,7 +18,8 @@ from flawline.checks import FlawlineError
 from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
 
-COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area"]
+COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area",
+           "engine"]  # fmt: skip
 WHOLE = [{"y": 0, "x": 0, "height": 96, "width": 96}]
 
 

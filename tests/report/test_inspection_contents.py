@@ -29,7 +29,9 @@ def detector():
 def verdicts():
     rows = [("a", 0.1, "pass"), ("b", 0.6, "review"), ("c", 0.7, "reject"), ("d", np.nan, "not_judged"),
             ("e", 0.9, "reject"), ("f", 0.95, "review"), ("g", 0.2, "pass")]  # fmt: skip
-    return pd.DataFrame(rows, columns=["image", "score", "verdict"], index=range(10, 17)).assign(reason="is empty")
+    return pd.DataFrame(rows, columns=["image", "score", "verdict"], index=range(10, 17)).assign(
+        reason="is empty", engine=["torch 2", "openvino 1", "torch 2", "torch 2", np.nan, "", "torch 2"]
+    )
 
 
 def test_rejected_images_are_listed_before_those_to_review_the_highest_score_first(verdicts):
@@ -56,6 +58,13 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
     assert page.title == "bottle: 7 images judged"
     assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 3)
     assert {"folder": "monday", "method": "cae", "run": "7", "weights": "1234"}.items() <= page.ids.items()
+    assert page.ids["judged by"] == "openvino 1, torch 2"
+    assert (
+        "judged by"
+        not in gather_inspection_page(
+            verdicts.assign(engine=""), detector, inspection=InspectionParams(), folder="monday", run={}, pictures={}
+        ).ids
+    )
     assert page.pictures == {"c": None}
     assert inspection_summary(page).startswith("category bottle\n7 images: 2 pass")
 

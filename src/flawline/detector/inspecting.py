@@ -150,7 +150,7 @@ def inspect_odd(name: str, reason: str, judge: Judge) -> Inspected:
 
 
 def _inspected(name: str, digest: str, judged: Judged, judge: Judge) -> Inspected:
-    row = verdict_row(name, digest, judged.judgement, judge.inspection)
+    row = verdict_row(name, digest, judged.judgement, judge.inspection) | {"engine": judge.scorer.engine}
     found = NO_MAP if judged.scored is None else judged.scored.map
     return Inspected(row, found, draw(judged, judge))
 

@@ -31,6 +31,11 @@ class ImageScorer:
         self._method, self._params, self._weights = method, params, weights
         self._channels, self._compute = channels, compute
 
+    @property
+    def engine(self) -> str:
+        """What runs the networks, and where; empty of a method that has none."""
+        return str(pick_runtime(self._compute)) if self._method.runs_network else ""
+
     @cached_property
     def scorer(self) -> OneClassScorer:
         return self._method.make_scorer(self._params["scorer"], runtime=pick_runtime(self._compute))

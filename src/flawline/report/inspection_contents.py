@@ -42,8 +42,14 @@ def gather_inspection_page(
         verdicts=verdicts,
         pictures=pictures,
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
-        ids=origin(run, folder=folder, method=detector.method) | detector.about,
+        ids=origin(run, folder=folder, method=detector.method) | detector.about | judged_by(verdicts),
     )
+
+
+def judged_by(verdicts: pd.DataFrame) -> dict[str, str]:
+    """Return what ran the detector's networks, if it has any: another engine than the one that calibrated it, maybe."""
+    used = sorted(set(verdicts["engine"].dropna()) - {""})
+    return {"judged by": ", ".join(used)} if used else {}
 
 
 def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
