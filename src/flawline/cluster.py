@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flawline.checks import FlawlineError, how_to_install
 from flawline.storage.digests import file_digest
+from flawline.workers import cores
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -136,13 +137,12 @@ def _client(address: str, tasks: int) -> "Iterator[Client]":
     if find_spec("distributed") is None:
         raise FlawlineError(f"--cluster needs Dask's distributed, which is not installed; {how_to_install('cluster')}.")
     import dask
-    from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if address == LOCAL:
         with dask.config.set(SETTINGS), LocalCluster(
-            n_workers=max(1, min(CPU_COUNT, tasks)), threads_per_worker=1, dashboard_address=None
+            n_workers=max(1, min(cores(), tasks)), threads_per_worker=1, dashboard_address=None
         ) as cluster, Client(cluster) as client:  # fmt: skip
             yield client
         return

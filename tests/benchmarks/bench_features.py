@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from measure import BASE, Row, cores, matmul_rate, seconds
+from measure import BASE, Row, matmul_rate, seconds
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawline.methods.features import load_extractor
 from flawline.methods.lite import EPSILON, Convolution, load_lite
 from flawline.training.compute import keep_memory, using_threads
+from flawline.workers import cores
 
 SIDE = 256
 LAYERS = ((2, 3, 4), (7,))  # what the patch scorers and the pooled ones take

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from measure import BASE, Row, cores, seconds
+from measure import BASE, Row, seconds
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from flawline.intake.layouts import list_raw_folder
 from flawline.intake.manifest import near_duplicates_of, read_raw_files
 from flawline.training.compute import keep_memory
+from flawline.workers import cores
 
 COUNT, SIDE, LIMIT = 200, 512, 10**7
 

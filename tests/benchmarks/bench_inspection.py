@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from bench_calibration import images_of
 from bench_orientation import MANY
-from measure import PROJECT, cores
+from measure import PROJECT
 
 from flawline.conf import read_tree
 from flawline.detector.file import Detector
@@ -34,6 +34,7 @@ from flawline.params import ComputeParams
 from flawline.storage.tensors import packed
 from flawline.training.compute import pick_runtime, side_by_side
 from flawline.training.runtime import is_installed
+from flawline.workers import cores
 
 WAYS = (("torch", "float32"), ("openvino", "float32"), ("torch", "bfloat16"), ("openvino", "bfloat16"))
 HELD_OUT = 5  # every so manieth good image calibrates

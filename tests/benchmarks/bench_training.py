@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from measure import BASE, Row, cores, matmul_rate, seconds
+from measure import BASE, Row, matmul_rate, seconds
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,6 +21,7 @@ from flawline.training.compute import keep_memory, using_threads
 from flawline.training.loop import Training, _seeded_model, _step, noise
 from flawline.training.objective import Batch
 from flawline.vision.turning import frame_side
+from flawline.workers import cores
 
 BATCH = 32
 Precision = Literal["32-true", "bf16-mixed"]

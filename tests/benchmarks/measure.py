@@ -1,6 +1,5 @@
 """How things are timed, and the rows of the table."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,10 +38,6 @@ def seconds(work: Callable[[], object], *, least: float = 0.5) -> float:
         work()
         took.append(time.perf_counter() - start)
     return min(took)
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def matmul_rate(dtype: torch.dtype, *, side: int = 1024) -> float:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from flawline.workers import cores
+
 PARTS = ("ingestion", "training", "scoring", "patches", "defects", "features", "one_class", "overhead")
 SHARED = Path(__file__).parents[1] / "shared_fixtures"  # what the tests have too
 
@@ -20,7 +22,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given more than once")
     parts = parser.parse_args().only or PARTS
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, load {load}")
+    print(f"{platform.machine()}, {cores()} cores, torch {torch.__version__}, load {load}")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # or it tells of every precision
     sys.path.append(str(SHARED))
     start = time.perf_counter()

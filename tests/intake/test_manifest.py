@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from flawline.intake.manifest import (
     build_manifest,
     count_images,
     file_of,
-    in_parallel,
     ingest_folder,
     locate,
     page_name,
@@ -354,20 +352,6 @@ def test_changed_mask_is_another_manifest(tmp_path):
     after = read(tmp_path)[0]
     assert (before["mask_sha256"].dropna() != after["mask_sha256"].dropna()).all()
     pd.testing.assert_frame_equal(before.drop(columns="mask_sha256"), after.drop(columns="mask_sha256"))
-
-
-def test_interrupted_reading_begins_nothing_new():
-    begun = []
-
-    def work(item):
-        begun.append(item)
-        if item == 0:
-            raise KeyboardInterrupt
-        time.sleep(0.01)
-
-    with pytest.raises(KeyboardInterrupt):
-        list(in_parallel(work, range(1000)))
-    assert len(begun) < 100
 
 
 def test_mask_that_marks_something_in_a_good_image_contradicts_it(tmp_path):

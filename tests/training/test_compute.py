@@ -40,7 +40,7 @@ def eight_cores(monkeypatch):
 
     def set_seconds(*values):
         table = dict(zip((1, 2, 4, 8), values, strict=False))
-        monkeypatch.setattr(compute.os, "sched_getaffinity", lambda _: set(range(8)))
+        monkeypatch.setattr(compute, "cores", lambda: 8)
         monkeypatch.setattr(compute, "seconds", lambda work, threads: asked.append(threads) or table[threads])
         return asked
 
@@ -67,7 +67,7 @@ def test_more_threads_are_taken_while_they_are_clearly_faster(eight_cores, secon
 
 
 def test_one_core_has_one_thread(monkeypatch):
-    monkeypatch.setattr(compute.os, "sched_getaffinity", lambda _: {3})
+    monkeypatch.setattr(compute, "cores", lambda: 1)
     monkeypatch.setattr(compute, "seconds", lambda work, threads: 1.0)
     assert fastest_threads(work) == 1
 

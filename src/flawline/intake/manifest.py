@@ -1,10 +1,8 @@
 """How the manifest is made: a row for each image with its split, and the quarantine, the files that cannot be used with
 the reason. The names of images, files and pages in them are at home here too."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +28,7 @@ from flawline.intake.sizes import drop_odd_sizes
 from flawline.intake.splits import SPLITS, UNUSED, assign_splits, settle_identical
 from flawline.params import IngestionParams, SplitParams
 from flawline.storage.digests import content_digest
+from flawline.workers import by_threads, cores
 
 COLUMNS = [
     "image", "page", "split", "label", "defect", "group", "mask", "layout",
@@ -126,7 +125,7 @@ def read_raw_files(
     quarantine: list[dict[str, str]] = []
 
     def measured() -> Iterator[Measured]:  # fills rows and quarantine on the way
-        for each in (track or _untracked)(in_parallel(read, files), len(files)):
+        for each in (track or _untracked)(by_threads(read, files, workers=cores()), len(files)):
             rows.extend(each.rows)
             quarantine.extend(each.quarantine)
             yield from each.measured
@@ -169,16 +168,6 @@ def near_duplicates_of(rows: pd.DataFrame, measurements: Measurements) -> pd.Dat
     return find_near_duplicates(
         rows["image"].tolist(), contents, fingerprints, lambda i: measurements.thumbnails[measured[i]]
     )
-
-
-def in_parallel(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Yield ``work`` of each item in order, done by one thread for each core: decoders and hashing release Python's
-    lock."""
-    pool = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)))
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C, what has not begun is not begun
 
 
 def read_raw_file(folder: Path, file: RawFile, *, max_pixels: int, strict: bool, layout: str, known: Known) -> ReadFile:

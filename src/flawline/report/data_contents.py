@@ -1,8 +1,6 @@
 """What the page of an ingestion is made of: counts, near-duplicates, small photographs, sentences."""
 
-import os
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from flawline.report.data_page import SHOWN_GROUPS, SHOWN_PAIRS, SHOWN_THUMBNAIL
 from flawline.report.data_sentences import data_cautions, data_found
 from flawline.report.origin import origin
 from flawline.vision.levels import full_value, to_full_scale
+from flawline.workers import by_threads, cores
 
 SLIMMEST = 8  # longer side over shorter, of a small picture
 
@@ -125,8 +124,8 @@ class Photographs:
         at = [places[key] for key in zip(rows["sha256"], rows["page"], strict=True)]
         thumbnails = [self.measurements.thumbnails[place] for place in at]
         largest = self.measurements.table["largest"].iloc[at]
-        with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            made = list(pool.map(self._one, wanted, (row for _, row in rows.iterrows()), thumbnails, largest))
+        given = zip(wanted, (row for _, row in rows.iterrows()), thumbnails, largest, strict=True)
+        made = by_threads(lambda each: self._one(*each), given, workers=cores())
         return dict(zip(wanted, made, strict=True))
 
     def _one(self, name: str, row: pd.Series, thumbnail: NDArray[np.uint8], largest: int) -> NDArray[np.uint8]:

@@ -1,15 +1,12 @@
 """The machine under the training loop: device, threads chosen by measurement, memory that is not given back."""
 
 import ctypes
-import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
-from typing import Protocol, TypeVar
+from functools import cache, partial
+from typing import Protocol
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -17,21 +14,10 @@ from threadpoolctl import threadpool_limits
 from flawline.checks import FlawlineError
 from flawline.params import ComputeParams
 from flawline.training.runtime import Runtime, check_engine, is_installed
+from flawline.workers import Item, Result, by_threads, cores
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 ENOUGH = 0.15  # a thread more must make a step this much faster, or the fewer win: they leave room for others
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result", covariant=True)
-
-
-class Task(Protocol[Result]):
-    """Work that was submitted, to a thread or to a cluster."""
-
-    def result(self) -> Result: ...
-
-    def cancel(self) -> object: ...
 
 
 class Machine(Protocol):
@@ -88,7 +74,7 @@ def fastest_threads(work: Callable[[], object]) -> int:
     """Return the number of threads, a power of two up to all cores, from which more are not clearly faster."""
     best, best_seconds = 1, seconds(work, 1)
     candidate = 2
-    while candidate <= len(os.sched_getaffinity(0)):
+    while candidate <= cores():
         now = seconds(work, candidate)
         if now > best_seconds * (1 - ENOUGH):
             break
@@ -121,7 +107,7 @@ def as_asked(compute: ComputeParams) -> AbstractContextManager:
 
 def workers_of(compute: ComputeParams) -> int:
     """Return how many images are worked on at once: ``compute.threads``, else as many as there are cores."""
-    return len(os.sched_getaffinity(0)) if compute.threads == "auto" else compute.threads
+    return cores() if compute.threads == "auto" else compute.threads
 
 
 def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
@@ -132,27 +118,8 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, worke
         with using_threads(1):
             yield from map(work, items)
         return
-    with (
-        threadpool_limits(1, "blas"),  # NumPy's, whose threads wait for work by using up the cores
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        yield from in_order((pool.submit(work, item) for item in items), ahead=2 * workers)
-
-
-def in_order(tasks: Iterable[Task[Result]], *, ahead: int) -> Iterator[Result]:
-    """Yield what comes of tasks, in their order. They begin as they are taken from the iterable: at most so many are
-    ahead of what was yielded, and these are cancelled if no more is wanted."""
-    waiting: deque[Task[Result]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(task)
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for each in waiting:
-            each.cancel()
+    with threadpool_limits(1, "blas"):  # NumPy's, whose threads wait for work by using up the cores
+        yield from by_threads(work, items, workers=workers, setup=partial(torch.set_num_threads, 1))
 
 
 @cache

@@ -2,7 +2,6 @@
 inference on CPUs, runs the same network faster."""
 
 import logging
-import os
 import sys
 import threading
 import warnings
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from flawline.checks import FlawlineError
 from flawline.training.runtime import Engine
+from flawline.workers import cores
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, ...]  # of images (n, C, H, W)
@@ -143,7 +143,7 @@ class CompiledNetwork:
         return self._compiled.get(shape)
 
     def _compile(self, images: Tensor, shape: Shape) -> Any:
-        openvino, streams = _openvino(), len(os.sched_getaffinity(0))
+        openvino, streams = _openvino(), cores()
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # that lists are returned, and that it is old
             traced = torch.jit.trace(self._plain.network, images.contiguous(), check_trace=False)
         model = openvino.convert_model(traced, input=[openvino.PartialShape(list(shape))])

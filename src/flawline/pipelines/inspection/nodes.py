@@ -26,8 +26,9 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
 from flawline.storage.digests import settings_digest
-from flawline.training.compute import in_order, keep_memory, pick_runtime, side_by_side, workers_of
+from flawline.training.compute import keep_memory, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
+from flawline.workers import in_order
 
 
 def list_new_images(new_images: Path | None) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def inspect_images(
         size = min(len(chunks), workers_of(compute))
         with team(address, size, Judge(detector, inspection, compute=compute), new_images / chunks[0][0]) as workers:
             sent = (workers.submit(inspect_chunk, (new_images, chunk), name=chunk[0]) for chunk in chunks)
-            found = chain.from_iterable(in_order(sent, ahead=2 * workers.size))
+            found = chain.from_iterable(in_order(sent, workers=workers.size))
             for file in files:
                 known = None if reasons[file] else next(found)
                 yield one(file) if known is None else iter([known])
