@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
+from flawline import cli as commands
 from flawline.checks import FlawlineError
 from flawline.cli import cli, run, user_error, varied_parameter
 
@@ -259,3 +260,14 @@ def test_locked_store_is_told_in_one_line():
     assert said.startswith("the tracking store is locked by another program for too long. End what uses it")
     assert "\n" not in said
     assert user_error(RuntimeError("some other")) is None
+
+
+@pytest.mark.parametrize(("typed", "params"), [
+    ([], {"compute": {"threads": 1}}),
+    (["--cluster", "tcp://plant-1:8786"], {"compute": {"threads": 1, "cluster": "tcp://plant-1:8786"}}),
+])  # fmt: skip
+def test_a_cluster_is_a_parameter_beside_others(monkeypatch, typed, params):
+    given = []
+    monkeypatch.setattr(commands.kedro_run, "callback", lambda **options: given.append(options["params"]))
+    run.main(["--params", "compute.threads=1", *typed], standalone_mode=False)
+    assert given == [params]

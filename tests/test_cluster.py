@@ -10,7 +10,7 @@ import pytest
 
 from flawline import cluster
 from flawline.checks import FlawlineError
-from flawline.cluster import LOCAL, about, check_workers, on_cluster, team
+from flawline.cluster import LOCAL, about, check_threads, check_workers, on_cluster, worker_pool
 
 if find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
@@ -72,17 +72,17 @@ def dies_once_with_value(given, mark):
 
 
 def test_each_worker_is_given_a_value_once_and_what_came_before_is_gone(scheduler):
-    with team(scheduler, 1, 40) as workers:
+    with worker_pool(scheduler, 1, 40) as workers:
         assert workers.size == 1
         process, result = workers.submit(added, 2, name="a").result()
     assert (process != os.getpid(), result) == (True, 42)
-    with team(scheduler, 1, 50) as workers:
+    with worker_pool(scheduler, 1, 50) as workers:
         assert workers.submit(added, 2, name="a").result()[1] == 52
 
 
 @pytest.mark.slow
 def test_a_worker_in_the_place_of_one_that_was_killed_is_given_the_value_too(tmp_path):
-    with team(LOCAL, 1, 40) as workers:
+    with worker_pool(LOCAL, 1, 40) as workers:
         assert workers.submit(dies_once_with_value, str(tmp_path / "mark"), name="a").result() == ("done", 40)
 
 
@@ -112,6 +112,23 @@ def test_workers_of_another_version_or_without_the_project_are_refused(scheduler
         check_workers(dict.fromkeys(gone, "0123"), {"tcp://b": gone}, "")
     with pytest.raises(FlawlineError, match=r"the scheduler at tcp://c has no worker: `dask worker tcp://c"):
         check_workers(here, {}, "tcp://c")
+
+
+def test_workers_with_several_threads_are_refused():
+    check_threads({"tcp://a": 1, "tcp://b": 1}, "tcp://c")
+    with pytest.raises(FlawlineError, match=r"tcp://b has 4 threads, wanted one: .* --nthreads 1 --nworkers 4"):
+        check_threads({"tcp://a": 1, "tcp://b": 4}, "tcp://c")
+
+
+def test_a_file_that_cannot_be_read_is_no_reason_to_stop(tmp_path, monkeypatch):
+    file = tmp_path / "secret.png"
+    file.touch()
+
+    def refuse(path):
+        raise PermissionError
+
+    monkeypatch.setattr(cluster, "file_digest", refuse)
+    assert about(file)[f"the file {file}"] == "unreadable"
 
 
 def test_where_no_scheduler_answers_that_is_said(monkeypatch):

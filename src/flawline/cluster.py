@@ -48,13 +48,13 @@ def _results(
                for name, task in tasks.items()}  # fmt: skip
     try:
         for future in as_completed(waiting):
-            yield waiting[future], Ended(future, waiting[future]).result()
+            yield waiting[future], ClusterTask(future, waiting[future]).result()
     finally:
         client.cancel(list(waiting))
 
 
 @dataclass(frozen=True)
-class Ended:
+class ClusterTask:
     """A task of a cluster, by its name."""
 
     future: "Future"
@@ -77,7 +77,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Team:
+class WorkerPool:
     """The workers of a cluster, each of which was given the same value, so that it is not sent with every task."""
 
     client: "Client"
@@ -88,21 +88,21 @@ class Team:
         """How many tasks run at once."""
         return max(1, sum(self.client.nthreads().values()))
 
-    def submit(self, work: Callable[[Any, Any], Any], item: Any, *, name: str) -> Ended:
+    def submit(self, work: Callable[[Any, Any], Any], item: Any, *, name: str) -> ClusterTask:
         """Have one worker do ``work(value, item)``."""
         key = f"{self.name}-{uuid.uuid4().hex}"
-        return Ended(self.client.submit(_with_given, self.name, work, item, key=key, pure=False), name)
+        return ClusterTask(self.client.submit(_with_given, self.name, work, item, key=key, pure=False), name)
 
 
 @contextmanager
-def team(address: str, tasks: int, value: Any, *files: Path) -> Iterator[Team]:
+def worker_pool(address: str, tasks: int, value: Any, *files: Path) -> Iterator[WorkerPool]:
     """Yield the workers of the cluster at ``address``, as `connected` has it, each with its own copy of ``value``; one
     that takes the place of another gets it too."""
     with connected(address, tasks, *files) as client:
         name = f"flawline-{uuid.uuid4().hex}"
         client.register_plugin(_carrying(value), name=name)
         try:
-            yield Team(client, name)
+            yield WorkerPool(client, name)
         finally:
             client.unregister_worker_plugin(name)
 
@@ -129,6 +129,7 @@ def connected(address: str, tasks: int, *files: Path) -> "Iterator[Client]":
     has no more processes than there are tasks, and ends with the client."""
     with _client(address, tasks) as client:
         check_workers(about(*files), client.run(about, *files), address)
+        check_threads(client.nthreads(), address)
         yield client
 
 
@@ -171,7 +172,28 @@ def check_workers(here: Mapping[str, str], there: Mapping[str, Mapping[str, str]
                 )
 
 
+def check_threads(threads: Mapping[str, int], address: str) -> None:
+    """Raise FlawlineError if a worker has several threads: the work sets the process's own, and its folder."""
+    for worker, count in threads.items():
+        if count > 1:
+            raise FlawlineError(
+                f"the worker at {worker} has {count} threads, wanted one: start `dask worker {address} --nthreads 1 "
+                f"--nworkers {count}`"
+            )
+
+
 def about(*files: Path) -> dict[str, str]:
     """Return what must be the same here and at a worker: versions, and the digests of some files that it needs."""
-    known = {name: version(name) for name in ("flawline", "torch", "numpy", "kedro", "mlflow")}
-    return known | {f"the file {file}": file_digest(file)[:12] if file.is_file() else "missing" for file in files}
+    known = {name: _version(name) for name in ("flawline", "torch", "openvino", "numpy", "kedro", "mlflow")}
+    return known | {f"the file {file}": _digest(file) for file in files}
+
+
+def _version(package: str) -> str:
+    return version(package) if find_spec(package) else "missing"
+
+
+def _digest(file: Path) -> str:
+    try:
+        return file_digest(file)[:12] if file.is_file() else "missing"
+    except OSError:
+        return "unreadable"

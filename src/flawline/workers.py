@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -33,7 +33,7 @@ def by_threads(
         yield from in_order((pool.submit(work, item) for item in items), workers=workers)
 
 
-def in_order(tasks: Iterable[Task[Result]], *, workers: int) -> Iterator[Result]:
+def in_order(tasks: Iterable[Task[Result]], *, workers: int) -> Generator[Result]:
     """Yield what comes of tasks, in their order. They begin as they are taken from the iterable: at most `AHEAD` a
     worker are ahead of what was yielded, and these are cancelled if no more is wanted."""
     waiting: deque[Task[Result]] = deque()

@@ -23,7 +23,7 @@ from measure import PROJECT
 
 from flawline.methods.registry import get_method
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 STEPS = ("reading", "decoding", "alignment", "network", "search", "map and verdict", "pictures", "storing", "page")
 
 
@@ -62,7 +62,8 @@ def watch(method):
     for name in ("align", "warp", "unwarp", "seen"):
         clock.time(Aligner, name, "alignment")
     clock.time(FeatureExtractor, "__call__", "network")
-    clock.time(get_method(method).scorer_class, "distances", "search")
+    if hasattr(get_method(method).scorer_class, "distances"):
+        clock.time(get_method(method).scorer_class, "distances", "search")
     clock.time(judging.Judge, "judge_file", "judging")
     clock.time(inspecting, "draw", "pictures")
     clock.time(Journal, "append", "storing")

@@ -12,6 +12,7 @@ from flawline.detector import engine_check
 from flawline.detector.engine_check import COUNT, with_check
 from flawline.detector.file import Detector, load_detector, save_detector
 from flawline.detector.judging import Judge
+from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import calibrate
 from flawline.methods.inputs import InputSequence, embed_all
 from flawline.methods.one_class import IMAGE
@@ -54,7 +55,7 @@ def checked(request):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Make every engine another than the one that a detector was calibrated with."""
-    monkeypatch.setattr(engine_check, "pick_runtime", lambda compute: "another engine")
+    monkeypatch.setattr(ImageScorer, "engine", "another engine")
 
 
 def test_a_detector_keeps_images_over_the_range_of_scores_and_what_it_says_of_them(checked, tmp_path):
@@ -119,8 +120,8 @@ def test_where_the_engine_is_left_open_one_that_does_not_agree_is_replaced_by_to
 ):
     tried = []
 
-    def check(detector, scorer, compute):
-        tried.append(engine_check.pick_runtime(compute).engine)
+    def check(detector, scorer):
+        tried.append(scorer.settled.engine)
         if tried[-1] == "openvino":
             raise FlawlineError("it says something else")
 
@@ -135,3 +136,13 @@ def test_where_the_engine_is_left_open_one_that_does_not_agree_is_replaced_by_to
     else:
         judge.check()
         assert tried == wanted
+
+
+def test_a_detector_that_does_not_say_its_engine_is_judged_by_torch(checked, monkeypatch):
+    silent = replace(checked, about={}, checked_scores=())
+    Judge(silent, compute=COMPUTE).check()
+    monkeypatch.setattr(ImageScorer, "engine", "openvino 1 on cpu")
+    with pytest.raises(
+        FlawlineError, match="calibrated with PyTorch and keeps no images to check openvino 1 on cpu by"
+    ):
+        Judge(silent, compute=COMPUTE).check()

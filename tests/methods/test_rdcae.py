@@ -12,11 +12,9 @@ from flawline.methods.fitting import material_of, train_network
 from flawline.methods.lenet import LeNet
 from flawline.methods.linear_skip import LinearSkip
 from flawline.methods.rdcae import (
-    build_rdcae,
     give_split,
     has_separated,
     join_pseudo,
-    load_rdcae,
     mirrored,
     patch_scores,
     penalty,
@@ -284,7 +282,8 @@ def test_many_normal_patches_in_s_are_said(material, caplog):
 def test_trained_network_reconstructs_images_of_any_size(material, network, kind):
     params = MODEL.but(network=network, latent_size=8, stop_auroc=None)
     fitted = taught(material, params, train=TRAIN.but(epochs=1))
-    ready = load_rdcae(fitted.weights, build=build_rdcae, channels=1, compute=ONE_THREAD, patches=PATCHES, model=params)
+    parts = {"patches": PATCHES, "model": params}
+    ready = RECONSTRUCTORS["rdcae"].ready(fitted.weights, parts, channels=1, compute=ONE_THREAD)  # PyTorch's, always
     assert isinstance(ready.network, kind)
     image = images(seed=5)[0]
     found = ready.reconstruct(image)

@@ -17,6 +17,7 @@ from PIL import Image
 from flawline.checks import FlawlineError
 from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
+from flawline.pipelines.inspection import nodes
 
 COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area",
            "engine"]  # fmt: skip
@@ -248,11 +249,19 @@ def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdic
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("distributed") is None, reason="Dask's distributed is not installed")
-def test_a_cluster_judges_as_this_process_does(finished, tmp_path):
+def test_a_cluster_judges_as_this_process_does(finished, tmp_path, monkeypatch):
     folder = write_monday(tmp_path / "monday", finished.path / "data/01_raw/chess/test")
     here = inspect(finished, folder)
+    judged, inspect_file = [], nodes.inspect_file
+
+    def noted(folder, file, judge):
+        judged.append(file)
+        return inspect_file(folder, file, judge)
+
+    monkeypatch.setattr(nodes, "inspect_file", noted)
     there = inspect(finished, folder, **{"compute.cluster": "local"})
     pd.testing.assert_frame_equal(there, here, check_exact=True)
+    assert judged == ["stack.tif"]  # all others the workers judged
 
 
 def test_files_are_sent_in_their_order_a_few_at_once_and_large_ones_alone(tmp_path, monkeypatch):

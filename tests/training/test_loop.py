@@ -29,7 +29,7 @@ from flawline.training.loop import (
     patience_exhausted,
     should_stop,
 )
-from flawline.training.objective import Best, Material, Objective, Phase, Stage, Stop, minimise, one_stage
+from flawline.training.objective import Best, Material, Objective, Phase, Stage, Stop, minimise, one_stage, warmed_up
 from flawline.training.progress import Silent
 from flawline.training.windows import PseudoWindows, to_unit, windows_of
 
@@ -454,6 +454,14 @@ def test_training_stops_after_patience_epochs_without_a_lower_validation_loss(hi
 )
 def test_epochs_on_a_plateau_do_not_count(values, stops):
     assert patience_exhausted(values, TRAIN.but(patience=2, patience_from=0.5)) is stops
+
+
+def test_in_a_warm_up_patience_never_counts_and_behind_it_at_once():
+    first, then = warmed_up(BY_ERROR, reconstruction_loss, 3).stages
+    params = TRAIN.but(patience=2, patience_from=0.5)
+    assert not should_stop(first, losses(8, 9, 9, 9), params)
+    assert should_stop(then, losses(8, 9, 9), params)
+    assert not should_stop(BY_ERROR.stages[0], losses(8, 9, 9), params)
 
 
 def planned(objective=BY_ERROR, **params):

@@ -28,11 +28,12 @@ def with_check(detector: Detector, images: Sequence[NDArray], compute: ComputePa
     lowest to the highest score, its scores of them, and the engine that these were made with."""
     largest = max(image.nbytes for image in images)
     some = [images[k] for k in evenly_spread(len(images), max(1, min(COUNT, BYTES // largest)))]
-    scores = _scores(detector, some, detector.make_scorer(compute))
+    scorer = detector.make_scorer(compute)
+    scores = _scores(detector, some, scorer)
     kept = packed({KEPT: {str(k): _as_tensor(image) for k, image in enumerate(some)}})
     return replace(
         detector, weights={**detector.weights, **kept}, checked_scores=tuple(scores.tolist()),
-        about=detector.about | {ENGINE: str(pick_runtime(compute))},
+        about=detector.about | {ENGINE: scorer.engine},
     )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def agreeing_scorer(detector: Detector, compute: ComputeParams) -> ImageScorer:
     then does not agree, by torch. Raise FlawlineError as `check_engine`."""
     scorer = detector.make_scorer(compute)
     try:
-        check_engine(detector, scorer, compute)
+        check_engine(detector, scorer)
     except FlawlineError:
         if compute.engine != "auto" or pick_runtime(compute).engine == "torch":
             raise
@@ -49,13 +50,16 @@ def agreeing_scorer(detector: Detector, compute: ComputeParams) -> ImageScorer:
     return scorer
 
 
-def check_engine(detector: Detector, scorer: ImageScorer, compute: ComputeParams) -> None:
+def check_engine(detector: Detector, scorer: ImageScorer) -> None:
     """Raise FlawlineError if the engine of a scorer is not the one that its detector was calibrated with, and it scores
     the images that are kept differently, or judges one of them differently whose score sets no threshold itself."""
-    here, wanted = str(pick_runtime(compute)), np.array(detector.checked_scores)
-    there = detector.about.get(ENGINE, here)
-    if here == there:
+    here, there, wanted = scorer.engine, detector.about.get(ENGINE), np.array(detector.checked_scores)
+    if here == there or not here:
         return
+    if there is None:  # of a method whose networks PyTorch alone ran when it was made
+        if here.startswith("torch"):
+            return
+        raise FlawlineError(f"the detector was calibrated with PyTorch and keeps no images to check {here} by")
     kept = part(detector.weights, KEPT)
     found = _scores(detector, [_as_image(kept[str(k)], detector.depth) for k in range(len(kept))], scorer)
     off, allowed = np.abs(found - wanted).max(), _allowed(detector)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
 from flawline.figures import overlay
@@ -19,7 +18,7 @@ from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
 from flawline.storage.digests import content_digest, file_digest
 from flawline.storage.ragged import RaggedArray
-from flawline.training.compute import keep_memory, using_threads
+from flawline.training.compute import keep_memory, one_thread
 
 CHUNK, CHUNK_BYTES = 8, 2**22  # files that a worker of a cluster is given at once, and how large they are together
 
@@ -90,14 +89,8 @@ def inspect_chunk(judge: Judge, chunk: tuple[Path, Sequence[str]]) -> list[Inspe
     too many to hold at once."""
     folder, files = chunk
     keep_memory()
-    with using_threads(1), threadpool_limits(1, "blas"):
-        return [_inspect_single(folder, file, judge) for file in files]
-
-
-def _inspect_single(folder: Path, file: str, judge: Judge) -> Inspected | None:
-    found = inspect_file(folder, file, judge)
-    first = next(found)
-    return first if first.name == in_table(file) else None
+    with one_thread():
+        return [next(inspect_file(folder, file, judge, stacks=False), None) for file in files]
 
 
 def chunks_of(folder: Path, files: Sequence[str]) -> list[list[str]]:
@@ -120,8 +113,9 @@ def _size_of(file: Path) -> int:
     return 0
 
 
-def inspect_file(folder: Path, file: str, judge: Judge) -> Iterator[Inspected]:
-    """Yield what is said of each image of a file below ``folder``: its pages, or itself."""
+def inspect_file(folder: Path, file: str, judge: Judge, *, stacks: bool = True) -> Iterator[Inspected]:
+    """Yield what is said of each image of a file below ``folder``: its pages, or itself; without ``stacks`` nothing of
+    one that has several."""
     name = in_table(file)
     if name != file:
         yield inspect_odd(name, NAMELESS, judge)
@@ -131,6 +125,8 @@ def inspect_file(folder: Path, file: str, judge: Judge) -> Iterator[Inspected]:
         pages = count_pages(content)
     except UnreadableImageError as error:
         yield inspect_odd(file, str(error), judge)
+        return
+    if pages > 1 and not stacks:
         return
     digest = content_digest(content)
     for page in [0] if pages == 1 else range(1, pages + 1):

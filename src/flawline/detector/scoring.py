@@ -34,7 +34,13 @@ class ImageScorer:
     @property
     def engine(self) -> str:
         """What runs the networks, and where; empty of a method that has none."""
-        return str(pick_runtime(self._compute)) if self._method.runs_network else ""
+        return str(pick_runtime(self._method.computing(self._compute))) if self._method.runs_network else ""
+
+    @property
+    def settled(self) -> ComputeParams:
+        """Where it runs and by what, with nothing left open."""
+        runtime = pick_runtime(self._compute)
+        return self._compute.but(device=runtime.device, engine=runtime.engine)
 
     @cached_property
     def scorer(self) -> OneClassScorer:

@@ -18,6 +18,7 @@ from flawline.params import (
     AutoMethodParams,
     BaseParameters,
     CAEParams,
+    ComputeParams,
     CPCAEParams,
     DAEParams,
     DeepSVDDParams,
@@ -73,6 +74,7 @@ class Network:
     join: Reference | None = (
         None  # (train, damaged train, patches) -> the Windows that are learned from, where both are
     )
+    compiled: bool = False  # an inference engine may run its forward: all that scoring needs of it, in one step
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,14 @@ class Reconstructor:
         """Return parts of its branch, given as they stand in conf, as the parameters that they are."""
         return {name: part_of(self.params, name, value) for name, value in values.items()}
 
-    def ready(self, weights: dict[str, Any], parts: dict[str, Any], *, channels: int, compute: Any) -> Any:
+    def ready(self, weights: dict[str, Any], parts: dict[str, Any], *, channels: int, compute: ComputeParams) -> Any:
         """Return the trained reconstructor, where it is to run."""
         build = {"build": resolve(self.network.build)} if self.network else {}
-        return resolve(self.load)(weights, channels=channels, compute=compute, **build, **parts)
+        return resolve(self.load)(weights, channels=channels, compute=self.computing(compute), **build, **parts)
+
+    def computing(self, compute: ComputeParams) -> ComputeParams:
+        """Return where it runs, and by which engine: PyTorch, unless its network is compiled."""
+        return compute if self.network is not None and self.network.compiled else compute.but(engine="torch")
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,14 @@ class Method:
 
     @property
     def runs_network(self) -> bool:
-        """True if an engine runs a network where an image is scored: a pretrained one, or the reconstructor's."""
+        """True if a network runs where an image is scored: a pretrained one, or the reconstructor's."""
         return self.scorer_class.embeds or (self.reconstructor is not None and self.reconstructor.network is not None)
+
+    def computing(self, compute: ComputeParams) -> ComputeParams:
+        """Return where its networks run, and by which engine. Codes are PyTorch's: they are a part of a network."""
+        if self.scorer_class.embeds or self.reconstructor is None:
+            return compute
+        return compute.but(engine="torch") if self.sees_codes else self.reconstructor.computing(compute)
 
     @property
     def trains(self) -> bool:
@@ -382,7 +394,7 @@ for _name, _class, _params in (("cae", "CAE", CAEParams), ("vae", "VAE", VAEPara
             _name,
             _params,
             load=f"{_HOME}.cae:load_autoencoder",
-            network=Network(f"{_HOME}.{_name}:{_class}", f"{_HOME}.{_name}:{_name}_objective"),
+            network=Network(f"{_HOME}.{_name}:{_class}", f"{_HOME}.{_name}:{_name}_objective", compiled=True),
             suitability="latent_size",
         )
     )
@@ -399,6 +411,7 @@ for _reconstructor in (
             windows=f"{_HOME}.grid_positions:grid_windows",
             downsized=True,
             folds=True,
+            compiled=True,
         ),
         check=f"{_HOME}.cpcae:check_images",
         residuals_of=EVERY,
@@ -418,7 +431,7 @@ for _reconstructor in (
         "dcae",
         LeNetParams,
         load=f"{_HOME}.lenet:load_lenet",
-        network=Network(f"{_HOME}.lenet:LeNet", f"{_HOME}.dcae:dcae_objective"),
+        network=Network(f"{_HOME}.lenet:LeNet", f"{_HOME}.dcae:dcae_objective", compiled=True),
         residuals_of=EVERY,
         codes_of=EVERY,
         similarity=True,

@@ -100,6 +100,13 @@ def using_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch and NumPy use one thread inside the block: what comes of it does not depend on the machine's cores."""
+    with using_threads(1), threadpool_limits(1, "blas"):
+        yield
+
+
 def as_asked(compute: ComputeParams) -> AbstractContextManager:
     """Let torch use ``compute.threads`` inside the block; auto: those it has already."""
     return nullcontext() if compute.threads == "auto" else using_threads(compute.threads)

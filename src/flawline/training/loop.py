@@ -259,7 +259,9 @@ def records_of(history: Sequence[Record], stage: int) -> list[Record]:
 def should_stop(stage: Stage, records: Sequence[Record], params: TrainParams) -> bool:
     """Return True if a stage's stop, or without one ``params.patience``, ends it after these records."""
     if stage.stop is None:
-        return patience_exhausted([record[VALIDATION_LOSS] for record in records], params)
+        params = params.but(patience_from=None) if stage.patience == "at_once" else params
+        losses = [record[VALIDATION_LOSS] for record in records]
+        return stage.patience != "never" and patience_exhausted(losses, params)
     return bool(records) and stage.stop.ended([record[stage.stop.series] for record in records])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -138,6 +138,7 @@ class Stage:
     stop: Stop | None = None  # None: train.patience on the validation loss
     best: Best = Best()
     fresh_every: int | None = None  # epochs after which the optimisers begin anew; null: never
+    patience: Literal["off_plateau", "at_once", "never"] = "off_plateau"  # when train.patience begins to count
 
     def describe(self) -> list[Any]:
         """Return what shapes the stage's weights, as JSON has it."""
@@ -181,11 +182,12 @@ def minimise(loss: Loss, **more: Any) -> Objective:
 
 
 def warmed_up(objective: Objective, loss: Loss, epochs: int) -> Objective:
-    """Return an objective with so many epochs before it in which the model learns by ``loss`` alone; 0: as it is."""
+    """Return an objective with so many epochs before it in which the model learns by ``loss`` alone; 0: as it is. Off
+    the plateau by then, it is not waited for any more."""
     if not epochs:
         return objective
-    first = Stage((Phase("train", loss),), loss, name="warmup", epochs=epochs)
-    return replace(objective, stages=(first, *objective.stages))
+    first = Stage((Phase("train", loss),), loss, name="warmup", epochs=epochs, patience="never")
+    return replace(objective, stages=(first, *(replace(stage, patience="at_once") for stage in objective.stages)))
 
 
 def check_objective(objective: Objective, epochs: int) -> None:

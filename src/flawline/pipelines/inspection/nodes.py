@@ -1,13 +1,14 @@
 """New images to verdicts: each file is decoded once and judged once."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from flawline.checks import FlawlineError
-from flawline.cluster import team
+from flawline.cluster import worker_pool
 from flawline.detector.file import Detector
 from flawline.detector.inspecting import (
     Inspected,
@@ -26,7 +27,7 @@ from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
 from flawline.storage.digests import settings_digest
-from flawline.training.compute import keep_memory, pick_runtime, side_by_side, workers_of
+from flawline.training.compute import keep_memory, one_thread, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
 from flawline.workers import in_order
 
@@ -67,17 +68,22 @@ def inspect_images(
 
     def by_cluster(address: str, files: Sequence[str]) -> Iterator[Iterator[Inspected]]:
         """Yield the images of each file; what the workers have not judged is judged here."""
-        chunks = chunks_of(new_images, [file for file in files if not reasons[file]])
+        folder = new_images.resolve()
+        chunks = chunks_of(folder, [file for file in files if not reasons[file]])
         if not chunks:
             yield from map(one, files)
             return
         size = min(len(chunks), workers_of(compute))
-        with team(address, size, Judge(detector, inspection, compute=compute), new_images / chunks[0][0]) as workers:
-            sent = (workers.submit(inspect_chunk, (new_images, chunk), name=chunk[0]) for chunk in chunks)
-            found = chain.from_iterable(in_order(sent, workers=workers.size))
-            for file in files:
-                known = None if reasons[file] else next(found)
-                yield one(file) if known is None else iter([known])
+        sent_judge = Judge(detector, inspection, compute=judge.scorer.settled)  # each worker has the same engine
+        with one_thread(), worker_pool(address, size, sent_judge, folder / chunks[0][0]) as workers:
+            sent = (
+                workers.submit(inspect_chunk, (folder, chunk), name=f"{chunk[0]} to {chunk[-1]}") for chunk in chunks
+            )
+            with closing(in_order(sent, workers=workers.size)) as results:
+                found = chain.from_iterable(results)
+                for file in files:
+                    known = None if reasons[file] else next(found)
+                    yield one(file) if known is None else iter([known])
 
     def inspect(files: Sequence[str]) -> Iterator[Inspected]:
         if compute.cluster is None:
