@@ -136,13 +136,3 @@ def test_where_the_engine_is_left_open_one_that_does_not_agree_is_replaced_by_to
     else:
         judge.check()
         assert tried == wanted
-
-
-def test_a_detector_that_does_not_say_its_engine_is_judged_by_torch(checked, monkeypatch):
-    silent = replace(checked, about={}, checked_scores=())
-    Judge(silent, compute=COMPUTE).check()
-    monkeypatch.setattr(ImageScorer, "engine", "openvino 1 on cpu")
-    with pytest.raises(
-        FlawlineError, match="calibrated with PyTorch and keeps no images to check openvino 1 on cpu by"
-    ):
-        Judge(silent, compute=COMPUTE).check()

@@ -299,7 +299,7 @@ def image():
 
 def test_a_photograph_is_judged_by_its_map_and_comes_with_all_that_was_made(detector, image):
     said = Judge(detector).judge(image)
-    scored, reconstruction = detector.score(image, detector.make_scorer(ComputeParams(engine="torch")))
+    scored, reconstruction = detector.score(image, detector.make_scorer())
     assert said.judgement == judge_map(scored.map, detector.thresholds, InspectionParams(), detector.reduction)
     np.testing.assert_array_equal(said.scored.map, scored.map)
     np.testing.assert_array_equal(said.reconstruction.image, reconstruction.image)

@@ -140,3 +140,22 @@ def test_the_weights_of_larger_ones_fit_where_their_package_is_there(name, image
     for layer, width in zip(network.eval()(image), VARIANTS[name].widths[2:5], strict=True):
         assert layer.shape[1] == width
         assert 0.05 < float(layer.abs().mean()) < 50
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 45)])
+def test_where_the_border_goes_on_an_even_image_has_no_border(size):
+    x = torch.full((1, 3, *size), 0.3)
+    with torch.no_grad():
+        for even, zeros in zip(*(load_lite("lite0", (1, 2, 4), how)[0].eval()(x) for how in ("replicate", "zeros")),
+                               strict=True):  # fmt: skip
+            assert even.shape == zeros.shape
+            torch.testing.assert_close(even, even[:, :, :1, :1].expand_as(even), rtol=1e-4, atol=1e-4)
+            assert zeros.std(dim=(2, 3)).max() > 0.01
+
+
+def test_far_from_the_border_it_makes_no_difference_how_that_goes_on():
+    x = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, other = (load_lite("lite0", (1,), how)[0].eval()(x)[0] for how in ("replicate", "zeros"))
+    torch.testing.assert_close(one[:, :, 10:-10, 10:-10], other[:, :, 10:-10, 10:-10])
+    assert not torch.equal(one, other)

@@ -31,10 +31,11 @@ def images():
 
 @needs_openvino
 @pytest.mark.parametrize("shape", SIZES)
-def test_openvino_gives_what_torch_gives_for_images_of_any_size(shape):
+@pytest.mark.parametrize("features", [FEATURES, FEATURES.but(padding="replicate")], ids=["zeros", "replicate"])
+def test_openvino_gives_what_torch_gives_for_images_of_any_size(features, shape):
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    load_extractor(FEATURES, OPENVINO)(torch.rand(SIZES[0]))  # so that the others are not the first shape
-    for ours, theirs in zip(load_extractor(FEATURES, OPENVINO)(x), load_extractor(FEATURES)(x), strict=True):
+    load_extractor(features, OPENVINO)(torch.rand(SIZES[0]))  # so that the others are not the first shape
+    for ours, theirs in zip(load_extractor(features, OPENVINO)(x), load_extractor(features)(x), strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 

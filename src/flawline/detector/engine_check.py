@@ -53,13 +53,10 @@ def agreeing_scorer(detector: Detector, compute: ComputeParams) -> ImageScorer:
 def check_engine(detector: Detector, scorer: ImageScorer) -> None:
     """Raise FlawlineError if the engine of a scorer is not the one that its detector was calibrated with, and it scores
     the images that are kept differently, or judges one of them differently whose score sets no threshold itself."""
-    here, there, wanted = scorer.engine, detector.about.get(ENGINE), np.array(detector.checked_scores)
-    if here == there or not here:
+    here, wanted = scorer.engine, np.array(detector.checked_scores)
+    there = detector.about.get(ENGINE, here)
+    if here == there:
         return
-    if there is None:  # of a method whose networks PyTorch alone ran when it was made
-        if here.startswith("torch"):
-            return
-        raise FlawlineError(f"the detector was calibrated with PyTorch and keeps no images to check {here} by")
     kept = part(detector.weights, KEPT)
     found = _scores(detector, [_as_image(kept[str(k)], detector.depth) for k in range(len(kept))], scorer)
     off, allowed = np.abs(found - wanted).max(), _allowed(detector)

@@ -27,7 +27,7 @@ from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 9
+FORMAT = 10
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _lite(params: FeatureParams, engine: Engine) -> FeatureExtractor:
         )
     widths = VARIANTS[params.backbone].widths
     check_layers(params, len(widths))
-    network, digest = load_lite(params.backbone, params.layers)
+    network, digest = load_lite(params.backbone, params.layers, params.padding)
     return FeatureExtractor(
         running(network, engine, precision=params.precision, free=FREE_SIZE),
         tuple(widths[i] for i in params.layers), digest, mean=HALF, std=HALF, side=params.side,
@@ -121,6 +121,10 @@ def _lite(params: FeatureParams, engine: Engine) -> FeatureExtractor:
 
 def _timm(params: FeatureParams, engine: Engine) -> FeatureExtractor:
     timm, name = _import_timm(), params.backbone.removeprefix(TIMM)
+    if params.padding != "zeros":
+        raise FlawlineError(
+            f"features.padding must be zeros for {params.backbone}, which pads by itself"
+        )
     known = timm.list_models()
     if name not in known:
         raise FlawlineError(f"timm has no network '{name}'{near_name(name, known)}")

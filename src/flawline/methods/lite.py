@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ STAGES = (  # expansion, channels, repeats, stride, kernel; of lite0
     (6, 320, 1, 1, 3),
 )
 STEM, HEAD = 32, 1280
+
+Padding = Literal["zeros", "replicate"]  # what is seen beyond the border
 EPSILON = 1e-3  # of batch normalisation
 MULTIPLE = 8  # of which the channels are multiples
 
@@ -92,17 +95,24 @@ VARIANTS = {
 
 
 class Convolution(nn.Module):
-    """A convolution with TensorFlow's padding and batch normalisation folded into it."""
+    """A convolution with TensorFlow's padding, by zeros or by the border, and batch normalisation folded into it."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, depthwise: bool = False):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, depthwise: bool = False,
+        padding: Padding = "zeros",
+    ):  # fmt: skip
         super().__init__()
-        self.kernel, self.stride = kernel, stride
-        around = kernel // 2 if stride == 1 else 0  # then as much on every side, and no padded copy is needed
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.pads = kernel > 1 and (stride > 1 or padding == "replicate")  # else the convolution pads: no copy is made
+        around = 0 if self.pads else kernel // 2
         groups = inputs if depthwise else 1
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=around, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x if self.stride == 1 else pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])]))
+        if not self.pads:
+            return self.conv(x)
+        mode = "constant" if self.padding == "zeros" else "replicate"
+        return self.conv(pad(x, [*self._border(x.shape[3]), *self._border(x.shape[2])], mode=mode))
 
     def _border(self, length: int) -> tuple[int, int]:
         missing = -length % self.stride + self.kernel - self.stride  # no branch: once traced, it holds for any size
@@ -112,12 +122,12 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """Expand, filter every channel, project; the input is added where the shape stays."""
 
-    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int, kernel: int):
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int, kernel: int, padding: Padding):
         super().__init__()
         wide = inputs * expansion
         self.adds = stride == 1 and inputs == outputs
         self.expand = Convolution(inputs, wide) if expansion > 1 else None
-        self.filter = Convolution(wide, wide, kernel, stride=stride, depthwise=True)
+        self.filter = Convolution(wide, wide, kernel, stride=stride, depthwise=True, padding=padding)
         self.project = Convolution(wide, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,18 +139,18 @@ class Block(nn.Module):
 class Lite(nn.Module):
     """Images (n, 3, H, W), scaled to [-1, 1], to the outputs of the stages ``layers``: 0 to 6, and 7 behind the head.
 
-    Nothing behind the deepest of them is built."""
+    Nothing behind the deepest of them is built. ``padding`` is what every layer sees beyond the border."""
 
-    def __init__(self, variant: Variant, layers: tuple[int, ...]):
+    def __init__(self, variant: Variant, layers: tuple[int, ...], padding: Padding = "zeros"):
         super().__init__()
         self.layers = layers
-        self.stem = Convolution(3, STEM, 3, stride=2)
+        self.stem = Convolution(3, STEM, 3, stride=2, padding=padding)
         self.stages = nn.ModuleList()
         inputs = STEM
         for expansion, channels, repeats, stride, kernel in variant.stages[: max(layers) + 1]:
             blocks = [
                 Block(inputs if k == 0 else channels, channels, expansion=expansion, stride=stride if k == 0 else 1,
-                      kernel=kernel)
+                      kernel=kernel, padding=padding)
                 for k in range(repeats)
             ]  # fmt: skip
             self.stages.append(nn.Sequential(*blocks))
@@ -158,7 +168,7 @@ class Lite(nn.Module):
         return [found[layer] for layer in self.layers]
 
 
-def load_lite(name: str, layers: tuple[int, ...]) -> tuple[Lite, str]:
+def load_lite(name: str, layers: tuple[int, ...], padding: Padding = "zeros") -> tuple[Lite, str]:
     """Return a network of VARIANTS and the digest of its weights. Raise FlawlineError if the package is not there or
     its file is not what it was."""
     variant = VARIANTS[name]
@@ -176,7 +186,7 @@ def load_lite(name: str, layers: tuple[int, ...]) -> tuple[Lite, str]:
             f"{variant.sha256[:12]}). Install the package {package} again."
         )
     published = torch.load(path, map_location="cpu", weights_only=True)
-    network = Lite(variant, layers)
+    network = Lite(variant, layers, padding)
     network.load_state_dict(folded(published, network))
     return network, variant.sha256
 

@@ -106,7 +106,7 @@ class Seeing:
 def way_of_looking(auto: Auto, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Return what the features of an image (C, H, W) depend on: network, layers, and how large it is looked at."""
     features = auto.features
-    network = features.backbone, features.weights, features.layers, features.precision
+    network = features.backbone, features.weights, features.layers, features.precision, features.padding
     return *network, side_looked_at(auto, shape), times_larger(auto, shape)
 
 
