@@ -744,7 +744,8 @@ class FeatureParams(Params):
     side: PositiveInt | None  # shorter side of an image as it is given to the network, pixels; null: as it is
     batch_size: PositiveInt  # images given to it together; on a CPU more are no faster
     precision: Literal["float32", "bfloat16"]  # in which it computes: half the time, where the processor has it
-    # what an EfficientNet-Lite sees beyond the border of an image, in every layer: zeros, as it learned, or the border
+    # what an EfficientNet-Lite sees beyond an image in every layer: zeros, as it learned, or the border; timm's own
+    # networks pad as they do
     padding: Literal["zeros", "replicate"]
 
 

@@ -121,10 +121,6 @@ def _lite(params: FeatureParams, engine: Engine) -> FeatureExtractor:
 
 def _timm(params: FeatureParams, engine: Engine) -> FeatureExtractor:
     timm, name = _import_timm(), params.backbone.removeprefix(TIMM)
-    if params.padding != "zeros":
-        raise FlawlineError(
-            f"features.padding must be zeros for {params.backbone}, which pads by itself"
-        )
     known = timm.list_models()
     if name not in known:
         raise FlawlineError(f"timm has no network '{name}'{near_name(name, known)}")
