@@ -49,7 +49,7 @@ run: $(READY) ## make a detector, of the best method: of the embedded example, o
 
 inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder CATEGORY=name [METHOD=name CLUSTER=local]
 	$(if $(value IMAGES),,$(error wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name))
-	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection $(if $(CLUSTER),--cluster $(CLUSTER)) --params $(call quoted,$(PARAMS)$(comma)images=$(call typed,$(call path,IMAGES)))
+	$(BIN)/kedro run --pipelines=$(if $(METHOD),$(METHOD)_)inspection $(if $(CLUSTER),--cluster $(CLUSTER) )--params $(call quoted,$(PARAMS)$(comma)images=$(call typed,$(call path,IMAGES)))
 
 compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)

@@ -128,6 +128,11 @@ def dry(clone, *arguments: str) -> list[str]:
             "--params 'category=bolt,seed=0,registration.align=auto,images=/photos/today'",
         ),
         (
+            ["inspect", "IMAGES=/photos/today", "CATEGORY=bolt", "CLUSTER=local"],
+            ".venv/bin/kedro run --pipelines=inspection --cluster local "
+            "--params 'category=bolt,seed=0,registration.align=auto,images=/photos/today'",
+        ),
+        (
             ["inspect", "IMAGES=/photos/today", "CATEGORY=bolt", "METHOD=cae"],
             ".venv/bin/kedro run --pipelines=cae_inspection --params 'category=bolt,seed=0,images=/photos/today'",
         ),

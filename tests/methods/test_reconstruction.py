@@ -130,8 +130,9 @@ def test_loaded_weights_reconstruct_as_the_network_that_they_are_of(cae, image):
 def test_loader_wraps_the_network_built_for_the_patches_with_the_weights_put_in(cae):
     load = loader(lambda network, patches: (network, patches))
     network, patches = load(
-        cae.state_dict(), build=CAE, channels=3, compute=ComputeParams(device="cpu"), patches=GEOMETRY, model=MODEL
-    )
+        cae.state_dict(), build=CAE, channels=3, compute=ComputeParams(device="cpu", engine="torch"), patches=GEOMETRY,
+        model=MODEL,
+    )  # fmt: skip
     assert patches is GEOMETRY
     assert (network.channels, network.size, network.training) == (3, GEOMETRY.size, False)
     assert all(torch.equal(network.state_dict()[name], value) for name, value in cae.state_dict().items())

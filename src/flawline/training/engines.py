@@ -55,7 +55,8 @@ class CompiledModel(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.model = model
+        self.model = model.eval()
+        self.eval()
         self._run = CompiledNetwork(TorchNetwork(_OneLayer(model)), precision="float32", free=FREE_COUNT)
 
     def forward(self, x: Tensor) -> Tensor:
