@@ -67,7 +67,7 @@ def test_an_alignment_is_chosen_by_normal_images_and_the_page_has_the_evidence(p
     page = project.newest("08_reporting/parts/seed-0/report.html/*/report.html").read_text()
     assert "The alignment was chosen by how well a patch memory tells pseudo-defects" in page
     (choice,) = project.load_all("alignment_choice", raw=str(turned), **chosen)
-    assert choice["align"].tolist() == ["none", "shift", "structure_tensor", "rigid"]
+    assert choice["align"].tolist() == ["none", "shift", "rigid", "structure_tensor"]
     assert choice["chosen"].sum() == 1
     assert f"{choice.loc[choice['chosen'], 'align'].iloc[0]} (chosen)" in page
     detector = project.load_all("nearest_neighbour.detector", raw=str(turned), **chosen)[0]

@@ -36,7 +36,7 @@ from flawline.vision.fitting import Track, evenly_spread, fit_aligner, untracked
 from flawline.vision.orientation import angle_spread
 from flawline.vision.transform import Transform
 
-CANDIDATES = ("none", "shift", "structure_tensor", "rigid")  # the cheapest first: a closed form, then a search
+CANDIDATES = ("none", "shift", "rigid", "structure_tensor")  # the simplest first
 COLUMNS = ("align", "chosen", "auroc", "behind", "error", "pseudo_auroc", "misplaced_auroc", "aligned_share",
            "angle_spread", "shift_spread", "reason")  # fmt: skip
 FULL_TURN = 360.0
