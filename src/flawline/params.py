@@ -432,9 +432,7 @@ class TrainParams(Params):
     learning_rate: PositiveFloat  # of the optimiser
     weight_decay: NonNegativeFloat  # L2 penalty on the weights; 0: none
     patience: PositiveInt | None  # epochs without a better validation loss before stopping; null: never
-    patience_from: Fraction | None = (
-        None  # of the first epoch's loss: patience counts once it is below; null: from the start
-    )
+    patience_from: Fraction | None = None  # of the first epoch's loss, below which patience counts; null: at once
     precision: Literal["32-true", "bf16-mixed"]  # bf16-mixed: faster where the processor has bfloat16
 
 

@@ -19,11 +19,11 @@ from collections import Counter
 from functools import wraps
 from pathlib import Path
 
+from bench_orientation import SUFFIXES
 from measure import PROJECT
 
 from flawline.methods.registry import get_method
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 STEPS = ("reading", "decoding", "alignment", "network", "search", "map and verdict", "pictures", "storing", "page")
 
 
@@ -96,7 +96,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--method", default="patch_memory")
     parser.add_argument("--copies", type=int, default=1)
-    parser.add_argument("--params", default="compute.threads=1")
+    parser.add_argument("--params", default="compute.engine=auto")
     args = parser.parse_args()
     begun = time.perf_counter()
     from flawline.cli import run

@@ -73,8 +73,7 @@ def still():
 
 
 def test_of_a_texture_the_memory_without_places_is_chosen():
-    as_in_conf = PARAMS.but(choice={"noise": BASE.auto.choice.noise})
-    table, scorer = chosen([textured(k) for k in range(24)], as_in_conf, defects=108)
+    table, scorer = chosen([textured(k) for k in range(24)], defects=108)
     assert table["chosen"].idxmax() == "free"
     assert table.loc["free", "auroc"] > table.loc["bound", "auroc"]
     assert scorer.method == "patch_memory_free"

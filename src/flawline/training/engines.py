@@ -55,9 +55,9 @@ class CompiledModel(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.model = model.eval()
+        self.model = model
         self.eval()
-        self._run = CompiledNetwork(TorchNetwork(_OneLayer(model)), precision="float32", free=FREE_COUNT)
+        self._run = running(_OneLayer(model), "openvino", free=FREE_COUNT)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._run(x)[0]

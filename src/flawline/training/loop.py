@@ -271,8 +271,7 @@ def patience_exhausted(losses: Sequence[float], params: TrainParams) -> bool:
     if params.patience is None or not losses:
         return False
     limit = float("inf") if params.patience_from is None else params.patience_from * losses[0]
-    counted = [epoch for epoch, loss in enumerate(losses) if loss < limit]
-    start = counted[0] if counted else len(losses)
+    start = next((epoch for epoch, loss in enumerate(losses) if loss < limit), len(losses))
     return len(losses) - start > params.patience and min(losses[-params.patience :]) >= min(losses[: -params.patience])
 
 
