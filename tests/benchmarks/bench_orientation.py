@@ -8,12 +8,17 @@ window was turned is known, so what is left is the error of the closed form, and
 With --learned the windows are of every second image, and a localiser learns from views of the others, as
 ``registration.align=stn`` has it learn; it tells the same windows.
 
+With --parts the images show a part each, as a photograph has it: aligners learn from every third of them and tell how
+the others lie. How these differ is told by the search of ``rigid``, before and after the angle of ``structure_tensor``,
+and of ``stn``, is undone; half a turn is left open.
+
     python tests/benchmarks/bench_orientation.py FOLDER [FOLDER ...] [--windows 200] [--side 256] [--blur 1] [--seed 0]
-        [--learned]
+        [--learned | --parts]
 
 A folder holds images, below any number of folders."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,7 @@ from measure import BASE
 
 from flawline.intake.decoding import decode
 from flawline.methods.levelling import teach_localiser
+from flawline.vision.fitting import fit_aligner
 from flawline.vision.levelling import VIEW, by_localiser, localiser_of, squares_of
 from flawline.vision.levels import grey_levels
 from flawline.vision.orientation import angle_spread, orientations_of
@@ -32,6 +38,7 @@ MANY = 200_000_000  # pixels of an image at most
 IMAGES = 5
 NEAR = 5.0  # degrees
 VIEWS = 12  # of a photograph, from which a localiser learns
+PARTS = 180  # photographs of parts, of which a third is learned from
 STRIP = 4  # times as long as high
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif"}
 
@@ -76,10 +83,31 @@ def spreads(files, tell, *, windows, side, seed):
         found.append(angle - degrees)  # the orientation of the photograph as it was: the same for one material
         before.append(angle)
     found, before = np.array(found), np.array(before)
-    known = ~np.isnan(found)
-    mode = np.degrees(np.angle(np.exp(2j * np.radians(found[known])).mean())) / 2
-    apart = np.abs((found[known] - mode + 90) % 180 - 90)
-    return angle_spread(before), angle_spread(found), float((apart <= NEAR).mean()), int(known.sum())
+    return angle_spread(before), angle_spread(found), near_mode(found), int((~np.isnan(found)).sum())
+
+
+def near_mode(degrees):
+    """Return the share of angles, NaN left out, within NEAR of the most frequent one, modulo half a turn."""
+    known = degrees[~np.isnan(degrees)]
+    mode = np.degrees(np.angle(np.exp(2j * np.radians(known)).mean())) / 2
+    return float((np.abs((known - mode + 90) % 180 - 90) <= NEAR).mean())
+
+
+def spreads_of_parts(files, seed):
+    """Return (spread before, spread after, share within NEAR of the mode, parts) of each alignment by an angle."""
+    images = [decode(path.read_bytes(), max_pixels=MANY) for path in files[:PARTS]]
+    learned, others = images[::3], [image for k, image in enumerate(images) if k % 3]
+    teach = partial(teach_localiser, params=BASE.registration.stn, seed=seed)
+    found = {}
+    for align in ("rigid", "structure_tensor", "stn"):
+        params = BASE.registration.but(align=align)
+        aligner, _ = fit_aligner(learned, params, names=range(len(learned)), teach=teach)
+        told = [aligner.align(image) for image in others]
+        found[align] = np.array([each.move.angle if each.aligned else np.nan for each in told])
+    truth = found.pop("rigid")
+    left = {align: truth - angles for align, angles in found.items()}
+    return {align: (angle_spread(truth), angle_spread(each), near_mode(each), int((~np.isnan(each)).sum()))
+            for align, each in left.items()}  # fmt: skip
 
 
 def closed_form(blur):
@@ -107,20 +135,28 @@ def main():
     parser.add_argument("--blur", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learned", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     asked = parser.parse_args()
     cut = {"windows": asked.windows, "side": asked.side, "seed": asked.seed}
     print(f"{'folder':24}" + "".join(f"{how:>10}" for how in SAMPLERS) + "  before  after  within 5  windows")
     for folder in asked.folders:
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         errors = round_trips(files)
+        if asked.parts:
+            for align, spread in spreads_of_parts(files, asked.seed).items():
+                show(align, errors, spread)
+            continue
         seen = files[1::2] if asked.learned else files
         tellers = {"": closed_form(asked.blur)}
         if asked.learned:
             tellers["learned"] = learned(files[::2], asked.blur, asked.seed)
         for name, tell in tellers.items():
-            spread = spreads(seen, tell, **cut)
-            told = f"{spread[0]:8.1f}{spread[1]:7.1f}{spread[2]:10.2f}{spread[3]:9d}"
-            print(f"{(name or folder.name)[-24:]:24}" + "".join(f"{errors[how]:10.2f}" for how in SAMPLERS) + told)
+            show(name or folder.name, errors, spreads(seen, tell, **cut))
+
+
+def show(name, errors, spread):
+    told = f"{spread[0]:8.1f}{spread[1]:7.1f}{spread[2]:10.2f}{spread[3]:9d}"
+    print(f"{name[-24:]:24}" + "".join(f"{errors[how]:10.2f}" for how in SAMPLERS) + told)
 
 
 if __name__ == "__main__":
