@@ -24,17 +24,17 @@ from flawline import __version__
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
 from flawline.hooks.lineage import where, whole
+from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
 from flawline.hooks.tracking import git_sha, project_id
 from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.metrics.shortcuts import brief
-from flawline.params import flatten
 from flawline.report import MethodResult
 
 SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
-LONGEST = 500  # characters of a parameter's value
+LONGEST = 1_500  # characters of a parameter's value
 SAID = {"expected_suitability": "suitability_before", "suitability": "suitability"}  # dataset -> tag with its verdict
 FINISHED = {
     "sample_reconstructions": "checkpoints",
@@ -50,7 +50,7 @@ class TrackedRun:
 
     def __init__(self, hook: MlflowHook, context: KedroContext, catalog: DataCatalog, *, parent: str | None = None):
         self.hook, self.catalog, self.parent = hook, catalog, parent
-        self.params = flatten(validate_parameters(context.config_loader["parameters"]).model_dump(mode="json"))
+        self.params = validate_parameters(context.config_loader["parameters"]).model_dump(mode="json")
         self.project = context.project_path
         self.client = MlflowClient()
         self.children: dict[str, str] = {}
@@ -104,7 +104,7 @@ class TrackedRun:
         if dataset_name in ALSO_LOGGED:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "choice":
-            self._log_choice(self.children[method], data, where(self.catalog.get(dataset_name)))
+            self._log_choice(method, data, where(self.catalog.get(dataset_name)))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
         elif method in self.children and name in FINISHED:
@@ -150,12 +150,12 @@ class TrackedRun:
             run_name=self._name(method),
             tags={"mlflow.parentRunId": self.run_id, "method": method},
         )
-        own = {key: value for key, value in self.params.items() if key.startswith(f"{method}.") or "." not in key}
-        self._log(run.info.run_id, params=own, tags=self._tags())
+        self._log(run.info.run_id, params=of_method(self.params, method), tags=self._tags())
         return run.info.run_id
 
-    def _log_choice(self, run_id: str, choice: pd.DataFrame, path: Path) -> None:
+    def _log_choice(self, method: str, choice: pd.DataFrame, path: Path) -> None:
         """Log a run for each candidate of a choice, below that of the method, and the table to the latter."""
+        run_id = self.children[method]
         self.client.log_artifact(run_id, str(path))
         experiment = self.client.get_run(run_id).info.experiment_id
         for row in choice.to_dict("records"):
@@ -165,7 +165,8 @@ class TrackedRun:
                 name: row[name] for name in ("auroc", "behind", "error", "detected", "stable", "folds", "seconds")
             }
             known = {name: value for name, value in figures.items() if not pd.isna(value)}
-            self._log(made, params={name: row[name] for name in ("candidate", "method", "image_score")}, metrics=known)
+            said = {name: row[name] for name in ("candidate", "method", "image_score")}
+            self._log(made, params=of_candidate(self.params, method, row["candidate"]) | said, metrics=known)
             self.client.set_terminated(made, "FINISHED")
 
     def _close_children(self, status: str) -> None:
@@ -257,18 +258,6 @@ class TrackedRun:
 def what_runs(run_params: dict[str, Any], methods: list[str]) -> str:
     """Return what the run's name says that it runs: its one method, else the names of its pipelines."""
     return methods[0] if len(methods) == 1 else "+".join(run_params.get("pipeline_names") or ["__default__"])
-
-
-def what_counts(params: dict[str, Any], pipelines: Iterable[Pipeline]) -> dict[str, Any]:
-    """Return those of flat parameters that pipelines read; of embedded examples the one that is drawn."""
-    inputs = set().union(*(pipeline.inputs() for pipeline in pipelines))
-    read = {name.removeprefix("params:") for name in inputs if name.startswith("params:")}
-    drawn = "" if params["raw"] else f"examples.{params['category']}."
-    return {
-        name: value for name, value in params.items()
-        if any(name == each or name.startswith(f"{each}.") for each in read)
-        and (not name.startswith("examples.") or (drawn and name.startswith(drawn)))
-    }  # fmt: skip
 
 
 def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
