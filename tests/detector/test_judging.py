@@ -27,6 +27,7 @@ from flawline.detector.judging import (
 )
 from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.methods.one_class import NO_MAP, Scored
+from flawline.metrics.conformal import p_value
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
 from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
@@ -300,7 +301,8 @@ def image():
 def test_a_photograph_is_judged_by_its_map_and_comes_with_all_that_was_made(detector, image):
     said = Judge(detector).judge(image)
     scored, reconstruction = detector.score(image, detector.make_scorer())
-    assert said.judgement == judge_map(scored.map, detector.thresholds, InspectionParams(), detector.reduction)
+    plain = judge_map(scored.map, detector.thresholds, InspectionParams(), detector.reduction)
+    assert said.judgement == replace(plain, p_value=p_value(plain.score, detector.calibration_scores))
     np.testing.assert_array_equal(said.scored.map, scored.map)
     np.testing.assert_array_equal(said.reconstruction.image, reconstruction.image)
     np.testing.assert_array_equal(said.image, image)  # without an aligner the frame is the photograph
@@ -389,17 +391,18 @@ def test_the_scorer_is_made_once_and_where_it_is_asked_to_run(detector, image, m
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 def test_a_row_holds_the_verdict_and_the_largest_regions_box():
-    said = Judgement("reject", "why", 0.9, 0.5, (Region(1, 2, 3, 4, 10, 0.9), Region(7, 7, 1, 1, 1, 0.6)))
+    said = Judgement("reject", "why", 0.9, 0.5, (Region(1, 2, 3, 4, 10, 0.9), Region(7, 7, 1, 1, 1, 0.6)), p_value=0.04)
     row = verdict_row("a.png", "ab", said, InspectionParams())
-    assert row == {"image": "a.png", "sha256": "ab", "score": 0.9, "threshold": 0.5, "verdict": "reject",
-                   "reason": "why", "regions": 2, "y": 1, "x": 2, "height": 3, "width": 4, "area": 10}  # fmt: skip
+    assert row == {"image": "a.png", "sha256": "ab", "score": 0.9, "threshold": 0.5, "p_value": 0.04,
+                   "verdict": "reject", "reason": "why", "regions": 2,
+                   "y": 1, "x": 2, "height": 3, "width": 4, "area": 10}  # fmt: skip
     assert verdict_row("a.png", "ab", said, InspectionParams(mm_per_pixel=0.5))["area_mm2"] == 2.5
 
 
 def test_a_row_of_an_image_not_judged_has_no_numbers():
     row = verdict_row("a.png", "", Judgement("not_judged", "is empty"), InspectionParams(mm_per_pixel=1))
     assert [key for key, value in row.items() if value is None] == [
-        "score", "threshold", "y", "x", "height", "width", "area", "area_mm2",
+        "score", "threshold", "p_value", "y", "x", "height", "width", "area", "area_mm2",
     ]  # fmt: skip
     assert row["regions"] == 0
 

@@ -41,6 +41,7 @@ def test_a_good_file_is_judged_as_the_detector_does(detector, image):
     assert said.verdict == "pass"
     assert said.score == judge.judge_framed(image).scored.score
     assert said.threshold == 0.5
+    assert said.p_value == 1.0  # of one calibration image, which scored higher
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_the_served_model_says_what_the_detector_says(tmp_path, detector, image)
     table = pd.DataFrame({"image": [encode_png(image), b"no image"]})
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     said = model.predict(table)
-    assert list(said.columns) == ["score", "threshold", "verdict", "reason"]
+    assert list(said.columns) == ["score", "threshold", "p_value", "verdict", "reason"]
     assert said["verdict"].tolist() == ["pass", "not_judged"]
     assert said["score"][0] == Judge(detector).judge_framed(image).scored.score
     assert pd.isna(said["score"][1])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawline.checks import FlawlineError
-from flawline.metrics.conformal import BASES, Threshold, calibrate_threshold, percent
+from flawline.metrics.conformal import BASES, Threshold, calibrate_threshold, p_value, percent
 
 
 def test_99_scores_at_1_percent_take_the_highest_and_keep_the_target():
@@ -46,6 +46,19 @@ def test_rates_that_floats_cannot_hold_lose_no_image(parts):
     assert not calibrate_threshold(scores[1:], target_overkill=1 / parts).kept
 
 
+@pytest.mark.parametrize("target", [0.05, 0.1])
+def test_over_random_splits_of_the_same_scores_mean_overkill_is_the_target_and_no_more(target):
+    """59 calibrate, so that both targets are promised exactly; `bench_calibration.py` does so with photographs."""
+    generator = np.random.default_rng(1)
+    scores, overkill = generator.gamma(2.0, size=120), []
+    for _ in range(1000):
+        mixed = generator.permutation(scores)
+        threshold = calibrate_threshold(mixed[:59], target_overkill=target)
+        overkill.append((mixed[59:] > threshold.value).mean())
+    assert threshold.promised_overkill == pytest.approx(target)
+    assert abs(np.mean(overkill) - target) <= 3 * np.std(overkill) / np.sqrt(1000)
+
+
 def test_mean_overkill_over_many_draws_is_within_the_target_and_near_the_promise():
     generator = np.random.default_rng(0)
     draws = generator.gamma(1.0, size=(4000, 60))
@@ -73,10 +86,13 @@ def test_the_promise_names_target_threshold_and_images():
 def test_a_weaker_promise_says_how_much_weaker():
     threshold = calibrate_threshold(np.arange(10), target_overkill=0.01)
     assert threshold.promise == (
-        "10 calibration images promise at most 9.1 % overkill; 1 % overkill needs at least 99. "
-        "The threshold is the highest calibration score."
+        "10 calibration images cannot promise 1 % overkill, which needs at least 99: they promise at most 9.1 %. The "
+        "threshold is the highest calibration score."
     )
-    assert calibrate_threshold([1.0], target_overkill=0.01).promise.startswith("1 calibration image promises at most")
+    one = calibrate_threshold([1.0], target_overkill=0.001).promise
+    assert one.startswith(
+        "1 calibration image cannot promise 0.1 % overkill, which needs at least 999: it promises at most 50 %."
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,6 +123,30 @@ def test_a_target_that_is_no_rate_is_refused(target):
         calibrate_threshold([0.1], target_overkill=target)
 
 
+# --- p-values ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("score", "p"), [(5, 0.1), (4, 0.2), (0.5, 0.7), (0, 1), (4.5, 0.1)])
+def test_a_p_value_counts_the_calibration_scores_that_are_as_high_and_the_new_one(score, p):
+    assert p_value(score, [4, 0, 1, 0, 3, 1, 0.5, 2, 0.2]) == pytest.approx(p)  # of 9: (1 + as high) / 10
+
+
+@given(st.lists(st.floats(0, 1, width=16), min_size=1, max_size=99), st.floats(0, 1), st.floats(0.001, 0.999))
+def test_a_score_is_above_the_threshold_just_where_its_p_value_is_at_most_the_promise(scores, score, target):
+    threshold = calibrate_threshold(scores, target_overkill=target)
+    assert (score > threshold.value) == (p_value(score, scores) <= threshold.promised_overkill)
+
+
+def test_p_values_of_good_parts_are_no_smaller_than_chance_makes_them():
+    generator = np.random.default_rng(0)
+    found = np.array([p_value(new, rest) for new, *rest in generator.normal(size=(4000, 20))])
+    shares = [(found <= k / 20).mean() for k in range(1, 21)]
+    np.testing.assert_allclose(shares, np.arange(1, 21) / 20, atol=0.025)  # three standard errors
+
+
+def test_a_p_value_needs_calibration_scores():
+    with pytest.raises(FlawlineError, match="at least one score of a normal calibration image, got none"):
+        p_value(0.1, [])
+
+
 # --- what the promise rests on ---------------------------------------------------------------------------------------
 def test_a_promise_says_that_it_rests_on_models_that_did_not_learn_the_image_and_whether_it_is_proven():
     said = {basis: calibrate_threshold(range(99), target_overkill=0.01, basis=basis).promise for basis in BASES}
@@ -121,8 +161,9 @@ def test_a_promise_says_that_it_rests_on_models_that_did_not_learn_the_image_and
     assert said["monotone"] == told + "."
     assert said["cross"] == told + ", by experience and not by proof."
     few = calibrate_threshold(range(9), target_overkill=0.01, basis="cross").promise
-    told = "9 calibration images, each scored by a model that did not learn it, promise at most 10 % overkill"
-    assert few.startswith(f"{told}, by experience and not by proof; 1 % overkill needs at least 99.")
+    told = "9 calibration images, each scored by a model that did not learn it, cannot promise 1 % overkill, which"
+    wanted = f"{told} needs at least 99: they promise at most 10 %, by experience and not by proof."
+    assert few.startswith(wanted)
 
 
 @pytest.mark.parametrize("folds", [2, 5, 20])

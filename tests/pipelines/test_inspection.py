@@ -19,8 +19,8 @@ from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
 from flawline.pipelines.inspection import nodes
 
-COLUMNS = ["image", "sha256", "score", "threshold", "verdict", "reason", "regions", "y", "x", "height", "width", "area",
-           "engine"]  # fmt: skip
+COLUMNS = ["image", "sha256", "score", "threshold", "p_value", "verdict", "reason", "regions", "y", "x", "height",
+           "width", "area", "engine"]  # fmt: skip
 WHOLE = [{"y": 0, "x": 0, "height": 96, "width": 96}]
 
 

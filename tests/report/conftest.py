@@ -100,6 +100,7 @@ def inspection(example):
             "sha256": ["00"] * 4,
             "score": [0.1, 0.9, 0.95, np.nan],
             "threshold": [0.5] * 4,
+            "p_value": [0.9, 0.01, 0.0004, np.nan],
             "verdict": ["pass", "reject", "reject", "not_judged"],
             "reason": ["", "", None, "cannot be decoded"],
             "y": [np.nan, 10, 3, np.nan],

@@ -50,11 +50,17 @@ def test_every_rejected_and_reviewed_image_has_its_picture_the_worst_first(pictu
 
 def test_what_did_not_pass_is_said_with_score_place_and_reason(pictured):
     words = Document(render_inspection(pictured)).words
-    assert "reject c.png score 0.9500, threshold 0.5000 largest region 6 \N{MULTIPLICATION SIGN} 5 at (4, 3)" in words
-    assert "reject b.png score 0.9000, threshold 0.5000 largest region 6 \N{MULTIPLICATION SIGN} 4 at (20, 10)" in words
+    assert (
+        "reject c.png score 0.9500, threshold 0.5000, p 0.0004 largest region 6 \N{MULTIPLICATION SIGN} 5 at (4, 3)"
+        in words
+    )
+    assert (
+        "reject b.png score 0.9000, threshold 0.5000, p 0.010 largest region 6 \N{MULTIPLICATION SIGN} 4 at (20, 10)"
+        in words
+    )
     assert "image reason d.png cannot be decoded" in words
     assert f"a.png 0.1000 0.5000 {DASH}" not in words
-    assert "By falling score. image score threshold reason a.png 0.1000 0.5000" in words
+    assert "By falling score. image score threshold p-value reason a.png 0.1000 0.5000 0.900" in words
     assert "nobody has said which of these images are good" in words
 
 

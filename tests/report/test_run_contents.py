@@ -45,7 +45,7 @@ def detector():
     return SimpleNamespace(
         method="cae", reduction=Reduction(BASE.cae.scorer.image_score),
         reconstruct=lambda image, reconstructor: reconstructor(image),
-        thresholds=Thresholds(threshold(0.5), threshold(0.3), None),
+        thresholds=Thresholds(threshold(0.5), threshold(0.3), None), calibration_scores=(0.1, 0.2, 0.95),
     )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def test_images_are_shown_as_they_are_judged(scores, detector):
     assert worst.mask.all()
     assert [(r.y, r.x, r.height, r.width) for r in worst.regions] == [(0, 0, 4, 4)]
     assert worst.map_threshold == 0.5
+    assert (worst.p_value, passed.p_value) == (0.5, 1.0)  # (1 + as high) / 4; 0.1 is as high as itself
     assert (passed.verdict, passed.mask, passed.regions) == ("pass", None, ())
 
 

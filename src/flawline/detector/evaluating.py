@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
-from flawline.detector.judging import Judgement, judge, verdict_row
+from flawline.detector.judging import Judgement, judge, verdict_row, with_p_value
 from flawline.detector.thresholds import Thresholds, calibrate
 from flawline.intake.manifest import rows_of
 from flawline.methods.one_class import Scored
@@ -235,8 +235,9 @@ def judge_tests(
     """Return the verdict of every test image, a row an image (none: an empty table), with its label and defect. Those
     that could not be aligned are not judged."""
     tests = scores[scores["split"] == "test"]
+    calibration = scores.loc[scores["split"] == "calibration", "score"].tolist()
     said = [
-        (image, judge(Scored(score, maps[k]), thresholds, inspection, reduction))
+        (image, with_p_value(judge(Scored(score, maps[k]), thresholds, inspection, reduction), calibration))
         for k, image, score in zip(tests.index, tests["image"], tests["score"], strict=True)
     ]
     planned = manifest.set_index("image")["planned"]  # of patches, their photographs are not in it

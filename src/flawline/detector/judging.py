@@ -1,5 +1,6 @@
 """How an image is judged: by its map, or as a whole; and the one way from a photograph to a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, d
 from flawline.methods.maps import within
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import Reconstruction
+from flawline.metrics.conformal import p_value
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, check_inputs, find_regions, placed, points_of, small_regions
 from flawline.params import ComputeParams, InspectionParams
@@ -36,6 +38,7 @@ class Judgement:
     threshold: float | None = None  # on the score
     regions: tuple[Region, ...] = ()
     map_threshold: float | None = None  # map values above it make the regions; None: there is no map
+    p_value: float | None = None  # of the score: the share of good parts of which one as high is to be expected
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ class Judge:
         photograph; None: all are."""
         scored, reconstruction = self.detector.score(image, self.scorer)
         scored = replace(scored, map=within(scored.map, seen))
-        judgement = judge(scored, self.thresholds, self.inspection, self.detector.reduction)
-        return Judged(judgement, image, scored, reconstruction)
+        said = judge(scored, self.thresholds, self.inspection, self.detector.reduction)
+        return Judged(with_p_value(said, self.detector.calibration_scores), image, scored, reconstruction)
 
 
 def judge_digest(judge: Judge) -> str:
@@ -152,6 +155,12 @@ def judge(
     if reduction.is_maximum:
         return judge_regions(scored.map, seen, thresholds, inspection)
     return judge_reduced(scored.map, seen, thresholds, inspection, reduction)
+
+
+def with_p_value(said: Judgement, calibration: Sequence[float]) -> Judgement:
+    """Return a judgement with the p-value of the score on which it rests, among the scores of the ``calibration``
+    images; the same where there is no score."""
+    return said if said.score is None else replace(said, p_value=p_value(said.score, calibration))
 
 
 def check_judged_whole(inspection: InspectionParams) -> None:
@@ -260,7 +269,8 @@ def verdict_row(image: str, sha256: str, judgement: Judgement, inspection: Inspe
     Pixels; area_mm2 too where mm_per_pixel is given."""
     row = {
         "image": image, "sha256": sha256, "score": judgement.score, "threshold": judgement.threshold,
-        "verdict": judgement.verdict, "reason": judgement.reason, "regions": len(judgement.regions),
+        "p_value": judgement.p_value, "verdict": judgement.verdict, "reason": judgement.reason,
+        "regions": len(judgement.regions),
     }  # fmt: skip
     region = judgement.regions[0] if judgement.regions else None
     row |= {name: getattr(region, name, None) for name in ("y", "x", "height", "width", "area")}

@@ -13,6 +13,8 @@ from flawline.detector.file import load_detector
 from flawline.detector.judging import Judge, Judgement
 from flawline.params import InspectionParams
 
+ANSWER = ("score", "threshold", "p_value", "verdict", "reason")  # of each image, as `Judgement` has them
+
 
 class DetectorModel(mlflow.pyfunc.PythonModel):
     """Judges a table with a column ``image`` of file contents (of any format that is read).
@@ -28,8 +30,7 @@ class DetectorModel(mlflow.pyfunc.PythonModel):
         given = (params or {}).get("inspection") or ""
         judge = Judge(self.detector, read_inspection(given)) if given else self.judge
         said = [judge_bytes(judge, content) for content in model_input["image"]]
-        return pd.DataFrame([{"score": each.score, "threshold": each.threshold, "verdict": each.verdict,
-                              "reason": each.reason} for each in said])  # fmt: skip
+        return pd.DataFrame([{name: getattr(each, name) for name in ANSWER} for each in said])
 
 
 def read_inspection(text: str) -> InspectionParams:

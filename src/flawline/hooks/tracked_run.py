@@ -268,12 +268,14 @@ def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
 
 
 def signature() -> mlflow.models.ModelSignature:
-    """Return the served model's signature: an image file's bytes in; score, threshold, verdict and reason out."""
+    """Return the served model's signature: an image file's bytes in; score, threshold, p-value, verdict and
+    reason out."""
     from mlflow.types import ColSpec, Schema
 
     outputs = [
         ColSpec("double", "score", required=False),
         ColSpec("double", "threshold", required=False),
+        ColSpec("double", "p_value", required=False),
         ColSpec("string", "verdict"),
         ColSpec("string", "reason"),
     ]

@@ -37,15 +37,16 @@ class Threshold:
     @property
     def promise(self) -> str:
         """The promise in a sentence a user can read."""
-        needs = f"{percent(self.target_overkill)} overkill needs at least {self.needed}"
+        target = f"{percent(self.target_overkill)} overkill"
         images = f"{self.samples} calibration image" + "s" * (self.samples > 1)
         how = "" if self.basis == "split" else ", each scored by a model that did not learn it"
         if self.kept:
             expected = f"At most {percent(self.target_overkill)} of good parts are expected above {self.value:.3g}"
-            return f"{expected} ({images}{how}; {needs}){self._proof}."
-        promises = "promises" if self.samples == 1 else "promise"
-        limit = f"{images}{how}{',' if how else ''} {promises} at most {percent(self.promised_overkill)} overkill"
-        return f"{limit}{self._proof}; {needs}. The threshold is the highest calibration score."
+            return f"{expected} ({images}{how}; {target} needs at least {self.needed}){self._proof}."
+        refused = f"{images}{how}{',' if how else ''} cannot promise {target}, which needs at least {self.needed}"
+        promises = "it promises" if self.samples == 1 else "they promise"
+        weaker = f"{promises} at most {percent(self.promised_overkill)}{self._proof}"
+        return f"{refused}: {weaker}. The threshold is the highest calibration score."
 
     @property
     def _proof(self) -> str:
@@ -86,6 +87,18 @@ def calibrate_threshold(
         needed=math.ceil(1 / target) - 1,
         basis=basis,
     )
+
+
+def p_value(score: float, calibration: Sequence[float] | NDArray) -> float:
+    """Return the share of good parts of which a score of at least ``score`` is to be expected, in (0, 1]: one more than
+    the ``calibration`` scores (n,) that are as high, of n + 1.
+
+    If calibration and new images are exchangeable, it is at most alpha of a good part with probability at most alpha,
+    for every alpha. A score is above the threshold of `calibrate_threshold` just where its p-value is at most what that
+    promises. Raises FlawlineError for no scores, or such as are not finite. Source: Vovk, Gammerman, Shafer 2005
+    (Algorithmic Learning in a Random World), Sec. 2.2."""
+    known = finite_scores(calibration)
+    return float(1 + (known >= score).sum()) / (len(known) + 1)
 
 
 def exact(target_overkill: float) -> Fraction:

@@ -32,6 +32,7 @@ class JudgedImage:
     anomaly_map: NDArray  # (H, W), or (0, 0) of a method that judges the image as a whole
     score: float
     verdict: str  # pass, review, reject or not_judged
+    p_value: float | None = None  # the share of good parts of which a score as high is to be expected
     reconstruction: NDArray | None = None  # (C, H, W), on the same share of its full scale as the image
     mask: NDArray | None = None  # (H, W) bool, the true defect; None: not known
     label: int | None = None  # 0 normal, 1 defective
@@ -178,7 +179,7 @@ class InspectionPage:
     title: str
     category: str
     found: Sequence[str]
-    verdicts: pd.DataFrame  # image, score, threshold, verdict, reason, y, x, height, width; a row an image
+    verdicts: pd.DataFrame  # image, score, threshold, p_value, verdict, reason, y, x, height, width; a row an image
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
     notes: Sequence[str] = ()

@@ -38,7 +38,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, share=words.share, aligned=words.aligned)
+    environment.filters.update(number=words.number, share=words.share, aligned=words.aligned, p_value=words.p_value)
     environment.tests["missing"] = words.missing
     environment.globals.update(
         css=Markup(files("flawline.report").joinpath("page.css").read_text(encoding="utf-8")),

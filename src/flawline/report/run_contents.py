@@ -111,16 +111,18 @@ def _judged(
     row: pd.Series, image: Any, mask: Any, anomaly: Any, *, detector: Detector, inspection: InspectionParams,
     reconstructor: TrainedReconstructor | None,
 ) -> JudgedImage:  # fmt: skip
-    from flawline.detector.judging import judge
+    from flawline.detector.judging import judge, with_p_value
     from flawline.methods.one_class import Scored
 
-    judgement = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, detector.reduction)
+    said = judge(Scored(row["score"], anomaly), detector.thresholds, inspection, detector.reduction)
+    judgement = with_p_value(said, detector.calibration_scores)
     return JudgedImage(
         name=row["image"],
         image=image,
         anomaly_map=anomaly,
         score=row["score"],
         verdict=judgement.verdict,
+        p_value=judgement.p_value,
         reconstruction=detector.reconstruct(image, reconstructor),
         mask=mask if mask.size else None,
         label=int(row["label"]),

@@ -18,6 +18,11 @@ DASH = "\N{EN DASH}"  # nothing to print
 OVERKILL = "good parts rejected"
 ESCAPES = "defective parts passed"
 
+P_VALUE = (
+    "The p-value p of a score is the share of good parts of which one as high is to be expected, by the same promise "
+    "as that of the thresholds. It is not the probability that the part is good."
+)
+
 IMAGE, COUNTS, PIXEL, OTHER = "By image", "Counts at the calibrated threshold", "By pixel", "Other"
 RAW, TRAINING = "From the raw map (before smoothing)", "Training"
 ORACLE = "With the test labels' help (oracle)"
@@ -248,6 +253,11 @@ def number(value: Any) -> str:
     amount = float(value)
     whole = amount.is_integer() and abs(amount) < 1e15
     return f"{amount:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") if whole else f"{amount:.4g}"
+
+
+def p_value(value: Any) -> str:
+    """Return a p-value: three decimals, one digit of a smaller one, a dash for none."""
+    return DASH if missing(value) else f"{value:.3f}" if value >= 0.001 else f"{value:.1g}"
 
 
 def seconds(value: Any) -> str:
