@@ -1099,12 +1099,42 @@ class CalibrationParams(Params):
     folds: Annotated[int, Field(ge=2)]  # of cross; at most one an image
 
 
+class CostParams(Params):
+    """What mistakes and reviews cost a part, in any one unit, by which thresholds are then chosen; all null: they are
+    not. What a review costs stands beside what is reviewed: a part that is looked at is taken to be judged rightly."""
+
+    escape: PositiveFloat | None = None  # of a defective part that passes
+    overkill: PositiveFloat | None = None  # of a good part that is rejected
+    review: NonNegativeFloat | None = None  # of a part that a person looks at
+    defect_rate: Rate | None = None  # share of the parts that are defective, as whoever makes them knows it
+    review_capacity: UpToOne | None = None  # share of the parts that persons can look at; null: all
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        needed = ("escape", "overkill", "review", "defect_rate")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing and len(missing) < len(needed):
+            raise ValueError(f"escape, overkill, review and defect_rate go together, {' and '.join(missing)} got null")
+        if missing and self.review_capacity is not None:
+            raise ValueError(
+                f"review_capacity needs escape, overkill, review and defect_rate beside it, got {self.review_capacity} "
+                f"alone; without costs review_overkill says how many good parts may be looked at"
+            )
+        return self
+
+    @property
+    def given(self) -> bool:
+        """Whether thresholds are chosen by these."""
+        return self.escape is not None
+
+
 class EvaluationParams(Params):
     target_overkill: Rate  # wanted share of good parts rejected
     review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
     outlier_quantile: Rate  # of normal scores, at which the pseudo-supervised threshold lies
     aupro_limit: Annotated[float, Field(gt=0, le=1)]  # false positive rate up to which AUPRO integrates
     calibration: CalibrationParams
+    costs: CostParams  # of mistakes; given, they take the place of target_overkill and review_overkill
 
     @model_validator(mode="after")
     def _review_before_reject(self) -> Self:
@@ -1129,6 +1159,7 @@ class InspectionParams(Params):
     precedence."""
 
     target_overkill: Rate | None = None  # null: as the detector was calibrated
+    costs: CostParams | None = None  # of mistakes, in the place of target_overkill; null: as it was calibrated
     ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none
     min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
     mm_per_pixel: PositiveFloat | None = None  # scale of the photographs; null: areas are in pixels
@@ -1139,7 +1170,15 @@ class InspectionParams(Params):
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""
         given = {name: getattr(self, name) for name in self.model_fields_set if getattr(self, name) is not None}
+        if given.keys() & {"target_overkill", "costs"}:  # the one takes the place of the other
+            given = {"target_overkill": None, "costs": None} | given
         return kept.but(**given)
+
+    @model_validator(mode="after")
+    def _one_way_to_thresholds(self) -> Self:
+        if self.target_overkill is not None and self.costs is not None:
+            raise ValueError("the thresholds are set by target_overkill or by costs: give one of them, got both")
+        return self
 
 
 class ReportingParams(Params):

@@ -21,7 +21,7 @@ PROMISE = "at most 1 good part in 20 goes beyond it"
 def detector():
     return SimpleNamespace(
         category="bottle", method="cae", params={"map": {"stride": 4}}, about={"weights": "1234"},
-        thresholds=SimpleNamespace(reject=SimpleNamespace(value=0.5, promise=PROMISE)),
+        thresholds=SimpleNamespace(reject=SimpleNamespace(value=0.5, promise=PROMISE), by_cost=None),
     )  # fmt: skip
 
 
@@ -42,7 +42,8 @@ def test_rejected_images_are_listed_before_those_to_review_the_highest_score_fir
 
 def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, detector):
     assert inspection_found(verdicts, detector) == [
-        "7 images: 2 pass, 2 review, 2 reject, 1 not_judged.", "not judged: d is empty", PROMISE
+        "7 images: 2 pass, 2 review, 2 reject, 1 not_judged.", "not judged: d is empty",
+        "2 of 6 judged images were rejected: 33 % (exact 95 % interval 4.3 to 78 %).", PROMISE
     ]  # fmt: skip
     eight = pd.concat([verdicts.iloc[[3]]] * 8)
     *_, more, _ = found = inspection_found(eight, detector)

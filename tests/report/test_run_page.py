@@ -252,7 +252,7 @@ def test_alignment_without_losses_is_one_sentence_and_none_without_alignment(pag
 def test_several_methods_share_one_table_of_verdicts(page, method):
     other = replace(method, method="vae", metrics={"image_auroc": 0.9})
     html = render_run(replace(page, methods=[method, other]))
-    assert "vae 2 0 2 0 1 1" in Document(html).words
+    assert "vae 2 0 2 0 1, 50 % of 2 (1.3 to 99 %) 1, 50 % of 2 (1.3 to 99 %)" in Document(html).words
     assert '<td class="best">0.900</td>' in html
     assert '<td class="best">0.750</td>' not in html
 

@@ -23,8 +23,8 @@ def result(method, verdicts, *, suited="suited"):
 def test_one_method_is_told_at_length():
     assert run_found([result("cae", ["pass", "reject", "review"])]) == [
         "cae judged 3 test images: 1 pass, 1 review, 1 reject, 0 not_judged.",
-        "1 of 1 defective parts were caught, 1 of them sent to review.",
-        "1 of 2 good parts were rejected.",
+        "1 of 1 defective parts were caught, 1 of them sent to review (exact 95 % interval 2.5 to 100 %).",
+        "1 of 2 good parts were rejected (exact 95 % interval 1.3 to 99 %).",
         PROMISE,
     ]
 
@@ -33,8 +33,10 @@ def test_several_methods_get_a_line_each_and_a_common_promise_once():
     several = [result("cae", ["pass", "pass", "reject"]), result("vae", ["reject", "pass", "pass"], suited="unsuited")]
     assert run_found(several) == [
         "2 methods judged 3 test images.",
-        "cae: 1 of 1 defective parts were caught. 0 of 2 good parts were rejected.",
-        "vae: 0 of 1 defective parts were caught. 1 of 2 good parts were rejected.",
+        "cae: 1 of 1 defective parts were caught (exact 95 % interval 2.5 to 100 %). 0 of 2 good parts were rejected "
+        "(exact 95 % interval 0 to 84 %).",
+        "vae: 0 of 1 defective parts were caught (exact 95 % interval 0 to 98 %). 1 of 2 good parts were rejected "
+        "(exact 95 % interval 1.3 to 99 %).",
         PROMISE,
         "By what vae learned, this material is unsuited for it: vae explains little.",
     ]

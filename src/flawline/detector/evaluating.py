@@ -1,6 +1,6 @@
 """How good a method is on the test images: thresholds from the calibration images, metrics, curves and verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import Judgement, judge, verdict_row, with_p_value
-from flawline.detector.thresholds import Thresholds, calibrate
+from flawline.detector.thresholds import Thresholds, calibrate, calibrate_by_cost, costs_of
 from flawline.intake.manifest import rows_of
 from flawline.methods.one_class import Scored
 from flawline.methods.reconstruction import dead_share
 from flawline.methods.registry import SCORED, Method
 from flawline.metrics.images import image_metrics
-from flawline.metrics.intervals import exact_interval
+from flawline.metrics.intervals import rate_with_interval
 from flawline.metrics.maps import MapCounts, pixel_metrics
 from flawline.metrics.outliers import OutlierThreshold, far_out, outlier_threshold
 from flawline.metrics.reductions import Reduction, learn_reduction
@@ -25,7 +25,8 @@ from flawline.params import EvaluationParams, ImageScoreParams, InspectionParams
 from flawline.storage.ragged import RaggedArray
 
 LEAST_SHARES = {"image_auroc_from_2": 0.02, "image_auroc_from_10": 0.1}  # metric: share of a patch that is marked
-TOLD_OF_OUTLIERS = ("overkill_rate", "escape_rate", "f1", "accuracy")  # metrics
+TOLD_OF_OUTLIERS = ("f1", "accuracy")  # metrics
+COUNTED = {"overkill_rate": ("overkill", "normals"), "escape_rate": ("escapes", "defectives")}  # rate: count, of all
 TOLD_OF_RAW_MAPS = (  # metrics
     "image_auroc", "pixel_auroc", "aupro", "A", "iou", "oracle_A", "oracle_iou", "oracle_pixel_threshold",
 )  # fmt: skip
@@ -77,16 +78,18 @@ def compare_reductions(
 
 
 def calibrated_on(
-    scores: pd.DataFrame, evaluation: EvaluationParams, *, basis: str = "split", map_basis: str | None = None
-) -> Thresholds:
+    scores: pd.DataFrame, evaluation: EvaluationParams, *, pseudo: Sequence[float] | None = None, basis: str = "split",
+    map_basis: str | None = None,
+) -> Thresholds:  # fmt: skip
     """Return the thresholds from the scores of the calibration images, and from their maps' maxima where these are told
-    apart; ``basis`` is what their promises rest on, ``map_basis`` that of the maxima where it is another."""
-    held_out = scores[scores["split"] == "calibration"]
-    return calibrate(
-        held_out["score"].tolist(), target_overkill=evaluation.target_overkill,
-        review_overkill=evaluation.review_overkill, map_maxima=map_maxima_of(held_out), basis=basis,
-        map_basis=map_basis,
-    )  # fmt: skip
+    apart; ``basis`` is what their promises rest on, ``map_basis`` that of the maxima where it is another. Where costs
+    are given and the scores of ``pseudo`` defects too, by these."""
+    held_out, costs = scores[scores["split"] == "calibration"], costs_of(evaluation.costs)
+    more: dict[str, Any] = {"map_maxima": map_maxima_of(held_out), "basis": basis, "map_basis": map_basis}
+    if costs is not None and pseudo is not None:
+        return calibrate_by_cost(held_out["score"].tolist(), pseudo, costs, **more)
+    targets = {name: getattr(evaluation, name) for name in ("target_overkill", "review_overkill")}
+    return calibrate(held_out["score"].tolist(), **targets, **more)
 
 
 def standing_out(scores: pd.DataFrame) -> pd.DataFrame:
@@ -106,16 +109,20 @@ def with_outlier(thresholds: Thresholds, scores: pd.DataFrame, pseudo: Sequence[
 
 
 def outlier_metrics(tests: pd.DataFrame, outlier: OutlierThreshold | None) -> dict[str, float]:
-    """Return what the pseudo-supervised threshold is worth on test images, with the exact 95 % interval of its overkill
-    rate; empty without one."""
+    """Return what the pseudo-supervised threshold is worth on test images, with the exact 95 % intervals of its rates;
+    empty without one."""
     if outlier is None:
         return {}
     values, _ = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), outlier.value)
-    told = {f"outlier_{name}": values[name] for name in TOLD_OF_OUTLIERS if name in values}
-    if values["normals"]:
-        low, high = exact_interval(int(values["overkill"]), int(values["normals"]))
-        told |= {"outlier_overkill_rate_low": low, "outlier_overkill_rate_high": high}
-    return outlier.metrics() | told
+    told = {name: values[name] for name in TOLD_OF_OUTLIERS if name in values} | rates(values)
+    return outlier.metrics() | {f"outlier_{name}": value for name, value in told.items()}
+
+
+def rates(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the overkill rate and the escape rate with their exact 95 % intervals, where they were counted."""
+    counted = {name: (int(values[count]), int(values[of])) for name, (count, of) in COUNTED.items() if count in values}
+    return {key: value for name, (count, of) in counted.items()
+            for key, value in rate_with_interval(name, count, of).items()}  # fmt: skip
 
 
 def metrics_by_share(scores: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, float]:
@@ -151,7 +158,7 @@ def measure(
     """Return (values, absent, the counted pixels) of the test images' scores and maps at the reject threshold."""
     tests = scores[scores["split"] == "test"]
     values, absent = image_metrics(tests["score"].to_numpy(), tests["label"].to_numpy(), thresholds.reject.value)
-    values |= outlier_metrics(tests, thresholds.outlier) | metrics_by_share(scores, manifest)
+    values |= rates(values) | outlier_metrics(tests, thresholds.outlier) | metrics_by_share(scores, manifest)
     everything, defective = count_pixels(tests, maps, masks, manifest)
     pixel_values, pixel_absent = pixel_metrics(everything, defective, thresholds.on_map.value, aupro_limit=aupro_limit)
     if not all(one.size for one in maps):

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from flawline.checks import FlawlineError
 from flawline.detector.scoring import ImageScorer
-from flawline.detector.thresholds import Thresholds, calibrate
+from flawline.detector.thresholds import Thresholds, calibrate, calibrate_by_cost
 from flawline.intake.registration import LEVEL, to_channels
 from flawline.methods.features import check_network
 from flawline.methods.one_class import Scored, reduction_in
 from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method, get_method
+from flawline.metrics.decisions import Costs
 from flawline.metrics.reductions import Reduction
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.tensors import part, read_tensors, write_tensors
@@ -47,6 +48,7 @@ class Detector:
     calibration_scores: tuple[float, ...]
     weights: dict[str, Tensor]
     calibration_map_maxima: tuple[float, ...] = ()  # of their maps, where these are not the scores
+    pseudo_scores: tuple[float, ...] = ()  # of pseudo-defects in copies of the calibration images
     checked_scores: tuple[float, ...] = ()  # of the images that it keeps: `flawline.detector.engine_check`
     trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
     inspection: InspectionParams = field(
@@ -92,11 +94,26 @@ class Detector:
         if target is None:
             return self
         thresholds = calibrate(
-            self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill,
-            map_maxima=self.calibration_map_maxima, basis=self.thresholds.reject.basis,
-            map_basis=self.thresholds.on_map.basis,
-        )  # fmt: skip
+            self.calibration_scores, target_overkill=target, review_overkill=self.review_overkill, **self._calibration
+        )
         return replace(self, thresholds=replace(thresholds, outlier=self.thresholds.outlier))
+
+    def at_costs(self, costs: Costs | None) -> "Detector":
+        """Return the same detector with the thresholds that cost least by other costs; nothing is trained. Raise
+        FlawlineError if it holds no scores of pseudo-defects, as those do not that were made before there were any."""
+        if costs is None:
+            return self
+        thresholds = calibrate_by_cost(self.calibration_scores, self.pseudo_scores, costs, **self._calibration)
+        return replace(self, thresholds=replace(thresholds, outlier=self.thresholds.outlier))
+
+    @property
+    def _calibration(self) -> dict[str, Any]:
+        """What a calibration depends on beside the images' scores."""
+        return {
+            "map_maxima": self.calibration_map_maxima,
+            "basis": self.thresholds.reject.basis,
+            "map_basis": self.thresholds.on_map.basis,
+        }
 
     @cached_property
     def aligner(self) -> Aligner | None:
@@ -181,7 +198,7 @@ class Detector:
 
 def save_detector(path: Path, detector: Detector) -> None:
     """Write the detector to one safetensors file with its settings as JSON; whole or not at all."""
-    meta = {name: getattr(detector, name) for name in PLAIN}
+    meta = {name: getattr(detector, name) for name in (*PLAIN, *LATER)}
     write_tensors(path, detector.weights, {**meta, "format": FORMAT, "thresholds": detector.thresholds.to_dict(),
                                           "inspection": detector.inspection.model_dump(mode="json")})  # fmt: skip
 
@@ -201,8 +218,8 @@ def load_detector(path: Path) -> Detector:
             f"{path} is a detector of format {meta['format']}; this version reads {FORMAT}. Make it again: "
             f"kedro run --params category=..."
         )
-    plain = {name: meta[name] for name in PLAIN}
-    for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima", "checked_scores"):
+    plain = {name: meta[name] for name in PLAIN} | {name: meta.get(name, ()) for name in LATER}
+    for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima", "checked_scores", *LATER):
         plain[name] = tuple(plain[name])
     thresholds, inspection = (
         Thresholds.from_dict(meta["thresholds"]),
@@ -231,3 +248,4 @@ PLAIN = (
     "method", "category", "params", "channels", "depth", "bits", "smallest", "largest", "review_overkill",
     "calibration_scores", "calibration_map_maxima", "checked_scores", "trim_ends", "about",
 )  # fmt: skip
+LATER = ("pseudo_scores",)  # that detectors of this format may lack, which were made before

@@ -12,7 +12,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.engine_check import agreeing_scorer
 from flawline.detector.file import Detector
 from flawline.detector.scoring import ImageScorer
-from flawline.detector.thresholds import Thresholds
+from flawline.detector.thresholds import Thresholds, costs_of
 from flawline.intake.decoding import DoubtfulImageError, UnreadableImageError, decode, told_bits
 from flawline.methods.maps import within
 from flawline.methods.one_class import Scored
@@ -59,7 +59,7 @@ class Judge:
     ):
         """``inspection`` takes precedence over the settings that the detector keeps, where it is not null."""
         self.inspection = detector.inspection if inspection is None else inspection.over(detector.inspection)
-        self.detector = detector.at_overkill(self.inspection.target_overkill)
+        self.detector = detector.at_overkill(self.inspection.target_overkill).at_costs(costs_of(self.inspection.costs))
         self._compute = compute or ComputeParams()
 
     @cached_property

@@ -56,7 +56,9 @@ def calibrating(images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFram
     return Lazy.of(images, [row_of[name] for name in names])
 
 
-def calibrated(scores: pd.DataFrame, thresholds: Thresholds, evaluation: EvaluationParams) -> dict[str, Any]:
+def calibrated(
+    scores: pd.DataFrame, pseudo_scores: pd.DataFrame, thresholds: Thresholds, evaluation: EvaluationParams
+) -> dict[str, Any]:
     """Return what a detector holds of its calibration."""
     held_out = scores[scores["split"] == "calibration"]
     return {
@@ -64,4 +66,5 @@ def calibrated(scores: pd.DataFrame, thresholds: Thresholds, evaluation: Evaluat
         "review_overkill": evaluation.review_overkill,
         "calibration_scores": tuple(held_out["score"]),
         "calibration_map_maxima": tuple(map_maxima_of(held_out)),
+        "pseudo_scores": tuple(pseudo_scores["score"]),
     }

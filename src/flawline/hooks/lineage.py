@@ -169,7 +169,7 @@ class LineageHook:
         changed = [
             f"{key} went from {stamp['params'].get(key, 'nothing')!r} to {recipe.params.get(key, 'nothing')!r}"
             for key in sorted(recipe.params.keys() | stamp["params"].keys())
-            if recipe.params.get(key, ...) != stamp["params"].get(key, ...)
+            if recipe.params.get(key) != stamp["params"].get(key)  # a later one that is null changes nothing
         ]
         digest = self.manifest_digest()
         if recipe.on_manifest and digest is not None and stamp["manifest"] != digest:

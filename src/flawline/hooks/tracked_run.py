@@ -105,6 +105,8 @@ class TrackedRun:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "choice":
             self._log_choice(method, data, where(self.catalog.get(dataset_name)))
+        elif method in self.children and name == "operating_points":
+            self.client.log_artifact(self.children[method], str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
         elif method in self.children and name in FINISHED:

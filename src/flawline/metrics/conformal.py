@@ -28,6 +28,7 @@ class Threshold:
     samples: int  # calibration images
     needed: int  # calibration images that the target needs
     basis: str = "split"  # what the promise rests on: one of BASES
+    chosen: bool = False  # whether what was asked for was chosen by the same images
 
     @property
     def kept(self) -> bool:
@@ -40,6 +41,9 @@ class Threshold:
         target = f"{percent(self.target_overkill)} overkill"
         images = f"{self.samples} calibration image" + "s" * (self.samples > 1)
         how = "" if self.basis == "split" else ", each scored by a model that did not learn it"
+        if self.chosen:
+            about = f"About {percent(self.promised_overkill)} of good parts are expected above {self.value:.3g}"
+            return f"{about}, which was chosen by {images}{how}: by experience and not by proof."
         if self.kept:
             expected = f"At most {percent(self.target_overkill)} of good parts are expected above {self.value:.3g}"
             return f"{expected} ({images}{how}; {target} needs at least {self.needed}){self._proof}."

@@ -1,8 +1,10 @@
 """How far a rate may be from what was counted."""
 
-from scipy import stats
+from scipy.special import betaincinv
 
 from flawline.checks import FlawlineError
+
+LOW, HIGH = "_low", "_high"  # end the names of an interval's ends
 
 
 def exact_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -13,6 +15,15 @@ def exact_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple
     if not 0 <= count <= total or not total:
         raise FlawlineError(f"count must be from 0 to total, and total at least 1; got {count} of {total}")
     tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(stats.beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
     return low, high
+
+
+def rate_with_interval(name: str, count: int, total: int) -> dict[str, float]:
+    """Return a rate under ``name``, and the ends of its exact 95 % interval under the names that end with LOW and HIGH;
+    empty of no trials."""
+    if not total:
+        return {}
+    low, high = exact_interval(count, total)
+    return {name: count / total, f"{name}{LOW}": low, f"{name}{HIGH}": high}

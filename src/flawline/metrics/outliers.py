@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flawline.metrics.conformal import finite_scores
 from flawline.metrics.images import ranking
+from flawline.metrics.intervals import rate_with_interval
 
 FENCE = 3.0  # interquartile ranges above the upper quartile: "far out" in Tukey 1977, Exploratory Data Analysis
 LEAST = 8  # scores, of which the quartiles can be told
@@ -62,7 +63,9 @@ class OutlierThreshold:
 
     def metrics(self) -> dict[str, float]:
         """Return what is told beside the metrics of test images; no label takes part."""
-        return {"pseudo_auroc": self.pseudo_auroc, "pseudo_detection_rate": self.pseudo_detection}
+        found = round(self.pseudo_detection * self.pseudo_defects)
+        rate = rate_with_interval("pseudo_detection_rate", found, self.pseudo_defects)
+        return {"pseudo_auroc": self.pseudo_auroc} | rate
 
 
 def outlier_threshold(normal: Sequence[float], pseudo: Sequence[float], *, quantile: float) -> OutlierThreshold:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.figures import Region
+from flawline.metrics.decisions import CostChoice
 
 
 class Threshold(Protocol):
@@ -86,6 +87,8 @@ class MethodResult:
     best: Sequence[JudgedImage] = ()
     suspicious: pd.DataFrame | None = None  # image, score of the good images that stand out, the highest first
     odd: Sequence[JudgedImage] = ()  # the first of these
+    operating_points: pd.DataFrame | None = None  # operating_point, its thresholds, what they promise, what came of it
+    by_cost: CostChoice | None = None  # what is expected of thresholds that were chosen by costs
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sample_reconstructions: SampleReconstructions | None = None
     split: Split | None = None

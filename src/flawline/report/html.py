@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+FILTERS = (words.number, words.aligned, words.p_value, words.rate_of)
+
+
 def fill(template: str, *, page: RunPage | InspectionPage | DataPage | StudyPage, **values: Any) -> str:
     """Fill a template with a page and what was made of it."""
     settings = tables.setting_groups(page.settings)
@@ -38,7 +41,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, share=words.share, aligned=words.aligned, p_value=words.p_value)
+    environment.filters.update({each.__name__: each for each in FILTERS})
     environment.tests["missing"] = words.missing
     environment.globals.update(
         css=Markup(files("flawline.report").joinpath("page.css").read_text(encoding="utf-8")),

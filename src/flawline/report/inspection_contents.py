@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from flawline.params import InspectionParams, flatten
 from flawline.report.contents import InspectionPage
+from flawline.report.cost_sentences import costs_in_words
 from flawline.report.origin import origin
 from flawline.report.pictures import LISTED
 from flawline.report.run_sentences import verdicts_in_words
 from flawline.report.tables import by_urgency
+from flawline.report.words import interval_of, share
 
 if TYPE_CHECKING:
     from flawline.detector.file import Detector
@@ -58,7 +60,19 @@ def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
     unjudged = verdicts[verdicts["verdict"] == "not_judged"]
     lines += [f"not judged: {row['image']} {row['reason']}" for row in unjudged.head(TOLD).to_dict("records")]
     lines += [f"not judged: {len(unjudged) - TOLD} more, each with its reason in the verdicts"] * (len(unjudged) > TOLD)
-    return [*lines, detector.thresholds.reject.promise]
+    thresholds = detector.thresholds
+    return [*lines, *share_rejected(verdicts), thresholds.reject.promise, *costs_in_words(thresholds.by_cost)]
+
+
+def share_rejected(verdicts: pd.DataFrame) -> list[str]:
+    """Return which share of the judged images was rejected, to be compared with what is promised of good ones; nothing
+    where none was judged."""
+    judged = verdicts[verdicts["verdict"] != "not_judged"]
+    rejected = int((judged["verdict"] == "reject").sum())
+    if judged.empty:
+        return []
+    told = f"{rejected} of {len(judged)} judged images were rejected: {share(rejected, len(judged))}"
+    return [f"{told} ({interval_of(rejected, len(judged))})."]
 
 
 def inspection_summary(page: InspectionPage) -> str:

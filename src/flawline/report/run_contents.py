@@ -51,6 +51,7 @@ def method_result(
     best: Sequence[JudgedImage],
     suspicious: pd.DataFrame | None = None,
     odd: Sequence[JudgedImage] = (),
+    operating_points: pd.DataFrame | None = None,
 ) -> MethodResult:
     """Return all that one method made of a category; ``metrics`` has values and absent, ``curves`` curve, x and y."""
     limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel", "outlier")}
@@ -66,6 +67,8 @@ def method_result(
         best=best,
         suspicious=suspicious,
         odd=odd,
+        operating_points=operating_points,
+        by_cost=detector.thresholds.by_cost,
     )
 
 

@@ -18,6 +18,7 @@ from flawline.figures import (
 )
 from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
+from flawline.report.cost_sentences import costs_in_words
 from flawline.report.html import chart, fill
 from flawline.report.pictures import picture, sample_columns, split_columns, strips
 from flawline.report.run_sentences import choice_in_words, standing_out_in_words
@@ -83,6 +84,8 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "projections": _projections(method),
         "pseudo_gallery": None if method.pseudo_gallery is None else picture("pseudo-defects", method.pseudo_gallery),
         "thresholds": method.thresholds,
+        "costs_told": costs_in_words(method.by_cost),
+        "operating_points": tables.operating_rows(method.operating_points),
         "mapped": any(example.anomaly_map.size for example in (*method.worst, *method.best)),
         "worst": made[: len(worst)],
         "best": made[len(worst) : len(worst) + len(best)],

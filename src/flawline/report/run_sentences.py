@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from flawline.report.contents import AlignmentShown, MethodResult, RunPage
-from flawline.report.words import VERDICTS
+from flawline.report.cost_sentences import costs_in_words
+from flawline.report.words import VERDICTS, interval_of
 
 NAMED = 5  # images in a sentence
 NONE_FOUND, ALL_FOUND = 0.6, 0.999  # AUROC of the best candidate below, above which pseudo-defects decide little
@@ -83,7 +84,7 @@ def _found_by_one(result: MethodResult) -> list[str]:
         return [f"{result.method} had no test image to judge.", promise]
     judged = f"{result.method} judged {len(result.verdicts)} test images: {verdicts_in_words(result.verdicts)}."
     told = [*choice_in_words(result), *standing_out_in_words(result), *_unsuited(result)]
-    return [judged, *_caught(result.verdicts), promise, *told]
+    return [judged, *_caught(result.verdicts), promise, *costs_in_words(result.by_cost), *told]
 
 
 def choice_in_words(result: MethodResult) -> list[str]:
@@ -148,11 +149,15 @@ def _caught_defective(count: pd.Series) -> list[str]:
     rejected, reviewed, unjudged = (int(count.get(name, 0)) for name in ("reject", "review", "not_judged"))
     review = f", {reviewed} of them sent to review" if reviewed else ""
     lost = f"; {unjudged} could not be judged" if unjudged else ""
-    return [f"{rejected + reviewed} of {count.sum()} defective parts were caught{review}{lost}."]
+    told = f"{rejected + reviewed} of {count.sum()} defective parts were caught{review}{lost}"
+    return [f"{told} ({interval_of(rejected + reviewed, count.sum())})."]
 
 
 def _rejected_good(count: pd.Series) -> list[str]:
-    return [] if count.empty else [f"{count.get('reject', 0)} of {count.sum()} good parts were rejected."]
+    if count.empty:
+        return []
+    rejected, good = int(count.get("reject", 0)), int(count.sum())
+    return [f"{rejected} of {good} good parts were rejected ({interval_of(rejected, good)})."]
 
 
 def _unsuited(result: MethodResult) -> list[str]:

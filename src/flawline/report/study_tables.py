@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from flawline.metrics.choice import placings
+from flawline.metrics.intervals import HIGH, LOW
 from flawline.report import tables, words
 from flawline.report.contents import PublishedTable, StudyPage
 from flawline.report.tables import Cell, MetricGroup
@@ -43,8 +44,6 @@ TABLES = {
         "outlier_accuracy",
         "outlier_escape_rate",
         "outlier_overkill_rate",
-        "outlier_overkill_rate_low",
-        "outlier_overkill_rate_high",
     ),
     words.ORACLE: ("oracle_A", "oracle_iou", "raw_oracle_A", "raw_oracle_iou"),
     words.TRAINING: ("train_seconds", RATIO.name, "reconstruction_mse", "reconstruction_ssim", "dead_latents"),
@@ -152,10 +151,13 @@ def spread_of(rows: pd.DataFrame, name: str) -> Spread:
 
 
 def _text(column: Metric, rows: pd.DataFrame, first: float) -> str:
-    """Return one cell of a method; ``first`` is the mean training time of the first method."""
+    """Return one cell of a method, of a rate with the means of its interval's ends over the seeds. ``first`` is the
+    mean training time of the first method."""
     if column is RATIO:
         return _ratio_text(_ratio(spread_of(rows, "train_seconds").mean, first))
-    return spread_text(column, spread_of(rows, column.name), seeds=len(rows))
+    text = spread_text(column, spread_of(rows, column.name), seeds=len(rows))
+    ends = {f"{column.name}{end}": spread_of(rows, f"{column.name}{end}").mean for end in (LOW, HIGH)}
+    return tables.with_interval(text, column.name, ends)
 
 
 def _published_text(column: Metric, record: Mapping[str, Any]) -> str:

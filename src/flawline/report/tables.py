@@ -1,12 +1,13 @@
 """Frames and dictionaries turned into what the templates print: counts, rows, groups. No HTML here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from flawline.metrics.intervals import HIGH, LOW
 from flawline.report.contents import AlignmentShown, MethodResult
 from flawline.report.words import (
     DASH,
@@ -14,11 +15,14 @@ from flawline.report.words import (
     TRAINING,
     VERDICTS,
     Metric,
+    is_interval_end,
     metric_named,
     metric_order,
     missing,
     mistake,
     number,
+    rate_of,
+    rounded_share,
     seconds,
 )
 
@@ -122,7 +126,7 @@ def metric_groups(methods: Sequence[MethodResult], published: pd.DataFrame | Non
     names = {name for method in methods for name in (*method.metrics, *method.absent)}
     if published is not None:
         names |= {str(c) for c in printed_metrics(published) if published[c].notna().any()}
-    columns = [metric_named(name) for name in sorted(names, key=metric_order)]
+    columns = [metric_named(name) for name in sorted(names, key=metric_order) if not is_interval_end(name, names)]
     grouped = {title: [column for column in columns if column.group == title] for title in GROUPS}
     return [_metric_group(title, inside, methods, published) for title, inside in grouped.items() if inside]
 
@@ -136,7 +140,13 @@ def _metric_group(
     )
     best = [best_value(values[:, i], column.better) for i, column in enumerate(columns)]
     rows = [
-        (method.method, [Cell(shown(c, v), v == b) for c, v, b in zip(columns, row, best, strict=True)])
+        (
+            method.method,
+            [
+                Cell(with_interval(shown(c, v), c.name, method.metrics), v == b)
+                for c, v, b in zip(columns, row, best, strict=True)
+            ],
+        )
         for method, row in zip(methods, values, strict=True)
         if title != TRAINING or np.isfinite(row).any()  # most methods train nothing
     ]
@@ -187,6 +197,12 @@ def shown(metric: Metric, value: Any) -> str:
     if metric.seconds:
         return seconds(value)
     return number(value) if metric.whole else decimals(value)
+
+
+def with_interval(text: str, name: str, metrics: Mapping[str, Any]) -> str:
+    """Return a metric's ``text`` with its interval behind it, where ``metrics`` hold the ends of one."""
+    low, high = (metrics.get(f"{name}{end}", np.nan) for end in (LOW, HIGH))
+    return text if missing(low) or missing(high) else f"{text} ({decimals(low)} to {decimals(high)})"
 
 
 def decimals(value: Any) -> str:
@@ -296,6 +312,45 @@ def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:
 def behind_best(row: Mapping[str, Any]) -> str:
     """Return how far what was tried is behind the best, with its standard error; a dash where it could not be tried."""
     return DASH if missing(row["auroc"]) else f"{row['behind']:.3f} ± {row['error']:.3f}"
+
+
+def operating_rows(points: pd.DataFrame | None) -> dict[str, Any]:
+    """Return the operating points as they are shown, columns and rows of text; nothing where there are none."""
+    if points is None or points.empty:
+        return {}
+    columns = [column for name, column in OPERATING.items() if name in points and points[name].notna().any()]
+    rows = [(row["operating_point"], [tell(row) for _, tell in columns]) for row in points.to_dict("records")]
+    return {"headings": [heading for heading, _ in columns], "rows": rows, "by_cost": COST in points}
+
+
+def _told(name: str, tell: Callable[[Any], str]) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: tell(row.get(name))
+
+
+def _rate_told(count: str, of: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return what tells a count of test images with its interval."""
+    return lambda row: DASH if missing(row.get(of)) else rate_of(int(row[count]), int(row[of]))
+
+
+def _figures(value: Any) -> str:
+    return DASH if missing(value) else f"{value:.3g}"
+
+
+COST = "expected_cost"
+OPERATING: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {  # column of the table: heading, text of a row
+    "reject_threshold": ("reject above", _told("reject_threshold", _figures)),
+    "review_threshold": ("review above", _told("review_threshold", _figures)),
+    "promised_overkill": ("overkill, promised", _told("promised_overkill", rounded_share)),
+    "overkill": ("overkill, counted", _rate_told("overkill", "good")),
+    "promised_flagged": ("good not passed, promised", _told("promised_flagged", rounded_share)),
+    "reviewed_good": ("good reviewed, counted", _rate_told("reviewed_good", "good")),
+    "expected_escape_rate": ("escapes, of pseudo-defects", _told("expected_escape_rate", rounded_share)),
+    "escapes": ("escapes, counted", _rate_told("escapes", "defective")),
+    "reviewed_defective": ("defective reviewed, counted", _rate_told("reviewed_defective", "defective")),
+    "expected_review": ("to review, expected", _told("expected_review", rounded_share)),
+    COST: ("cost a part, expected", _told(COST, _figures)),
+    "tested_cost": ("cost a part, counted", _told("tested_cost", _figures)),
+}
 
 
 def setting_groups(settings: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -1,12 +1,14 @@
 """The page's words: what each metric and each verdict is called, and what it means to someone who never met it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import pandas as pd
+
+from flawline.metrics.intervals import HIGH, LOW, exact_interval
 
 VERDICTS = {  # verdict -> (shown as, meaning)
     "pass": ("pass", "below the threshold"),
@@ -21,6 +23,20 @@ ESCAPES = "defective parts passed"
 P_VALUE = (
     "The p-value p of a score is the share of good parts of which one as high is to be expected, by the same promise "
     "as that of the thresholds. It is not the probability that the part is good."
+)
+
+INTERVALS = (
+    "Beside a rate stands, in brackets, its exact 95 % interval (Clopper and Pearson): where the true rate may lie, of "
+    "which so few images tell."
+)
+OPERATING_POINTS = (
+    "The thresholds as they are, and tighter and looser ones. What is promised and expected is known without test "
+    "images; what was counted is of the test images, which choose nothing. An escape is a defective part that passes: "
+    "one to review is none."
+)
+BY_COST = (
+    "The oracle costs least on these very test images; no production line can have it. Below it stands what it costs "
+    "to treat all parts alike."
 )
 
 IMAGE, COUNTS, PIXEL, OTHER = "By image", "Counts at the calibrated threshold", "By pixel", "Other"
@@ -135,10 +151,6 @@ _KNOWN = (
         "outlier_overkill_rate", "Outlier overkill rate", "share of the good test images above it", OUTLIERS, better=-1
     ),
     Metric(
-        "outlier_overkill_rate_low", "from", "lower end of the exact 95 % interval of that rate", OUTLIERS, better=0
-    ),
-    Metric("outlier_overkill_rate_high", "to", "upper end of the exact 95 % interval of that rate", OUTLIERS, better=0),
-    Metric(
         "outlier_escape_rate",
         "Outlier escape rate",
         "share of the defective test images not above it",
@@ -229,11 +241,38 @@ def missing(value: Any) -> bool:
 
 
 def share(part: int, whole: int) -> str:
-    """Return ``part`` of ``whole`` in percent, one decimal below ten percent; a dash of nothing."""
-    if not whole:
+    """Return ``part`` of ``whole`` as a `rounded_share`; a dash of nothing."""
+    return rounded_share(part / whole) if whole else DASH
+
+
+def rounded_share(rate: float) -> str:
+    """Return a rate in percent, one decimal below ten percent, two digits below one; a dash for none."""
+    if missing(rate):
         return DASH
-    percent = 100 * part / whole
-    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
+    percent = 100 * rate
+    return f"{percent:.2g} %" if 0 < percent < 1 else f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of a rate in percent, as it stands in brackets."""
+    return f"{rounded_share(low).removesuffix(' %')} to {rounded_share(high)}"
+
+
+def rate_of(count: int, total: int) -> str:
+    """Return a count as a share of all with its exact 95 % interval, ``5.0 % of 20 (0.1 to 25 %)``; a dash of none."""
+    if not total:
+        return DASH
+    return f"{share(count, total)} of {number(total)} ({interval(*exact_interval(count, total))})"
+
+
+def interval_of(count: int, total: int) -> str:
+    """Return the exact 95 % interval of a rate for a sentence that has told its count."""
+    return f"exact 95 % interval {interval(*exact_interval(count, total))}"
+
+
+def is_interval_end(name: str, names: Container[str]) -> bool:
+    """Return True if a metric is one end of the interval of another of ``names``: it stands beside that."""
+    return any(name.endswith(end) and name.removesuffix(end) in names for end in (LOW, HIGH))
 
 
 def aligned(values: Iterable[Any]) -> list[str]:

@@ -20,6 +20,7 @@ from flawline.detector.evaluating import (
 )
 from flawline.detector.file import Detector
 from flawline.detector.making import calibrated, calibrating, kept_params, learned_from, network_of
+from flawline.detector.operating_points import operating_points
 from flawline.detector.thresholds import Thresholds
 from flawline.methods.one_class import level_state
 from flawline.methods.registry import Method
@@ -45,8 +46,9 @@ def make_calibrate(spec: Method) -> Callable:
             proven = not aligner and not spec.chooses and spec.make_scorer(scorer).is_monotone(len(folds))
             basis = "monotone" if proven else "cross"
             map_basis = basis if spec.by_map else "cross"
-        levels = calibrated_on(scores, evaluation, basis=basis, map_basis=map_basis)
-        return with_outlier(levels, scores, pseudo_scores["score"].tolist(), evaluation.outlier_quantile).to_dict()
+        pseudo = pseudo_scores["score"].tolist()
+        levels = calibrated_on(scores, evaluation, pseudo=pseudo, basis=basis, map_basis=map_basis)
+        return with_outlier(levels, scores, pseudo, evaluation.outlier_quantile).to_dict()
 
     return calibrate_thresholds
 
@@ -54,6 +56,14 @@ def make_calibrate(spec: Method) -> Callable:
 def list_suspicious(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the good images that stand out among those that calibrate, the highest score first: image, score."""
     return standing_out(scores)[["image", "score"]].reset_index(drop=True)
+
+
+def list_operating_points(
+    scores: pd.DataFrame, pseudo_scores: pd.DataFrame, thresholds: dict[str, Any], evaluation: EvaluationParams
+) -> pd.DataFrame:
+    """Return a row for each operating point: the thresholds as they are, tighter and looser ones, what they promise and
+    what came of them on test images."""
+    return operating_points(scores, pseudo_scores["score"].tolist(), Thresholds.from_dict(thresholds), evaluation)
 
 
 def make_evaluate(spec: Method) -> Callable:
@@ -106,8 +116,8 @@ def make_finish(spec: Method) -> Callable:
 
     def finish_detector(
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
-        maps: RaggedArray, aligner: dict[str, Tensor], category: str, seed: int, scorer: Any,
-        evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
+        pseudo_scores: pd.DataFrame, maps: RaggedArray, aligner: dict[str, Tensor], category: str, seed: int,
+        scorer: Any, evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
         ingestion: IngestionParams, compute: ComputeParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
@@ -125,7 +135,7 @@ def make_finish(spec: Method) -> Callable:
             inspection=inspection.over(InspectionParams(strict=ingestion.strict)),
             about={"seed": str(seed), "images": images.digest} | network_of(spec, params["scorer"]),
             **learned_from(images, manifest, registration, aligned="reference" in aligner),
-            **calibrated(scores, Thresholds.from_dict(thresholds), evaluation),
+            **calibrated(scores, pseudo_scores, Thresholds.from_dict(thresholds), evaluation),
         )
         return with_check(made, calibrating(images, manifest, scores), compute) if spec.runs_network else made
 

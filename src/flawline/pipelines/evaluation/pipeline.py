@@ -1,9 +1,11 @@
-"""evaluation: scores, maps and labels to ``thresholds``, ``metrics``, ``curves``, ``verdicts`` and the ``detector``."""
+"""evaluation: scores, maps and labels to ``thresholds``, ``operating_points``, ``metrics``, ``curves``, ``verdicts``
+and the ``detector``."""
 
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
 from flawline.pipelines.evaluation.nodes import (
+    list_operating_points,
     list_suspicious,
     make_calibrate,
     make_evaluate,
@@ -18,7 +20,7 @@ PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the evaluation of a method."""
-    nodes = [_calibrate(spec), _suspect(), _evaluate(spec), _judge_tests(spec), _finish(spec)]
+    nodes = [_calibrate(spec), _suspect(), _operate(), _evaluate(spec), _judge_tests(spec), _finish(spec)]
     used = {name for node in nodes for name in node.inputs}
     inputs = {name: name for name in SHARED & used}
     parameters = {name: name for name in PARAMETERS & used}
@@ -39,6 +41,11 @@ def _suspect() -> Node:
     return Node(list_suspicious, name="list_suspicious", inputs={"scores": "scores"}, outputs="suspicious")
 
 
+def _operate() -> Node:
+    inputs = {name: name for name in ("scores", "pseudo_scores", "thresholds")} | {"evaluation": "params:evaluation"}
+    return Node(list_operating_points, name="list_operating_points", inputs=inputs, outputs="operating_points")
+
+
 def _evaluate(spec: Method) -> Node:
     """Return the node that measures; of a reconstructor of the method's own, also how it learned to."""
     more = {"history": spec.trains, "codes": spec.codes, "residuals": spec.raw_maps,
@@ -56,7 +63,7 @@ def _judge_tests(spec: Method) -> Node:
 
 
 def _finish(spec: Method) -> Node:
-    inputs = {name: name for name in ("aligner", "images", "maps", "scores", "thresholds")}
+    inputs = {name: name for name in ("aligner", "images", "maps", "scores", "pseudo_scores", "thresholds")}
     inputs |= {"manifest": "usable_manifest"} | {name: f"params:{name}" for name in SETTINGS}
     inputs |= {"scorer": spec.scorer_dataset} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
     if spec.reconstructor is not None:

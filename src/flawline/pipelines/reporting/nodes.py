@@ -40,6 +40,7 @@ def gather_result(
     curves: pd.DataFrame,
     verdicts: pd.DataFrame,
     suspicious: pd.DataFrame,
+    operating_points: pd.DataFrame,
     detector: Detector,
     inspection: InspectionParams,
     reporting: ReportingParams,
@@ -57,7 +58,7 @@ def gather_result(
     worst, best, odd = map(show, (*worst_and_best(scores, reporting.examples), doubtful))
     return method_result(
         detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best,
-        suspicious=suspicious, odd=odd,
+        suspicious=suspicious, odd=odd, operating_points=operating_points,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
 
 
 def _gather(spec: Method) -> Pipeline:
-    own = ("scores", "maps", "metrics", "curves", "verdicts", "suspicious", "detector")
+    own = ("scores", "maps", "metrics", "curves", "verdicts", "suspicious", "operating_points", "detector")
     shared = ("images", "masks")
     more = _added(spec)
     return Pipeline(
