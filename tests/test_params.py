@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from flawline.checks import FlawlineError
 from flawline.conf import read_tree
 from flawline.methods.tree import parameters_type, validate_parameters
-from flawline.params import BaseParameters, InspectionParams, check_category
+from flawline.params import BaseParameters, CostParams, InspectionParams, check_category
 
 PROJECT = Path(__file__).parents[1]
 ENVS = ("base", "smoke", "paper")
@@ -89,6 +89,9 @@ def test_changed_parameters_are_checked_again():
 def test_parameters_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         validate_parameters(BASE).cae.train.epochs = 3
+
+
+COSTS = {"escape": 100, "overkill": 5, "review": 1, "defect_rate": 0.01}
 
 
 # --- ranges ----------------------------------------------------------------------------------------------------------
@@ -185,6 +188,24 @@ def test_out_of_range_names_the_parameter_and_what_came(path, value):
             "evaluation.review_overkill",
             0.001,
             "evaluation: review_overkill must be at least target_overkill, got 0.001 <",
+        ),
+        (
+            "evaluation.costs.escape",
+            100,
+            "costs: escape, overkill, .* go together, overkill and review and defect_rate got",
+        ),
+        ("evaluation.costs.review_capacity", 0.1, "review_capacity needs escape, overkill, .*, got 0.1 alone; without"),
+        ("evaluation.costs", COSTS | {"escape": -1}, "costs.escape: input should be greater than 0, got -1"),
+        (
+            "evaluation.costs",
+            COSTS | {"review": -1},
+            "costs.review: input should be greater than or equal to 0, got -1",
+        ),
+        ("evaluation.costs", COSTS | {"defect_rate": 0}, "costs.defect_rate: input should be greater than 0, got 0"),
+        (
+            "inspection",
+            BASE["inspection"] | {"costs": COSTS, "target_overkill": 0.1},
+            "target_overkill or by costs: give",
         ),
     ],
 )
@@ -302,6 +323,7 @@ KEPT = InspectionParams(target_overkill=0.1, min_area=7, mm_per_pixel=0.5, max_p
         ({"target_overkill": 0.2}, {"target_overkill": 0.2}),
         ({"min_area": 0, "ignore": ()}, {"min_area": 0, "ignore": ()}),  # no area, no region: given, not null
         ({"max_pixels": 2000, "min_area": None}, {"max_pixels": 2000}),
+        ({"costs": COSTS}, {"costs": CostParams(**COSTS), "target_overkill": None}),  # the one for the other
     ],
 )
 def test_what_is_given_goes_before_what_a_detector_keeps_and_null_keeps_it(given, wanted):

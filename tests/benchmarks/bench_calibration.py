@@ -8,6 +8,16 @@ share of defective ones. All are means over the draws, with the standard error o
     python tests/benchmarks/bench_calibration.py FOLDER [FOLDER ...] [--counts 10 20 40 80] [--draws 50] [--others 40]
         [--folds 10] [--method patch_memory] [--seed 0]
 
+With ``--splits`` the promise itself is put to the test: the good photographs are split so often, at random, into some
+to learn from, some that calibrate, and new ones, of which a detector rejects some wrongly; their mean share must be the
+target but for chance. A target that so few cannot promise is refused in a sentence.
+
+    python tests/benchmarks/bench_calibration.py FOLDER [FOLDER ...] --splits 200 [--learn 20] [--calibrate 39]
+        [--targets 0.05 0.1 0.001] [--others 40] [--method patch_memory] [--seed 0]
+
+39 calibrate, so that 5 % and 10 % are promised exactly. It ends with 1 where a mean is more than NOISE standard errors
+above its target.
+
 Photographs are taken as they are, not aligned."""
 
 import argparse
@@ -26,6 +36,7 @@ from flawline.metrics.conformal import calibrate_threshold
 from flawline.metrics.images import image_metrics
 from flawline.metrics.reductions import Reduction
 
+NOISE = 3.0  # standard errors
 HELD_OUT = 0.2  # share that calibrates in split
 
 
@@ -81,6 +92,36 @@ def told(bank, calibration, state, new, bad):
     return threshold.promised_overkill, auroc, above[labels == 0].mean(), above[labels == 1].mean()
 
 
+def check_splits(folder, args):
+    """Print what is rejected of good photographs that are new, over many splits; return whether a target was missed."""
+    good, _ = images_of(folder)
+    bank, rng = Bank(args.method, good), np.random.default_rng(args.seed)
+    least = args.learn + args.calibrate
+    if len(good) <= least:
+        raise SystemExit(f"{folder} holds {len(good)} good photographs, wanted more than {least} to test on the others")
+    found = np.array(
+        [rejected(bank, rng.permutation(len(good)), args) for _ in range(args.splits)]
+    )  # (splits, targets)
+    missed = False
+    for target, shares in zip(args.targets, found.T, strict=True):
+        threshold = calibrate_threshold(np.arange(args.calibrate), target_overkill=target)  # of any scores
+        mean, error = shares.mean(), shares.std(ddof=1) / np.sqrt(args.splits)
+        missed |= bool(mean > threshold.promised_overkill + NOISE * error)
+        told = "" if threshold.kept else threshold.promise
+        print(f"{folder.name:<12}{target:>8g}{threshold.promised_overkill:>9.4f}{mean:>10.4f}{error:>8.4f}  {told}",
+              flush=True)  # fmt: skip
+    return missed
+
+
+def rejected(bank, order, args):
+    """Return the share of new good photographs above the threshold for each target, of one split."""
+    learned, calibrating, new = np.split(order, [args.learn, args.learn + args.calibrate])
+    state = bank.learn(learned)
+    calibration, scores = bank.scores(state, calibrating), np.array(bank.scores(state, new[: args.others]))
+    limits = [calibrate_threshold(calibration, target_overkill=target).value for target in args.targets]
+    return [(scores > limit).mean() for limit in limits]
+
+
 def images_of(folder):
     """Return the good photographs of a folder, and the defective ones."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -95,7 +136,14 @@ def main():
     for name, default in (("draws", 50), ("others", 40), ("folds", BASE.evaluation.calibration.folds), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--method", default="patch_memory")
+    for name, default in (("splits", 0), ("learn", 20), ("calibrate", 39)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--targets", nargs="+", type=float, default=[0.05, 0.1, 0.001])
     args = parser.parse_args()
+    if args.splits:
+        print(f"{'category':<12}{'target':>8}{'promise':>9}{'rejected':>10}{'+-':>8}")
+        missed = [check_splits(folder, args) for folder in args.folders]
+        raise SystemExit(int(any(missed)))
     print(f"{'category':<12}{'good':>5} {'':<6}{'promise':>9}{'AUROC':>8}{'overkill':>10}{'+-':>7}{'detected':>10}")
     for folder in args.folders:
         good, defective = images_of(folder)

@@ -11,6 +11,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.file import PLAIN, load_detector, save_detector
 from flawline.detector.judging import Judge
 from flawline.methods.one_class import level_state
+from flawline.metrics.decisions import Costs
 from flawline.metrics.reductions import Reduction
 from flawline.params import IgnoreRegion, InspectionParams
 from flawline.storage.tensors import packed, read_tensors, write_tensors
@@ -27,6 +28,31 @@ def test_another_overkill_takes_another_calibration_score_and_the_same_weights(d
     assert strict.thresholds.review.value == 0.80  # at most as many rejects as reviews
     assert strict.weights is detector.weights
     assert detector.at_overkill(None) is detector
+
+
+COSTS = Costs(escape=100, overkill=5, review=1, defect_rate=0.1)
+
+
+def test_other_costs_take_other_calibration_scores_and_the_same_weights(detector):
+    known = replace(detector, pseudo_scores=(0.6, 0.9, 2.0))
+    dear, cheap = known.at_costs(COSTS), known.at_costs(replace(COSTS, escape=1))
+    assert dear.thresholds.by_cost.costs == COSTS
+    assert dear.thresholds.review.value < cheap.thresholds.review.value
+    assert dear.weights is detector.weights
+    assert known.at_costs(None) is known
+    assert dear.at_overkill(0.2).thresholds == detector.at_overkill(0.2).thresholds  # the one replaces the other
+
+
+def test_a_detector_from_before_pseudo_defects_were_kept_loads_and_cannot_be_asked_for_costs(tmp_path, detector):
+    path = tmp_path / "detector.safetensors"
+    save_detector(path, replace(detector, pseudo_scores=(0.6, 0.9)))
+    assert load_detector(path).pseudo_scores == (0.6, 0.9)
+    weights, meta = read_tensors(path)
+    write_tensors(path, weights, {name: value for name, value in meta.items() if name != "pseudo_scores"})
+    older = load_detector(path)
+    assert older.pseudo_scores == ()
+    with pytest.raises(FlawlineError, match="costs need the scores of pseudo-defects, and there are none: make the"):
+        older.at_costs(COSTS)
 
 
 # --- what fits -------------------------------------------------------------------------------------------------------

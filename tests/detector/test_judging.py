@@ -25,12 +25,12 @@ from flawline.detector.judging import (
     least_pixels,
     verdict_row,
 )
-from flawline.detector.thresholds import Thresholds, calibrate
+from flawline.detector.thresholds import Thresholds, calibrate, costs_of
 from flawline.methods.one_class import NO_MAP, Scored
 from flawline.metrics.conformal import p_value
 from flawline.metrics.reductions import Reduction
 from flawline.metrics.regions import Region, find_regions
-from flawline.params import ComputeParams, IgnoreRegion, InspectionParams
+from flawline.params import ComputeParams, CostParams, IgnoreRegion, InspectionParams
 from flawline.vision.transform import Transform
 
 MAXIMUM = Reduction(BASE.cae.scorer.image_score.but(reduction="maximum"))
@@ -366,6 +366,17 @@ def test_the_detectors_own_settings_judge_where_no_others_are_given(detector, im
     assert own.inspection == kept
     assert own.thresholds == detector.at_overkill(0.5).thresholds != detector.thresholds
     assert own.judge_framed(image).judgement.reason == "lies wholly in regions that are ignored"
+
+
+def test_costs_take_the_place_of_a_target_that_a_detector_keeps_and_the_other_way_round(detector):
+    costs = CostParams(escape=100, overkill=5, review=1, defect_rate=0.1)
+    known = replace(detector, pseudo_scores=(0.6, 0.9, 2.0))
+    by_cost = known.at_costs(costs_of(costs)).thresholds
+    assert Judge(replace(known, inspection=InspectionParams(costs=costs))).thresholds == by_cost
+    target = replace(known, inspection=InspectionParams(target_overkill=0.2))
+    assert Judge(target, InspectionParams(costs=costs)).thresholds == by_cost
+    kept = replace(known, inspection=InspectionParams(costs=costs))
+    assert Judge(kept, InspectionParams(target_overkill=0.2)).thresholds == known.at_overkill(0.2).thresholds
 
 
 def test_what_is_given_goes_before_and_what_is_null_keeps_the_detectors(detector, image):

@@ -16,6 +16,8 @@ from flawline.hooks.lineage import (
 from flawline.hooks.parameters import check_paths_agree
 from flawline.pipeline_registry import register_pipelines
 
+COSTS = {f"evaluation.costs.{name}": value for name, value in
+         {"escape": 100, "overkill": 5, "review": 1, "defect_rate": 0.1}.items()}  # fmt: skip
 MODELS, OUTPUT = "06_models/chess/seed-0/cae", "07_model_output/chess/seed-0/cae"
 
 
@@ -109,6 +111,22 @@ def test_entry_that_is_gone_is_told_with_the_command(finished):
         finished.run("evaluation")
 
 
+def test_a_parameter_that_came_later_and_is_null_makes_no_older_result_stale(finished):
+    path = finished.path / "data" / OUTPUT / "scores.csv"
+    stamp = read_stamp(path)
+    params = {name: value for name, value in stamp["params"].items() if value is not None}
+    assert len(params) < len(stamp["params"])
+    write_stamp(path, Stamp(**stamp | {"params": params}))
+    finished.run("evaluation")
+
+
+def test_costs_make_thresholds_stale_and_no_scores(finished):
+    with pytest.raises(StaleError) as refused:
+        finished.run("reporting", **COSTS)
+    assert "evaluation.costs.escape went from None to 100" in str(refused.value)
+    assert "--nodes=cae.calibrate" in str(refused.value)
+
+
 def test_number_of_threads_does_not_matter(finished):
     finished.run("evaluation", **{"compute.threads": 2})
 
@@ -124,7 +142,7 @@ def test_older_detector_is_used_when_asked_for_although_parameters_changed(finis
     assert "evaluation.target_overkill went from 0.05 to 0.01" in str(refused.value)
     assert f"Or use it as it is: --load-versions=cae.detector:{new}" in str(refused.value)
     capsys.readouterr()
-    for version, promise in ((old, "1 % overkill needs"), (new, "5 % overkill needs")):
+    for version, promise in ((old, "1 % overkill, which needs"), (new, "5 % overkill, which needs")):
         finished.run("inspection", images=images, options={"load_versions": {"cae.detector": version}})
         assert promise in capsys.readouterr().out
 
@@ -218,8 +236,8 @@ def test_nothing_is_unfinished_after_a_run_and_everything_before_one(finished):
 def test_what_follows_a_missing_result_and_what_memory_lost_is_unfinished(finished):
     (finished.path / "data" / OUTPUT / "thresholds.json").unlink()
     assert unfinished(finished, "cae") == [
-        "cae.calibrate", "cae.evaluate", "cae.finish_detector", "cae.judge_tests", "cae.gather_result", "compare",
-        "cae.add_beside", "report",
+        "cae.calibrate", "cae.evaluate", "cae.finish_detector", "cae.judge_tests", "cae.list_operating_points",
+        "cae.gather_result", "compare", "cae.add_beside", "report",
     ]  # fmt: skip
 
 

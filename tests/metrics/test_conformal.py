@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,15 @@ def test_scores_that_are_not_finite_are_counted():
 def test_a_target_that_is_no_rate_is_refused(target):
     with pytest.raises(FlawlineError, match="target_overkill must be larger than 0 and smaller than 1, got"):
         calibrate_threshold([0.1], target_overkill=target)
+
+
+def test_a_threshold_that_the_same_images_chose_is_told_by_experience():
+    chosen = replace(calibrate_threshold(range(1, 100), target_overkill=0.03), chosen=True)
+    assert chosen.promise == (
+        "About 3 % of good parts are expected above 97 (99 calibration images), by experience and not by proof, since "
+        "the same images chose it."
+    )
+    assert Threshold.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
 
 
 # --- p-values ---------------------------------------------------------------------------------------------------------

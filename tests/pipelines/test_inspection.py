@@ -17,6 +17,7 @@ from PIL import Image
 from flawline.checks import FlawlineError
 from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
+from flawline.metrics.decisions import Costs
 from flawline.pipelines.inspection import nodes
 
 COLUMNS = ["image", "sha256", "score", "threshold", "p_value", "verdict", "reason", "regions", "y", "x", "height",
@@ -145,6 +146,20 @@ def test_target_overkill_moves_the_threshold_without_training(finished):
     verdicts = finished.load("verdicts", images=str(folder))
     limits = verdicts.loc[verdicts["verdict"] != "review", "threshold"]
     np.testing.assert_allclose(limits, calibration[5 - 1])  # of 9 the k-th, k = ceil((9 + 1)(1 - 0.5))
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_costs_choose_the_thresholds_without_training(finished):
+    weights = finished.newest("06_models/chess/seed-0/cae/weights.safetensors")
+    before = weights.stat().st_mtime_ns
+    costs = {"escape": 100.0, "overkill": 5.0, "review": 1.0, "defect_rate": 0.1}
+    folder = finished.path / "data/01_raw/chess/test/good"
+    given = {f"inspection.costs.{name}": value for name, value in costs.items()}
+    finished.run("inspection", images=str(folder), **given)
+    verdicts, detector = (finished.load(name, images=str(folder), **given) for name in ("verdicts", "cae.detector"))
+    limits = detector.at_costs(Costs(**costs)).thresholds
+    assert set(verdicts["threshold"]) <= {limits.reject.value, limits.review.value}
+    assert limits.by_cost.pseudo_defects == len(finished.load("cae.pseudo_scores"))
     assert weights.stat().st_mtime_ns == before
 
 

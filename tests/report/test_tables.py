@@ -32,6 +32,35 @@ def test_metric_groups_keep_oracle_figures_last_and_apart(method):
     assert groups[2].columns[0].label == "seconds per image"
 
 
+def test_a_rate_has_its_interval_beside_it_and_no_columns_for_it(method):
+    rate = {"overkill_rate": 0.05, "overkill_rate_low": 0.0013, "overkill_rate_high": 0.2487}
+    (group,) = tables.metric_groups([replace(method, metrics=rate, absent={})])
+    assert [column.name for column in group.columns] == ["overkill_rate"]
+    assert [cell.text for _, cells in group.rows for cell in cells] == ["0.050 (0.001 to 0.249)"]
+
+
+def test_operating_points_are_told_by_what_is_known_of_them():
+    points = pd.DataFrame(
+        {"operating_point": ["chosen", "all pass"], "reject_threshold": [0.1234, np.nan],
+         "promised_overkill": [0.01, np.nan], "promised_flagged": [0.05, np.nan], "good": [20, np.nan],
+         "overkill": [1, np.nan], "overkill_rate": [0.05, np.nan], "defective": [0, np.nan], "escapes": [0, np.nan]}
+    )  # fmt: skip
+    shown = tables.operating_rows(points)
+    assert shown["headings"] == [
+        "reject above",
+        "overkill promised",
+        "overkill, of 20 good",
+        "good not passed, promised",
+    ]
+    rate = "5.0 % (0.13 to 25 %)".replace(" ", "\xa0").replace("%\xa0(", "% (")
+    assert shown["rows"] == [("chosen", ["0.123", "1 %", rate, "5 %"]), ("all pass", [DASH] * 4)]
+    assert not shown["by_cost"]
+    costs = tables.operating_rows(points.assign(expected_review=[0.02, np.nan], expected_cost=[0.5, 2.0]))
+    assert costs["headings"][-2:] == ["to review, expected", "cost expected"]  # for the good that are not passed
+    assert costs["by_cost"]
+    assert tables.operating_rows(None) == {}
+
+
 def test_the_best_is_marked_only_where_one_stands_out(method):
     other = replace(method, metrics={"image_auroc": 0.9, "f1": 0.5})
     cells = [cells for _, cells in tables.metric_groups([method, other])[0].rows]

@@ -25,6 +25,27 @@ def test_number(value, text):
     assert words.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0, "0 %"), (0.00033, "0.033 %"), (0.05, "5.0 %"), (0.0996, "10 %"), (0.844, "84 %"), (1, "100 %")],
+)
+def test_shares_are_rounded_to_what_can_be_told(rate, text):
+    assert words.rounded_share(rate) == text
+
+
+def test_a_rate_is_told_with_its_exact_interval():
+    assert words.rate_of(1, 20) == "5.0 % of 20 (0.13 to 25 %)"
+    assert words.rate_of(1, 20, of_all=False) == "5.0 % (0.13 to 25 %)"
+    assert words.rate_of(0, 0) == words.DASH
+    assert words.interval_of(0, 10) == "exact 95 % interval 0 to 31 %"
+    assert words.unbroken("5.0 % (0.13 to 25 %)").split(" ") == ["5.0\xa0%", "(0.13\xa0to\xa025\xa0%)"]
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0099, "0.010"), (1.0, "1.000"), (0.00042, "0.0004"), (None, words.DASH)])
+def test_p_values(p, text):
+    assert words.p_value(p) == text
+
+
 def test_aligned_numbers_share_their_decimals():
     assert words.aligned([0.19071, 0.181, None]) == ["0.1907", "0.1810", words.DASH]
     assert words.aligned([12345.6, 1.0]) == ["12346", "1"]

@@ -43,7 +43,7 @@ class Threshold:
         how = "" if self.basis == "split" else ", each scored by a model that did not learn it"
         if self.chosen:
             about = f"About {percent(self.promised_overkill)} of good parts are expected above {self.value:.3g}"
-            return f"{about}, which was chosen by {images}{how}: by experience and not by proof."
+            return f"{about} ({images}{how}), by experience and not by proof, since the same images chose it."
         if self.kept:
             expected = f"At most {percent(self.target_overkill)} of good parts are expected above {self.value:.3g}"
             return f"{expected} ({images}{how}; {target} needs at least {self.needed}){self._proof}."

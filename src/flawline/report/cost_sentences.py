@@ -19,7 +19,7 @@ def _chosen(choice: CostChoice) -> str:
     given = f"an escape {costs.escape:g}, an overkill {costs.overkill:g}, a review {costs.review:g}"
     reviewed = choice.shares.reviewed(costs.defect_rate)
     return (
-        f"The thresholds were chosen by cost ({given}; {rounded_share(costs.defect_rate)} of the parts are said to be "
+        f"The thresholds were chosen by cost ({given}; {100 * costs.defect_rate:g} % of the parts are said to be "
         f"defective): {choice.cost:.3g} a part is expected, with {rounded_share(reviewed)} of the parts to look at."
     )
 

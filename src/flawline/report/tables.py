@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flawline.metrics.conformal import percent
 from flawline.metrics.intervals import HIGH, LOW
 from flawline.report.contents import AlignmentShown, MethodResult
 from flawline.report.words import (
@@ -24,6 +25,7 @@ from flawline.report.words import (
     rate_of,
     rounded_share,
     seconds,
+    unbroken,
 )
 
 SHOWN_FILES = 20
@@ -315,41 +317,42 @@ def behind_best(row: Mapping[str, Any]) -> str:
 
 
 def operating_rows(points: pd.DataFrame | None) -> dict[str, Any]:
-    """Return the operating points as they are shown, columns and rows of text; nothing where there are none."""
+    """Return the operating points as they are shown: headings, and rows of a name and texts; nothing where there are
+    none. What has no figure has no column, and what is known of all parts stands for what is known of good ones."""
     if points is None or points.empty:
         return {}
-    columns = [column for name, column in OPERATING.items() if name in points and points[name].notna().any()]
-    rows = [(row["operating_point"], [tell(row) for _, tell in columns]) for row in points.to_dict("records")]
-    return {"headings": [heading for heading, _ in columns], "rows": rows, "by_cost": COST in points}
+    known = {name for name in points.columns if points[name].notna().any()}
+    known -= {"promised_flagged"} if "expected_review" in known else set()
+    columns = [(name, *OPERATING[name]) for name in OPERATING if name in known]
+    counts = {of: number(points[of].max()) for of in ("good", "defective")}
+    rows = [(row["operating_point"], [tell(row) for _, _, tell in columns]) for row in points.to_dict("records")]
+    return {
+        "headings": [heading.format(**counts) for _, heading, _ in columns],
+        "rows": rows,
+        "by_cost": "expected_cost" in known,
+    }
 
 
 def _told(name: str, tell: Callable[[Any], str]) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: tell(row.get(name))
+    return lambda row: DASH if missing(row.get(name)) else tell(row[name])
 
 
 def _rate_told(count: str, of: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return what tells a count of test images with its interval."""
-    return lambda row: DASH if missing(row.get(of)) else rate_of(int(row[count]), int(row[of]))
+    """Return what tells a count of test images as a share with its interval, which a line does not break."""
+    return lambda row: DASH if missing(row[count]) else unbroken(rate_of(int(row[count]), int(row[of]), of_all=False))
 
 
-def _figures(value: Any) -> str:
-    return DASH if missing(value) else f"{value:.3g}"
-
-
-COST = "expected_cost"
 OPERATING: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {  # column of the table: heading, text of a row
-    "reject_threshold": ("reject above", _told("reject_threshold", _figures)),
-    "review_threshold": ("review above", _told("review_threshold", _figures)),
-    "promised_overkill": ("overkill, promised", _told("promised_overkill", rounded_share)),
-    "overkill": ("overkill, counted", _rate_told("overkill", "good")),
-    "promised_flagged": ("good not passed, promised", _told("promised_flagged", rounded_share)),
-    "reviewed_good": ("good reviewed, counted", _rate_told("reviewed_good", "good")),
+    "reject_threshold": ("reject above", _told("reject_threshold", "{:.3g}".format)),
+    "review_threshold": ("review above", _told("review_threshold", "{:.3g}".format)),
+    "promised_overkill": ("overkill promised", _told("promised_overkill", percent)),
+    "overkill_rate": ("overkill, of {good} good", _rate_told("overkill", "good")),
+    "promised_flagged": ("good not passed, promised", _told("promised_flagged", percent)),
     "expected_escape_rate": ("escapes, of pseudo-defects", _told("expected_escape_rate", rounded_share)),
-    "escapes": ("escapes, counted", _rate_told("escapes", "defective")),
-    "reviewed_defective": ("defective reviewed, counted", _rate_told("reviewed_defective", "defective")),
+    "escape_rate": ("escapes, of {defective} defective", _rate_told("escapes", "defective")),
     "expected_review": ("to review, expected", _told("expected_review", rounded_share)),
-    COST: ("cost a part, expected", _told(COST, _figures)),
-    "tested_cost": ("cost a part, counted", _told("tested_cost", _figures)),
+    "expected_cost": ("cost expected", _told("expected_cost", "{:.3g}".format)),
+    "tested_cost": ("cost counted", _told("tested_cost", "{:.3g}".format)),
 }
 
 

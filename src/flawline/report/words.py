@@ -258,11 +258,19 @@ def interval(low: float, high: float) -> str:
     return f"{rounded_share(low).removesuffix(' %')} to {rounded_share(high)}"
 
 
-def rate_of(count: int, total: int) -> str:
-    """Return a count as a share of all with its exact 95 % interval, ``5.0 % of 20 (0.1 to 25 %)``; a dash of none."""
+def rate_of(count: int, total: int, *, of_all: bool = True) -> str:
+    """Return a count as a share of all with its exact 95 % interval, ``5.0 % of 20 (0.13 to 25 %)``, without ``of_all``
+    of how many is not told; a dash of none."""
     if not total:
         return DASH
-    return f"{share(count, total)} of {number(total)} ({interval(*exact_interval(count, total))})"
+    of = f" of {number(total)}" if of_all else ""
+    return f"{share(count, total)}{of} ({interval(*exact_interval(count, total))})"
+
+
+def unbroken(rate: str) -> str:
+    """Return a rate with its interval, between which alone a line may break."""
+    text, bracket, interval = rate.partition(" (")
+    return bracket.join(each.replace(" ", "\N{NO-BREAK SPACE}") for each in (text, interval)) if bracket else rate
 
 
 def interval_of(count: int, total: int) -> str:
