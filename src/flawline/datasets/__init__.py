@@ -7,6 +7,7 @@ from flawline.datasets.measurements import KnownMeasurementsDataset, Measurement
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
 from flawline.datasets.registered import KnownRegistrationDataset
+from flawline.datasets.verdicts import VerdictsDataset
 from flawline.datasets.weights import WeightsDataset
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "RaggedDataset",
     "RawFolderDataset",
     "RunDataset",
+    "VerdictsDataset",
     "WeightsDataset",
 ]

@@ -19,7 +19,8 @@ class DetectorDataset(AbstractVersionedDataset["Detector", "Detector"]):
     def load(self) -> "Detector":
         from flawline.detector.file import load_detector
 
-        return load_detector(Path(self._get_load_path()))
+        path = Path(self._get_load_path())
+        return load_detector(path, version=path.parent.name if self._version else "")
 
     def save(self, data: "Detector") -> None:
         from flawline.detector.file import save_detector

@@ -59,7 +59,7 @@ def check_engine(detector: Detector, scorer: ImageScorer) -> None:
         return
     kept = part(detector.weights, KEPT)
     found = _scores(detector, [_as_image(kept[str(k)], detector.depth) for k in range(len(kept))], scorer)
-    off, allowed = np.abs(found - wanted).max(), _allowed(detector)
+    off, allowed = np.abs(found - wanted).max(), allowed_difference(detector)
     limits = (detector.thresholds.review.value, detector.thresholds.reject.value)
     others = int(sum(((found > limit) != (wanted > limit)) & (wanted != limit) for limit in limits).sum())
     if off > allowed or others:
@@ -70,13 +70,15 @@ def check_engine(detector: Detector, scorer: ImageScorer) -> None:
         )
 
 
+def allowed_difference(detector: Detector) -> float:
+    """Return by how much the scores of two engines may differ: in spread, of a detector that keeps no images, the
+    scores that calibrated it."""
+    spread = float(np.ptp(detector.checked_scores or detector.calibration_scores))
+    return TOLERANCE * max(abs(detector.thresholds.reject.value), spread)
+
+
 def _scores(detector: Detector, images: Sequence[NDArray], scorer: ImageScorer) -> NDArray[np.float64]:
     return np.array([detector.score(image, scorer)[0].score for image in images])
-
-
-def _allowed(detector: Detector) -> float:
-    """Return by how much a score may be off."""
-    return TOLERANCE * max(abs(detector.thresholds.reject.value), float(np.ptp(detector.checked_scores)))
 
 
 def _as_tensor(image: NDArray) -> Tensor:

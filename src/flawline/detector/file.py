@@ -21,6 +21,7 @@ from flawline.methods.registry import Method, get_method
 from flawline.metrics.decisions import Costs
 from flawline.metrics.reductions import Reduction
 from flawline.params import ComputeParams, InspectionParams
+from flawline.storage.digests import file_digest
 from flawline.storage.tensors import part, read_tensors, write_tensors
 from flawline.vision.alignment import Aligner
 from flawline.vision.brightness import brightened, gain_between, median_level
@@ -29,6 +30,18 @@ from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
 FORMAT = 10
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that a detector was read from, with its SHA-256, and the version that the catalog calls it."""
+
+    file: str
+    sha256: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.sha256[:16]}".strip()
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Detector:
         default_factory=InspectionParams
     )  # what it is judged with unless others are given
     about: dict[str, str] = field(default_factory=dict)  # digests, versions, run ids
+    source: Source | None = None  # None: it was not read from a file
 
     def make_scorer(self, compute: ComputeParams | None = None) -> ImageScorer:
         """Return what scores images. Raise FlawlineError if the pretrained network is not the one learned with."""
@@ -203,8 +217,9 @@ def save_detector(path: Path, detector: Detector) -> None:
                                           "inspection": detector.inspection.model_dump(mode="json")})  # fmt: skip
 
 
-def load_detector(path: Path) -> Detector:
-    """Read a detector. Raise FlawlineError if the file is not one, or not whole."""
+def load_detector(path: Path, *, version: str = "") -> Detector:
+    """Read a detector, which the catalog calls ``version``. Raise FlawlineError if the file is not one, or not
+    whole."""
     try:
         weights, meta = read_tensors(path)
     except FileNotFoundError:
@@ -225,7 +240,8 @@ def load_detector(path: Path) -> Detector:
         Thresholds.from_dict(meta["thresholds"]),
         InspectionParams.model_validate(meta["inspection"]),
     )
-    return Detector(**plain, thresholds=thresholds, inspection=inspection, weights=weights)
+    source = Source(str(path), file_digest(path), version)
+    return Detector(**plain, thresholds=thresholds, inspection=inspection, weights=weights, source=source)
 
 
 def _whole(reconstruction: Reconstruction, width: int, columns: slice) -> Reconstruction:

@@ -84,6 +84,21 @@ class Inspection:
         return pd.DataFrame(self.maps.notes)
 
 
+def in_file_order(rows: Sequence[dict[str, Any]], files: Sequence[str]) -> list[dict[str, Any]]:
+    """Return rows of the verdicts in the order of the files that their images are, or are pages of: an inspection that
+    was cut off may have judged them in another."""
+    places = {in_table(file): place for place, file in enumerate(files)}
+
+    def place_of(row: Mapping[str, Any]) -> tuple[int, int]:
+        image = row["image"]
+        if image in places:
+            return places[image], 0
+        file, _, page = image.rpartition("#")
+        return places.get(file, len(places)), int(page) if page.isdecimal() else 0
+
+    return sorted(rows, key=place_of)
+
+
 def inspect_chunk(judge: Judge, chunk: tuple[Path, Sequence[str]]) -> list[Inspected | None]:
     """Return what is said of each of some files below a folder, by one thread; None of a stack of pages, which may be
     too many to hold at once."""

@@ -10,6 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from flawline.detector.record import read_seal, record_path
 from flawline.hooks.lineage import where
 
 # text -> its page; of a run that makes several texts, only the later stages' is shown
@@ -61,6 +62,8 @@ class SummaryHook:
     def _end_inspection(self, catalog: DataCatalog) -> None:
         verdicts = catalog.load("verdicts")
         click.echo(f"verdicts: {self._short(where(catalog.get('verdicts')))}")
+        seal = read_seal(record_path(where(catalog.get("verdicts"))))
+        click.echo(f"record: {seal.rows} rows, the last has the hash {seal.head}")
         click.echo(f"pictures: {self._short(where(catalog.get('inspected')) / 'pictures')}")
         if (verdicts["verdict"] == "not_judged").any():
             raise NotAllJudged(NOT_ALL_JUDGED)

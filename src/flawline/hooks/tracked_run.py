@@ -21,6 +21,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from flawline import __version__
+from flawline.detector.record import record_path
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
 from flawline.hooks.lineage import where, whole
@@ -101,6 +102,9 @@ class TrackedRun:
         """Log a dataset that was saved: what it tells, and the file where it is to be kept with the run."""
         method, _, name = dataset_name.rpartition(".")
         self.take(dataset_name, data)  # what is made in this run tells as much as what is read
+        if dataset_name == "verdicts":
+            self._log(self.run_id, params=data.seal.told())  # a parameter, since nobody can give it another value
+            self.client.log_artifact(self.run_id, str(record_path(where(self.catalog.get(dataset_name)))))
         if dataset_name in ALSO_LOGGED:
             self.client.log_artifact(self.run_id, str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "choice":

@@ -15,17 +15,20 @@ from flawline.detector.inspecting import (
     Inspection,
     PlannedInspection,
     chunks_of,
+    in_file_order,
     inspect_chunk,
     inspect_file,
     inspect_odd,
 )
 from flawline.detector.judging import Judge, judge_digest
+from flawline.detector.record import Record, made_record
 from flawline.intake.folders import SIDECARS, check_folder, contents_of
 from flawline.intake.manifest import in_table
 from flawline.intake.names import ending_of
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
+from flawline.report.origin import origin
 from flawline.storage.digests import settings_digest
 from flawline.training.compute import keep_memory, one_thread, pick_runtime, side_by_side, workers_of
 from flawline.training.progress import Progress
@@ -98,10 +101,14 @@ def inspect_images(
     return PlannedInspection(new_images, list(reasons), key, inspect)
 
 
-def tabulate_verdicts(inspected: Inspection) -> pd.DataFrame:
-    """Return the verdicts: a row an image (image, sha256, score, threshold, verdict, reason, box and area of its
-    largest region)."""
-    return inspected.verdicts()
+def tabulate_verdicts(
+    new_images: Path, inspection_list: pd.DataFrame, inspected: Inspection, detector: Detector, *,
+    run: Mapping[str, str], inspection: InspectionParams,
+) -> Record:  # fmt: skip
+    """Return the verdicts in the order of the files: a row an image (image, sha256, score, threshold, verdict, reason,
+    box and area of its largest region, engine, and what proves them)."""
+    rows = in_file_order(inspected.maps.notes, inspection_list["file"].tolist())
+    return made_record(rows, Judge(detector, inspection), origin=origin(run, folder=str(new_images)))
 
 
 def inspection_page(

@@ -27,7 +27,19 @@ def create_pipeline(spec: Method) -> Pipeline:
                 },
                 outputs="inspected",
             ),
-            Node(tabulate_verdicts, name="tabulate_verdicts", inputs={"inspected": "inspected"}, outputs="verdicts"),
+            Node(
+                tabulate_verdicts,
+                name="tabulate_verdicts",
+                inputs={
+                    "new_images": "new_images",
+                    "inspection_list": "inspection_list",
+                    "inspected": "inspected",
+                    "detector": detector,
+                    "run": "run",
+                    "inspection": settings,
+                },
+                outputs="verdicts",
+            ),
             Node(
                 inspection_page,
                 name="inspection_page",
