@@ -1,4 +1,5 @@
-"""The project's commands: ``kedro run`` with errors a user can act on, and ``kedro study``."""
+"""The project's commands: ``kedro run`` with errors a user can act on, ``kedro study`` and
+``kedro verify``."""
 
 import errno
 import os
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable
 from copy import copy
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -163,6 +165,31 @@ def study(
     run_study(
         pipeline, categories, numbers, raw=raw, env=env, changed=params, varied=varied, name=name, cluster=cluster
     )
+
+
+@cli.command()
+@click.argument("verdicts", type=click.Path(path_type=Path))
+@click.option("--record", type=click.Path(path_type=Path), help="The record of the verdicts; default: beside them.")
+@click.option("--head", default=None, help="The last row's hash, as somebody wrote it down.")
+@click.option("--run", default=None, help="The inspection's MLflow run, which knows that hash too.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Folder of the photographs: judge them again.")
+@click.option("--detector", type=click.Path(path_type=Path), help="The detector's file; default: where it was.")
+@click.option("--rows", default="", help="Rows to judge again, such as 3,7-9; default: all.")
+@click.option("--sample", type=click.IntRange(min=1), help="Judge so many of them again, drawn at random.")
+@env_option
+@user_errors
+def verify(
+    verdicts: Path, record: Path | None, head: str | None, run: str | None, replay: Path | None,
+    detector: Path | None, rows: str, sample: int | None, env: str | None,
+) -> None:  # fmt: skip
+    """Prove that nobody changed, removed, doubled or moved a row of VERDICTS."""
+    from flawline.verification import Replay, run_verify
+
+    if replay is None and (detector or rows or sample):
+        raise FlawlineError("--detector, --rows and --sample need --replay FOLDER, the folder of the photographs")
+    asked = Replay(replay, detector, rows, sample)
+    if not run_verify(verdicts, record=record, head=head, run=run, replay=asked, env=env):
+        sys.exit(FAILED)
 
 
 def varied_parameter(text: str) -> tuple[str, list[Any]]:

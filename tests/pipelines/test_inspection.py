@@ -1,11 +1,16 @@
 """Tomorrow's images judged: every file gets its row, and what could not be judged is never a pass."""
 
+import csv
 import hashlib
+import os
 import shutil
+import signal
+import sys
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +22,32 @@ from PIL import Image
 from flawline.checks import FlawlineError
 from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
+from flawline.detector.record import Record, read_seal, record_path, save_record
 from flawline.metrics.decisions import Costs
 from flawline.pipelines.inspection import nodes
+from flawline.storage.chain import chained
+from flawline.verification import Replay, run_verify
 
 COLUMNS = ["image", "sha256", "score", "threshold", "p_value", "verdict", "reason", "regions", "y", "x", "height",
-           "width", "area", "engine"]  # fmt: skip
+           "width", "area", "engine", "detector", "run", "row", "previous"]  # fmt: skip
+# The command `kedro`, but an inspection is held once it has kept three images, for a signal to find it.
+HELD = """
+import sys, time
+from flawline.datasets.inspected import Journal
+
+append, kept = Journal.append, []
+
+def held(journal, each):
+    append(journal, each)
+    kept.append(each)
+    if len(kept) == 3:
+        time.sleep(240)
+        sys.exit("no signal came")
+
+Journal.append = held
+from kedro.framework.cli import main
+main()
+"""
 WHOLE = [{"y": 0, "x": 0, "height": 96, "width": 96}]
 
 
@@ -71,6 +97,20 @@ def inspect(project, folder, **params):
     return project.load("verdicts", images=str(folder))
 
 
+def newest_verdicts(project):
+    return project.newest("08_reporting/chess/seed-0/inspection/verdicts.csv/*/verdicts.csv")
+
+
+def is_whole(path, **options):
+    asked = {"record": None, "head": None, "run": None, "env": None, "replay": Replay(None, None, "", None)} | options
+    return run_verify(path, **asked)
+
+
+def unchained(verdicts):
+    """Return verdicts without what hangs on the time at which they were made."""
+    return verdicts.drop(columns="previous")
+
+
 def test_every_image_gets_its_row_and_the_exit_code_tells_of_the_unjudged(inspected):
     verdicts = inspected.verdicts
     assert inspected.code == 3
@@ -90,6 +130,48 @@ def test_every_image_gets_its_row_and_the_exit_code_tells_of_the_unjudged(inspec
     assert f"{len(verdicts)} images: " in inspected.said
     assert f"{unjudged} not_judged" in inspected.said
     assert "verdicts: data/08_reporting/chess/seed-0/inspection/verdicts.csv/" in inspected.said
+
+
+def test_the_record_of_an_inspection_is_beside_it_printed_and_in_its_tracked_run(inspected, monkeypatch):
+    path = newest_verdicts(inspected.project)
+    seal, (run, *_) = read_seal(record_path(path)), inspected.project.mlflow_runs()
+    detector = inspected.project.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")
+    assert seal.rows == len(inspected.verdicts)
+    assert f"record: {seal.rows} rows, the last has the hash {seal.head}" in inspected.said
+    assert {name: run.data.params[name] for name in seal.told()} == seal.told()
+    artifacts = {each.path for each in inspected.project.client.list_artifacts(run.info.run_id)}
+    assert {"verdicts.csv", "verdicts.csv.record.json"} <= artifacts
+    digest = hashlib.sha256(detector.read_bytes()).hexdigest()
+    assert seal.facts["detector"] == {"file": str(detector), "sha256": digest, "version": detector.parent.name}
+    assert set(inspected.verdicts["detector"]) == {f"{detector.parent.name} {digest[:16]}"}
+    assert set(inspected.verdicts["run"]) == {run.info.run_id}
+    assert inspected.verdicts["row"].tolist() == list(range(1, seal.rows + 1))
+    monkeypatch.chdir(inspected.project.path)
+    assert is_whole(path, head=seal.head, run=run.info.run_id)
+
+
+def test_verdicts_of_an_inspection_are_replayed_and_one_that_the_detector_did_not_give_is_found(
+    inspected, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(inspected.project.path)
+    path = newest_verdicts(inspected.project)
+    asked = Replay(inspected.folder, None, "", None)
+    assert is_whole(path, replay=asked)
+    said = capsys.readouterr().out
+    unread = inspected.verdicts["sha256"].eq("").sum()
+    count = len(inspected.verdicts)
+    assert f"replayed {count - unread} of {count} rows: {count - unread} are the same, 0 are not" in said
+    assert f"not replayed: {unread} rows; each could not be read when it was inspected" in said
+    forged = tmp_path / "verdicts.csv"  # made anew from the first row to the last, record and all
+    seal = read_seal(record_path(path))
+    rows = [row[:-2] for row in csv.reader(path.read_text().splitlines()[1:])]
+    place = next(k for k, row in enumerate(rows) if row[4] == "pass")
+    rows[place][4] = "reject"
+    save_record(forged, Record(tuple(seal.facts["columns"]), tuple(chained(rows, seal.first)), seal.facts))
+    assert is_whole(forged)
+    assert not is_whole(forged, head=seal.head)
+    assert not is_whole(forged, replay=asked)
+    assert f"line {place + 2}: {rows[place][0]}: the verdict was reject, is pass" in capsys.readouterr().out
 
 
 def test_pictures_and_page_are_made_of_what_was_judged(inspected):
@@ -252,14 +334,47 @@ def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdic
     kept = len((unfinished / "journal.jsonl").read_text().splitlines()) - 1
     assert kept >= 2
     again = inspect(finished, folder)
-    pd.testing.assert_frame_equal(
-        again.sort_values("image", ignore_index=True), whole.sort_values("image", ignore_index=True)
-    )
+    pd.testing.assert_frame_equal(unchained(again), unchained(whole), check_exact=True)
+    assert is_whole(newest_verdicts(finished))
     assert not unfinished.exists()
     boards = [path for path in folder.rglob("*.png") if path.name[:3].isdecimal()]
     times = [decoded.count(hashlib.sha256(board.read_bytes()).hexdigest()) for board in boards]
     assert times.count(1) >= 1
     assert max(times) <= 2  # what was begun as it was cut off is begun again
+
+
+@pytest.mark.slow
+def test_beside_an_inspection_another_of_its_category_is_refused_and_killed_and_run_again_it_is_whole(finished):
+    command = ("run", "--env=smoke", "--pipelines=cae_inspection", "--params=images=data/01_raw/chess/test")
+    below = finished.path / "data/08_reporting/chess/seed-0/inspection"
+    with finished.start(*command, program=(sys.executable, "-c", HELD)) as first:
+        try:
+            wait_for(
+                lambda: any(len(path.read_text().splitlines()) == 4 for path in below.glob("*/journal.jsonl")), first
+            )
+            code, said = finished.kedro(*command)
+            assert (code, "another run is working on the category chess. Wait until it has ended" in said) == (1, True)
+            os.kill(first.pid, signal.SIGKILL)
+            assert first.wait(timeout=60) == -signal.SIGKILL
+        finally:
+            first.kill()
+    assert not list(below.glob("verdicts.csv/*/*"))
+    code, said = finished.kedro(*command)
+    assert code == 0, said
+    run, *_ = finished.mlflow_runs()
+    code, said = finished.kedro("verify", str(newest_verdicts(finished)), f"--run={run.info.run_id}")
+    assert (code, said.splitlines()[-1]) == (
+        0,
+        "whole: 6 rows are as they were written, none is missing, doubled or moved",
+    )
+
+
+def wait_for(happened, process):
+    start = monotonic()
+    while not happened():
+        assert process.poll() is None, process.stdout.read()
+        assert monotonic() - start < 120
+        sleep(0.1)
 
 
 @pytest.mark.slow
@@ -275,7 +390,8 @@ def test_a_cluster_judges_as_this_process_does(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr(nodes, "inspect_file", noted)
     there = inspect(finished, folder, **{"compute.cluster": "local"})
-    pd.testing.assert_frame_equal(there, here, check_exact=True)
+    pd.testing.assert_frame_equal(unchained(there), unchained(here), check_exact=True)
+    assert is_whole(newest_verdicts(finished))
     assert judged == ["stack.tif"]  # all others the workers judged
 
 
@@ -287,6 +403,22 @@ def test_files_are_sent_in_their_order_a_few_at_once_and_large_ones_alone(tmp_pa
     assert inspecting.chunks_of(tmp_path, list("abcdefgh")) == [["a", "b"], ["c"], ["d"], ["e", "f", "g"], ["h"]]
     assert inspecting.chunks_of(tmp_path, ["gone", "a"]) == [["gone", "a"]]
     assert inspecting.chunks_of(tmp_path, []) == []
+
+
+def test_rows_are_put_in_the_order_of_the_files_and_pages_in_that_of_their_numbers():
+    files = ["a.png", "b\n.png", "odd#1", "s.tif", "t.tif", "t.tif#2"]
+    wanted = [
+        "a.png",
+        "b\\n.png",
+        "odd#1",
+        *(f"s.tif#{page}" for page in range(1, 12)),
+        "t.tif#1",
+        "t.tif#2",
+        "t.tif#2",
+    ]
+    for rows in (wanted[::-1], sorted(wanted), wanted):
+        found = inspecting.in_file_order([{"image": name} for name in rows], files)
+        assert [row["image"] for row in found] == wanted
 
 
 def test_rows_are_true_of_files_that_hold_what_they_did_and_not_of_a_stack_that_was_cut_off(tmp_path):

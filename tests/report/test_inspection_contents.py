@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from flawline.detector.file import Source
 from flawline.params import InspectionParams
 from flawline.report.inspection_contents import (
     gather_inspection_page,
@@ -21,6 +22,7 @@ PROMISE = "at most 1 good part in 20 goes beyond it"
 def detector():
     return SimpleNamespace(
         category="bottle", method="cae", params={"map": {"stride": 4}}, about={"weights": "1234"},
+        source=Source("detector", "ab12", "2026"),
         thresholds=SimpleNamespace(reject=SimpleNamespace(value=0.5, promise=PROMISE), by_cost=None),
     )  # fmt: skip
 
@@ -60,6 +62,7 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
     assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 3)
     assert {"folder": "monday", "method": "cae", "run": "7", "weights": "1234"}.items() <= page.ids.items()
     assert page.ids["judged by"] == "openvino 1, torch 2"
+    assert page.ids["detector"] == "2026, SHA-256 ab12"
     assert (
         "judged by"
         not in gather_inspection_page(

@@ -44,14 +44,16 @@ def gather_inspection_page(
         verdicts=verdicts,
         pictures=pictures,
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
-        ids=origin(run, folder=folder, method=detector.method) | detector.about | judged_by(verdicts),
+        ids=origin(run, folder=folder, method=detector.method) | detector.about | judged_by(verdicts, detector),
     )
 
 
-def judged_by(verdicts: pd.DataFrame) -> dict[str, str]:
-    """Return what ran the detector's networks, if it has any: another engine than the one that calibrated it, maybe."""
+def judged_by(verdicts: pd.DataFrame, detector: Detector) -> dict[str, str]:
+    """Return the detector's version and digest, if it was read from a file, and what ran its networks, if it has any:
+    another engine than the one that calibrated it, maybe."""
     used = sorted(set(verdicts["engine"].dropna()) - {""})
-    return {"judged by": ", ".join(used)} if used else {}
+    named = {"detector": f"{detector.source.version}, SHA-256 {detector.source.sha256}"} if detector.source else {}
+    return named | ({"judged by": ", ".join(used)} if used else {})
 
 
 def inspection_found(verdicts: pd.DataFrame, detector: Detector) -> list[str]:
