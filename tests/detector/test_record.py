@@ -28,8 +28,12 @@ def judge(detector, tmp_path):
     return Judge(load_detector(tmp_path / "detector", version="2026-01-31"), InspectionParams(min_area=4.0))
 
 
+def recorded(judge):
+    return made_record(ROWS, judge.detector, inspection=judge.inspection, origin=ORIGIN)
+
+
 def test_rows_name_detector_and_run_and_carry_the_hash_before(judge, tmp_path):
-    record = made_record(ROWS, judge, origin=ORIGIN)
+    record = recorded(judge)
     digest = hashlib.sha256((tmp_path / "detector").read_bytes()).hexdigest()
     assert record.columns == ("image", "sha256", "score", "y", "engine", "detector", "run", "row", "previous")
     named = (f"2026-01-31 {digest[:16]}", "cd34")
@@ -38,7 +42,7 @@ def test_rows_name_detector_and_run_and_carry_the_hash_before(judge, tmp_path):
 
 
 def test_facts_are_all_that_verdicts_stand_on(judge, detector):
-    facts = made_record(ROWS, judge, origin=ORIGIN).facts
+    facts = recorded(judge).facts
     assert facts["detector"]["version"] == "2026-01-31"
     assert facts["thresholds"] == detector.thresholds.to_dict()
     assert facts["inspection"]["min_area"] == 4.0
@@ -48,13 +52,13 @@ def test_facts_are_all_that_verdicts_stand_on(judge, detector):
 
 def test_a_threshold_of_another_target_is_the_one_that_is_recorded(detector):
     judge = Judge(detector, InspectionParams(target_overkill=0.5))
-    assert made_record(ROWS, judge, origin={}).facts["thresholds"]["reject"]["target_overkill"] == 0.5
+    assert recorded(judge).facts["thresholds"]["reject"]["target_overkill"] == 0.5
 
 
 def test_a_detector_that_was_read_from_no_file_is_none(detector):
-    record = made_record(ROWS, Judge(detector), origin={})
+    record = recorded(Judge(detector))
     assert record.facts["detector"] == {}
-    assert record.rows[0][-4:-2] == ("", "")
+    assert record.rows[0][-4:-2] == ("", "cd34")
 
 
 @pytest.mark.parametrize("change", [

@@ -43,7 +43,7 @@ def inspected(monday, tmp_path):
     judge = Judge(load_detector(tmp_path / "detector"), SETTINGS, compute=COMPUTE)
     files = ("a.png", "b.png", "empty.png", "small.png", "stack.tif")
     found = [each.row for file in files for each in inspect_file(monday, file, judge)]
-    record = made_record(found, judge, origin={})
+    record = made_record(found, judge.detector, inspection=judge.inspection, origin={})
     return record.facts, [dict(zip(record.columns, row, strict=True)) for row in record.rows]
 
 

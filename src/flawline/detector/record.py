@@ -17,7 +17,8 @@ from flawline.storage.chain import NUMBER, PREVIOUS, as_text, chained, csv_text,
 from flawline.storage.digests import settings_digest
 
 if TYPE_CHECKING:
-    from flawline.detector.judging import Judge
+    from flawline.detector.file import Detector
+    from flawline.params import InspectionParams
 
 FORMAT = 1
 SUFFIX = ".record.json"
@@ -58,27 +59,29 @@ class Seal:
         return {f"verdicts.{name}": value for name, value in known.items()}
 
 
-def made_record(rows: Sequence[Mapping[str, Any]], judge: "Judge", *, origin: Mapping[str, str]) -> Record:
-    """Return the record of ``rows`` of the verdicts, made by ``judge`` in the run that ``origin`` names."""
-    named = {"detector": str(judge.detector.source or ""), "run": origin.get(RUN, "")}
+def made_record(
+    rows: Sequence[Mapping[str, Any]], detector: "Detector", *, inspection: "InspectionParams",
+    origin: Mapping[str, str],
+) -> Record:  # fmt: skip
+    """Return the record of ``rows`` of the verdicts, made with the thresholds of ``detector`` and the settings
+    ``inspection`` in the run that ``origin`` names."""
+    named = {"detector": str(detector.source or ""), "run": origin.get(RUN, "")}
     columns = (*dict.fromkeys(name for row in rows for name in row), *named, NUMBER, PREVIOUS)
-    facts = _facts(rows, judge, origin) | {"columns": list(columns)}
+    settings = {"inspection": inspection.model_dump(mode="json"), "origin": dict(origin), "columns": list(columns)}
+    facts = _facts(rows, detector) | settings
     texts = [[as_text((row | named).get(name)) for name in columns[:-2]] for row in map(dict, rows)]
     return Record(columns, tuple(chained(texts, settings_digest(facts))), facts)
 
 
-def _facts(rows: Sequence[Mapping[str, Any]], judge: "Judge", origin: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the verdicts stand on, which is the same for all rows."""
-    detector, source = judge.detector, judge.detector.source
+def _facts(rows: Sequence[Mapping[str, Any]], detector: "Detector") -> dict[str, Any]:
+    """Return what is known of the detector that judged, and of the engines that it was run by."""
     return {
         "format": FORMAT,
         "category": detector.category,
         "method": detector.method,
-        "detector": {} if source is None else source.__dict__,
-        "thresholds": judge.thresholds.to_dict(),
-        "inspection": judge.inspection.model_dump(mode="json"),
+        "detector": {} if detector.source is None else detector.source.__dict__,
+        "thresholds": detector.thresholds.to_dict(),
         "engines": sorted({row.get("engine") or "" for row in rows} - {""}),
-        "origin": dict(origin),
     }
 
 

@@ -108,7 +108,8 @@ def tabulate_verdicts(
     """Return the verdicts in the order of the files: a row an image (image, sha256, score, threshold, verdict, reason,
     box and area of its largest region, engine, and what proves them)."""
     rows = in_file_order(inspected.maps.notes, inspection_list["file"].tolist())
-    return made_record(rows, Judge(detector, inspection), origin=origin(run, folder=str(new_images)))
+    judge, made_from = Judge(detector, inspection), origin(run, folder=str(new_images))
+    return made_record(rows, judge.detector, inspection=judge.inspection, origin=made_from)
 
 
 def inspection_page(
