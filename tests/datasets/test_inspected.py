@@ -19,7 +19,8 @@ def said(name, picture=RED, score=0.5):
     judged = picture is not None
     encoded = quick_png(picture) if judged else None
     row = {"image": name, "score": score if judged else None, "verdict": "pass" if judged else "not_judged"}
-    return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, encoded)
+    small = f"thumbnail of {name}".encode() if judged else b""
+    return Inspected(row, np.full((2, 3), score, np.float16) if judged else NO_MAP, encoded, small)
 
 
 class Plan:
@@ -46,7 +47,7 @@ def dataset(tmp_path):
     return InspectedDataset(filepath=str(tmp_path / "new"))
 
 
-def test_round_trip_of_maps_rows_and_pictures(dataset, tmp_path):
+def test_round_trip_of_maps_rows_pictures_and_thumbnails(dataset, tmp_path):
     dataset.save(Plan(iter([said("b.png", score=1 / 3), said("broken.png", None), said("a/ä, [1].jpg", RED // 2)])))
     loaded = dataset.load()
     table = loaded.verdicts()
@@ -55,6 +56,9 @@ def test_round_trip_of_maps_rows_and_pictures(dataset, tmp_path):
     assert table["verdict"].tolist() == ["pass", "not_judged", "pass"]
     assert [one.shape for one in loaded.maps] == [(2, 3), (0, 0), (2, 3)]
     assert loaded.maps[0].dtype == np.float16
+    assert [one.tobytes().decode() for one in loaded.thumbnails] == [
+        "thumbnail of b.png", "", "thumbnail of a/ä, [1].jpg",
+    ]  # fmt: skip
     files = {name: path.relative_to(tmp_path / "new" / "pictures").as_posix() for name, path in loaded.pictures.items()}
     assert files == {"b.png": "b.png", "a/ä, [1].jpg": "a/ä, [1].jpg.png"}
     np.testing.assert_array_equal(np.asarray(Image.open(loaded.pictures["b.png"])), RED)
@@ -188,11 +192,12 @@ def test_another_inspection_takes_up_nothing(dataset, tmp_path):
     [
         (lambda folder: cut(folder / "journal.jsonl", 5), ["a.png", "b.png"]),
         (lambda folder: cut(folder / "maps" / "data.bin", 2), ["a.png", "b.png"]),
+        (lambda folder: cut(folder / "thumbnails" / "data.bin", 1), ["a.png", "b.png"]),
         (lambda folder: (folder / "pictures" / "a.png").unlink(), ["b.png", "c.png"]),
         (lambda folder: (folder / "journal.jsonl").write_text("no journal"), []),
         (lambda folder: (folder / "maps" / "data.bin").unlink(), []),
     ],
-    ids=["line", "map", "picture", "journal", "maps"],
+    ids=["line", "map", "thumbnail", "picture", "journal", "maps"],
 )
 def test_what_is_not_whole_is_judged_again(dataset, tmp_path, spoil, known):
     with pytest.raises(DatasetError):
@@ -205,6 +210,9 @@ def test_what_is_not_whole_is_judged_again(dataset, tmp_path, spoil, known):
         each.name for each in IMAGES if each.name not in known
     ]
     assert dataset.load().maps.is_intact()
+    assert [one.tobytes().decode().removeprefix("thumbnail of ") for one in dataset.load().thumbnails] == (
+        dataset.load().verdicts()["image"].where(dataset.load().verdicts()["score"].notna(), "").tolist()
+    )
 
 
 def cut(path, count):

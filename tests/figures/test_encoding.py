@@ -26,9 +26,18 @@ def test_mask_png_has_one_bit_a_pixel():
         figures.mask_png(np.zeros((1, 2, 2), bool))
 
 
-@pytest.mark.parametrize(("encode", "kind"), [(figures.png, "png"), (figures.jpeg, "jpeg")])
+@pytest.mark.parametrize(("encode", "kind"), [(figures.png, "png"), (figures.jpeg, "jpeg"), (figures.webp, "webp")])
 def test_data_uri_holds_the_picture(encode, kind):
     picture = np.full((4, 6, 3), 80, np.uint8)
     head, _, body = figures.data_uri(encode(picture)).partition(",")
     assert head == f"data:image/{kind};base64"
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(body)))), picture)
+
+
+def test_webp_has_less_than_two_thirds_of_the_bytes_of_jpeg_and_looks_alike():
+    y, x = np.mgrid[:128, :128]
+    smooth = np.stack([2 * x, 2 * y, x + y], axis=2).astype(np.uint8)
+    encoded = figures.webp(smooth)
+    assert len(encoded) < 2 / 3 * len(figures.jpeg(smooth, quality=70))
+    seen = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+    assert np.abs(seen - smooth).mean() < 4

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from kedro.io import AbstractVersionedDataset, Version
 
 from flawline.storage.digests import content_digest
@@ -15,12 +16,14 @@ from flawline.storage.ragged import DATA, INDEX, ItemWriter, Noted, RaggedArray,
 if TYPE_CHECKING:
     from flawline.detector.inspecting import Inspected, Inspection, PlannedInspection
 
-MAPS, PICTURES, NAMES, JOURNAL = "maps", "pictures", "pictures.json", "journal.jsonl"
+MAPS, PICTURES, THUMBNAILS = "maps", "pictures", "thumbnails"
+NAMES, JOURNAL = "pictures.json", "journal.jsonl"
 LONGEST = 255  # bytes of a file's name
 
 
 class InspectedDataset(AbstractVersionedDataset["PlannedInspection", "Inspection"]):
-    """One folder: the maps with their rows of the verdicts, and below ``pictures`` a PNG file for each judged image."""
+    """One folder: the maps with their rows of the verdicts, below ``pictures`` a PNG file for each image that has one,
+    and the thumbnails of all, one behind the other."""
 
     def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
         super().__init__(PurePosixPath(filepath), version)
@@ -31,7 +34,8 @@ class InspectedDataset(AbstractVersionedDataset["PlannedInspection", "Inspection
 
         folder = Path(self._get_load_path())
         names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
-        return Inspection(RaggedArray(folder / MAPS), {name: folder / PICTURES / file for name, file in names.items()})
+        pictures = {name: folder / PICTURES / file for name, file in names.items()}
+        return Inspection(RaggedArray(folder / MAPS), pictures, RaggedArray(folder / THUMBNAILS))
 
     def save(self, data: "PlannedInspection") -> None:
         """Make an inspection. What is judged is kept beside the versions, and stays there if the work is cut off: the
@@ -61,10 +65,11 @@ class Journal:
         kept = [each for each, keep in zip(entries, good, strict=True) if keep]
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
-        for part in (MAPS, PICTURES):
+        for part in (MAPS, PICTURES, THUMBNAILS):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self._names = {each["item"]["note"]["image"]: each["picture"] for each in kept if each["picture"]}
         self._maps = ItemWriter(folder / MAPS, [each["item"] for each in kept])
+        self._thumbnails = ItemWriter(folder / THUMBNAILS, [each["thumbnail"] for each in kept])
         self._taken = set(self._names.values())
         self._log.write_text("".join(f"{json.dumps(line)}\n" for line in ({"key": key}, *kept)))
         self._lines = self._log.open("a")
@@ -84,13 +89,16 @@ class Journal:
             self._names[each.name] = file
             self._taken.add(file)
         item = self._maps.append(Noted(each.map, each.row))
+        small = self._thumbnails.append(np.frombuffer(each.thumbnail, np.uint8))
         self._maps.flush()
-        self._lines.write(f"{json.dumps({'item': item, 'picture': file})}\n")
+        self._thumbnails.flush()
+        self._lines.write(f"{json.dumps({'item': item, 'picture': file, 'thumbnail': small})}\n")
         self._lines.flush()
 
     def finish(self, folder: Path) -> None:
         """Make it the inspection of a version."""
         self._maps.finish()
+        self._thumbnails.finish()
         self._lines.close()
         (self._folder / NAMES).write_text(json.dumps(self._names), encoding="utf-8")
         self._log.unlink()
@@ -102,19 +110,25 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._maps.close()
+        self._thumbnails.close()
         self._lines.close()
 
 
 def _read_journal(folder: Path, key: str) -> list[dict[str, Any]]:
-    """Return the entries of a journal whose map and picture are there, up to the first that is not whole; none if it is
-    of another inspection."""
+    """Return the entries of a journal whose map, thumbnail and picture are there, up to the first that is not whole;
+    none if it is of another inspection."""
     entries: list[dict[str, Any]] = []
     with contextlib.suppress(OSError, ValueError), (folder / JOURNAL).open() as file:  # none, or a line was cut off
-        there = (folder / MAPS / DATA).stat().st_size
+        ends = {part: (folder / part / DATA).stat().st_size for part in (MAPS, THUMBNAILS)}
         if json.loads(file.readline()).get("key") == key:
             entries.extend(json.loads(line) for line in file if line.endswith("\n"))
-    return [each for each in entries if end_of(each["item"]) <= there
-            and (each["picture"] is None or (folder / PICTURES / each["picture"]).is_file())]  # fmt: skip
+    return [each for each in entries if _is_whole(each, folder, ends)]
+
+
+def _is_whole(entry: dict[str, Any], folder: Path, ends: dict[str, int]) -> bool:
+    """Say whether all that an entry tells of is there; ``ends`` are the bytes of the maps' and thumbnails' files."""
+    stored = end_of(entry["item"]) <= ends[MAPS] and end_of(entry["thumbnail"]) <= ends[THUMBNAILS]
+    return stored and (entry["picture"] is None or (folder / PICTURES / entry["picture"]).is_file())
 
 
 def picture_file(image: str, taken: Collection[str]) -> str:

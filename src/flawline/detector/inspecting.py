@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
-from flawline.figures import overlay
+from flawline.figures import overlay, thumbnail, webp
 from flawline.figures.encoding import quick_png
 from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
@@ -25,12 +25,14 @@ CHUNK, CHUNK_BYTES = 8, 2**22  # files that a worker of a cluster is given at on
 
 @dataclass(frozen=True)
 class Inspected:
-    """One new image: its row of the verdicts, its map (H, W), empty where there is none, and a picture with the regions
-    marked, as PNG; None where it is not judged, or none was asked for."""
+    """One new image: its row of the verdicts, its map (H, W), empty where there is none, a picture with the regions
+    marked, as PNG, None where it is not judged, or none was asked for, and a thumbnail of the photograph, as WebP,
+    empty where it is not judged."""
 
     row: dict[str, Any]
     map: NDArray[np.float16]
     picture: bytes | None = None
+    thumbnail: bytes = b""
 
     @property
     def name(self) -> str:
@@ -74,10 +76,12 @@ class PlannedInspection:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A whole inspection as it is stored: maps with their rows, and where the pictures lie by image."""
+    """A whole inspection as it is stored: maps with their rows, where the pictures lie by image, and the thumbnails'
+    bytes (n,), in the maps' order."""
 
     maps: RaggedArray
     pictures: dict[str, Path]
+    thumbnails: RaggedArray
 
     def verdicts(self) -> pd.DataFrame:
         """Return the verdicts, a row an image."""
@@ -163,7 +167,8 @@ def inspect_odd(name: str, reason: str, judge: Judge) -> Inspected:
 def _inspected(name: str, digest: str, judged: Judged, judge: Judge) -> Inspected:
     row = verdict_row(name, digest, judged.judgement, judge.inspection) | {"engine": judge.scorer.engine}
     found = NO_MAP if judged.scored is None else judged.scored.map
-    return Inspected(row, found, draw(judged, judge))
+    small = b"" if judged.image is None else webp(thumbnail(judged.image))
+    return Inspected(row, found, draw(judged, judge), small)
 
 
 def draw(judged: Judged, judge: Judge) -> bytes | None:

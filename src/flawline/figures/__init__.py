@@ -11,11 +11,12 @@ from flawline.figures.charts import (
     roc_figure,
     similarity_figure,
 )
-from flawline.figures.encoding import data_uri, jpeg, mask_png, png
+from flawline.figures.encoding import data_uri, jpeg, mask_png, png, webp
 from flawline.figures.gallery import SheetRow, contact_sheet
 from flawline.figures.history import history_figure, history_panels
 from flawline.figures.photographs import Region, full_scale, heat, overlay, to_rgb8, white_level
 from flawline.figures.style import svg
+from flawline.figures.thumbnails import thumbnail, thumbnail_size
 
 __all__ = [
     "MOST_DOTS",
@@ -40,6 +41,9 @@ __all__ = [
     "roc_figure",
     "similarity_figure",
     "svg",
+    "thumbnail",
+    "thumbnail_size",
     "to_rgb8",
+    "webp",
     "white_level",
 ]

@@ -38,9 +38,14 @@ def jpeg(picture: NDArray[np.uint8], *, quality: int = 85) -> bytes:
     return _encoded(picture, optimize=True, **options) if fits else encoded
 
 
+def webp(picture: NDArray[np.uint8], *, quality: int = 70) -> bytes:
+    """Encode a picture (H, W, 3) uint8 as WebP: half of JPEG's bytes in ten times its time, for pages of very many."""
+    return _encoded(picture, format="WEBP", quality=quality, method=2)
+
+
 def data_uri(encoded: bytes) -> str:
-    """Return PNG or JPEG bytes as a ``data:`` address, the picture itself in the page."""
-    kind = "png" if encoded.startswith(b"\x89PNG") else "jpeg"
+    """Return PNG, WebP or JPEG bytes as a ``data:`` address, the picture itself in the page."""
+    kind = next((kind for head, kind in ((b"\x89PNG", "png"), (b"RIFF", "webp")) if encoded.startswith(head)), "jpeg")
     return f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
 
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import MOST_DOTS, data_uri, feature_figure, jpeg, to_rgb8
+from flawline.figures.thumbnails import STRIP
 from flawline.intake.near_duplicates import contradicting, leaking
 from flawline.metrics.shortcuts import flagged
 from flawline.report import tables, words
 from flawline.report.contents import DataPage, Thumbnail
 from flawline.report.html import chart, fill
-from flawline.report.pictures import STRIP, Picture, page_size
+from flawline.report.pictures import Picture, page_size
 from flawline.report.words import counted
 
 SHOWN_SIZES = 10

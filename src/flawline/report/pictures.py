@@ -1,7 +1,7 @@
 """Pictures small enough for a page: of a judged image photograph | reconstruction | anomaly map | verdict; of an
 inspected one what was found; of patches what a network makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
+from flawline.figures.thumbnails import STRIP, fitted
 from flawline.report.contents import JudgedImage, SampleReconstructions, Split
 from flawline.report.words import after, mistake
 
 LONGEST = 480  # pixels of a picture's longest side
 LONGEST_STRIP = 1600  # of an image more than STRIP times as long as high, whose pictures stand one under the other
-STRIP = 3
 MANY = (24, 72)  # beyond so many examples the pictures shrink, or the page grows past a few megabytes
 SHRUNK = (1.0, 2 / 3, 1 / 2)
 LISTED = 200  # pictures of an inspection's list: with more the page grows past 5 MB
@@ -69,27 +69,25 @@ def strips(examples: Sequence[JudgedImage], *, of: int) -> list[Strip]:
 def heat_top(examples: Sequence[JudgedImage]) -> float:
     """Return the map value shown brightest: twice the threshold, which is then mid-scale, else the highest value."""
     limits = [e.map_threshold for e in examples if e.map_threshold is not None and 0 < e.map_threshold < np.inf]
-    if limits:
-        return 2 * max(limits)
-    highest = [float(e.anomaly_map[np.isfinite(e.anomaly_map)].max(initial=0)) for e in examples]
+    return scale_top(max(limits, default=0), (e.anomaly_map for e in examples))
+
+
+def scale_top(limit: float, maps: Iterable[NDArray]) -> float:
+    """Return the value shown brightest of ``maps`` (H, W) with a threshold ``limit``, as `heat_top` does."""
+    if 0 < limit < np.inf:
+        return 2 * limit
+    highest = [float(one[np.isfinite(one)].max(initial=0)) for one in maps]
     return max([value for value in highest if value > 0], default=1.0)
 
 
 def page_size(size: Size, *, share: float = 1.0) -> tuple[int, int]:
     """Return the (height, width) at which an image of ``size`` stands on the page: never more than its own."""
-    return _within(size, share * LONGEST, share * LONGEST_STRIP)
+    return fitted(size, share * LONGEST, share * LONGEST_STRIP)
 
 
 def listed_size(size: Size) -> tuple[int, int]:
     """Return the (height, width) at which an image of ``size`` stands in the list of an inspection."""
-    return _within(size, SMALL, SMALL_STRIP)
-
-
-def _within(size: Size, longest: float, longest_strip: float) -> tuple[int, int]:
-    """Return ``size`` scaled down until its longest side fits; that of a strip may be longer."""
-    limit = longest_strip if max(size) > STRIP * min(size) else longest
-    scale = min(1.0, limit / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    return fitted(size, SMALL, SMALL_STRIP)
 
 
 def shrink(example: JudgedImage, size: tuple[int, int]) -> JudgedImage:

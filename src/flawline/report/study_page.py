@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.figures import heat, patch_loss_figure, to_rgb8, white_level
+from flawline.figures.thumbnails import STRIP
 from flawline.metrics.choice import recommend
 from flawline.report import tables, words
 from flawline.report.contents import CategoryShown, StudyPage, Suitability
 from flawline.report.html import chart, fill
 from flawline.report.pictures import (
-    STRIP,
     Picture,
     black_and_white,
     page_size,
