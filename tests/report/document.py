@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 
 
 class Document(HTMLParser):
@@ -30,7 +30,7 @@ class Document(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes nothing at {self.getpos()}"
 
     def handle_data(self, data):
-        self.text += "" if self.open and self.open[-1] == "style" else " " + data
+        self.text += "" if self.open and self.open[-1] in ("style", "script") else " " + data
 
     @property
     def words(self):

@@ -23,7 +23,9 @@ def detector():
     return SimpleNamespace(
         category="bottle", method="cae", params={"map": {"stride": 4}}, about={"weights": "1234"},
         source=Source("detector", "ab12", "2026"),
-        thresholds=SimpleNamespace(reject=SimpleNamespace(value=0.5, promise=PROMISE), by_cost=None),
+        thresholds=SimpleNamespace(
+            reject=SimpleNamespace(value=0.5, promise=PROMISE), review=SimpleNamespace(value=0.4), by_cost=None
+        ),
     )  # fmt: skip
 
 
@@ -70,6 +72,7 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
         ).ids
     )
     assert page.pictures == {"c": None}
+    assert page.thresholds == {"reject": 0.5, "review": 0.4}
     assert inspection_summary(page).startswith("category bottle\n7 images: 2 pass")
 
 

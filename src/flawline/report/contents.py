@@ -43,6 +43,24 @@ class JudgedImage:
 
 
 @dataclass(frozen=True)
+class GridImage:
+    """One image of a page's grid, small. Pictures are ``data:`` addresses that hold them; empty where there is none."""
+
+    name: str
+    verdict: str  # pass, review, reject or not_judged
+    score: float | None  # None: it is not judged
+    thumbnail: str = ""
+    heat: str = ""  # the anomaly map, at the thumbnail's size
+    label: int | None = None  # 0 normal, 1 defective; None: not known
+    defect: str = ""
+    reason: str = ""
+    sha256: str = ""
+    pictures: Mapping[str, str] = field(default_factory=dict)  # caption -> address, larger; of a few images
+    regions: Sequence[Sequence[float]] = ()  # y, x, height, width of each, as shares of the image; where pictures are
+    file: str = ""  # where its picture lies, seen from the page
+
+
+@dataclass(frozen=True)
 class SampleReconstructions:
     """Normal patches that the network never learned from, and what it makes of them while it learns (Schneider 2022,
     Fig. 8)."""
@@ -89,6 +107,7 @@ class MethodResult:
     odd: Sequence[JudgedImage] = ()  # the first of these
     operating_points: pd.DataFrame | None = None  # operating_point, its thresholds, what they promise, what came of it
     by_cost: CostChoice | None = None  # what is expected of thresholds that were chosen by costs
+    grid: Sequence[GridImage] = ()  # every test image, the highest score first
     patch_losses: pd.DataFrame | None = None  # mask_share, loss; a row a patch of the test images' scoring grid
     sample_reconstructions: SampleReconstructions | None = None
     split: Split | None = None
@@ -177,7 +196,9 @@ class StudyPage:
 
 @dataclass(frozen=True)
 class InspectionPage:
-    """The report of one detector over a folder of new images."""
+    """The report of one detector over a folder of new images.
+
+    ``grid`` has every image, the highest score first; ``thresholds`` are reject and review."""
 
     title: str
     category: str
@@ -194,6 +215,8 @@ class InspectionPage:
     pictures_at: str = (
         "the folder images, beside the folder report.html of this page"  # where the pictures of all images lie
     )
+    grid: Sequence[GridImage] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.params import InspectionParams, flatten
-from flawline.report.contents import InspectionPage
+from flawline.report.contents import GridImage, InspectionPage
 from flawline.report.cost_sentences import costs_in_words
 from flawline.report.origin import origin
 from flawline.report.pictures import LISTED
@@ -33,10 +33,12 @@ def gather_inspection_page(
     folder: str,
     run: Mapping[str, str],
     pictures: Mapping[str, NDArray],
+    grid: Sequence[GridImage] = (),
 ) -> InspectionPage:
     """Gather all that the page shows of what ``detector`` said of the images in ``folder``.
 
-    ``pictures`` are those of `listed_images`, by name."""
+    ``pictures`` are those of `listed_images`, by name; ``grid`` has every image."""
+    limits = detector.thresholds
     return InspectionPage(
         title=f"{detector.category}: {len(verdicts)} images judged",
         category=detector.category,
@@ -45,6 +47,8 @@ def gather_inspection_page(
         pictures=pictures,
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
         ids=origin(run, folder=folder, method=detector.method) | detector.about | judged_by(verdicts, detector),
+        grid=grid,
+        thresholds={"reject": limits.reject.value, "review": limits.review.value},
     )
 
 

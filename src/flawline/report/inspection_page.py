@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from flawline.figures import histogram_figure
 from flawline.report import tables
 from flawline.report.contents import InspectionPage
+from flawline.report.grid import inspection_grid
 from flawline.report.html import chart, fill
 from flawline.report.pictures import LISTED, Picture, picture, shrink_pixels
 
@@ -21,6 +22,7 @@ def render_inspection(page: InspectionPage) -> str:
     return fill(
         "inspection.html",
         page=page,
+        grid=inspection_grid(page),
         verdicts=[counted] if counted else [],
         charts=_score_charts(page.verdicts),
         listed=[_listed(row, page.pictures) for row in listed.to_dict("records")],

@@ -14,6 +14,7 @@ from flawline.metrics.shortcuts import brief
 from flawline.params import InspectionParams, flatten
 from flawline.report.contents import (
     AlignmentShown,
+    GridImage,
     JudgedImage,
     MethodResult,
     RunPage,
@@ -52,6 +53,7 @@ def method_result(
     suspicious: pd.DataFrame | None = None,
     odd: Sequence[JudgedImage] = (),
     operating_points: pd.DataFrame | None = None,
+    grid: Sequence[GridImage] = (),
 ) -> MethodResult:
     """Return all that one method made of a category; ``metrics`` has values and absent, ``curves`` curve, x and y."""
     limits = {name: getattr(detector.thresholds, name) for name in ("reject", "review", "pixel", "outlier")}
@@ -69,6 +71,7 @@ def method_result(
         odd=odd,
         operating_points=operating_points,
         by_cost=detector.thresholds.by_cost,
+        grid=grid,
     )
 
 

@@ -19,6 +19,7 @@ from flawline.figures import (
 from flawline.report import tables
 from flawline.report.contents import MethodResult, RunPage
 from flawline.report.cost_sentences import costs_in_words
+from flawline.report.grid import run_grid
 from flawline.report.html import chart, fill
 from flawline.report.pictures import picture, sample_columns, split_columns, strips
 from flawline.report.run_sentences import choice_in_words, standing_out_in_words
@@ -45,6 +46,7 @@ def render_run(page: RunPage) -> str:
     return fill(
         "run.html",
         page=page,
+        grid=run_grid(page),
         verdicts=[c for m in page.methods if (c := tables.verdict_counts(m.method, m.verdicts, m.scores))],
         groups=tables.metric_groups(page.methods, page.published),
         absences=tables.absences(page.methods),

@@ -27,6 +27,7 @@ from flawline.intake.manifest import in_table
 from flawline.intake.names import ending_of
 from flawline.params import ComputeParams, InspectionParams
 from flawline.report import render_inspection
+from flawline.report.grid import grid_of_inspection
 from flawline.report.inspection_contents import gather_inspection_page, inspection_summary, pictures_of
 from flawline.report.origin import origin
 from flawline.storage.digests import settings_digest
@@ -121,5 +122,6 @@ def inspection_page(
     page = gather_inspection_page(
         verdicts, judge.detector, inspection=judge.inspection, folder=str(new_images), run=run,
         pictures=pictures_of(verdicts, inspected.pictures),
+        grid=grid_of_inspection(inspected, limit=judge.thresholds.on_map.value),
     )  # fmt: skip
     return render_inspection(page), inspection_summary(page)

@@ -12,6 +12,7 @@ from flawline.intake.notes import texts
 from flawline.metrics.shortcuts import sentences
 from flawline.params import ComputeParams, InspectionParams, ReportingParams
 from flawline.report import MethodResult, render_run
+from flawline.report.grid import grid_of_tests
 from flawline.report.run_contents import (
     comparison_table,
     gather_run_page,
@@ -46,19 +47,24 @@ def gather_result(
     reporting: ReportingParams,
     compute: ComputeParams,
 ) -> MethodResult:
-    """Return all that one method made of the category, with its worst and best test images drawn, and the good images
-    that stand out."""
+    """Return all that one method made of the category, with its worst and best test images drawn, all of them small,
+    and the good images that stand out."""
     keep_memory()
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     kept = [row_of[image] for image in scores["image"]]
     show = partial(judged_images, scores=scores, images=images, masks=masks, maps=maps, kept=kept, detector=detector,
-                   inspection=inspection, reconstructor=detector.make_reconstructor(compute))  # fmt: skip
+                   inspection=inspection)  # fmt: skip
     rows_of_images = pd.Series(scores.index, scores["image"])
     doubtful = rows_of_images[suspicious["image"].head(reporting.examples)].tolist()
-    worst, best, odd = map(show, (*worst_and_best(scores, reporting.examples), doubtful))
+    at_length = partial(show, reconstructor=detector.make_reconstructor(compute))
+    worst, best, odd = map(at_length, (*worst_and_best(scores, reporting.examples), doubtful))
+    grid = grid_of_tests(
+        verdicts, scores, images=images, kept=kept, maps=maps, limit=detector.thresholds.on_map.value,
+        judged=partial(show, reconstructor=None), shown={each.name for each in (*worst, *best)},
+    )  # fmt: skip
     return method_result(
         detector, metrics=metrics, scores=scores, curves=curves, verdicts=verdicts, worst=worst, best=best,
-        suspicious=suspicious, odd=odd, operating_points=operating_points,
+        suspicious=suspicious, odd=odd, operating_points=operating_points, grid=grid,
     )  # fmt: skip
 
 
