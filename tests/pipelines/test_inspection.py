@@ -2,7 +2,9 @@
 
 import csv
 import hashlib
+import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -12,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -180,9 +183,18 @@ def test_pictures_and_page_are_made_of_what_was_judged(inspected):
     assert pictures == [*JUDGED, "stack.tif#1.png"]
     with Image.open(folder / pictures[0]) as picture:
         assert (picture.format, picture.mode) == ("PNG", "RGB")
-    page = inspected.project.newest("08_reporting/chess/seed-0/inspection/report.html/*/report.html").read_text()
+    report = inspected.project.newest("08_reporting/chess/seed-0/inspection/report.html/*/report.html")
+    page = report.read_text()
     assert "corrupt.png" in page
     assert "small.png" in page
+    (data,) = re.findall(r'id="grid-data">(.*?)</script>', page)
+    grid = json.loads(data)
+    images = {image["name"]: image for image in grid["methods"][0]["images"]}
+    assert set(images) == set(inspected.verdicts["image"])
+    assert set(grid["thumbnails"]) == {*JUDGED, "stack.tif#1"}
+    files = {name: report.parent / unquote(image["file"]) for name, image in images.items() if "file" in image}
+    assert sorted(path.resolve() for path in files.values()) == sorted((folder / each).resolve() for each in pictures)
+    assert set(files) == set(grid["thumbnails"])
 
 
 def test_of_an_image_that_passes_a_picture_is_drawn_if_it_is_asked_for(finished, tmp_path):

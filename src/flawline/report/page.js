@@ -43,7 +43,6 @@
     for (const name of ["reject", "review"]) at(`limit-${name}`).max = stops.length - 1;
     const kept = document.querySelectorAll(`${method.section} [data-image]`);
     method.atLength = new Map([...kept].map((figure) => [figure.dataset.image, figure]));
-    at("cards").classList.remove("wide");
     [shown, current] = [[], 0];
     fillKinds();
     reset();
@@ -73,7 +72,7 @@
     const frame = make("span", { className: "frame" });
     if (source) {
       const photograph = make("img", { src: source, alt: `photograph of ${image.name}`, loading: "lazy", decoding: "async" });
-      photograph.onload = () => markWide(image, photograph);
+      photograph.onload = () => isWide(photograph) && at("cards").classList.add("wide");
       frame.append(photograph);
     }
     if (image.heat) frame.append(make("img", { className: "heat", src: image.heat, alt: "", loading: "lazy", decoding: "async" }));
@@ -90,10 +89,7 @@
     return image.card;
   }
 
-  function markWide(image, photograph) {
-    image.wide = photograph.naturalWidth > 3 * photograph.naturalHeight;
-    if (image.wide) at("cards").classList.add("wide");
-  }
+  const isWide = (picture) => picture.naturalWidth > 3 * picture.naturalHeight;
 
   const short = (score) => Number(score.toPrecision(4)).toString();
 
@@ -280,7 +276,10 @@
   function figure(source, caption, image) {
     const picture = make("img", { src: source, alt: `${caption} of ${image.name}` });
     const boxes = make("span", { className: "boxes" }, picture);
-    picture.onload = () => boxes.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
+    picture.onload = () => {
+      boxes.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
+      at("large-pictures").classList.toggle("wide", isWide(picture));
+    };
     return make("figure", {}, boxes, make("figcaption", { textContent: caption }));
   }
 
