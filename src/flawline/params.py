@@ -1089,6 +1089,25 @@ class SuitabilityParams(Params):
         return self
 
 
+class DetectabilityParams(Params):
+    """Pseudo-defects of known size and contrast, by which it is told what a detector finds. The detector does not
+    depend on these, so they are no part of `EvaluationParams`."""
+
+    defects: NonNegativeInt  # pseudo-defects that are made and judged, of all kinds together; 0: none
+    # of pseudo-defects, in turn: docs/pseudo-defects.md; one, or a list
+    kinds: Annotated[tuple[DefectKind, ...], Field(min_length=1), BeforeValidator(as_names)]
+    sizes: Rates  # smallest and largest diameter of a disk of the same area, share of the image's shorter side
+    contrasts: Annotated[tuple[Rate, ...], Field(min_length=1)]  # mean absolute change of the pixels, of full scale
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        if self.sizes[1] > 0.4:
+            raise ValueError(f"sizes must be at most 0.4, or hardly a place is left to draw them in, got {self.sizes}")
+        if len(set(self.contrasts)) < len(self.contrasts):
+            raise ValueError(f"contrasts must differ, got {self.contrasts}")
+        return self
+
+
 class CalibrationParams(Params):
     """Which normal images calibrate a method that learns from photographs and trains nothing; others have ``split``."""
 
@@ -1202,6 +1221,7 @@ class BaseParameters(Params):
     defect_injection: DefectInjectionParams
     suitability: SuitabilityParams
     evaluation: EvaluationParams
+    detectability: DetectabilityParams
     inspection: InspectionParams
     reporting: ReportingParams
 

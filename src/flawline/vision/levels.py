@@ -16,6 +16,11 @@ def unit(image: NDArray) -> NDArray[np.float32]:
     return image.astype(np.float32) / np.float32(FULL_SCALE[image.dtype])
 
 
+def from_unit(values: NDArray[np.float32], dtype: np.dtype) -> NDArray:
+    """Return values in [0, 1] on the scale of a type in ``FULL_SCALE``, rounded to the nearest."""
+    return values if dtype == np.float32 else np.rint(values * np.float32(FULL_SCALE[dtype])).astype(dtype)
+
+
 def to_full_scale(pixels: NDArray, bits: int) -> NDArray:
     """Return pixels of any shape whose values go from 0 to 2**bits - 1 on the full scale of their type: 0 stays 0, the
     largest value becomes the type's, what lies between is rounded to the nearest.

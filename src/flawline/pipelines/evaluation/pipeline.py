@@ -1,9 +1,10 @@
 """evaluation: scores, maps and labels to ``thresholds``, ``operating_points``, ``metrics``, ``curves``, ``verdicts``
-and the ``detector``."""
+and the ``detector``; and what that finds, ``detectability``."""
 
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
+from flawline.pipelines.evaluation.finding import draw_sized_defects, judge_sized_defects, tell_detectability
 from flawline.pipelines.evaluation.nodes import (
     list_operating_points,
     list_suspicious,
@@ -13,14 +14,15 @@ from flawline.pipelines.evaluation.nodes import (
     make_judge_tests,
 )
 
-SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds"}
+SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds", "sized_defects"}
 SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection", "compute")
 PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
 
 def create_pipeline(spec: Method) -> Pipeline:
     """Return the evaluation of a method."""
-    nodes = [_calibrate(spec), _suspect(), _operate(), _evaluate(spec), _judge_tests(spec), _finish(spec)]
+    nodes = [_calibrate(spec), _suspect(), _operate(), _evaluate(spec), _judge_tests(spec), _finish(spec),
+             _judge_sized(spec), _tell()]  # fmt: skip
     used = {name for node in nodes for name in node.inputs}
     inputs = {name: name for name in SHARED & used}
     parameters = {name: name for name in PARAMETERS & used}
@@ -28,7 +30,16 @@ def create_pipeline(spec: Method) -> Pipeline:
     if row is not None and row is not spec.own_reconstructor:  # it has its own namespace
         inputs["weights"] = f"{row.name}.weights"
         parameters |= {f"params:{part}": f"params:{row.name}.{part}" for part in row.parts}
-    return Pipeline(nodes, namespace=spec.name, inputs=inputs, parameters=parameters, tags=["evaluation", spec.name])
+    own = Pipeline(nodes, namespace=spec.name, inputs=inputs, parameters=parameters, tags=["evaluation", spec.name])
+    return _draw() + own
+
+
+def _draw() -> Pipeline:
+    """Return the node, one for all methods, that draws the pseudo-defects of known size and contrast."""
+    inputs = {"images": "images", "manifest": "usable_manifest", "seed": "params:seed"}
+    inputs |= {name: f"params:{name}" for name in ("detectability", "defect_injection")}
+    node = Node(draw_sized_defects, name="draw_sized_defects", inputs=inputs, outputs="sized_defects")
+    return Pipeline([node], tags="evaluation")
 
 
 def _calibrate(spec: Method) -> Node:
@@ -69,3 +80,16 @@ def _finish(spec: Method) -> Node:
     if spec.reconstructor is not None:
         inputs |= {"weights": "weights"} | {part: f"params:{part}" for part in spec.reconstructor.parts}
     return Node(make_finish(spec), name="finish_detector", inputs=inputs, outputs="detector")
+
+
+def _judge_sized(spec: Method) -> Node:
+    inputs = {name: name for name in ("detector", "sized_defects", "images", "alignment", "aligner", "verdicts")}
+    inputs |= {"manifest": "usable_manifest", "compute": "params:compute"}
+    inputs |= {"folds": "folds"} if spec.folds else {}
+    return Node(judge_sized_defects, name="judge_sized_defects", inputs=inputs, outputs="sized_verdicts")
+
+
+def _tell() -> Node:
+    inputs = {name: name for name in ("sized_verdicts", "verdicts", "masks")} | {"manifest": "usable_manifest"}
+    outputs = ["detectability", "pod_curves", "real_rates"]
+    return Node(tell_detectability, name="tell_detectability", inputs=inputs, outputs=outputs)

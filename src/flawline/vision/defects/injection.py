@@ -12,7 +12,7 @@ from flawline.params import DefectInjectionParams
 from flawline.vision.defects.base import Damaged, UnseenError
 from flawline.vision.defects.regions import draw_region, takes_whole
 from flawline.vision.defects.registry import INJECTORS
-from flawline.vision.levels import FULL_SCALE, unit
+from flawline.vision.levels import FULL_SCALE, from_unit, unit
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def inject(
     made, where = _draw_visible(before, kind, params, generator, on=on)
     damaged, defect = np.array(image), made.mask
     weaker = before[:, defect] + np.float32(strength) * (made.image[:, defect] - before[:, defect])
-    damaged[:, defect] = _from_unit(made.image[:, defect] if strength == 1 else weaker, image.dtype)
+    damaged[:, defect] = from_unit(made.image[:, defect] if strength == 1 else weaker, image.dtype)
     changed = float((damaged[:, defect] != image[:, defect]).any(axis=0).mean())
     return PseudoDefect(damaged, defect, {"kind": kind, **where, "changed": changed, **made.drawn})
 
@@ -125,7 +125,3 @@ def _check_image(image: NDArray) -> None:
     if image.dtype == np.float32 and image.size:
         check_range("the smallest value of image (float32)", float(image.min()), low=0, high=1)
         check_range("the largest value of image (float32)", float(image.max()), low=0, high=1)
-
-
-def _from_unit(values: NDArray[np.float32], dtype: np.dtype) -> NDArray:
-    return values if dtype == np.float32 else np.rint(values * np.float32(FULL_SCALE[dtype])).astype(dtype)
