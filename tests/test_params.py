@@ -323,6 +323,7 @@ KEPT = InspectionParams(target_overkill=0.1, min_area=7, mm_per_pixel=0.5, max_p
         ({"target_overkill": 0.2}, {"target_overkill": 0.2}),
         ({"min_area": 0, "ignore": ()}, {"min_area": 0, "ignore": ()}),  # no area, no region: given, not null
         ({"max_pixels": 2000, "min_area": None}, {"max_pixels": 2000}),
+        ({"costs": {}}, {}),
         ({"costs": COSTS}, {"costs": CostParams(**COSTS), "target_overkill": None}),  # the one for the other
     ],
 )

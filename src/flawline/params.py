@@ -1147,6 +1147,11 @@ class CostParams(Params):
         return self.escape is not None
 
 
+def given_costs(costs: CostParams | None) -> CostParams | None:
+    """Return costs, or None where all of them are null."""
+    return costs if costs is not None and costs.given else None
+
+
 class EvaluationParams(Params):
     target_overkill: Rate  # wanted share of good parts rejected
     review_overkill: Rate  # wanted share of good parts a person has to look at, rejects included
@@ -1178,7 +1183,7 @@ class InspectionParams(Params):
     precedence."""
 
     target_overkill: Rate | None = None  # null: as the detector was calibrated
-    costs: CostParams | None = None  # of mistakes, in the place of target_overkill; null: as it was calibrated
+    costs: Annotated[CostParams | None, AfterValidator(given_costs)] = None  # in the place of target_overkill; or null
     ignore: tuple[IgnoreRegion, ...] | None = None  # rectangles that are never judged; null: the detector's, else none
     min_area: NonNegativeFloat | None = None  # smaller regions are no defects; mm^2 with mm_per_pixel, else pixels
     mm_per_pixel: PositiveFloat | None = None  # scale of the photographs; null: areas are in pixels

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FILTERS = (words.number, words.aligned, words.p_value, words.rate_of)
+FILTERS = (words.number, words.aligned, words.p_value, words.rate_of, words.unbroken)
 
 
 def fill(template: str, *, page: RunPage | InspectionPage | DataPage | StudyPage, **values: Any) -> str:
