@@ -164,3 +164,21 @@ def test_of_many_projected_points_some_stand_for_all():
     assert len(drawn) == MOST_POINTS
     assert (drawn[0], drawn[-1]) == (0, 4999)
     assert axes.get_legend().get_texts()[0].get_text() == "normal (5000)"
+
+
+def test_pod_is_drawn_a_colour_a_contrast_between_its_bounds_over_what_was_counted():
+    curves = pd.DataFrame({"contrast": 0.1, "size": [4.0, 40.0], "pod": [0.1, 0.9], "low": [0.0, 0.8],
+                           "high": [0.2, 1.0]})  # fmt: skip
+    counted = pd.DataFrame({"contrast": [0.1 + 1e-17, 0.2], "size": [10.0, 20.0], "share": [0.5, 1.0]})
+    axes = figures.pod_figure(curves, counted, unit="mm").axes[0]
+    nine, dots, line, others, none = axes.lines
+    assert nine.get_ydata() == [0.9, 0.9]
+    np.testing.assert_array_equal(dots.get_xydata(), [[10, 0.5]])
+    np.testing.assert_array_equal(line.get_xydata(), [[4, 0.1], [40, 0.9]])
+    assert dots.get_color() == line.get_color() != others.get_color()
+    np.testing.assert_array_equal(others.get_xydata(), [[20, 1.0]])
+    assert not len(none.get_xydata())
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.x0, band.x1, band.y0, band.y1) == (4, 40, 0, 1)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["contrast 0.1", "contrast 0.2"]
+    assert axes.get_xlabel().startswith("size, mm")

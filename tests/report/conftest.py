@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flawline.report import InspectionPage, JudgedImage, MethodResult, RunPage
+from flawline.metrics.detectability import RATES, TABLE
+from flawline.report import Detectability, InspectionPage, JudgedImage, MethodResult, RunPage
 
 
 def limit(value, promise):
@@ -74,6 +75,22 @@ def method(example, scores, verdicts):
         worst=[example],
         best=[example],
     )
+
+
+@pytest.fixture
+def found():
+    """Stains of two contrasts in three images: of one the sizes are told, of the other they lie outside what was
+    tried."""
+    table = pd.DataFrame(
+        [("stain", 0.1, 20, 5, 3, 4.0, 40.0, 20.0, 30.0, np.inf, ""),
+         ("stain", 0.2, 20, 15, 3, 4.0, 40.0, 0.0, 8.0, 12.0, "a remark")], columns=list(TABLE),
+    )  # fmt: skip
+    curve = {"size": [4.0, 40.0], "pod": [0.1, 0.95], "low": [0.0, 0.9], "high": [0.3, 1.0]}
+    curves = pd.concat([pd.DataFrame({"kind": "stain", "contrast": each, **curve}) for each in (0.1, 0.2)])
+    counted = pd.DataFrame({"kind": "stain", "contrast": [0.1, 0.2], "size": 20.0, "share": [0.25, 0.75],
+                            "defects": 20})  # fmt: skip
+    rates = pd.DataFrame([(16.0, 32.0, 4, 3, 0.75, 0.19, 0.99, 0.4, 0.8)], columns=list(RATES))
+    return Detectability(table, curves, counted, rates)
 
 
 @pytest.fixture

@@ -395,5 +395,36 @@ def test_what_the_chosen_method_finds_least_stands_first(page):
     assert "pseudo-defect strength 1 strength 0.5 stain 50% 12% line 100% 80%" in said
     untried = CHOICE.head(1).assign(chosen=True, auroc=np.nan, reason="3 images are too few")
     said = Document(render_run(with_choice(page, untried, FOUND.head(0)))).words
-    assert "What it will miss" not in said
+    assert words.FINDS_TITLE not in said
     assert "chose plain with the image score 'highest 1 %': 3 images are too few." in said
+
+
+def finding(page, method, found):
+    return Document(render_run(replace(page, methods=[replace(method, detectability=found)])))
+
+
+def test_what_is_found_and_missed_stands_in_one_section_with_curves_sizes_and_real_rates(page, method, found):
+    document = finding(page, method, found)
+    assert document.words.count(words.FINDS_TITLE) == 1
+    assert "Probability of detection: stain" in document.words
+    assert "stain 0.1 5 of 20 20 30 beyond 40 stain 0.2 15 of 20 below 4 8 12 a remark" in document.words
+    assert "16 to 32 3 of 4 75% 19% to 99% 40% to 80%" in document.words
+    assert words.KINDS not in document.words
+    assert document.tags.count("svg") == Document(render_run(page)).tags.count("svg") + 1
+    assert words.FINDS_TITLE not in Document(render_run(page)).words
+
+
+def test_sizes_are_millimetres_where_the_scale_is_known(page, method, found):
+    said = finding(page, method, replace(found, mm_per_pixel=0.05)).words
+    assert "a90/95, mm" in said
+    assert "stain 0.2 15 of 20 below 0.2 0.4 0.6 a remark" in said
+    assert "0.8 to 1.6 3 of 4" in said
+    assert "size, mm: diameter" in said
+
+
+def test_where_nothing_was_tried_that_is_said_and_real_defects_are_counted_all_the_same(page, method, found):
+    none = replace(found, table=found.table.head(0), curves=found.curves.head(0), counted=found.counted.head(0))
+    said = finding(page, method, none).words
+    assert words.FINDS_NONE in said
+    assert "16 to 32 3 of 4" in said
+    assert words.FINDS not in said

@@ -1,12 +1,14 @@
 """What a run says it found, of one method and of several."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from flawline.report import MethodResult, Suitability
-from flawline.report.run_sentences import choice_in_words, run_cautions, run_found
+from flawline.report.run_sentences import choice_in_words, finds_in_words, run_cautions, run_found
 
 PROMISE = "19 calibration images promise at most 5 % overkill."
 
@@ -82,3 +84,27 @@ def test_a_choice_is_told_with_what_it_stands_on(best, said):
         f"images that it did not learn from with an AUROC of {best:.3f}, and finds 60% of them at the review threshold."
     )
     assert told[1:] == ([] if said is None else [said])
+
+
+def test_sizes_that_are_surely_found_are_one_sentence(found):
+    assert finds_in_words(found) == [
+        "Nine in ten pseudo-defects in 3 good images are found, with 95 % confidence: stain from 12 px at contrast 0.2."
+    ]
+    (said,) = finds_in_words(replace(found, mm_per_pixel=0.05))
+    assert said.endswith("stain from 0.6 mm at contrast 0.2.")
+    everywhere = found.table.assign(a90_95=[np.inf, 0.0])
+    assert finds_in_words(replace(found, table=everywhere))[0].endswith("stain from 4 px at contrast 0.2.")
+    nowhere = found.table.assign(a90_95=np.inf)
+    assert finds_in_words(replace(found, table=nowhere))[0].endswith("stain of no size up to 40 px.")
+    untold = found.table.assign(a90_95=np.nan)
+    assert finds_in_words(replace(found, table=untold))[0].endswith(
+        "of stain no size can be told (20 of 40 were found)."
+    )
+    assert finds_in_words(replace(found, table=found.table.head(0))) == finds_in_words(None) == []
+
+
+def test_each_of_several_methods_tells_what_it_finds(found):
+    several = [replace(result(name, ["pass", "reject"]), detectability=found) for name in ("cae", "vae")]
+    told = [line for line in run_found(several) if "pseudo-defects" in line]
+    assert [line.split(":")[0] for line in told] == ["cae", "vae"]
+    assert finds_in_words(found)[0] in run_found(several[:1])

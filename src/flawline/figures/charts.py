@@ -125,6 +125,26 @@ def similarity_figure(points: pd.DataFrame) -> Figure:
     return figure
 
 
+def pod_figure(curves: pd.DataFrame, counted: pd.DataFrame, *, unit: str = "pixels") -> Figure:
+    """Draw the probability of detection over the size, a colour a contrast, between its bounds (columns contrast, size,
+    pod, low, high), the shares that were ``counted`` (contrast, size, share) as dots, and a line at nine in ten."""
+    figure, axes = new_figure()
+    set_logarithmic(axes, "x")
+    axes.axhline(0.9, color=INK, alpha=0.5, linewidth=1.2, linestyle=":", label="_nine in ten")
+    for colour, (contrast, dots) in zip(cycle(SERIES), counted.groupby("contrast"), strict=False):
+        name, curve = f"contrast {contrast:.2g}", curves[np.isclose(curves["contrast"].to_numpy(float), contrast)]
+        axes.plot(dots["size"], dots["share"], "o", color=colour, markersize=4.4, markeredgewidth=0, alpha=0.8,
+                  label=name if curve.empty else f"_{name}")  # fmt: skip
+        axes.plot(curve["size"], curve["pod"], color=colour, linewidth=1.7, label=f"_{name}" if curve.empty else name)
+        band = axes.fill_between(curve["size"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
+        band.set_label("_bounds")
+    axes.set(
+        xlabel=f"size, {unit}: diameter of a disk of the same area", ylabel="share that is found", ylim=(-0.02, 1.03)
+    )
+    add_legend(axes, least=1)
+    return figure
+
+
 def projection_figure(points: pd.DataFrame) -> Figure:
     """Draw points (columns x, y, label: 0 normal, 1 defective, else unknown), a colour and a mark a label.
 

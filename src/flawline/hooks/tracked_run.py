@@ -30,6 +30,7 @@ from flawline.hooks.tracking import git_sha, project_id
 from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
+from flawline.metrics.detectability import pod_metrics
 from flawline.metrics.shortcuts import brief
 from flawline.report import MethodResult
 
@@ -137,7 +138,7 @@ class TrackedRun:
 
     def _log_found(self, method: str, name: str, data: Any) -> None:
         """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""
-        metrics = data["values"] if name == "metrics" else {}
+        metrics = data["values"] if name == "metrics" else pod_metrics(data) if name == "detectability" else {}
         tags = {SAID[name]: data["verdict"]} if name in SAID else {}
         if method not in METHODS or not (metrics or tags):
             return

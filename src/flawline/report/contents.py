@@ -90,6 +90,18 @@ class Suitability:
 
 
 @dataclass(frozen=True)
+class Detectability:
+    """Which sizes and contrasts a detector finds, by pseudo-defects and by real ones; the columns are those of
+    `flawline.metrics.detectability`, sizes in pixels."""
+
+    table: pd.DataFrame  # TABLE: a row for each kind and contrast
+    curves: pd.DataFrame  # CURVES: the probability of detection over the size
+    counted: pd.DataFrame  # kind, contrast, size, share, defects: what was counted beside the curves
+    rates: pd.DataFrame  # RATES: real defects by their size
+    mm_per_pixel: float | None = None  # None: sizes are told in pixels
+
+
+@dataclass(frozen=True)
 class MethodResult:
     """What one method made of the category."""
 
@@ -116,6 +128,7 @@ class MethodResult:
     projections: Mapping[str, pd.DataFrame] | None = None  # space -> x, y, label; a row a test image
     choice: pd.DataFrame | None = None  # candidate, image_score, chosen, auroc, ...: of a method that was chosen
     found_by_kind: pd.DataFrame | None = None  # kind, strength, defects, found: of pseudo-defects, by the chosen one
+    detectability: Detectability | None = None
     pseudo_gallery: NDArray | None = None  # (H, W, 3) uint8: some of the pseudo-defects that it learned with
 
 

@@ -14,6 +14,7 @@ from flawline.metrics.shortcuts import brief
 from flawline.params import InspectionParams, flatten
 from flawline.report.contents import (
     AlignmentShown,
+    Detectability,
     GridImage,
     JudgedImage,
     MethodResult,
@@ -150,11 +151,16 @@ def with_more(
     similarity: pd.DataFrame | None = None,
     choice: pd.DataFrame | None = None,
     found_by_kind: pd.DataFrame | None = None,
+    detectability: pd.DataFrame | None = None,
+    pod_curves: pd.DataFrame | None = None,
+    sized_verdicts: pd.DataFrame | None = None,
+    real_rates: pd.DataFrame | None = None,
+    mm_per_pixel: float | None = None,
 ) -> MethodResult:
     """Return the result of a method with what is known beside its scores: of one that trains a network how it learned,
     the losses of patches, whether the material suits, the images projected from its spaces, a picture of the
     pseudo-defects it learned with, and how similar images and their reconstructions are; of one that was chosen what
-    each candidate was worth, and which pseudo-defects the chosen one finds."""
+    each candidate was worth, and which pseudo-defects the chosen one finds; and which sizes and contrasts it finds."""
     return replace(
         result,
         history=history,
@@ -163,6 +169,7 @@ def with_more(
         similarity=similarity,
         choice=choice,
         found_by_kind=found_by_kind,
+        detectability=read_detectability(detectability, pod_curves, sized_verdicts, real_rates, mm_per_pixel),
         patch_losses=None if patch_losses is None else patch_losses[["mask_share", "loss"]],
         suitability=None if suitability is None else read_suitability(suitability),
         projections=None if projections is None else read_projections(projections),
@@ -187,6 +194,18 @@ def read_suitability(judged: Mapping[str, Any]) -> Suitability:
     """Return the verdicts on the material, before and after training."""
     before = judged["before"]
     return Suitability(judged["verdict"], judged["reason"], before["verdict"], before["reason"])
+
+
+def read_detectability(
+    table: pd.DataFrame | None, curves: pd.DataFrame | None, verdicts: pd.DataFrame | None, rates: pd.DataFrame | None,
+    mm_per_pixel: float | None,
+) -> Detectability | None:  # fmt: skip
+    """Return what a detector finds, with the hits that were counted beside the curves; None where that is not known."""
+    if table is None or curves is None or verdicts is None or rates is None:
+        return None
+    from flawline.metrics.detectability import counted_by_size
+
+    return Detectability(table, curves, counted_by_size(verdicts), rates, mm_per_pixel)
 
 
 def read_projections(projections: pd.DataFrame) -> dict[str, pd.DataFrame]:

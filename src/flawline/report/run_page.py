@@ -10,6 +10,7 @@ from flawline.figures import (
     history_figure,
     history_panels,
     patch_loss_figure,
+    pod_figure,
     pr_figure,
     pro_figure,
     projection_figure,
@@ -17,12 +18,12 @@ from flawline.figures import (
     similarity_figure,
 )
 from flawline.report import tables
-from flawline.report.contents import MethodResult, RunPage
+from flawline.report.contents import Detectability, MethodResult, RunPage
 from flawline.report.cost_sentences import costs_in_words
 from flawline.report.grid import run_grid
 from flawline.report.html import chart, fill
 from flawline.report.pictures import picture, sample_columns, split_columns, strips
-from flawline.report.run_sentences import choice_in_words, standing_out_in_words
+from flawline.report.run_sentences import choice_in_words, finds_in_words, standing_out_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,6 +96,11 @@ def _method_section(method: MethodResult, each: int, shown: int) -> dict[str, An
         "odd_told": standing_out_in_words(method),
         "choice": tables.choice_rows(method.choice),
         "kinds": tables.kinds_found(method.found_by_kind),
+        "finds": method.detectability,
+        "finds_told": finds_in_words(method.detectability),
+        "finds_rows": tables.finds_rows(method.detectability),
+        "finds_charts": _finds_charts(method.detectability),
+        "rates": tables.rates_rows(method.detectability),
         "choice_told": choice_in_words(method),
         "left_out": len(method.worst) + len(method.best) - len(worst) - len(best),
     }
@@ -113,6 +119,18 @@ def _method_charts(method: MethodResult) -> list[dict[str, Any]]:
     if method.similarity is not None and len(method.similarity):
         charts.append(chart("Reconstruction error against similarity", similarity_figure(method.similarity)))
     return charts
+
+
+def _finds_charts(found: Detectability | None) -> list[dict[str, Any]]:
+    """Draw the probability of detection, a chart a kind."""
+    if found is None:
+        return []
+    scale, unit = (1.0, "pixels") if found.mm_per_pixel is None else (found.mm_per_pixel, "mm")
+    curves, counted = (each.assign(size=each["size"] * scale) for each in (found.curves, found.counted))
+    return [
+        chart(f"Probability of detection: {kind}", pod_figure(curves[curves["kind"] == kind], dots, unit=unit))
+        for kind, dots in counted.groupby("kind", sort=False)
+    ]
 
 
 def _projections(method: MethodResult) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """What a run found, and what a reader must know before trusting its figures, in sentences."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from flawline.report.contents import AlignmentShown, MethodResult, RunPage
+from flawline.report.contents import AlignmentShown, Detectability, MethodResult, RunPage
 from flawline.report.cost_sentences import costs_in_words
+from flawline.report.tables import length
 from flawline.report.words import VERDICTS, interval_of
 
 NAMED = 5  # images in a sentence
@@ -27,8 +29,9 @@ def run_found(results: Sequence[MethodResult]) -> list[str]:
         promises.setdefault(result.thresholds["reject"].promise, []).append(result.method)
     promised = [f"{', '.join(methods)}: {promise}" for promise, methods in promises.items()]
     promised = promised if len(promises) > 1 else list(promises)
+    finds = [f"{r.method}: {sentence}" for r in results for sentence in finds_in_words(r.detectability)]
     headline = f"{len(results)} methods judged {count}."
-    return [headline, *told, *promised, *(sentence for r in results for sentence in _unsuited(r))]
+    return [headline, *told, *promised, *finds, *(sentence for r in results for sentence in _unsuited(r))]
 
 
 def verdicts_in_words(verdicts: pd.DataFrame) -> str:
@@ -81,9 +84,14 @@ def _found_by_one(result: MethodResult) -> list[str]:
     """Return what a method found."""
     promise = result.thresholds["reject"].promise
     if result.verdicts is None or result.verdicts.empty:
-        return [f"{result.method} had no test image to judge.", promise]
+        return [f"{result.method} had no test image to judge.", promise, *finds_in_words(result.detectability)]
     judged = f"{result.method} judged {len(result.verdicts)} test images: {verdicts_in_words(result.verdicts)}."
-    told = [*choice_in_words(result), *standing_out_in_words(result), *_unsuited(result)]
+    told = [
+        *finds_in_words(result.detectability),
+        *choice_in_words(result),
+        *standing_out_in_words(result),
+        *_unsuited(result),
+    ]
     return [judged, *_caught(result.verdicts), promise, *costs_in_words(result.by_cost), *told]
 
 
@@ -108,6 +116,32 @@ def choice_in_words(result: MethodResult) -> list[str]:
         more = "Several find them all: of these the simplest was taken, and harder defects may tell them apart."
         return [told, more, *small]
     return [told, *small]
+
+
+def finds_in_words(found: Detectability | None) -> list[str]:
+    """Return in a sentence which sizes of pseudo-defects are surely found, by kind and contrast; nothing where none was
+    judged."""
+    if found is None or found.table.empty:
+        return []
+    kinds = [_kind_in_words(str(kind), rows, found) for kind, rows in found.table.groupby("kind", sort=False)]
+    images = int(found.table["images"].max())
+    where = f"in {images} good image{'s' * (images > 1)}"
+    return [f"Nine in ten pseudo-defects {where} are found, with 95 % confidence: {'; '.join(kinds)}."]
+
+
+def _kind_in_words(kind: str, rows: pd.DataFrame, found: Detectability) -> str:
+    """Return the sizes of one kind that are surely found."""
+    unit = "px" if found.mm_per_pixel is None else "mm"
+    if rows["a90_95"].isna().all():
+        return f"of {kind} no size can be told ({rows['hits'].sum()} of {rows['defects'].sum()} were found)"
+    sure = rows[rows["a90_95"] < math.inf]
+    if sure.empty:
+        return f"{kind} of no size up to {length(rows['largest'].max(), found.mm_per_pixel)} {unit}"
+    sizes = [
+        f"from {length(row['a90_95'] or row['smallest'], found.mm_per_pixel)} {unit} at contrast {row['contrast']:.2g}"
+        for row in sure.to_dict("records")
+    ]
+    return f"{kind} {', '.join(sizes)}"
 
 
 def too_small_in_words(least_seen: float) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flawline.metrics.conformal import percent
 from flawline.metrics.intervals import HIGH, LOW
-from flawline.report.contents import AlignmentShown, MethodResult
+from flawline.report.contents import AlignmentShown, Detectability, MethodResult
 from flawline.report.words import (
     DASH,
     GROUPS,
@@ -302,6 +302,57 @@ def kinds_found(found: pd.DataFrame | None) -> dict[str, Any]:
     rows = [(kind, [DASH if missing(share) else f"{share:.0%}" for share in row]) for kind, row in
             zip(ordered.index, ordered.to_numpy(), strict=True)]  # fmt: skip
     return {"strengths": [f"{strength:g}" for strength in ordered.columns], "rows": rows}
+
+
+def finds_rows(found: Detectability | None) -> list[dict[str, Any]]:
+    """Return the sizes that are found, a row for each kind and contrast, as they are shown."""
+    if found is None:
+        return []
+    return [
+        {
+            "kind": row["kind"],
+            "contrast": f"{row['contrast']:.2g}",
+            "hits": f"{row['hits']} of {row['defects']}",
+            "sizes": [size_found(row, name, found.mm_per_pixel) for name in ("a50", "a90", "a90_95")],
+            "note": "" if missing(row["note"]) else row["note"],
+        }
+        for row in found.table.to_dict("records")
+    ]
+
+
+def size_found(row: Mapping[str, Any], name: str, mm_per_pixel: float | None) -> str:
+    """Return a size of a row as it is shown: where it lies below or beyond what was tried, that; a dash for none."""
+    if missing(row[name]):
+        return DASH
+    if row[name] == 0:
+        return f"below {length(row['smallest'], mm_per_pixel)}"
+    if np.isinf(row[name]):
+        return f"beyond {length(row['largest'], mm_per_pixel)}"
+    return length(row[name], mm_per_pixel)
+
+
+def length(pixels: float, mm_per_pixel: float | None) -> str:
+    """Return a length as it is shown: two digits of millimetres where the scale is known, else whole pixels."""
+    return f"{pixels:.0f}" if mm_per_pixel is None else f"{pixels * mm_per_pixel:.2g}"
+
+
+def rates_rows(found: Detectability | None) -> list[dict[str, str]]:
+    """Return how many real defects were found, a row a range of sizes, as they are shown."""
+    if found is None:
+        return []
+    scale = found.mm_per_pixel
+    return [
+        {
+            "size": f"{length(row['smallest'], scale)} to {length(row['largest'], scale)}",
+            "hits": f"{row['hits']:.0f} of {row['defects']:.0f}",
+            "share": f"{row['share']:.0%}",
+            "interval": f"{row['low']:.0%} to {row['high']:.0%}",
+            "predicted": DASH
+            if missing(row["predicted_low"])
+            else f"{row['predicted_low']:.0%} to {row['predicted_high']:.0%}",
+        }
+        for row in found.rates.to_dict("records")
+    ]
 
 
 def _candidate_tried(row: Mapping[str, Any]) -> dict[str, Any]:

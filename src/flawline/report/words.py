@@ -69,10 +69,29 @@ CHOICE = (
     "to 3 % brighter or darker. No test image and no real defect took part, so what pseudo-defects do not resemble may "
     "still be missed."
 )
+FINDS_TITLE = "What it finds, and what it misses"
+FINDS = (
+    "Pseudo-defects of known size and contrast were drawn into good images, of which a remark tells if the detector "
+    "learned from them; found is what it rejects. The size is the diameter of a disk of the same area, the contrast "
+    "is the mean change of the defect's pixels as a share of full scale. a50 and a90 are the sizes found five and "
+    "nine times in ten; a90/95 is the one that is found nine times in ten with 95 % confidence, since there the "
+    "lower bound of the curve is 0.9. Dots are what was counted, bands go from the lower to the upper bound, each "
+    "one-sided with 95 %. Real defects that look otherwise may be found more or less often."
+)
+FINDS_NONE = (
+    "No pseudo-defect of known size was judged: none was asked for (detectability.defects), or no good image that the "
+    "detector did not learn from is large enough, or none of the kinds can be seen in them."
+)
+RATES = (
+    "Real defective test images, by the size of all that is marked in them: how many are rejected, with the exact 95 % "
+    "interval (Clopper and Pearson), and what the curves have for defects of these sizes, from the kind and contrast "
+    "that is found least to the one that is found most. Where the real share lies outside, pseudo-defects of these "
+    "kinds and contrasts do not stand for the real ones."
+)
 KINDS = (
-    "The share of each kind of pseudo-defects that the chosen method finds, above the review threshold, in good images "
-    "that it did not learn from; of strength 0.5 is what changes every pixel by half as much. What is found least "
-    "stands first: real defects that look like it are likely to be missed."
+    "For the choice of the method every kind of pseudo-defect was tried, at the lower review threshold: the share of "
+    "each that it finds in good images that it did not learn from, the least first; of strength 0.5 is what changes "
+    "every pixel by half as much. Real defects that look like a kind that is hardly found are likely to be missed."
 )
 PSEUDO_TITLE = "Pseudo-defects"
 PSEUDO = "Made in normal images for the training; of each kind the first: what was there, what it became, the mask."

@@ -70,7 +70,8 @@ def gather_result(
 
 def add_beside(result: MethodResult, **known: Any) -> MethodResult:
     """Return a method's result with what is known beside its scores: how its reconstructor learned, what that makes of
-    patches, whether the material suits it, what its spaces look like in two dimensions, and why it was chosen."""
+    patches, whether the material suits it, what its spaces look like in two dimensions, why it was chosen, and which
+    defects it finds."""
     return with_more(result, **known)
 
 

@@ -15,6 +15,7 @@ from flawline.pipelines.reporting.nodes import (
 
 PAGE = ("manifest", "quarantine", "alignment", "aligner", "alignment_choice", "shortcuts", "data_notes", "comparison",
         "run", "parameters")  # fmt: skip
+FINDS = ("detectability", "pod_curves", "sized_verdicts", "real_rates")
 
 
 def create_pipeline(specs: Sequence[Method]) -> Pipeline:
@@ -49,7 +50,6 @@ def create_pipeline(specs: Sequence[Method]) -> Pipeline:
 def _gather(spec: Method) -> Pipeline:
     own = ("scores", "maps", "metrics", "curves", "verdicts", "suspicious", "operating_points", "detector")
     shared = ("images", "masks")
-    more = _added(spec)
     return Pipeline(
         [
             Node(
@@ -62,14 +62,15 @@ def _gather(spec: Method) -> Pipeline:
                     "reporting": "params:reporting",
                     "compute": "params:compute",
                 },
-                outputs="gathered" if more else "result",
+                outputs="gathered",
             ),
-            *more,
+            *_added(spec),
         ],
         namespace=spec.name,
         inputs={*shared, "usable_manifest"},
         parameters={
             "params:inspection",
+            "params:inspection.mm_per_pixel",
             "params:reporting",
             "params:compute",
             *(["params:seed"] if spec.codes else []),
@@ -90,10 +91,8 @@ def _added(spec: Method) -> list[Node]:
         "choice": spec.chooses,
         "found_by_kind": spec.chooses,
     }
-    own = [name for name, there in has.items() if there]
-    if not own:
-        return []
-    inputs = {"result": "gathered", **{name: name for name in own}}
+    own = [*FINDS, *(name for name, there in has.items() if there)]
+    inputs = {"result": "gathered", **{name: name for name in own}, "mm_per_pixel": "params:inspection.mm_per_pixel"}
     return [*_projected(spec), Node(add_beside, name="add_beside", inputs=inputs, outputs="result")]
 
 
