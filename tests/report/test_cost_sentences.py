@@ -12,6 +12,8 @@ def test_a_choice_is_told_with_its_costs_and_what_it_rests_on():
         "This takes defects for as visible as 54 pseudo-defects, of which about 5.0 % would pass: an estimate and no "
         "promise, since real ones may be harder to see.",
     ]
+    told, *_ = costs_in_words(CostChoice(Costs(100, 5, 1, 0.02, review_capacity=0.125), SHARES, 54))
+    assert told.endswith("with 10 % of the parts to look at, of 12.5 % that persons can.")
     assert costs_in_words(None) == []
 
 

@@ -18,9 +18,12 @@ def _chosen(choice: CostChoice) -> str:
     costs = choice.costs
     given = f"an escape {costs.escape:g}, an overkill {costs.overkill:g}, a review {costs.review:g}"
     reviewed = choice.shares.reviewed(costs.defect_rate)
+    share = f"{rounded_share(reviewed)} of the parts to look at"
+    if costs.review_capacity is not None:
+        share += f", of {100 * costs.review_capacity:g} % that persons can"
     return (
         f"The thresholds were chosen by cost ({given}; {100 * costs.defect_rate:g} % of the parts are said to be "
-        f"defective): {choice.cost:.3g} a part is expected, with {rounded_share(reviewed)} of the parts to look at."
+        f"defective): {choice.cost:.3g} a part is expected, with {share}."
     )
 
 
