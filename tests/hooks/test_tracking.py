@@ -137,6 +137,7 @@ def test_report_and_figures_are_kept(finished_once, runs):
     assert {"report.html", "summary.txt", "comparison.csv", "quarantine.csv"} <= {
         each.path for each in client.list_artifacts(parent.info.run_id)
     }
+    assert "cae_operating_points.csv" in {each.path for each in client.list_artifacts(child.info.run_id)}
     figures = {each.path for each in client.list_artifacts(child.info.run_id, "figures")}
     assert figures == {f"figures/{name}.png" for name in ("histogram", "history", "roc", "pr")}
 
@@ -155,7 +156,8 @@ def test_logged_model_judges_its_example_as_the_detector_does(finished_once, run
     mlflow.set_tracking_uri(f"sqlite:///{finished_once.path / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model(f"runs:/{runs[1].info.run_id}/detector")
     assert model.metadata.signature.inputs.input_names() == ["image"]
-    assert model.metadata.signature.outputs.input_names() == ["score", "threshold", "verdict", "reason"]
+    names = ["score", "threshold", "p_value", "verdict", "reason"]
+    assert model.metadata.signature.outputs.input_names() == names
     example = model.input_example
     said = model.predict(example)
     path = finished_once.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")

@@ -19,7 +19,7 @@ from flawline.params import ComputeParams
 SCORED = ["validation", "calibration", "test"]
 WAYS = {"top_share": 0.02, "region_mass": 0.05}
 LENIENT = {"evaluation.target_overkill": 0.9, "evaluation.review_overkill": 0.95}  # so that something is rejected
-COLUMNS = ["score", "threshold", "verdict", "reason"]
+COLUMNS = ["score", "threshold", "p_value", "verdict", "reason"]
 
 
 @pytest.mark.parametrize("reduction", WAYS)
