@@ -176,11 +176,14 @@ def test_what_is_always_found_is_told_of_the_contrast_alone():
     sizes, contrasts, _ = tried()
     found = rows_of(sizes, contrasts, np.ones(120, bool))
     table, curves = measure_detectability(found)
-    assert curves.empty
+    assert (curves["pod"] == 1).all()
+    assert curves["low"].to_numpy() == pytest.approx(0.05 ** (1 / 40))
     assert table["note"].tolist() == ["all 40 were found: at least 93% are, with 95 % confidence"] * 3
     assert table[["a50", "a90", "a90_95"]].isna().all(axis=None)
     assert pod_metrics(table) == {}
-    assert set(rates_by_size([5.0], [True], curves)) >= {"predicted_low"}
+    assert rates_by_size([5.0], [True], curves)["predicted_low"].tolist() == [1.0]
+    none = measure_detectability(found.assign(hit=False)).curves
+    assert rates_by_size([5.0], [True], none)["predicted_high"].tolist() == [0.0]
 
 
 def test_images_rejected_anyway_do_not_count_and_learned_ones_are_told():
@@ -194,6 +197,25 @@ def test_images_rejected_anyway_do_not_count_and_learned_ones_are_told():
     assert more.table["note"].str.contains("learned from these images, so the figures are optimistic").all()
     assert more.table["note"].str.contains("9 defects of the kind in images that are rejected anyway").all()
     assert counted_by_size(pd.concat([rows_of(sizes, contrasts, hits), extra]))["defects"].sum() == 120
+
+
+def test_without_a_curve_nothing_is_predicted():
+    sizes = np.geomspace(2, 64, 20)
+    table, curves = measure_detectability(rows_of(sizes, np.full(20, 0.1), sizes > 9))
+    assert curves.empty
+    assert "without a single mistake" in table["note"].iloc[0]
+    assert rates_by_size([5.0], [True], curves)[["predicted_low", "predicted_high"]].isna().all(axis=None)
+
+
+def test_a_curve_too_steep_to_be_sure_of_says_so():
+    sizes = np.geomspace(2, 64, 30)
+    hits = sizes > 11
+    first = int(hits.argmax())
+    hits[[first, first - 1]] = False, True
+    (row,) = measure_detectability(rows_of(sizes, np.full(30, 0.1), hits)).table.to_dict("records")
+    assert 11 < row["a90"] < 14
+    assert row["a90_95"] == math.inf
+    assert "too few defects lie where hits and misses meet" in row["note"]
 
 
 def test_nothing_tried_is_an_empty_table():
