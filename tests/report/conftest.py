@@ -90,7 +90,7 @@ def found():
     counted = pd.DataFrame({"kind": "stain", "contrast": [0.1, 0.2], "size": 20.0, "share": [0.25, 0.75],
                             "defects": 20})  # fmt: skip
     rates = pd.DataFrame([(16.0, 32.0, 4, 3, 0.75, 0.19, 0.99, 0.4, 0.8)], columns=list(RATES))
-    return Detectability(table, curves, counted, rates)
+    return Detectability(table, curves, counted, rates, images=5)
 
 
 @pytest.fixture

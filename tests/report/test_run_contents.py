@@ -118,6 +118,17 @@ def test_training_is_added_to_a_result(method):
     assert list(spaces) == ["b", "a"]
 
 
+def test_what_is_found_is_added_with_what_was_counted_and_in_how_many_images(method, found):
+    rows = [("a.png", "stain", 0.1, 9.0, 0.1, True, False), ("a.png", "stain", 0.1, 4.0, 0.1, False, False),
+            ("b.png", "stain", 0.1, 4.0, 0.1, True, True)]  # fmt: skip
+    verdicts = pd.DataFrame(rows, columns=["image", "kind", "aimed", "size", "contrast", "hit", "rejected"])
+    known = {"detectability": found.table, "pod_curves": found.curves, "real_rates": found.rates}
+    made = with_more(method, **known, sized_verdicts=verdicts, mm_per_pixel=0.1).detectability
+    assert (made.images, made.mm_per_pixel) == (1, 0.1)
+    assert made.counted["share"].tolist() == [0.0, 1.0]
+    assert with_more(method).detectability is None
+
+
 def test_a_space_of_too_few_images_is_not_projected():
     vectors = [np.array([i, 2.0 * i]) for i in range(5)]
     points = project({"all": vectors, "few": vectors[:3]}, [0, 0, 0, 1, 1], seed=0)

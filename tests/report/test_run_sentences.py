@@ -88,7 +88,7 @@ def test_a_choice_is_told_with_what_it_stands_on(best, said):
 
 def test_sizes_that_are_surely_found_are_one_sentence(found):
     assert finds_in_words(found) == [
-        "Nine in ten pseudo-defects in 3 good images are found, with 95 % confidence: stain from 12 px at contrast 0.2."
+        "Nine in ten pseudo-defects in 5 good images are found, with 95 % confidence: stain from 12 px at contrast 0.2."
     ]
     (said,) = finds_in_words(replace(found, mm_per_pixel=0.05))
     assert said.endswith("stain from 0.6 mm at contrast 0.2.")

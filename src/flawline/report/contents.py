@@ -98,6 +98,7 @@ class Detectability:
     curves: pd.DataFrame  # CURVES: the probability of detection over the size
     counted: pd.DataFrame  # kind, contrast, size, share, defects: what was counted beside the curves
     rates: pd.DataFrame  # RATES: real defects by their size
+    images: int  # good images in which pseudo-defects were judged
     mm_per_pixel: float | None = None  # None: sizes are told in pixels
 
 

@@ -205,7 +205,8 @@ def read_detectability(
         return None
     from flawline.metrics.detectability import counted_by_size
 
-    return Detectability(table, curves, counted_by_size(verdicts), rates, mm_per_pixel)
+    images = verdicts.loc[~verdicts["rejected"].astype(bool), "image"].nunique()
+    return Detectability(table, curves, counted_by_size(verdicts), rates, images, mm_per_pixel)
 
 
 def read_projections(projections: pd.DataFrame) -> dict[str, pd.DataFrame]:

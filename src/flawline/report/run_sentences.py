@@ -124,8 +124,7 @@ def finds_in_words(found: Detectability | None) -> list[str]:
     if found is None or found.table.empty:
         return []
     kinds = [_kind_in_words(str(kind), rows, found) for kind, rows in found.table.groupby("kind", sort=False)]
-    images = int(found.table["images"].max())
-    where = f"in {images} good image{'s' * (images > 1)}"
+    where = f"in {found.images} good image{'s' * (found.images > 1)}"
     return [f"Nine in ten pseudo-defects {where} are found, with 95 % confidence: {'; '.join(kinds)}."]
 
 
