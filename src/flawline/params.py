@@ -1178,6 +1178,13 @@ class IgnoreRegion(Params):
     width: PositiveInt
 
 
+class DriftParams(Params):
+    """When new images are said to drift from those that were learned from."""
+
+    false_alarms: Rate  # largest probability that an inspection says so though nothing drifts
+    odd_share: UpToOne  # of the images that may be odd, such as defective ones, and are no drift
+
+
 class InspectionParams(Params):
     """How images are judged. A detector keeps what it was made with; what is given at an inspection takes
     precedence."""
@@ -1190,6 +1197,7 @@ class InspectionParams(Params):
     max_pixels: PositiveInt | None = None  # an image whose header promises more is not judged
     strict: bool | None = None  # whether a JPEG of which the decoder only warns is not judged; null: as at ingestion
     pictures: Literal["flagged", "all"] | None = None  # of which images; flagged, null: of those that do not pass
+    drift: DriftParams | None = None  # when images are said to drift; null: as the detector was made to, else never
 
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""

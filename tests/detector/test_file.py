@@ -210,9 +210,13 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
     path = tmp_path / "detector.safetensors"
     save_detector(path, detector)
     weights, meta = read_tensors(path)
-    for format in (1, 7):  # 7 kept what is usual at every place or everywhere, not both
+    for format in (
+        1,
+        7,
+        10,
+    ):  # 7 kept what is usual at every place or everywhere, not both
         write_tensors(path, weights, {**meta, "format": format})
-        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 10. Make it"):
+        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 11. Make it"):
             load_detector(path)
 
 

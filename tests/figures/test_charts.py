@@ -182,3 +182,14 @@ def test_pod_is_drawn_a_colour_a_contrast_between_its_bounds_over_what_was_count
     assert (band.x0, band.x1, band.y0, band.y1) == (4, 40, 0, 1)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["contrast 0.1", "contrast 0.2"]
     assert axes.get_xlabel().startswith("size, mm")
+
+
+def test_drift_is_drawn_in_order_before_the_usual_band_and_says_since_when():
+    axes = figures.drift_figure(np.array([1.0, np.nan, 3.0, 9.0]), name="focus", since=4, usual=(0.5, 3.5)).axes[0]
+    dots, line = axes.lines
+    np.testing.assert_array_equal(dots.get_xydata(), [[1, 1], [3, 3], [4, 9]])
+    assert line.get_xdata()[0] == 4
+    assert (axes.patches[0].get_y(), axes.patches[0].get_height()) == (0.5, 3.0)
+    assert axes.get_ylabel() == "focus"
+    many = figures.drift_figure(np.arange(5000.0), name="focus", since=1, usual=(0, 1)).axes[0].lines[0]
+    assert len(many.get_xydata()) == figures.MOST_DOTS

@@ -26,10 +26,12 @@ from flawline.checks import FlawlineError
 from flawline.detector import inspecting, judging
 from flawline.detector.inspecting import PlannedInspection
 from flawline.detector.record import Record, read_seal, record_path, save_record
+from flawline.intake.decoding import decode
 from flawline.metrics.decisions import Costs
 from flawline.pipelines.inspection import nodes
 from flawline.storage.chain import chained
 from flawline.verification import Replay, run_verify
+from flawline.vision.appearance import FIGURES, appearance_of
 
 COLUMNS = ["image", "sha256", "score", "threshold", "p_value", "verdict", "reason", "regions", "y", "x", "height",
            "width", "area", "engine", "detector", "run", "row", "previous"]  # fmt: skip
@@ -114,6 +116,10 @@ def unchained(verdicts):
     return verdicts.drop(columns="previous")
 
 
+def load_figures(project, folder):
+    return project.load("inspected", images=str(folder)).figures()
+
+
 def test_every_image_gets_its_row_and_the_exit_code_tells_of_the_unjudged(inspected):
     verdicts = inspected.verdicts
     assert inspected.code == 3
@@ -175,6 +181,19 @@ def test_verdicts_of_an_inspection_are_replayed_and_one_that_the_detector_did_no
     assert not is_whole(forged, head=seal.head)
     assert not is_whole(forged, replay=asked)
     assert f"line {place + 2}: {rows[place][0]}: the verdict was reject, is pass" in capsys.readouterr().out
+
+
+def test_whether_the_images_drift_is_told_of_all_that_could_be_judged(inspected):
+    asked = {"images": str(inspected.folder), **ALL_PICTURES}
+    drift = inspected.project.load("drift", **asked).set_index("figure", drop=False)
+    assert drift["figure"].tolist() == [*FIGURES, "score"]
+    assert set(drift["images"]) == {len(JUDGED) + 1}
+    assert "drift" in inspected.said
+    figures = inspected.project.load("inspected", **asked).figures()
+    name = JUDGED[0]
+    pixels = decode((inspected.folder / name).read_bytes(), max_pixels=None)
+    assert figures.loc[name, list(FIGURES)].to_dict() == appearance_of(pixels, 8)
+    assert figures.loc["corrupt.png"].isna().all()
 
 
 def test_pictures_and_page_are_made_of_what_was_judged(inspected):
@@ -330,7 +349,7 @@ def test_every_page_of_a_tiff_is_judged(finished, tmp_path):
 
 def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdict(finished, tmp_path, monkeypatch):
     folder = write_monday(tmp_path / "monday", finished.path / "data/01_raw/chess/test")
-    whole = inspect(finished, folder)
+    whole, figures = inspect(finished, folder), load_figures(finished, folder)
     decoded, decode = [], judging.decode
 
     def counted(content, **options):
@@ -349,6 +368,7 @@ def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdic
     pd.testing.assert_frame_equal(unchained(again), unchained(whole), check_exact=True)
     assert is_whole(newest_verdicts(finished))
     assert not unfinished.exists()
+    pd.testing.assert_frame_equal(load_figures(finished, folder), figures, check_exact=True)
     boards = [path for path in folder.rglob("*.png") if path.name[:3].isdecimal()]
     times = [decoded.count(hashlib.sha256(board.read_bytes()).hexdigest()) for board in boards]
     assert times.count(1) >= 1
@@ -401,9 +421,11 @@ def test_a_cluster_judges_as_this_process_does(finished, tmp_path, monkeypatch):
         return inspect_file(folder, file, judge)
 
     monkeypatch.setattr(nodes, "inspect_file", noted)
+    figures = load_figures(finished, folder)
     there = inspect(finished, folder, **{"compute.cluster": "local"})
     pd.testing.assert_frame_equal(unchained(there), unchained(here), check_exact=True)
     assert is_whole(newest_verdicts(finished))
+    pd.testing.assert_frame_equal(load_figures(finished, folder), figures, check_exact=True)
     assert judged == ["stack.tif"]  # all others the workers judged
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from flawline.detector.file import Source
+from flawline.metrics.drift import find_drift
 from flawline.params import InspectionParams
 from flawline.report.inspection_contents import (
     gather_inspection_page,
@@ -15,6 +16,7 @@ from flawline.report.inspection_contents import (
     pictures_of,
 )
 
+QUIET = find_drift({}, {}, false_alarms=0.01, odd_share=0.1)
 PROMISE = "at most 1 good part in 20 goes beyond it"
 
 
@@ -58,7 +60,7 @@ def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, det
 def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detector):
     page = gather_inspection_page(
         verdicts, detector, inspection=InspectionParams(min_area=3), folder="monday", run={"run": "7"},
-        pictures={"c": None},
+        pictures={"c": None}, drift=QUIET, figures=pd.DataFrame(),
     )  # fmt: skip
     assert page.title == "bottle: 7 images judged"
     assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 3)
@@ -68,7 +70,14 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
     assert (
         "judged by"
         not in gather_inspection_page(
-            verdicts.assign(engine=""), detector, inspection=InspectionParams(), folder="monday", run={}, pictures={}
+            verdicts.assign(engine=""),
+            detector,
+            inspection=InspectionParams(),
+            folder="monday",
+            run={},
+            pictures={},
+            drift=QUIET,
+            figures=pd.DataFrame(),
         ).ids
     )
     assert page.pictures == {"c": None}
@@ -85,3 +94,19 @@ def test_pictures_are_those_of_the_listed_images_and_read_when_they_are_asked_fo
     assert "a" not in pictures
     with pytest.raises(FileNotFoundError):
         pictures["e"]
+
+
+def test_what_drifts_is_said_first_and_a_silence_last(verdicts, detector):
+    def found(values):
+        drift = find_drift({"focus": values}, {"focus": np.arange(100.0)}, false_alarms=0.01, odd_share=0.1)
+        named = drift.assign(since_image="a.png", told_at_image="b.png")
+        return gather_inspection_page(
+            verdicts, detector, inspection=InspectionParams(), folder="monday", run={}, pictures={}, drift=named,
+            figures=pd.DataFrame({"focus": values}),
+        ).found  # fmt: skip
+
+    assert found([-1.0] * 20)[0].startswith("Drift since image 1 (a.png): the focus is another")
+    assert found([50.0] * 20)[0].startswith("7 images: ")
+    assert found([50.0] * 20)[-1] == (
+        "No drift of light, focus and framing was found in 20 images; it takes at least 5 to tell one."
+    )

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from document import Document
 
+from flawline.metrics.drift import find_drift
 from flawline.report import render_inspection
 from flawline.report.words import DASH
 
@@ -119,3 +120,20 @@ def test_beyond_two_hundred_pictures_the_page_says_how_many_more_there_are_and_w
     assert "0199.png" in words
     assert "and 50 more." in words  # of the passed
     assert len(html) < 16_000_000  # though nothing compresses worse
+
+
+def drifting(values):
+    figures = pd.DataFrame({"focus": values})
+    found = find_drift(figures, {"focus": np.linspace(1, 2, 200)}, false_alarms=0.01, odd_share=0.1)
+    return {"drift": found.assign(since_image="k.png", told_at_image="m.png"), "figures": figures}
+
+
+def test_a_drift_is_drawn_before_all_else_and_its_absence_told_behind(inspection):
+    drifts = render_inspection(replace(inspection, **drifting([1.5] * 10 + [0.5] * 20)))
+    assert Document(drifts).words.count("blurrier since image 11, told by image") == 1
+    assert drifts.index('<section id="drift">') < drifts.index('id="verdicts"')
+    assert drifts.count("<svg") == render_inspection(inspection).count("<svg") + 1
+    quiet = render_inspection(replace(inspection, **drifting([1.5] * 30)))
+    assert "focus none told 1.05 to 1.95 1.5 to 1.5 30 5 differences" in Document(quiet).words
+    assert quiet.index('<section id="drift">') > quiet.index('id="verdicts"')
+    assert "drift" not in Document(render_inspection(inspection)).ids

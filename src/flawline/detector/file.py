@@ -29,7 +29,7 @@ from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 10
+FORMAT = 11
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Detector:
     calibration_map_maxima: tuple[float, ...] = ()  # of their maps, where these are not the scores
     pseudo_scores: tuple[float, ...] = ()  # of pseudo-defects in copies of the calibration images
     checked_scores: tuple[float, ...] = ()  # of the images that it keeps: `flawline.detector.engine_check`
+    training_figures: dict[str, tuple[float, ...]] = field(default_factory=dict)  # `flawline.vision.appearance`, each
     trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
     inspection: InspectionParams = field(
         default_factory=InspectionParams
@@ -236,6 +237,7 @@ def load_detector(path: Path, *, version: str = "") -> Detector:
     plain = {name: meta[name] for name in PLAIN} | {name: meta.get(name, ()) for name in LATER}
     for name in ("smallest", "largest", "calibration_scores", "calibration_map_maxima", "checked_scores", *LATER):
         plain[name] = tuple(plain[name])
+    plain["training_figures"] = {name: tuple(values) for name, values in meta["training_figures"].items()}
     thresholds, inspection = (
         Thresholds.from_dict(meta["thresholds"]),
         InspectionParams.model_validate(meta["inspection"]),
@@ -262,6 +264,6 @@ def _widened(array: NDArray, width: int, columns: slice) -> NDArray:
 
 PLAIN = (
     "method", "category", "params", "channels", "depth", "bits", "smallest", "largest", "review_overkill",
-    "calibration_scores", "calibration_map_maxima", "checked_scores", "trim_ends", "about",
+    "calibration_scores", "calibration_map_maxima", "checked_scores", "training_figures", "trim_ends", "about",
 )  # fmt: skip
 LATER = ("pseudo_scores",)  # that detectors of this format may lack, which were made before

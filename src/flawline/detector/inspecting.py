@@ -1,6 +1,7 @@
 """A folder of new images, file by file: decoded once, judged once, drawn once."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +17,20 @@ from flawline.figures.encoding import quick_png
 from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
 from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
 from flawline.methods.one_class import NO_MAP
+from flawline.metrics.drift import SCORE
 from flawline.storage.digests import content_digest, file_digest
 from flawline.storage.ragged import RaggedArray
 from flawline.training.compute import keep_memory, one_thread
+from flawline.vision.appearance import FIGURES
 
 CHUNK, CHUNK_BYTES = 8, 2**22  # files that a worker of a cluster is given at once, and how large they are together
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """One new image: its row of the verdicts, its map (H, W), empty where there is none, a picture with the regions
-    marked, as PNG, None where it is not judged, or none was asked for, and a thumbnail of the photograph, as WebP,
-    empty where it is not judged."""
+    """One new image: its row of the verdicts, to which its ``figures`` of `flawline.vision.appearance` are added (None:
+    it has none), its map (H, W), empty where there is none, a picture with the regions marked, as PNG, None where it
+    is not judged, or none was asked for, and a thumbnail of the photograph, as WebP, empty where it is not judged."""
 
     row: dict[str, Any]
     map: NDArray[np.float16]
@@ -85,7 +88,25 @@ class Inspection:
 
     def verdicts(self) -> pd.DataFrame:
         """Return the verdicts, a row an image."""
-        return pd.DataFrame(self.maps.notes)
+        return pd.DataFrame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the verdicts, in the order in which they were made."""
+        return [{name: value for name, value in note.items() if name != "figures"} for note in self.maps.notes]
+
+    def figures(self) -> pd.DataFrame:
+        """Return the figures of `flawline.vision.appearance` and the score of each image, in the order of their names,
+        which are the index; NaN of one that has none. Rows of an inspection that was cut off may be in another
+        order."""
+        notes = sorted(self.maps.notes, key=lambda note: as_counted(note["image"]))
+        rows = [{SCORE: note["score"], **(note.get("figures") or {})} for note in notes]
+        names = pd.Index([note["image"] for note in notes], name="image")
+        return pd.DataFrame(rows, names, [*FIGURES, SCORE], dtype=float)
+
+
+def as_counted(name: str) -> list[str | int]:
+    """Return what sorts names by the numbers in them: ``shot 9.png`` is before ``shot 10.png``."""
+    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def in_file_order(rows: Sequence[dict[str, Any]], files: Sequence[str]) -> list[dict[str, Any]]:
@@ -165,7 +186,8 @@ def inspect_odd(name: str, reason: str, judge: Judge) -> Inspected:
 
 
 def _inspected(name: str, digest: str, judged: Judged, judge: Judge) -> Inspected:
-    row = verdict_row(name, digest, judged.judgement, judge.inspection) | {"engine": judge.scorer.engine}
+    row = verdict_row(name, digest, judged.judgement, judge.inspection)
+    row |= {"engine": judge.scorer.engine, "figures": judged.figures}
     found = NO_MAP if judged.scored is None else judged.scored.map
     small = b"" if judged.image is None else webp(thumbnail(judged.image))
     return Inspected(row, found, draw(judged, judge), small)

@@ -23,6 +23,7 @@ from flawline.metrics.regions import Region, check_inputs, find_regions, placed,
 from flawline.params import ComputeParams, InspectionParams
 from flawline.storage.digests import settings_digest, tensors_digest
 from flawline.vision.alignment import Aligner, Alignment
+from flawline.vision.appearance import appearance_of
 
 BELOW = "below the threshold"
 VERDICTS = ("pass", "review", "reject", "not_judged")
@@ -49,6 +50,7 @@ class Judged:
     image: NDArray | None = None  # (C, H, W), on the full scale of its type; None: it is not judged
     scored: Scored | None = None
     reconstruction: Reconstruction | None = None  # None of a method without a reconstructor, or of an aligned image
+    figures: dict[str, float] | None = None  # of `flawline.vision.appearance`; None: it is not of the wanted kind
 
 
 class Judge:
@@ -97,6 +99,9 @@ class Judge:
         reason = self.detector.misfit(photograph, told=told)
         if reason:
             return not_judged(reason)
+        return replace(self._judge(photograph), figures=appearance_of(photograph, self.detector.bits))
+
+    def _judge(self, photograph: NDArray) -> Judged:
         image = self.detector.on_scale(photograph)
         aligner = self.detector.aligner
         if aligner is None:

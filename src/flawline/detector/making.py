@@ -8,12 +8,16 @@ import pandas as pd
 from flawline.detector.evaluating import map_maxima_of
 from flawline.detector.thresholds import Thresholds
 from flawline.intake.manifest import rows_of
+from flawline.intake.measuring import Measurements
 from flawline.intake.patch_sets import are_patches
 from flawline.intake.registration import cuts_ends
 from flawline.methods.features import network_digest
 from flawline.methods.registry import Method
 from flawline.params import EvaluationParams, RegistrationParams
 from flawline.storage.ragged import Lazy, RaggedArray
+from flawline.vision.appearance import FIGURES, appearance_of, on_scale
+
+MOST_FIGURES = 1000  # images of which the figures are kept
 
 
 def kept_params(spec: Method, scorer: Any, parts: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +51,28 @@ def learned_from(
         "largest": tuple(sizes.max(axis=0).tolist()),
         "trim_ends": not aligned and not are_patches(manifest) and cuts_ends(manifest, registration.trim_ends),
     }
+
+
+def figures_learned(images: RaggedArray, manifest: pd.DataFrame, measurements: Measurements) -> dict[str, Any]:
+    """Return what a detector holds of how the good images look that it was made of, at most MOST_FIGURES of them: the
+    figures of the photographs, as they were before they were aligned or evened; of patches their own."""
+    rows = np.array(rows_of(manifest, ["train", "validation", "calibration"]))
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_FIGURES)).round().astype(int)]
+    if are_patches(manifest):
+        found = [appearance_of(images[row], 8 * images[row].itemsize) for row in chosen]
+    else:
+        found = _measured(manifest.iloc[chosen], measurements)
+    return {"training_figures": {name: tuple(each[name] for each in found) for name in FIGURES}}
+
+
+def _measured(rows: pd.DataFrame, measurements: Measurements) -> list[dict[str, float]]:
+    """Return the figures of photographs that ingestion measured."""
+    places = measurements.places()
+    files = measurements.table.iloc[[places[key] for key in zip(rows["sha256"], rows["page"], strict=True)]]
+    return [
+        on_scale(each, depth=each["depth"], bits=int(bits))
+        for each, bits in zip(files.to_dict("records"), rows["bits"], strict=True)
+    ]
 
 
 def calibrating(images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame) -> Lazy:

@@ -2,6 +2,7 @@
 
 from flawline.figures.charts import (
     MOST_DOTS,
+    drift_figure,
     feature_figure,
     histogram_figure,
     patch_loss_figure,
@@ -25,6 +26,7 @@ __all__ = [
     "SheetRow",
     "contact_sheet",
     "data_uri",
+    "drift_figure",
     "feature_figure",
     "full_scale",
     "heat",

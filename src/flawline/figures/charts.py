@@ -84,6 +84,23 @@ def histogram_figure(scores: pd.DataFrame, thresholds: Mapping[str, float]) -> F
     return figure
 
 
+def drift_figure(values: NDArray, *, name: str, since: int, usual: tuple[float, float]) -> Figure:
+    """Draw one figure of the images in their order (n,), NaN of an image without one, before the band of ``usual``
+    values, and a line at the image ``since`` which it drifts, counted from 1. Of more than MOST_DOTS images, so many at
+    even steps."""
+    figure, axes = new_figure()
+    known = np.flatnonzero(np.isfinite(values))
+    shown = known[_even_ranks(len(known), MOST_DOTS)]
+    axes.axhspan(*usual, color=GROUPS["calibration"], alpha=0.3, linewidth=1.5)  # a line where they are all the same
+    axes.plot(shown + 1, values[shown], "o", color=GROUPS["inspected"], markersize=3.4, markeredgewidth=0)
+    axes.axvline(since, color=INK, linewidth=1.1, linestyle="--")
+    axes.set(xlabel="image, in the order of the names")
+    axes.set_ylabel(name, parse_math=False)
+    axes.ticklabel_format(style="plain", useOffset=False)
+    axes.locator_params(axis="x", integer=True)
+    return figure
+
+
 def patch_loss_figure(losses: pd.DataFrame, *, size: tuple[float, float] = SIZE) -> Figure:
     """Draw the losses of normal patches against those of defective ones, each as shares of its own kind.
 

@@ -24,6 +24,7 @@ from flawline.intake.decoding import (
 from flawline.intake.mask_likeness import level_shares
 from flawline.storage.ragged import Lazy
 from flawline.storage.spill import Spill
+from flawline.vision.appearance import appearance
 from flawline.vision.levels import full_value, grey_levels
 
 SIDE = 128  # of a thumbnail, pixels
@@ -51,6 +52,14 @@ class Measured:
     mean: float = 0.0  # grey levels
     contrast: float = 0.0  # standard deviation, grey levels
     sharpness: float = 0.0  # mean difference of horizontal neighbours, grey levels
+    shadows: float = 0.0  # grey levels; this and the next seven: `flawline.vision.appearance`
+    highlights: float = 0.0
+    tonal_range: float = 0.0
+    focus: float = 0.0
+    across: float = 0.0
+    down: float = 0.0
+    size: float = 0.0
+    scale: float = 0.0
     fingerprint: str = ""  # perceptual hash, 256 bits in hexadecimal
     one_level: float = 0.0  # share of the pixels that have the commonest value, as the ground of a mask
     two_levels: float = 0.0  # share of the pixels that have one of the two commonest grey levels, as those of a mask
@@ -139,11 +148,12 @@ def measure(pixels: NDArray, sha256: str, page: int = 0, kind: str = "", *, bits
     one_level, two_levels = level_shares(pixels)
     grey = grey_levels(pixels)  # (H, W)
     thumbnail = shrink(grey, scale=own_scale(largest, depth))
+    figures: dict[str, Any] = appearance(pixels)
     return Measured(
         sha256, page, format=kind, channels=channels, height=height, width=width, depth=depth,
         largest=largest, bits=bits, one_level=one_level, two_levels=two_levels,
         mean=float(grey.mean()), contrast=float(grey.std()), sharpness=_sharpness(grey),
-        fingerprint=fingerprint(thumbnail), thumbnail=thumbnail,
+        fingerprint=fingerprint(thumbnail), thumbnail=thumbnail, **figures,
     )  # fmt: skip
 
 

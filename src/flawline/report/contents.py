@@ -221,6 +221,8 @@ class InspectionPage:
     settings: Mapping[str, Any]
     ids: Mapping[str, str]
     notes: Sequence[str] = ()
+    drift: pd.DataFrame = field(default_factory=pd.DataFrame)  # a row a figure; none: nothing was asked
+    figures: pd.DataFrame = field(default_factory=pd.DataFrame)  # a row an image, the figures of ``drift``
     pictures: Mapping[str, NDArray] = field(default_factory=dict)
     """Image name -> (H, W, 3) uint8, the photograph with what was found marked, of the rejected and reviewed images.
 

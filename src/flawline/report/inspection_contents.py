@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flawline.params import InspectionParams, flatten
 from flawline.report.contents import GridImage, InspectionPage
 from flawline.report.cost_sentences import costs_in_words
+from flawline.report.drift_sentences import drift_sentences, silence
 from flawline.report.origin import origin
 from flawline.report.pictures import LISTED
 from flawline.report.run_sentences import verdicts_in_words
@@ -33,18 +34,23 @@ def gather_inspection_page(
     folder: str,
     run: Mapping[str, str],
     pictures: Mapping[str, NDArray],
+    drift: pd.DataFrame,
+    figures: pd.DataFrame,
     grid: Sequence[GridImage] = (),
 ) -> InspectionPage:
     """Gather all that the page shows of what ``detector`` said of the images in ``folder``.
 
-    ``pictures`` are those of `listed_images`, by name; ``grid`` has every image."""
+    ``pictures`` are those of `listed_images`, by name; ``drift`` and ``figures`` whether the images drift, by what;
+    ``grid`` has every image."""
     limits = detector.thresholds
     return InspectionPage(
         title=f"{detector.category}: {len(verdicts)} images judged",
         category=detector.category,
-        found=inspection_found(verdicts, detector),
+        found=[*drift_sentences(drift), *inspection_found(verdicts, detector), *silence(drift)],
         verdicts=verdicts,
         pictures=pictures,
+        drift=drift,
+        figures=figures,
         settings=flatten(inspection.model_dump(mode="json"), "inspection.") | flatten(detector.params),
         ids=origin(run, folder=folder, method=detector.method) | detector.about | judged_by(verdicts, detector),
         grid=grid,

@@ -19,9 +19,10 @@ from flawline.detector.evaluating import (
     with_outlier,
 )
 from flawline.detector.file import Detector
-from flawline.detector.making import calibrated, calibrating, kept_params, learned_from, network_of
+from flawline.detector.making import calibrated, calibrating, figures_learned, kept_params, learned_from, network_of
 from flawline.detector.operating_points import operating_points
 from flawline.detector.thresholds import Thresholds
+from flawline.intake.measuring import Measurements
 from flawline.methods.one_class import level_state
 from flawline.methods.registry import Method
 from flawline.metrics.images import image_curves
@@ -116,7 +117,8 @@ def make_finish(spec: Method) -> Callable:
 
     def finish_detector(
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
-        pseudo_scores: pd.DataFrame, maps: RaggedArray, aligner: dict[str, Tensor], category: str, seed: int,
+        pseudo_scores: pd.DataFrame, maps: RaggedArray, aligner: dict[str, Tensor], measurements: Measurements,
+        category: str, seed: int,
         scorer: Any, evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
         ingestion: IngestionParams, compute: ComputeParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
@@ -135,6 +137,7 @@ def make_finish(spec: Method) -> Callable:
             inspection=inspection.over(InspectionParams(strict=ingestion.strict)),
             about={"seed": str(seed), "images": images.digest} | network_of(spec, params["scorer"]),
             **learned_from(images, manifest, registration, aligned="reference" in aligner),
+            **figures_learned(images, manifest, measurements),
             **calibrated(scores, pseudo_scores, Thresholds.from_dict(thresholds), evaluation),
         )
         return with_check(made, calibrating(images, manifest, scores), compute) if spec.runs_network else made

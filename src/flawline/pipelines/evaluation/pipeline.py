@@ -14,7 +14,7 @@ from flawline.pipelines.evaluation.nodes import (
     make_judge_tests,
 )
 
-SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds", "sized_defects"}
+SHARED = {"images", "masks", "usable_manifest", "alignment", "aligner", "folds", "measurements", "sized_defects"}
 SETTINGS = ("category", "seed", "evaluation", "ingestion", "registration", "inspection", "compute")
 PARAMETERS = {f"params:{name}" for name in SETTINGS}
 
@@ -74,7 +74,8 @@ def _judge_tests(spec: Method) -> Node:
 
 
 def _finish(spec: Method) -> Node:
-    inputs = {name: name for name in ("aligner", "images", "maps", "scores", "pseudo_scores", "thresholds")}
+    named = ("aligner", "images", "maps", "measurements", "scores", "pseudo_scores", "thresholds")
+    inputs = {name: name for name in named}
     inputs |= {"manifest": "usable_manifest"} | {name: f"params:{name}" for name in SETTINGS}
     inputs |= {"scorer": spec.scorer_dataset} | ({"one_class": "one_class"} if spec.scorer_class.learns else {})
     if spec.reconstructor is not None:

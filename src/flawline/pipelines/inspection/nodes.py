@@ -9,6 +9,7 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.cluster import worker_pool
+from flawline.detector.drifting import drift_of
 from flawline.detector.file import Detector
 from flawline.detector.inspecting import (
     Inspected,
@@ -108,20 +109,26 @@ def tabulate_verdicts(
 ) -> Record:  # fmt: skip
     """Return the verdicts in the order of the files: a row an image (image, sha256, score, threshold, verdict, reason,
     box and area of its largest region, engine, and what proves them)."""
-    rows = in_file_order(inspected.maps.notes, inspection_list["file"].tolist())
+    rows = in_file_order(inspected.rows(), inspection_list["file"].tolist())
     judge, made_from = Judge(detector, inspection), origin(run, folder=str(new_images))
     return made_record(rows, judge.detector, inspection=judge.inspection, origin=made_from)
 
 
+def look_for_drift(inspected: Inspection, detector: Detector, inspection: InspectionParams) -> pd.DataFrame:
+    """Return whether light, focus, framing and scores of the images, in their order, drift from those learned from: a
+    row a figure."""
+    return drift_of(inspected, detector, inspection.over(detector.inspection).drift)
+
+
 def inspection_page(
-    new_images: Path, inspected: Inspection, detector: Detector, *, run: Mapping[str, str],
+    new_images: Path, inspected: Inspection, detector: Detector, *, drift: pd.DataFrame, run: Mapping[str, str],
     inspection: InspectionParams,
 ) -> tuple[str, str]:  # fmt: skip
     """Return (the page as HTML, what was found as a few lines of text)."""
     judge, verdicts = Judge(detector, inspection), inspected.verdicts()
     page = gather_inspection_page(
         verdicts, judge.detector, inspection=judge.inspection, folder=str(new_images), run=run,
-        pictures=pictures_of(verdicts, inspected.pictures),
+        pictures=pictures_of(verdicts, inspected.pictures), drift=drift, figures=inspected.figures(),
         grid=grid_of_inspection(inspected, limit=judge.thresholds.on_map.value),
     )  # fmt: skip
     return render_inspection(page), inspection_summary(page)

@@ -3,7 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from flawline.methods.registry import Method
-from flawline.pipelines.inspection.nodes import inspect_images, inspection_page, list_new_images, tabulate_verdicts
+from flawline.pipelines.inspection.nodes import (
+    inspect_images,
+    inspection_page,
+    list_new_images,
+    look_for_drift,
+    tabulate_verdicts,
+)
 
 
 def create_pipeline(spec: Method) -> Pipeline:
@@ -41,12 +47,19 @@ def create_pipeline(spec: Method) -> Pipeline:
                 outputs="verdicts",
             ),
             Node(
+                look_for_drift,
+                name="look_for_drift",
+                inputs={"inspected": "inspected", "detector": detector, "inspection": settings},
+                outputs="drift",
+            ),
+            Node(
                 inspection_page,
                 name="inspection_page",
                 inputs={
                     "new_images": "new_images",
                     "inspected": "inspected",
                     "detector": detector,
+                    "drift": "drift",
                     "run": "run",
                     "inspection": settings,
                 },
