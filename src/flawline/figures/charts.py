@@ -150,9 +150,9 @@ def pod_figure(curves: pd.DataFrame, counted: pd.DataFrame, *, unit: str = "pixe
     axes.axhline(0.9, color=INK, alpha=0.5, linewidth=1.2, linestyle=":", label="_nine in ten")
     for colour, (contrast, dots) in zip(cycle(SERIES), counted.groupby("contrast"), strict=False):
         name, curve = f"contrast {contrast:.2g}", curves[np.isclose(curves["contrast"].to_numpy(float), contrast)]
-        axes.plot(dots["size"], dots["share"], "o", color=colour, markersize=4.4, markeredgewidth=0, alpha=0.8,
-                  label=name if curve.empty else f"_{name}")  # fmt: skip
-        axes.plot(curve["size"], curve["pod"], color=colour, linewidth=1.7, label=f"_{name}" if curve.empty else name)
+        style: dict[str, Any] = {"color": colour, "markersize": 4.4, "markeredgewidth": 0, "alpha": 0.8}
+        axes.plot(dots["size"], dots["share"], "o", label=f"_{name}", **style)
+        axes.plot(curve["size"], curve["pod"], color=colour, linewidth=1.7, label=name)  # in the legend without one too
         band = axes.fill_between(curve["size"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
         band.set_label("_bounds")
     axes.set(
