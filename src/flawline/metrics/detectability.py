@@ -12,10 +12,10 @@ at which the lower 95 % confidence bound of the POD, one-sided, is 0.9: the size
 Source: MIL-HDBK-1823A (2009), Nondestructive evaluation system reliability assessment: hit/miss data, the logit link
 on the logarithm of the size. Departs from it in two ways. One surface is fitted to all contrasts of a kind, since that
 takes fewer defects than a curve each. And the bounds are Wald's on the logit scale, as statsmodels gives them, where
-the handbook's are those of the likelihood ratio: of simulated detectors, as tests/metrics/test_detectability.py has
-them, these hold a90 in nine of ten and not in 95 %, while Wald's hold it in 94 % with 120 defects and in more with
-fewer. Their price is that a steep curve, with few defects where hits and misses meet, is sure of no size (Hauck &
-Donner 1977, doi:10.1080/01621459.1977.10479969), which the note tells."""
+the handbook's are those of the likelihood ratio. Both were tried on one simulated detector: Wald's a90/95 lay above the
+true a90 as often as it says, which tests/metrics/test_detectability.py holds, the likelihood ratio's less often. The
+price is that a steep curve, with few defects where hits and misses meet, is sure of no size (Hauck & Donner 1977,
+doi:10.1080/01621459.1977.10479969), which the note tells."""
 
 import math
 from collections.abc import Sequence
