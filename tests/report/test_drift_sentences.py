@@ -54,8 +54,8 @@ def test_scores_alone_leave_the_verdicts_as_they_are():
         (
             [1.0],
             9,
-            "Whether light, focus and framing drift cannot be told: 1 good images are too few for inspection.drift "
-            "as it is set.",
+            "Whether light, focus and framing drift cannot be told: as inspection.drift is set, 1 good images "
+            "are too few.",
         ),
     ],
 )

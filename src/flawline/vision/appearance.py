@@ -4,7 +4,8 @@ Each is made so that the other causes hardly move it. The light is told by the d
 which a part that moves does not change; all others are ratios, which a gain does not change; all but the focus are
 measured on a small copy, in which a slight blur is not seen. A defect covers few pixels, and moves none of them far.
 
-Detectors keep these figures: whoever measures one in another way gives them a new `flawline.detector.file.FORMAT`."""
+Detectors keep these figures: whoever measures one otherwise gives detectors a new format, `FORMAT` of
+`flawline.detector.file`."""
 
 from collections.abc import Mapping
 from functools import lru_cache
