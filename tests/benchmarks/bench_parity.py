@@ -23,7 +23,6 @@ from measure import PROJECT
 
 from flawline.detector.file import load_detector
 from flawline.detector.judging import Judge
-from flawline.detector.serving import judge_bytes
 from flawline.params import ComputeParams
 from flawline.storage.digests import file_digest
 from flawline.training.compute import keep_memory, one_thread
@@ -94,7 +93,7 @@ def asked(url, contents):
 def judged(detector, contents, engine):
     """Return (score, verdict) of each file's content, as this process says."""
     judge = Judge(detector, compute=ComputeParams(device="cpu", engine=engine))
-    made = [judge_bytes(judge, content) for content in contents]
+    made = [judge.judge_file(content).judgement for content in contents]
     return [(each.score, each.verdict) for each in made], judge.scorer.engine
 
 

@@ -15,7 +15,7 @@ import pytest
 from flawline.checks import FlawlineError
 from flawline.detector.file import load_detector
 from flawline.detector.judging import Judge
-from flawline.detector.serving import judge_bytes
+from flawline.detector.serving import ANSWER
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
 from flawline.hooks.tracking import check_environment, check_server, close_interrupted, in_project
@@ -156,12 +156,11 @@ def test_logged_model_judges_its_example_as_the_detector_does(finished_once, run
     mlflow.set_tracking_uri(f"sqlite:///{finished_once.path / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model(f"runs:/{runs[1].info.run_id}/detector")
     assert model.metadata.signature.inputs.input_names() == ["image"]
-    names = ["score", "threshold", "p_value", "verdict", "reason"]
-    assert model.metadata.signature.outputs.input_names() == names
+    assert model.metadata.signature.outputs.input_names() == list(ANSWER)
     example = model.input_example
     said = model.predict(example)
     path = finished_once.newest("06_models/chess/seed-0/cae/detector.safetensors/*/detector.safetensors")
-    wanted = judge_bytes(Judge(load_detector(path)), example["image"].iloc[0])
+    wanted = Judge(load_detector(path)).judge_file(example["image"].iloc[0]).judgement
     assert said["verdict"].tolist() == [wanted.verdict]
     assert said["score"].tolist() == pytest.approx([wanted.score])
 

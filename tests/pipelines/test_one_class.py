@@ -9,7 +9,6 @@ from base_params import BASE
 
 from flawline.checks import FlawlineError
 from flawline.detector.judging import Judge
-from flawline.detector.serving import judge_bytes
 from flawline.hooks import RequirementsHook
 from flawline.intake.manifest import rows_of
 from flawline.methods.registry import PAPERS, RECONSTRUCTORS
@@ -113,7 +112,7 @@ def check_one_way_to_judge(project, method):
     assert verdicts["score"].tolist() == known["score"].tolist()
     judge = Judge(detector, compute=COMPUTE)
     for row in verdicts.to_dict("records"):
-        said = judge_bytes(judge, (folder / row["image"]).read_bytes())
+        said = judge.judge_file((folder / row["image"]).read_bytes()).judgement
         assert (said.verdict, said.score) == (row["verdict"], row["score"])
     files = project.load("inspected").pictures
     assert files.keys() == set(verdicts["image"])

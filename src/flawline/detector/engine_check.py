@@ -57,8 +57,7 @@ def check_engine(detector: Detector, scorer: ImageScorer) -> None:
     there = detector.about.get(ENGINE, here)
     if here == there:
         return
-    kept = part(detector.weights, KEPT)
-    found = _scores(detector, [_as_image(kept[str(k)], detector.depth) for k in range(len(kept))], scorer)
+    found = _scores(detector, kept_images(detector), scorer)
     off, allowed = np.abs(found - wanted).max(), allowed_difference(detector)
     limits = (detector.thresholds.review.value, detector.thresholds.reject.value)
     others = int(sum(((found > limit) != (wanted > limit)) & (wanted != limit) for limit in limits).sum())
@@ -68,6 +67,13 @@ def check_engine(detector: Detector, scorer: ImageScorer) -> None:
             f"are off by up to {off:.3g} ({allowed:.3g} are allowed), and {others} of their verdicts are others. Judge "
             f"with the same engine (compute.engine, compute.device), or make the detector again with this one."
         )
+
+
+def kept_images(detector: Detector) -> list[NDArray]:
+    """Return the images (C, H, W) in its frame that a detector keeps, from the lowest to the highest score; none of one
+    that runs no network."""
+    kept = part(detector.weights, KEPT)
+    return [_as_image(kept[str(k)], detector.depth) for k in range(len(kept))]
 
 
 def allowed_difference(detector: Detector) -> float:

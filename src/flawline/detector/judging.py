@@ -64,6 +64,13 @@ class Judge:
         self.detector = detector.at_overkill(self.inspection.target_overkill).at_costs(costs_of(self.inspection.costs))
         self._compute = compute or ComputeParams()
 
+    def with_settings(self, inspection: InspectionParams) -> "Judge":
+        """Return a judge with other settings, which take precedence over those of this one, and with what scores images
+        here: a network is compiled once for all settings."""
+        other = Judge(self.detector, inspection.over(self.inspection), compute=self._compute)
+        other.scorer = self.scorer
+        return other
+
     @cached_property
     def scorer(self) -> ImageScorer:
         """What scores images. Raise FlawlineError if the pretrained network is another than the one learned with, or

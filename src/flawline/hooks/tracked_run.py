@@ -26,15 +26,14 @@ from flawline.figures import histogram_figure, history_figure, pr_figure, roc_fi
 from flawline.figures.style import cropped
 from flawline.hooks.lineage import where, whole
 from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
+from flawline.hooks.served_model import example_file, log_model
 from flawline.hooks.tracking import git_sha, project_id
-from flawline.intake.decoding import encode_png
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.metrics.detectability import pod_metrics
 from flawline.metrics.shortcuts import brief
 from flawline.report import MethodResult
 
-SERVING = Path(__file__).parents[1] / "detector" / "serving.py"
 MOST_PARAMS = 100  # in one call: a server takes no more
 LONGEST = 1_500  # characters of a parameter's value
 SAID = {"expected_suitability": "suitability_before", "suitability": "suitability"}  # dataset -> tag with its verdict
@@ -248,17 +247,8 @@ class TrackedRun:
             self.client.log_figure(run_id, figure, f"figures/{name}.png", save_kwargs=cropped(figure))
 
     def _log_detector(self, method: str, path: Path) -> None:
-        images, manifest = self.catalog.load("images"), self.catalog.load("manifest")
-        example = pd.DataFrame({"image": [encode_png(images[int(manifest.index[0])])]})
-        with mlflow.start_run(run_id=self.children[method], nested=True, log_system_metrics=False):
-            mlflow.pyfunc.log_model(
-                name="detector",
-                python_model=str(SERVING),
-                artifacts={"detector": str(path)},
-                signature=signature(),
-                input_example=example,
-                pip_requirements=[f"flawline=={__version__}"],
-            )
+        example = example_file(*map(self.catalog.load, ("usable_manifest", "images", "raw_folder")))
+        log_model(self.children[method], path, example)
         self.client.set_tag(self.children[method], "detector_version", path.parent.name)
 
 
@@ -272,18 +262,3 @@ def batched(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
     waiting = iter(items)
     while some := list(islice(waiting, count)):
         yield some
-
-
-def signature() -> mlflow.models.ModelSignature:
-    """Return the served model's signature: an image file's bytes in; score, threshold, p-value, verdict and
-    reason out."""
-    from mlflow.types import ColSpec, Schema
-
-    outputs = [
-        ColSpec("double", "score", required=False),
-        ColSpec("double", "threshold", required=False),
-        ColSpec("double", "p_value", required=False),
-        ColSpec("string", "verdict"),
-        ColSpec("string", "reason"),
-    ]
-    return mlflow.models.ModelSignature(Schema([ColSpec("binary", "image")]), Schema(outputs))
