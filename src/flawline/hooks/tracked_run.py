@@ -2,6 +2,7 @@
 
 What it logs goes through MlflowClient with explicit run ids, since MLflow's active run belongs to a thread."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,17 +22,19 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from flawline import __version__
+from flawline.checks import FlawlineError
 from flawline.detector.record import record_path
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
 from flawline.hooks.lineage import where, whole
 from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
-from flawline.hooks.served_model import example_file, log_model
+from flawline.hooks.served_model import VERSION, describe, example_file, log_model, reason_against, register
 from flawline.hooks.tracking import git_sha, project_id
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.metrics.detectability import pod_metrics
 from flawline.metrics.shortcuts import brief
+from flawline.params import ComputeParams
 from flawline.report import MethodResult
 
 MOST_PARAMS = 100  # in one call: a server takes no more
@@ -44,6 +47,8 @@ FINISHED = {
 }  # the last that a training, or a choice, saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
                "data_report", "verdicts", "inspection_report", "pseudo_defects", "pseudo_gallery")  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 
 class TrackedRun:
@@ -113,6 +118,8 @@ class TrackedRun:
             self.client.log_artifact(self.children[method], str(where(self.catalog.get(dataset_name))))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
+        elif method in METHODS and name == "model_card":
+            self._log_card(method, data)
         elif method in self.children and name in FINISHED:
             self.catalog.load(f"{method}.{FINISHED[name]}").clear()  # the work is done and its result is safe
 
@@ -248,8 +255,32 @@ class TrackedRun:
 
     def _log_detector(self, method: str, path: Path) -> None:
         example = example_file(*map(self.catalog.load, ("usable_manifest", "images", "raw_folder")))
-        log_model(self.children[method], path, example)
-        self.client.set_tag(self.children[method], "detector_version", path.parent.name)
+        run_id, version = self.children[method], path.parent.name
+        self.client.set_tag(run_id, VERSION, version)
+        if reason := reason_against(path, example, ComputeParams.model_validate(self.params["compute"])):
+            self._tell_model(run_id, f"no model is made of the detector of {method}, which says otherwise {reason}")
+            return
+        source, name = log_model(run_id, path, example), self._registered_name(method)
+        tags = {VERSION: version, "seed": str(self.params["seed"])}
+        try:
+            self._tell_model(run_id, f"{name} {register(self.client, name, source, run_id, tags)}", level=logging.INFO)
+        except FlawlineError as error:
+            self._tell_model(run_id, f"the model of {method} is logged and not registered: {error}")
+
+    def _tell_model(self, run_id: str, said: str, *, level: int = logging.WARNING) -> None:
+        """Say, and note at a method's run, which registered model its detector is, or why it is none."""
+        logger.log(level, said)
+        self.client.set_tag(run_id, "model", said[:LONGEST])
+
+    def _registered_name(self, method: str) -> str:
+        return f"flawline-{self.params['category']}-{method}"
+
+    def _log_card(self, method: str, card: str) -> None:
+        """Keep a model card with the method's run, and as the description of the registered model that it is of."""
+        if method in self.children:
+            self.client.log_text(self.children[method], card, "model_card.md")
+        version = where(self.catalog.get(f"{method}.detector")).parent.name
+        describe(self.client, self._registered_name(method), version, card)
 
 
 def what_runs(run_params: dict[str, Any], methods: list[str]) -> str:
