@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from flawline.checks import FlawlineError
 from flawline.conf import read_tree
 from flawline.methods.tree import parameters_type, validate_parameters
-from flawline.params import BaseParameters, CostParams, InspectionParams, check_category
+from flawline.params import BaseParameters, CostParams, InspectionParams, ReportingParams, check_category
 
 PROJECT = Path(__file__).parents[1]
 ENVS = ("base", "smoke", "paper")
@@ -329,3 +329,10 @@ KEPT = InspectionParams(target_overkill=0.1, min_area=7, mm_per_pixel=0.5, max_p
 )
 def test_what_is_given_goes_before_what_a_detector_keeps_and_null_keeps_it(given, wanted):
     assert InspectionParams(**given).over(KEPT) == KEPT.model_copy(update=wanted)
+
+
+@pytest.mark.parametrize("said", ["A. Person", "2026-01-31", " on 2026-01-31", "A. Person on Monday"])
+def test_who_signs_off_gives_a_name_and_a_date(said):
+    with pytest.raises(ValidationError, match=r"must be a name and a date, such as 'A\. Person on 2026-01-31'; got"):
+        ReportingParams(examples=1, signed_off_by=said)
+    assert ReportingParams(examples=1, signed_off_by="A. Person on 2026-01-31").signed_off_by

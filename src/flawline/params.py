@@ -4,6 +4,7 @@ A value has one home, so there are no defaults here; but null and auto, which sa
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -1213,8 +1214,23 @@ class InspectionParams(Params):
         return self
 
 
+def _is_signed(text: str) -> str:
+    who, _, when = text.rpartition(" on ")
+    try:
+        date.fromisoformat(when.strip())
+    except ValueError:
+        who = ""
+    if not who.strip():
+        raise ValueError(f"must be a name and a date, such as 'A. Person on 2026-01-31'; got {text!r}")
+    return text
+
+
+SignedOff = Annotated[str, AfterValidator(_is_signed)]
+
+
 class ReportingParams(Params):
     examples: PositiveInt  # worst and best images shown, each
+    signed_off_by: SignedOff | None = None  # who vouches for the detector, and since when; null: nobody does
 
 
 class BaseParameters(Params):

@@ -18,6 +18,7 @@ from flawline.detector.judging import Judge
 from flawline.detector.serving import ANSWER
 from flawline.hooks import tracking
 from flawline.hooks.lineage import read_stamp
+from flawline.hooks.served_model import shortened
 from flawline.hooks.tracking import check_environment, check_server, close_interrupted, in_project
 
 # Opens MLflow for a project as a run does, and a run in it, once it is told to.
@@ -163,6 +164,30 @@ def test_logged_model_judges_its_example_as_the_detector_does(finished_once, run
     wanted = Judge(load_detector(path)).judge_file(example["image"].iloc[0]).judgement
     assert said["verdict"].tolist() == [wanted.verdict]
     assert said["score"].tolist() == pytest.approx([wanted.score])
+
+
+def test_logged_model_is_registered_with_its_card(finished_once, runs):
+    (version,) = finished_once.client.search_model_versions("name = 'flawline-chess-cae'")
+    child = runs[1].data
+    assert child.tags["model"] == f"flawline-chess-cae {version.version}"
+    assert version.tags == {"detector_version": child.tags["detector_version"], "seed": "0"}
+    card = finished_once.load("cae.model_card")
+    assert card.startswith("# Detector of chess, method cae")
+    assert version.description == shortened(card)
+    assert "model_card.md" in {each.path for each in finished_once.client.list_artifacts(runs[1].info.run_id)}
+
+
+def test_a_detector_that_says_otherwise_elsewhere_becomes_no_model(finished, monkeypatch, caplog):
+    monkeypatch.setattr("flawline.hooks.tracked_run.reason_against", lambda *_: "by torch: 1 of 8 verdicts are others")
+    before = finished.client.search_model_versions("name = 'flawline-chess-cae'")
+    finished.run("cae", options={"tags": ["evaluation"]})
+    assert finished.client.search_model_versions("name = 'flawline-chess-cae'") == before
+    child = next(run for run in finished.mlflow_runs() if "method" in run.data.tags)
+    assert child.info.status == "FINISHED"
+    assert child.data.tags["model"] == (
+        "no model is made of the detector of cae, which says otherwise by torch: 1 of 8 verdicts are others"
+    )
+    assert child.data.tags["model"] in caplog.text
 
 
 def test_logged_model_says_why_it_cannot_judge(finished_once, runs):

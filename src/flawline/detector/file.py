@@ -14,7 +14,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.scoring import ImageScorer
 from flawline.detector.thresholds import Thresholds, calibrate, calibrate_by_cost
 from flawline.intake.registration import LEVEL, to_channels
-from flawline.methods.features import check_network
+from flawline.methods.features import check_network, terms_of
 from flawline.methods.one_class import Scored, reduction_in
 from flawline.methods.reconstruction import Reconstruction, TrainedReconstructor
 from flawline.methods.registry import Method, get_method
@@ -92,6 +92,11 @@ class Detector:
         if not self._method.by_map:
             return None
         return reduction_in(self._method.typed(self.params["scorer"]).image_score, part(self.weights, "one_class"))  # type: ignore[attr-defined]
+
+    @property
+    def weights_note(self) -> str:
+        """Whose pretrained network it looks through, and on what terms; empty of one that looks through none."""
+        return terms_of(self._method.make_scorer(self.params["scorer"]).features) if "network" in self.about else ""
 
     @property
     def least_side(self) -> int | None:

