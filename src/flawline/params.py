@@ -1199,6 +1199,8 @@ class InspectionParams(Params):
     strict: bool | None = None  # whether a JPEG of which the decoder only warns is not judged; null: as at ingestion
     pictures: Literal["flagged", "all"] | None = None  # of which images; flagged, null: of those that do not pass
     drift: DriftParams | None = None  # when images are said to drift; null: as the detector was made to, else never
+    # what an image of the challenge set that is judged otherwise does to an inspection: stops it (null too), or is told
+    challenge: Literal["block", "warn", "off"] | None = None
 
     def over(self, kept: "InspectionParams") -> "InspectionParams":
         """Return these settings, and those of ``kept`` where these are null."""

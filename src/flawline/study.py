@@ -273,8 +273,12 @@ def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) ->
 def is_unchanged(catalog: DataCatalog, parameters: BaseParameters) -> bool:
     """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded."""
     try:
-        stored, known, raw = (catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder"))
-        now = ingest_folder(raw, parameters.ingestion, category=parameters.category, known=known)[0]
+        stored, known, raw, challenges = (
+            catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder", "challenge_set")
+        )
+        now = ingest_folder(
+            raw, parameters.ingestion, category=parameters.category, challenges=challenges.digests, known=known
+        )[0]
     except FlawlineError:
         return False  # the run itself says what is wrong
     return as_text(now) == as_text(stored)

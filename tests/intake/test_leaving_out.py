@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from flawline.checks import FlawlineError
-from flawline.intake.leaving_out import leave_out
+from flawline.intake.leaving_out import keep_apart, leave_out
 
 ROWS = pd.DataFrame({"image": ["good/a.png", "good/b.png", "good/c.tif#1", "good/c.tif#2"], "page": [0, 0, 1, 2]})
 
@@ -51,3 +51,26 @@ def test_a_table_that_is_none_is_refused(tmp_path, text, reason):
 def test_a_table_that_is_missing_is_refused(tmp_path):
     with pytest.raises(FlawlineError, match=r"nowhere.csv cannot be read .*Wanted a csv file with the column image"):
         leave_out(ROWS, str(tmp_path / "nowhere.csv"))
+
+
+def test_images_of_the_challenge_set_are_kept_from_training_and_stay_where_they_are_only_tested():
+    rows = pd.DataFrame(
+        {
+            "image": list("abcde"),
+            "sha256": list("12311"),
+            "label": [0, 0, 0, 1, 0],
+            "split": [None, None, "train", None, "test"],
+        }
+    )
+    left, quarantine, notes = keep_apart(rows, {"1", "3"})
+    assert left["image"].tolist() == ["b", "d", "e"]
+    assert quarantine["path"].tolist() == ["a", "c"]
+    assert set(quarantine["reason"]) == {"is in the challenge set, from which no detector may learn"}
+    assert [note.text for note in notes] == ["2 of the images are in the challenge set and are not learned from."]
+
+
+def test_without_a_challenge_set_nothing_is_kept_from_training():
+    rows = pd.DataFrame({"image": ["a"], "sha256": ["1"], "label": [0], "split": [None]})
+    left, quarantine, notes = keep_apart(rows, ())
+    pd.testing.assert_frame_equal(left, rows)
+    assert (len(quarantine), notes) == (0, [])

@@ -1,5 +1,6 @@
 """Kedro datasets that no library has. Every one writes whole or not at all."""
 
+from flawline.datasets.challenge_set import ChallengeSetDataset, LearnedDataset
 from flawline.datasets.detector import DetectorDataset
 from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
 from flawline.datasets.inspected import InspectedDataset
@@ -11,12 +12,14 @@ from flawline.datasets.verdicts import VerdictsDataset
 from flawline.datasets.weights import WeightsDataset
 
 __all__ = [
+    "ChallengeSetDataset",
     "CheckpointsDataset",
     "DetectorDataset",
     "FolderDataset",
     "InspectedDataset",
     "KnownMeasurementsDataset",
     "KnownRegistrationDataset",
+    "LearnedDataset",
     "MachineDataset",
     "MeasurementsDataset",
     "ProgressDataset",

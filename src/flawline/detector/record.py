@@ -15,6 +15,7 @@ from flawline import __version__
 from flawline.checks import FlawlineError
 from flawline.storage.chain import NUMBER, PREVIOUS, as_text, chained, csv_text, row_hash
 from flawline.storage.digests import settings_digest
+from flawline.storage.whole import write_whole
 
 if TYPE_CHECKING:
     from flawline.detector.file import Detector
@@ -89,18 +90,6 @@ def save_record(path: Path, record: Record) -> None:
     """Write the table to ``path``, and behind it the seal; each whole or not at all."""
     write_whole(path, csv_text(record.columns, record.rows))
     write_whole(record_path(path), json.dumps(record.seal.__dict__, indent=1))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text to PATH.partial first, then rename that."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_bytes(text.encode())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def record_path(path: Path) -> Path:

@@ -31,6 +31,7 @@ ROOT = "manifest"  # what lies before it are the user's files, which the manifes
 NO_MATTER = ("params:compute", "params:raw")
 # What a detector keeps of these an inspection can override, so another value does not make it stale.
 OVERRIDABLE = {"detector": "params:inspection"}
+NO_RESULT = ("inspection.challenge",)  # it says what an inspection must pass first, and changes nothing that is made
 SUFFIX = ".stamp.json"
 HASHED = 16 << 20  # larger files are told apart by their size
 
@@ -322,7 +323,7 @@ def read_by(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
         unread |= {name for name in node.inputs if name.startswith("params:")} - {"params:registration"}
     names = [own.get(name, name).removeprefix("params:") for name in node.inputs
              if name.startswith("params:") and name not in {*NO_MATTER, *kept, *unread}]  # fmt: skip
-    return {key: value for key, value in values.items()
+    return {key: value for key, value in values.items() if key not in NO_RESULT
             for name in names if key == name or key.startswith(f"{name}.")}  # fmt: skip
 
 

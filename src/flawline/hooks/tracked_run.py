@@ -46,7 +46,8 @@ FINISHED = {
     "found_by_kind": "unfinished_choice",
 }  # the last that a training, or a choice, saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
-               "data_report", "verdicts", "inspection_report", "pseudo_defects", "pseudo_gallery")  # fmt: skip
+               "data_report", "verdicts", "inspection_report", "challenge_results", "pseudo_defects",
+               "pseudo_gallery")  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

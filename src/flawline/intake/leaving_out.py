@@ -1,11 +1,13 @@
-"""Images that a user does not want used: named in a table."""
+"""Images that are not to be used: those that a table of the user's names, and those of the challenge set."""
 
+from collections.abc import Collection
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
 from flawline.checks import FlawlineError, near_name
+from flawline.intake.notes import Note
 from flawline.intake.texts import read_text
 
 COLUMN = "image"
@@ -30,6 +32,17 @@ def leave_out(rows: pd.DataFrame, table: str | None) -> tuple[pd.DataFrame, pd.D
     left = rows["image"].isin(names) | file.isin(names)
     paths = rows.loc[left, "image"]
     return rows[~left].reset_index(drop=True), pd.DataFrame({"path": paths, "reason": f"is left out, as {table} says"})
+
+
+def keep_apart(rows: pd.DataFrame, challenges: Collection[str]) -> tuple[pd.DataFrame, pd.DataFrame, list[Note]]:
+    """Return (rows, quarantine, notes) without the normal images that a detector could learn from although the
+    challenge set holds them, which has files of the SHA-256 ``challenges``. An image of the data set's own test split,
+    and a defective one, is not learned from, and stays."""
+    apart = rows["sha256"].isin(list(challenges)) & (rows["label"] == 0) & (rows["split"] != "test")
+    reason, count = "is in the challenge set, from which no detector may learn", int(apart.sum())
+    notes = [Note(f"{count} of the images are in the challenge set and are not learned from.")] if count else []
+    left_out = pd.DataFrame({"path": rows.loc[apart, "image"], "reason": reason})
+    return rows[~apart].reset_index(drop=True), left_out, notes
 
 
 def read_names(table: Path) -> list[str]:

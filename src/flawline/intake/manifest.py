@@ -2,7 +2,7 @@
 the reason. The names of images, files and pages in them are at home here too."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from flawline.intake.codecs.suffixes import SUFFIXES
 from flawline.intake.decoding import UnreadableImageError, read_bytes
 from flawline.intake.depths import drop_odd_depths, settle_bits
 from flawline.intake.layouts import EXPLICIT, RawFile, list_raw_folder
-from flawline.intake.leaving_out import leave_out
+from flawline.intake.leaving_out import keep_apart, leave_out
 from flawline.intake.mask_likeness import set_masks_aside
 from flawline.intake.masks import MaskSource, read_mask_source
 from flawline.intake.measuring import Measured, Measurements, decoder_key, measure_file
@@ -80,28 +80,31 @@ def ingest_folder(
     ingestion: IngestionParams,
     *,
     category: str,
+    challenges: Collection[str] = (),
     known: Measurements | None = None,
     track: Track | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame, pd.DataFrame]:
     """Read every file of a raw folder; return (manifest, quarantine, measurements, near_duplicates, data_notes).
 
-    Raise FlawlineError if the folder is not as wanted, or too little in it can be learned from."""
+    ``challenges`` are the SHA-256 of the challenge set's files, from which nothing may learn. Raise FlawlineError if
+    the folder is not as wanted, or too little in it can be learned from."""
     listing = list_raw_folder(folder, ingestion, category=category)
     rows, quarantine, measurements = read_raw_files(
         folder, listing.files, max_pixels=ingestion.max_pixels, strict=ingestion.strict, layout=listing.layout,
         known=known, track=track,
     )  # fmt: skip
     rows, named = leave_out(rows, ingestion.leave_out)
+    rows, apart, of_challenges = keep_apart(rows, challenges)
     rows, masks, like_masks = set_masks_aside(rows, measurements.table, told=listing.layout in EXPLICIT)
     rows, odd = drop_odd_sizes(rows, least_side=ingestion.least_side, sizes=ingestion.sizes)
-    quarantine = pd.concat([quarantine, named, masks, odd], ignore_index=True)
+    quarantine = pd.concat([quarantine, named, apart, masks, odd], ignore_index=True)
     near_duplicates = near_duplicates_of(rows, measurements)
     rows, quarantine, scale = settle_bits(rows, quarantine, measurements.table, ingestion.bits)
     manifest, quarantine = build_manifest(
         rows, quarantine, ingestion.splits, identical=ingestion.identical, near_duplicates=near_duplicates
     )
     seen = (*turned_photographs(rows, measurements), *doubtful_images(rows, measurements))
-    said = notes_table([*listing.notes, *like_masks, *scale, *seen])
+    said = notes_table([*listing.notes, *of_challenges, *like_masks, *scale, *seen])
     return manifest, quarantine, measurements, near_duplicates, said
 
 

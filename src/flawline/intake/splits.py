@@ -11,6 +11,7 @@ from flawline.checks import FlawlineError
 from flawline.params import SplitParams
 
 SPLITS = ("train", "validation", "calibration", "test")  # in rising strictness: an image in doubt goes to the last
+LEARNED = SPLITS[:3]  # those that have a part in what a detector becomes
 UNUSED = "unused"
 SHOWN = 10  # pairs named in an error
 

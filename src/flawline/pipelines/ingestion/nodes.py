@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from flawline.detector.challenge_set import ChallengeSet
 from flawline.intake.examples import EXAMPLES, ExampleImage
 from flawline.intake.manifest import ingest_folder
 from flawline.intake.measuring import Measurements
@@ -25,7 +26,7 @@ def draw_example(category: str, raw: str | None, examples: ExamplesParams) -> It
 
 def ingest(
     raw_folder: Path, ingestion: IngestionParams, *, category: str, known_measurements: Measurements | None,
-    progress: Progress,
+    challenge_set: ChallengeSet, progress: Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame, Measurements, pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Read every file of the raw folder; return (manifest, quarantine, measurements, near_duplicates, data_notes)."""
     keep_memory()
@@ -33,7 +34,10 @@ def ingest(
     def track(items: Iterable[Any], total: int) -> Iterator[Any]:
         return progress.track(items, total=total, label="reading")
 
-    return ingest_folder(raw_folder, ingestion, category=category, known=known_measurements, track=track)
+    return ingest_folder(
+        raw_folder, ingestion, category=category, challenges=challenge_set.digests, known=known_measurements,
+        track=track,
+    )  # fmt: skip
 
 
 def look_for_shortcuts(manifest: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:

@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
                     "category": "params:category",
                     "ingestion": "params:ingestion",
                     "known_measurements": "known_measurements",
+                    "challenge_set": "challenge_set",
                     "progress": "progress",
                 },
                 outputs=["manifest", "quarantine", "measurements", "near_duplicates", "data_notes"],

@@ -9,6 +9,8 @@ import pandas as pd
 
 from flawline.checks import FlawlineError
 from flawline.cluster import worker_pool
+from flawline.detector.challenge import check_challenges, judge_challenges
+from flawline.detector.challenge_set import ChallengeSet
 from flawline.detector.drifting import drift_of
 from flawline.detector.file import Detector
 from flawline.detector.inspecting import (
@@ -53,13 +55,24 @@ def list_new_images(new_images: Path | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "reason"])
 
 
+def judge_challenge_set(
+    challenge_set: ChallengeSet, detector: Detector, *, learned_digests: frozenset[str], inspection: InspectionParams,
+    compute: ComputeParams,
+) -> pd.DataFrame:  # fmt: skip
+    """Return what the detector says of the challenge set, a row an image; no row where there is none, or it is off."""
+    judge = Judge(detector, inspection, compute=compute)
+    return judge_challenges(challenge_set, judge, learned=learned_digests, workers=workers_of(compute))
+
+
 def inspect_images(
-    new_images: Path, inspection_list: pd.DataFrame, detector: Detector, *, inspection: InspectionParams,
-    compute: ComputeParams, progress: Progress,
+    new_images: Path, inspection_list: pd.DataFrame, challenge_results: pd.DataFrame, detector: Detector, *,
+    inspection: InspectionParams, compute: ComputeParams, progress: Progress,
 ) -> PlannedInspection:  # fmt: skip
-    """Return the inspection of every image of the folder, made when it is saved."""
+    """Return the inspection of every image of the folder, made when it is saved. Raise FlawlineError if the challenge
+    set blocks it."""
     keep_memory()
     judge = Judge(detector, inspection, compute=compute)
+    check_challenges(challenge_results, judge.inspection.challenge)
     judge.check()
     reasons = dict(zip(inspection_list["file"], inspection_list["reason"], strict=True))
 

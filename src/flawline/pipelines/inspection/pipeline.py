@@ -6,6 +6,7 @@ from flawline.methods.registry import Method
 from flawline.pipelines.inspection.nodes import (
     inspect_images,
     inspection_page,
+    judge_challenge_set,
     list_new_images,
     look_for_drift,
     tabulate_verdicts,
@@ -21,11 +22,24 @@ def create_pipeline(spec: Method) -> Pipeline:
                 list_new_images, name="list_new_images", inputs={"new_images": "new_images"}, outputs="inspection_list"
             ),
             Node(
+                judge_challenge_set,
+                name="judge_challenge_set",
+                inputs={
+                    "challenge_set": "challenge_set",
+                    "detector": detector,
+                    "learned_digests": "learned_digests",
+                    "inspection": settings,
+                    "compute": "params:compute",
+                },
+                outputs="challenge_results",
+            ),
+            Node(
                 inspect_images,
                 name="inspect_images",
                 inputs={
                     "new_images": "new_images",
                     "inspection_list": "inspection_list",
+                    "challenge_results": "challenge_results",
                     "detector": detector,
                     "inspection": settings,
                     "compute": "params:compute",
