@@ -1230,6 +1230,10 @@ def _is_signed(text: str) -> str:
 SignedOff = Annotated[str, AfterValidator(_is_signed)]
 
 
+class FeedbackParams(Params):
+    challenge: Literal["none", "defective", "all"]  # whose images the challenge set takes in
+
+
 class ReportingParams(Params):
     examples: PositiveInt  # worst and best images shown, each
     signed_off_by: SignedOff | None = None  # who vouches for the detector, and since when; null: nobody does
@@ -1242,6 +1246,8 @@ class BaseParameters(Params):
     seed: Seed  # of everything drawn at random
     raw: str | None  # folder of the category's photographs; null: data/01_raw/<category>
     images: str | None  # folder of new images for inspection
+    decisions: str | None  # table of what people said of inspected images, for the feedback
+    verdicts: str | None  # table that they are about; null: that of the newest inspection
     protocol: Protocol  # what the methods see as an image: a photograph, or a patch of one in a paper's protocol
     variant: Variant  # a name for a run with other parameters, whose results are then kept beside the others; or ""
     compute: ComputeParams
@@ -1254,6 +1260,7 @@ class BaseParameters(Params):
     evaluation: EvaluationParams
     detectability: DetectabilityParams
     inspection: InspectionParams
+    feedback: FeedbackParams
     reporting: ReportingParams
 
 

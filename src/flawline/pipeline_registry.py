@@ -42,6 +42,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     judging = {"inspection": later(stage, "inspection", main)}
     judging |= {f"{name}_inspection": later(stage, "inspection", spec) for name, spec in METHODS.items()}
     report = {"reporting": later(report_on, main)}
+    judging |= {"feedback": later(stage, "feedback")}
     return {**once, **stages, **report, **judging, **alone, **papers, "__default__": later(whole_line, main)}
 
 

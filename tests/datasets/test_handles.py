@@ -1,8 +1,17 @@
+from pathlib import Path
+
 import pytest
 import torch
 from kedro.io import DatasetError
 
-from flawline.datasets import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
+from flawline.datasets import (
+    CheckpointsDataset,
+    FolderDataset,
+    MachineDataset,
+    NewestFileDataset,
+    ProgressDataset,
+    RunDataset,
+)
 from flawline.training.checkpoints import TrainingState
 
 STATE = TrainingState(3, {"w": torch.ones(2)}, {"0.step": torch.tensor(5.0)}, {"w": torch.zeros(2)}, [{"epoch": 1.0}])
@@ -113,3 +122,14 @@ def test_one_dataset_has_one_bar():
 
 def test_run_is_nameless_outside_a_run():
     assert RunDataset().load() == {}
+
+
+def test_a_file_that_is_given_comes_before_the_newest_version(tmp_path):
+    newest = NewestFileDataset(filepath=str(tmp_path / "v.csv"))
+    with pytest.raises(DatasetError, match=r"there is no v.csv in .*Inspect images first"):
+        newest.load()
+    for version in ("2026", "2025"):
+        (tmp_path / "v.csv" / version).mkdir(parents=True)
+        (tmp_path / "v.csv" / version / "v.csv").touch()
+    assert newest.load() == tmp_path / "v.csv" / "2026" / "v.csv"
+    assert NewestFileDataset(filepath=str(tmp_path / "v.csv"), given="a.csv").load() == Path("a.csv")

@@ -1,8 +1,16 @@
 """Kedro datasets that no library has. Every one writes whole or not at all."""
 
-from flawline.datasets.challenge_set import ChallengeSetDataset, LearnedDataset
+from flawline.datasets.challenge_set import ChallengeSetDataset, KeptImagesDataset, LearnedDataset
 from flawline.datasets.detector import DetectorDataset
-from flawline.datasets.handles import CheckpointsDataset, FolderDataset, MachineDataset, ProgressDataset, RunDataset
+from flawline.datasets.handles import (
+    CheckpointsDataset,
+    FileDataset,
+    FolderDataset,
+    MachineDataset,
+    NewestFileDataset,
+    ProgressDataset,
+    RunDataset,
+)
 from flawline.datasets.inspected import InspectedDataset
 from flawline.datasets.measurements import KnownMeasurementsDataset, MeasurementsDataset
 from flawline.datasets.ragged import RaggedDataset
@@ -15,13 +23,16 @@ __all__ = [
     "ChallengeSetDataset",
     "CheckpointsDataset",
     "DetectorDataset",
+    "FileDataset",
     "FolderDataset",
     "InspectedDataset",
+    "KeptImagesDataset",
     "KnownMeasurementsDataset",
     "KnownRegistrationDataset",
     "LearnedDataset",
     "MachineDataset",
     "MeasurementsDataset",
+    "NewestFileDataset",
     "ProgressDataset",
     "RaggedDataset",
     "RawFolderDataset",

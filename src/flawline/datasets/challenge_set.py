@@ -55,3 +55,26 @@ class LearnedDataset(Handle):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path)}
+
+
+class KeptImagesDataset(AbstractDataset["Iterable[Addition]", Path]):
+    """A folder of image files, each called by its digest and its name. Saving adds to those that are there; the
+    folder's path is loaded."""
+
+    stamped = False  # a person takes from it
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        return self._folder
+
+    def save(self, data: "Iterable[Addition]") -> None:
+        from flawline.detector.challenge_set import keep_file
+
+        for each in data:
+            keep_file(self._folder, each.source, each.challenge)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder)}

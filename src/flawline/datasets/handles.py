@@ -63,6 +63,31 @@ class FolderDataset(Handle):
         return {"folder": str(self._folder)}
 
 
+class FileDataset(FolderDataset):
+    """Loads a file's path, or None where none was given."""
+
+
+class NewestFileDataset(Handle):
+    """Loads the path of a file that was ``given``, or else of the newest version of ``filepath``."""
+
+    def __init__(self, *, filepath: str, given: str | None = None, metadata: dict[str, Any] | None = None):
+        self._versions, self._given = Path(filepath), given
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        from flawline.checks import FlawlineError
+
+        if self._given:
+            return Path(self._given)
+        found = sorted(self._versions.glob(f"*/{self._versions.name}"))
+        if not found:
+            raise FlawlineError(f"there is no {self._versions.name} in {self._versions}. Inspect images first.")
+        return found[-1]
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._versions), "given": self._given}
+
+
 class MachineFile:
     """What was measured on this machine, kept in a JSON file; delete it to measure again."""
 

@@ -16,6 +16,8 @@ from flawline.intake.folders import check_folder, contents_of
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category
 
+GIVEN = ("raw", "images", "decisions", "verdicts")  # folders and files that the command line alone names
+
 
 class ParametersHook:
     @hook_impl(tryfirst=True)
@@ -47,7 +49,7 @@ class ParametersHook:
 
 def check_folder_names(runtime: Mapping[str, Any]) -> None:
     """Raise FlawlineError if a folder's name would mean something else in the configuration."""
-    for name in ("raw", "images"):
+    for name in GIVEN:
         if "${" in str(runtime.get(name) or ""):
             raise FlawlineError(
                 f"{name} must not hold the characters ${{, which stand for a value in the configuration, got "
@@ -113,9 +115,9 @@ def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:
 
 def check_paths_agree(parameters: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
     """Raise FlawlineError if a parameter that also stands in the catalog's paths has another value there."""
-    for name in ("category", "seed", "raw", "images", "protocol", "variant"):
+    for name in ("category", "seed", *GIVEN, "protocol", "variant"):
         if parameters.get(name) != paths.get(name):
-            home = " or in globals.yml" if name not in ("raw", "images") else ""
+            home = " or in globals.yml" if name not in GIVEN else ""
             raise FlawlineError(
                 f"{name} is {parameters.get(name)!r} among the parameters, but {paths.get(name)!r} in the paths of the "
                 f"catalog. Give it as --params {name}=...{home}, not in a parameters file."

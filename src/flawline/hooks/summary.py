@@ -15,11 +15,12 @@ from flawline.hooks.lineage import where
 
 # text -> its page; of a run that makes several texts, only the later stages' is shown
 ENDINGS = {"summary": "report", "inspection_summary": "inspection_report", "data_summary": "data_report"}
-NOT_ALL_JUDGED = 3  # exit code
+NOT_ALL_DONE = 3  # exit code
 
 
-class NotAllJudged(SystemExit):
-    """Ends the command with an exit code: some image was not judged, and a script must not take that for a pass."""
+class NotAllDone(SystemExit):
+    """Ends the command with an exit code: some image was not judged, and a script must not take that for a pass; or
+    something that a person said could not be used."""
 
 
 class SummaryHook:
@@ -58,6 +59,8 @@ class SummaryHook:
             click.echo(f"the images: {self._short(where(catalog.get('data_report')))}")
         if "verdicts" in made:
             self._end_inspection(catalog)
+        if "feedback" in made:
+            self._end_feedback(catalog)
 
     def _end_inspection(self, catalog: DataCatalog) -> None:
         from flawline.detector.challenge import challenge_in_words
@@ -70,7 +73,13 @@ class SummaryHook:
         click.echo(f"record: {seal.rows} rows, the last has the hash {seal.head}")
         click.echo(f"pictures: {self._short(where(catalog.get('inspected')) / 'pictures')}")
         if (verdicts["verdict"] == "not_judged").any():
-            raise NotAllJudged(NOT_ALL_JUDGED)
+            raise NotAllDone(NOT_ALL_DONE)
+
+    def _end_feedback(self, catalog: DataCatalog) -> None:
+        click.echo("\n" + catalog.load("feedback_summary").rstrip())
+        click.echo(f"decisions: {self._short(where(catalog.get('feedback')))}")
+        if (catalog.load("feedback")["problem"] != "").any():
+            raise NotAllDone(NOT_ALL_DONE)
 
     def _short(self, path: Path) -> Any:
         return path.relative_to(self.project) if path.is_relative_to(self.project) else path

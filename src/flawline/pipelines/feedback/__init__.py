@@ -1,0 +1,3 @@
+from flawline.pipelines.feedback.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
