@@ -21,7 +21,7 @@ def test_decisions_on_the_newest_inspection_are_counted_and_put_to_use(finished)
         finished.run("feedback", decisions=str(decisions))
     assert ended.value.code == 3
     assert "category chess: 2 of 3 decisions were used.\nnot used: line 4: nowhere.png: was never" in printed.getvalue()
-    assert "challenge set: 1 images were taken into" in printed.getvalue()
+    assert "data/05_challenge/chess: 1." in printed.getvalue()
     digests = verdicts.set_index("image")["sha256"]
     (kept,) = (finished.path / "data/05_feedback/chess/good").iterdir()
     assert kept.name == f"{digests[good][:12]}-000.png"

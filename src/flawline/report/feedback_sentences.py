@@ -67,10 +67,10 @@ def escapes_in_words(counts: Counts) -> list[str]:
 
 def _taken(feedback: "Feedback", folders: tuple[str, str]) -> list[str]:
     good, challenges = folders
-    lines = [f"challenge set: {len(feedback.challenges)} images were taken into {challenges}."]
+    lines = [f"challenge set: taken into {challenges}: {len(feedback.challenges)}."]
     if feedback.good:
         lines.append(
-            f"next training: {len(feedback.good)} good images lie in {good}; copy them to the good images of the raw "
-            f"folder and run again."
+            f"next training: good images that lie in {good} now: {len(feedback.good)}. Copy them to the good images of "
+            f"the raw folder and run again."
         )
     return lines
