@@ -186,7 +186,7 @@ def test_a_papers_study_trains_only_the_methods_that_are_missing(finished, monke
     draw_no_run(monkeypatch)
     results = study(["chess"], [0], pipeline=PAPER)
     said = capsys.readouterr()
-    assert "7 steps are left" in said.out
+    assert "8 steps are left" in said.out
     assert ".train" not in said.err
     assert finished.newest("08_reporting/chess/seed-0/report.html/*/report.html").stat().st_size > 0
     assert results["method"].tolist() == ["cae", "vae", "aae"]

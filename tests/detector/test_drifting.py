@@ -36,7 +36,8 @@ def inspected(detector, tmp_path):
         judge = Judge(detector)
         found = [next(inspect_file(tmp_path, file.name, judge)) for file in sorted(tmp_path.glob("*.png"))]  # 0, 1, 10
         write_ragged(tmp_path / "maps", [Noted(each.map, each.row) for each in found])
-        return Inspection(RaggedArray(tmp_path / "maps"), {})
+        write_ragged(tmp_path / "thumbnails", [np.frombuffer(each.thumbnail, np.uint8) for each in found])
+        return Inspection(RaggedArray(tmp_path / "maps"), {}, RaggedArray(tmp_path / "thumbnails"))
 
     return inspect
 

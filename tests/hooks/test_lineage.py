@@ -237,7 +237,8 @@ def test_what_follows_a_missing_result_and_what_memory_lost_is_unfinished(finish
     (finished.path / "data" / OUTPUT / "thresholds.json").unlink()
     assert unfinished(finished, "cae") == [
         "cae.calibrate", "cae.evaluate", "cae.finish_detector", "cae.judge_tests", "cae.list_operating_points",
-        "cae.gather_result", "cae.judge_sized_defects", "compare", "cae.tell_detectability", "cae.add_beside", "report",
+        "cae.gather_result", "cae.judge_sized_defects", "compare", "cae.tell_detectability", "cae.add_beside",
+        "cae.make_card", "report",
     ]  # fmt: skip
 
 

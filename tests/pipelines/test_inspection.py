@@ -174,8 +174,9 @@ def test_verdicts_of_an_inspection_are_replayed_and_one_that_the_detector_did_no
     forged = tmp_path / "verdicts.csv"  # made anew from the first row to the last, record and all
     seal = read_seal(record_path(path))
     rows = [row[:-2] for row in csv.reader(path.read_text().splitlines()[1:])]
-    place = next(k for k, row in enumerate(rows) if row[4] == "pass")
-    rows[place][4] = "reject"
+    verdict = COLUMNS.index("verdict")
+    place = next(k for k, row in enumerate(rows) if row[verdict] == "pass")
+    rows[place][verdict] = "reject"
     save_record(forged, Record(tuple(seal.facts["columns"]), tuple(chained(rows, seal.first)), seal.facts))
     assert is_whole(forged)
     assert not is_whole(forged, head=seal.head)

@@ -220,11 +220,12 @@
 
   function keyAnywhere(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || typing(event)) return;
-    if (event.key.toLowerCase() === "m" && open === null) {
+    const isLarge = at("large").open;  // its event that it was closed comes later than the next key
+    if (event.key.toLowerCase() === "m" && !isLarge) {
       at("heated").checked = !at("heated").checked;
       showHeat();
     }
-    if (open !== null) keyInLarge(event);
+    if (isLarge) keyInLarge(event);
   }
 
   function keyInLarge(event) {
