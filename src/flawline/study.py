@@ -29,6 +29,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters, check_category, flatten, merged
 from flawline.report.words import counted
 from flawline.storage.ragged import replace_folder
+from flawline.storage.whole import write_whole
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
 from flawline.variations import Variation, variations_of
 
@@ -107,7 +108,7 @@ def run_study(
         page = study_page(
             f"study {name or pipeline}", results, shown, {name: told for name, told in origin.items() if told}
         )
-        _write_page(folder, page)
+        write_whole(folder / "report.html", page)
         if parent:
             MlflowClient().log_artifacts(parent, str(folder))
         _tell(folder, results)
@@ -342,12 +343,6 @@ def _write_tables(folder: Path, results: pd.DataFrame) -> None:
     mean_and_deviation(results).to_csv(partial / "comparison.csv", index=False)
     (partial / "made.txt").write_text(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
     replace_folder(partial, folder)
-
-
-def _write_page(folder: Path, page: str) -> None:
-    partial = folder / "report.html.partial"
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(folder / "report.html")
 
 
 def _tell(folder: Path, results: pd.DataFrame) -> None:

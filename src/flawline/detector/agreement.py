@@ -19,8 +19,9 @@ def disagreement(detector: Detector, wanted: Sequence[Judgement], found: Sequenc
     Scores may be off by what is allowed of engines. The verdict on an image whose score is a threshold may then be
     another, since it set the threshold itself."""
     pairs = list(zip(wanted, found, strict=True))
-    limits = {detector.thresholds.review.value, detector.thresholds.reject.value}
-    others = [(one, two) for one, two in pairs if one.verdict != two.verdict and one.score not in limits]
+    others = [
+        (one, two) for one, two in pairs if one.verdict != two.verdict and not detector.thresholds.is_one(one.score)
+    ]
     if others:
         one, two = others[0]
         return f"{len(others)} of {len(pairs)} verdicts are others ({two.verdict} in place of {one.verdict})"

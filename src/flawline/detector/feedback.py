@@ -14,7 +14,7 @@ import pandas as pd
 from flawline.checks import FlawlineError, near_name
 from flawline.detector.challenge_set import Addition, Challenge, ChallengeSet, is_file_of, page_of
 from flawline.detector.decisions import DECISIONS, DEFECTIVE, GOOD
-from flawline.detector.record import Seal, read_seal, record_path
+from flawline.detector.record import RUN, Seal, read_seal, record_path
 from flawline.detector.record_reading import read_table
 from flawline.detector.verifying import beside, verify
 from flawline.intake.manifest import locate
@@ -185,7 +185,7 @@ def _row(said: Decision) -> dict[str, Any]:
 
 def _addition(said: Decision, photographs: Path, judged: JudgedTable) -> Addition:
     path, _ = locate(photographs, said.image)
-    run = judged.seal.facts["origin"].get("MLflow run", "")
+    run = judged.seal.facts["origin"].get(RUN, "")
     why = "; ".join(filter(None, (f"{said.decision}: {said.image}", said.note, f"inspection {run}" if run else "")))
     row = said.row
     return Addition(path, Challenge(said.image, row["sha256"], WANTED[said.decision], row["verdict"], why))

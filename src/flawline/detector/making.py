@@ -11,11 +11,13 @@ from flawline.intake.manifest import rows_of
 from flawline.intake.measuring import Measurements
 from flawline.intake.patch_sets import are_patches
 from flawline.intake.registration import cuts_ends
+from flawline.intake.splits import LEARNED
 from flawline.methods.features import network_digest
 from flawline.methods.registry import Method
 from flawline.params import EvaluationParams, RegistrationParams
 from flawline.storage.ragged import Lazy, RaggedArray
 from flawline.vision.appearance import FIGURES, appearance_of, on_scale
+from flawline.vision.fitting import evenly_spread
 
 MOST_FIGURES = 1000  # images of which the figures are kept
 
@@ -39,7 +41,7 @@ def learned_from(
 ) -> dict[str, Any]:
     """Return what a detector holds of the images it learned from, which were ``aligned`` or not: a test image must not
     widen what is judged."""
-    seen = rows_of(manifest, ["train", "validation", "calibration"])
+    seen = rows_of(manifest, LEARNED)
     photographs = manifest[["height", "width"]].to_numpy()[seen]  # (n, 2) as (height, width)
     stored = np.array([images.shapes[i][1:] for i in seen])  # (n, 2) as (height, width)
     sizes = photographs if aligned else stored
@@ -56,8 +58,8 @@ def learned_from(
 def figures_learned(images: RaggedArray, manifest: pd.DataFrame, measurements: Measurements) -> dict[str, Any]:
     """Return what a detector holds of how the good images look that it was made of, at most MOST_FIGURES of them: the
     figures of the photographs, as they were before they were aligned or evened; of patches their own."""
-    rows = np.array(rows_of(manifest, ["train", "validation", "calibration"]))
-    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_FIGURES)).round().astype(int)]
+    rows = np.array(rows_of(manifest, LEARNED))
+    chosen = rows[evenly_spread(len(rows), MOST_FIGURES)]
     if are_patches(manifest):
         found = [appearance_of(images[row], 8 * images[row].itemsize) for row in chosen]
     else:

@@ -86,10 +86,8 @@ def _replay_row(row: Mapping[str, str], *, folder: Path, judge: Judge) -> Replay
 def differences(row: Mapping[str, str], said: Judgement, judge: Judge) -> list[str]:
     """Return in what a row is another than what is said now: its verdict, its score beyond what two engines may differ
     by, its threshold. As between engines, a score that is itself a threshold may fall on either side."""
-    score, limits = _number(row["score"]), judge.thresholds
-    on_a_limit = score in (limits.reject.value, limits.review.value)
-    found = []
-    if row["verdict"] != said.verdict and not on_a_limit:
+    score, found = _number(row["score"]), []
+    if row["verdict"] != said.verdict and not judge.thresholds.is_one(score):
         found.append(f"the verdict was {row['verdict']}, is {said.verdict} ({said.reason})")
     if not _near(score, said.score, allowed_difference(judge.detector)):
         found.append(f"the score was {score}, is {said.score} ({allowed_difference(judge.detector):.3g} are allowed)")

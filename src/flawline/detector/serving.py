@@ -17,7 +17,7 @@ from flawline.checks import FlawlineError
 from flawline.detector.engine_check import kept_images
 from flawline.detector.file import Detector, load_detector
 from flawline.detector.judging import Judge, Judged
-from flawline.figures import heat
+from flawline.figures import heat, scale_top
 from flawline.figures.encoding import quick_png
 from flawline.metrics.regions import Region
 from flawline.params import InspectionParams
@@ -92,9 +92,8 @@ def heat_map(judged: Judged, judge: Judge) -> bytes | None:
     maps in the middle. None of one that is not judged, or without a map."""
     if judged.scored is None or not judged.scored.map.size:
         return None
-    limit = judge.thresholds.on_map.value
-    top = 2 * limit if limit > 0 else float(np.nanmax(judged.scored.map))
-    return quick_png(heat(judged.scored.map, top=max(top, float(np.finfo(np.float16).tiny))))
+    found = judged.scored.map
+    return quick_png(heat(found, top=scale_top(judge.thresholds.on_map.value, [found])))
 
 
 def like_learned(detector: Detector) -> np.ndarray:

@@ -33,6 +33,10 @@ class Thresholds:
         """The limit from which a pixel counts as defective."""
         return self.pixel or self.reject
 
+    def is_one(self, score: float | None) -> bool:
+        """Whether a score is itself a threshold on scores: the least difference then makes another verdict."""
+        return score in (self.review.value, self.reject.value)
+
     def to_dict(self) -> dict[str, Any]:
         levels = {name: getattr(self, name) for name in KINDS}
         return {name: level.to_dict() for name, level in levels.items() if level is not None}

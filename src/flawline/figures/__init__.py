@@ -16,7 +16,7 @@ from flawline.figures.charts import (
 from flawline.figures.encoding import data_uri, jpeg, mask_png, png, webp
 from flawline.figures.gallery import SheetRow, contact_sheet
 from flawline.figures.history import history_figure, history_panels
-from flawline.figures.photographs import Region, full_scale, heat, overlay, to_rgb8, white_level
+from flawline.figures.photographs import Region, full_scale, heat, overlay, scale_top, to_rgb8, white_level
 from flawline.figures.style import svg
 from flawline.figures.thumbnails import thumbnail, thumbnail_size
 
@@ -43,6 +43,7 @@ __all__ = [
     "pro_figure",
     "projection_figure",
     "roc_figure",
+    "scale_top",
     "similarity_figure",
     "svg",
     "thumbnail",

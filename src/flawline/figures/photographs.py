@@ -61,6 +61,15 @@ def white_level(image: NDArray) -> float:
     return (2**bits - 1) / 65535
 
 
+def scale_top(limit: float, maps: Iterable[NDArray]) -> float:
+    """Return the value to be shown brightest of ``maps`` (H, W): twice the threshold ``limit`` on them, which is then
+    mid-scale, else their highest value."""
+    if 0 < limit < np.inf:
+        return 2 * limit
+    highest = [float(one[np.isfinite(one)].max(initial=0)) for one in maps]
+    return max([value for value in highest if value > 0], default=1.0)
+
+
 def heat(anomaly_map: NDArray, *, top: float) -> NDArray[np.uint8]:
     """Colour a map (H, W) from 0 (black) to ``top`` and above (pale yellow) as (H, W, 3) uint8; not-a-number is grey.
 

@@ -25,6 +25,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.params import flatten
 from flawline.places import IMAGES
 from flawline.storage.digests import Digest
+from flawline.storage.whole import write_whole
 
 ROOT = "manifest"  # what lies before it are the user's files, which the manifest names by digest
 # The first changes a result's last bits at most; of the second only the images matter, and the manifest names those.
@@ -365,9 +366,7 @@ class Stamp:
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
     """Write the stamp of a result that was saved just now."""
-    partial = stamp_path(path).with_name(stamp_path(path).name + ".partial")
-    partial.write_text(json.dumps(stamp.__dict__, indent=1))
-    partial.replace(stamp_path(path))
+    write_whole(stamp_path(path), json.dumps(stamp.__dict__, indent=1))
 
 
 def read_stamp(path: Path) -> dict[str, Any] | None:

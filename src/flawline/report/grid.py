@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flawline.detector.decisions import COLUMNS, DECISIONS
-from flawline.figures import data_uri, heat, thumbnail, thumbnail_size, to_rgb8, webp
+from flawline.figures import data_uri, heat, scale_top, thumbnail, thumbnail_size, to_rgb8, webp
 from flawline.report.contents import GridImage, InspectionPage, JudgedImage, RunPage, Threshold
-from flawline.report.pictures import page_size, scale_top, shrink, shrink_peaks
+from flawline.report.pictures import page_size, shrink, shrink_peaks
 from flawline.report.words import missing
 from flawline.storage.digests import settings_digest
 

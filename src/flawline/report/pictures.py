@@ -1,7 +1,7 @@
 """Pictures small enough for a page: of a judged image photograph | reconstruction | anomaly map | verdict; of an
 inspected one what was found; of patches what a network makes of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawline.figures import Region, data_uri, full_scale, heat, jpeg, mask_png, overlay, to_rgb8, white_level
+from flawline.figures import (
+    Region,
+    data_uri,
+    full_scale,
+    heat,
+    jpeg,
+    mask_png,
+    overlay,
+    scale_top,
+    to_rgb8,
+    white_level,
+)
 from flawline.figures.thumbnails import STRIP, fitted
 from flawline.report.contents import JudgedImage, SampleReconstructions, Split
 from flawline.report.words import after, mistake
@@ -70,14 +81,6 @@ def heat_top(examples: Sequence[JudgedImage]) -> float:
     """Return the map value shown brightest: twice the threshold, which is then mid-scale, else the highest value."""
     limits = [e.map_threshold for e in examples if e.map_threshold is not None and 0 < e.map_threshold < np.inf]
     return scale_top(max(limits, default=0), (e.anomaly_map for e in examples))
-
-
-def scale_top(limit: float, maps: Iterable[NDArray]) -> float:
-    """Return the value shown brightest of ``maps`` (H, W) with a threshold ``limit``, as `heat_top` does."""
-    if 0 < limit < np.inf:
-        return 2 * limit
-    highest = [float(one[np.isfinite(one)].max(initial=0)) for one in maps]
-    return max([value for value in highest if value > 0], default=1.0)
 
 
 def page_size(size: Size, *, share: float = 1.0) -> tuple[int, int]:

@@ -118,9 +118,8 @@ def make_finish(spec: Method) -> Callable:
     def finish_detector(
         images: RaggedArray, manifest: pd.DataFrame, scores: pd.DataFrame, thresholds: dict[str, Any], *,
         pseudo_scores: pd.DataFrame, maps: RaggedArray, aligner: dict[str, Tensor], measurements: Measurements,
-        category: str, seed: int,
-        scorer: Any, evaluation: EvaluationParams, registration: RegistrationParams, inspection: InspectionParams,
-        ingestion: IngestionParams, compute: ComputeParams,
+        category: str, seed: int, scorer: Any, evaluation: EvaluationParams, registration: RegistrationParams,
+        inspection: InspectionParams, ingestion: IngestionParams, compute: ComputeParams,
         one_class: dict[str, Tensor] | None = None, weights: dict[str, Tensor] | None = None, **parts: Any,
     ) -> Detector:  # fmt: skip
         """Return the portable detector, with the reconstructor of the method if it has one; one that runs a network
