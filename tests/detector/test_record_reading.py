@@ -103,3 +103,8 @@ def test_numbers_of_a_spreadsheet_are_written_as_flawline_writes_them(score, are
     assert as_written(Row(2, ("1,5", score, area, row, "x")), columns).fields == ("1,5", "0.25", "30", "1", "x")
     assert as_written(Row(2, ("a", "", "12.5", "inf", "x")), columns).fields == ("a", "", "12.5", "inf", "x")
     assert as_written(Row(2, ("a",)), columns).fields == ("a",)
+
+
+@pytest.mark.parametrize("name", ["score", "threshold", "p_value", "area_mm2"])
+def test_every_column_of_fractions_is_known_as_one(name):
+    assert as_written(Row(2, ("a", "0,05", "1", "x")), ("image", name, "row", "previous")).fields[1] == "0.05"

@@ -14,7 +14,7 @@ from flawline.storage.chain import NUMBER, PREVIOUS, csv_text, row_hash
 
 DELIMITERS = ",;\t"  # the first is ours; spreadsheets write the others in some languages
 WHOLE_NUMBERS = (NUMBER, "regions", "y", "x", "height", "width", "area")
-NUMBERS = ("score", "threshold", "area_mm2")
+NUMBERS = ("score", "threshold", "p_value", "area_mm2")
 NATURAL = re.compile(r"[1-9][0-9]{0,17}")
 
 
