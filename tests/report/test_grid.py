@@ -17,7 +17,7 @@ from flawline.datasets import InspectedDataset
 from flawline.detector.inspecting import Inspected
 from flawline.figures import thumbnail, webp
 from flawline.methods.one_class import NO_MAP
-from flawline.report import GridImage, JudgedImage, grid, render_run
+from flawline.report import GridImage, JudgedImage, grid, render_inspection, render_run
 from flawline.report.grid import grid_of_inspection, grid_of_tests, inspection_grid, run_grid, small_heat
 
 AWFUL = "</script><script>alert('x')</script>&\u2028.png"
@@ -160,6 +160,19 @@ def test_the_grid_of_an_inspection_has_its_thumbnails_maps_and_where_pictures_li
     assert [each.file for each in made] == ["../../images/2026/images/pictures/b%20%231%3F.png", "", ""]
     report = inspected.maps.folder.parents[3] / "report.html" / "2026"
     assert (report / "../../images/2026/images/pictures/b #1?.png").resolve() == inspected.pictures["b #1?.png"]
+
+
+def test_beyond_a_number_an_inspection_has_images_without_thumbnails_and_says_so(inspected, inspection, monkeypatch):
+    monkeypatch.setattr(grid, "PICTURED", 1)
+    made = grid_of_inspection(inspected, limit=0.5)
+    assert [(each.name, bool(each.thumbnail), bool(each.heat)) for each in made] == [
+        ("b #1?.png", True, True),
+        ("a.png", False, False),
+        ("lost", False, False),
+    ]
+    told = "The first 1 have thumbnails."
+    assert told in render_inspection(replace(inspection, grid=made))
+    assert told not in render_inspection(replace(inspection, grid=made[:1]))
 
 
 def test_what_is_decided_of_other_images_is_kept_apart(inspection):

@@ -19,11 +19,13 @@ from flawline.report.contents import GridImage, InspectionPage, JudgedImage, Run
 from flawline.report.pictures import page_size, shrink, shrink_peaks
 from flawline.report.words import missing
 from flawline.storage.digests import settings_digest
+from flawline.workers import by_threads, cores
 
 if TYPE_CHECKING:
     from flawline.detector.inspecting import Inspection
 
 LARGE = 100  # images of a page with larger pictures: with more a page of 2,000 images grows past 15 MB
+PICTURED = 4_000  # images of an inspection with a thumbnail: a page of more takes too long to open, and too much memory
 COSTS = ("escape", "overkill", "review")  # of one part each
 PHOTOGRAPH, MAP = "photograph", "anomaly map"
 
@@ -54,19 +56,25 @@ def grid_of_tests(
 
 
 def grid_of_inspection(inspected: Inspection, *, limit: float) -> list[GridImage]:
-    """Return the grid of an inspection. ``limit`` is the threshold on maps. Maps are read one by one."""
+    """Return the grid of an inspection, with thumbnails of the first `PICTURED` images. ``limit`` is the threshold on
+    maps. Maps are read one by one, by as many threads as there are cores."""
     top = scale_top(limit, inspected.maps)
     root = inspected.maps.folder.parents[3]  # the folder of pages and pictures
     files = {name: seen_from_page(path.relative_to(root)) for name, path in inspected.pictures.items()}
-    grid = []
-    for k, row in by_score(inspected.verdicts()):
+
+    def pictured(placed: tuple[GridImage, int]) -> GridImage:
+        image, k = placed
         found, small = inspected.maps[k], inspected.thumbnails[k]
-        image = replace(_grid_image(row), file=files.get(row["image"], ""))
-        if small.size:
-            drawn = small_heat(found, thumbnail_size(found.shape), top) if found.size else ""
-            image = replace(image, thumbnail=data_uri(small.tobytes()), heat=drawn)
-        grid.append(image)
-    return grid
+        if not small.size:
+            return image
+        drawn = small_heat(found, thumbnail_size(found.shape), top) if found.size else ""
+        return replace(image, thumbnail=data_uri(small.tobytes()), heat=drawn)
+
+    grid = [
+        (replace(_grid_image(row), file=files.get(row["image"], "")), k) for k, row in by_score(inspected.verdicts())
+    ]
+    first = by_threads(pictured, grid[:PICTURED], workers=cores())
+    return [*first, *(image for image, _ in grid[PICTURED:])]
 
 
 def by_score(verdicts: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -133,7 +141,8 @@ def inspection_grid(page: InspectionPage) -> dict[str, Any] | None:
         return None
     known = [page.category, *([image.name, image.sha256, image.verdict] for image in page.grid)]
     data = _grid_data([("", "#flagged", page.grid, page.thresholds)], labelled=False)
-    return data | {"key": settings_digest(known), "columns": COLUMNS, "decisions": DECISIONS}
+    more = {"columns": COLUMNS, "decisions": DECISIONS, "pictured": min(len(page.grid), PICTURED)}
+    return data | {"key": settings_digest(known), **more}
 
 
 def _grid_data(
