@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from flawline.detector.challenge import COLUMNS
 from flawline.detector.file import Source
 from flawline.metrics.drift import find_drift
 from flawline.params import InspectionParams
@@ -16,6 +17,7 @@ from flawline.report.inspection_contents import (
     pictures_of,
 )
 
+NO_CHALLENGES = pd.DataFrame(columns=list(COLUMNS))
 QUIET = find_drift({}, {}, false_alarms=0.01, odd_share=0.1)
 PROMISE = "at most 1 good part in 20 goes beyond it"
 
@@ -60,7 +62,7 @@ def test_sentences_count_the_verdicts_and_name_what_was_not_judged(verdicts, det
 def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detector):
     page = gather_inspection_page(
         verdicts, detector, inspection=InspectionParams(min_area=3), folder="monday", run={"run": "7"},
-        pictures={"c": None}, drift=QUIET, figures=pd.DataFrame(),
+        pictures={"c": None}, challenges=NO_CHALLENGES, drift=QUIET, figures=pd.DataFrame(),
     )  # fmt: skip
     assert page.title == "bottle: 7 images judged"
     assert (page.settings["map.stride"], page.settings["inspection.min_area"]) == (4, 3)
@@ -76,6 +78,7 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
             folder="monday",
             run={},
             pictures={},
+            challenges=NO_CHALLENGES,
             drift=QUIET,
             figures=pd.DataFrame(),
         ).ids
@@ -83,6 +86,15 @@ def test_the_page_holds_what_came_and_the_summary_its_sentences(verdicts, detect
     assert page.pictures == {"c": None}
     assert page.thresholds == {"reject": 0.5, "review": 0.4}
     assert inspection_summary(page).startswith("category bottle\n7 images: 2 pass")
+
+
+def test_what_came_of_the_challenge_set_stands_behind_the_verdicts(verdicts, detector):
+    came = pd.DataFrame([dict.fromkeys(COLUMNS, "") | {"image": "a", "outcome": "as_wanted", "learned": False}])
+    found = gather_inspection_page(
+        verdicts, detector, inspection=InspectionParams(), folder="monday", run={}, pictures={}, challenges=came,
+        drift=QUIET, figures=pd.DataFrame(),
+    ).found  # fmt: skip
+    assert found[found.index(PROMISE) + 1] == "challenge set: 1 of 1 images are judged as wanted."
 
 
 def test_pictures_are_those_of_the_listed_images_and_read_when_they_are_asked_for(verdicts, tmp_path):
@@ -101,7 +113,8 @@ def test_what_drifts_is_said_first_and_a_silence_last(verdicts, detector):
         drift = find_drift({"focus": values}, {"focus": np.arange(100.0)}, false_alarms=0.01, odd_share=0.1)
         named = drift.assign(since_image="a.png", told_at_image="b.png")
         return gather_inspection_page(
-            verdicts, detector, inspection=InspectionParams(), folder="monday", run={}, pictures={}, drift=named,
+            verdicts, detector, inspection=InspectionParams(), folder="monday", run={}, pictures={},
+            challenges=NO_CHALLENGES, drift=named,
             figures=pd.DataFrame({"focus": values}),
         ).found  # fmt: skip
 

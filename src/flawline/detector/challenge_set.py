@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from flawline.checks import FlawlineError, near_name
 from flawline.detector.record_reading import Row, Table, read_table
 from flawline.intake.decoding import UnreadableImageError, read_bytes
-from flawline.intake.manifest import locate
+from flawline.intake.manifest import locate, page_name, split_page
 from flawline.storage.chain import csv_text
 from flawline.storage.digests import content_digest, file_digest
 from flawline.storage.whole import write_whole
@@ -24,6 +24,7 @@ WANTED = {
     "reject": ("reject",),
 }  # what can be wanted of an image, and the verdicts that are meant by it
 DIGEST = re.compile(r"[0-9a-f]{64}")
+Content = tuple[str, int | None]  # an image, whatever it is called: its file's SHA-256, and its page
 DIGITS = 12  # of a file's digest that a kept file is called by
 
 
@@ -48,9 +49,9 @@ class Challenge:
         return not self.verdict or self.is_met(self.verdict)
 
     @property
-    def content(self) -> tuple[str, str]:
-        """What the image is, whatever it is called: its file's digest, and its page."""
-        return self.sha256, page_of(self.image)
+    def content(self) -> Content:
+        """What the image is."""
+        return self.sha256, split_page(self.image)[1]
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,6 @@ class Addition:
 
 
 COLUMNS = tuple(field.name for field in fields(Challenge))
-
-
-def page_of(image: str) -> str:
-    """Return the page that an image's name ends in; empty of one that is no page."""
-    _, mark, page = image.rpartition("#")
-    return page if mark and page.isdecimal() else ""
 
 
 def read_challenge_set(folder: Path) -> ChallengeSet:
@@ -141,7 +136,7 @@ def _mistake_in(challenge: Challenge) -> str:
 
 def _without_doubles(path: Path, found: Sequence[Challenge]) -> tuple[Challenge, ...]:
     """Return the images. Raise FlawlineError if one is there twice."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[Content, str] = {}
     for each in found:
         if each.content in seen:
             twice = f"{seen[each.content]} and {each.image}"
@@ -173,8 +168,8 @@ def keep_file(folder: Path, source: Path, challenge: Challenge) -> str:
     name = f"{challenge.sha256[:DIGITS]}-{source.name}"
     if not is_file_of(folder / name, challenge.sha256):
         write_whole(folder / name, content)
-    page = page_of(challenge.image)
-    return f"{name}#{page}" if page and source.name != PurePosixPath(challenge.image).name else name
+    _, page = split_page(challenge.image)
+    return page_name(name, page or 0) if source.name != PurePosixPath(challenge.image).name else name
 
 
 def is_file_of(path: Path, sha256: str) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from flawline.checks import FlawlineError, near_name
-from flawline.detector.challenge_set import Addition, Challenge, ChallengeSet, is_file_of, page_of
+from flawline.detector.challenge_set import Addition, Challenge, ChallengeSet, Content, is_file_of
 from flawline.detector.decisions import DECISIONS, DEFECTIVE, GOOD
 from flawline.detector.record import RUN, Seal, read_seal, record_path
 from flawline.detector.record_reading import read_table
 from flawline.detector.verifying import beside, verify
-from flawline.intake.manifest import locate
+from flawline.intake.manifest import locate, split_page
 
 COLUMNS = ("line", "image", "sha256", "verdict", "score", "decision", "note", "taken", "problem")
 TRAINING, CHALLENGE, KNOWN = "training", "challenge", "known"  # what an image was taken for; known: it is there already
@@ -40,9 +40,9 @@ class Decision:
     taken: str = ""
 
     @property
-    def content(self) -> tuple[str, str]:
-        """What the image is, whatever it is called: its file's digest, and its page."""
-        return self.row["sha256"], page_of(self.image)
+    def content(self) -> Content:
+        """What the image is."""
+        return self.row["sha256"], split_page(self.image)[1]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _matched(said: Decision, judged: JudgedTable) -> Decision:
 
 def _without_contradictions(found: Sequence[Decision]) -> list[Decision]:
     """Return each image once. Where a file is said to be good and to be defective, none of its rows is used."""
-    said: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    said: dict[Content, dict[str, int]] = defaultdict(dict)
     for each in found:
         if not each.problem:
             said[each.content].setdefault(each.decision, each.line)
@@ -148,7 +148,7 @@ def _without_contradictions(found: Sequence[Decision]) -> list[Decision]:
 
 
 def _placed(
-    said: Decision, known: Mapping[tuple[str, str], Challenge], learned: Collection[str], takes: Collection[str]
+    said: Decision, known: Mapping[Content, Challenge], learned: Collection[str], takes: Collection[str]
 ) -> Decision:
     """Return a decision with what its image is taken for, or why it cannot be."""
     if said.problem:

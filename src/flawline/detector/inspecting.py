@@ -15,7 +15,7 @@ from flawline.detector.judging import Judge, Judged, not_judged, verdict_row
 from flawline.figures import overlay, thumbnail, webp
 from flawline.figures.encoding import quick_png
 from flawline.intake.decoding import UnreadableImageError, count_pages, read_bytes
-from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name
+from flawline.intake.manifest import NAMELESS, SAME_NAME, in_table, page_name, split_page
 from flawline.methods.one_class import NO_MAP
 from flawline.metrics.drift import SCORE
 from flawline.storage.digests import content_digest, file_digest
@@ -68,8 +68,7 @@ class PlannedInspection:
 
     def _file_of(self, image: str) -> str:
         """Return the file that an image is, or is a page of."""
-        file, mark, _ = image.rpartition("#")
-        return file if mark and not (self.folder / image).is_file() else image
+        return image if (self.folder / image).is_file() else split_page(image)[0]
 
     def _digest_of(self, file: str) -> str:
         with contextlib.suppress(OSError):
@@ -118,8 +117,8 @@ def in_file_order(rows: Sequence[dict[str, Any]], files: Sequence[str]) -> list[
         image = row["image"]
         if image in places:
             return places[image], 0
-        file, _, page = image.rpartition("#")
-        return places.get(file, len(places)), int(page) if page.isdecimal() else 0
+        file, page = split_page(image)
+        return places.get(file, len(places)), page or 0
 
     return sorted(rows, key=place_of)
 
@@ -210,10 +209,10 @@ def _is_taken(folder: Path, file: str, page: int) -> bool:
     """Return True if another file is called like this one, or like its page: in a table the two would be one."""
     if page:
         return (folder / page_name(file, page)).exists()
-    other, mark, number = file.rpartition("#")
-    if not (mark and number.isdecimal() and (folder / other).is_file()):
+    other, number = split_page(file)
+    if number is None or not (folder / other).is_file():
         return False
     try:
-        return 1 < count_pages(read_bytes(folder / other)) >= int(number)
+        return 1 < count_pages(read_bytes(folder / other)) >= number
     except UnreadableImageError:
         return False

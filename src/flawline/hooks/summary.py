@@ -63,10 +63,6 @@ class SummaryHook:
             self._end_feedback(catalog)
 
     def _end_inspection(self, catalog: DataCatalog) -> None:
-        from flawline.detector.challenge import challenge_in_words
-
-        for line in challenge_in_words(catalog.load("challenge_results")):
-            click.echo(line)
         verdicts = catalog.load("verdicts")
         click.echo(f"verdicts: {self._short(where(catalog.get('verdicts')))}")
         seal = read_seal(record_path(where(catalog.get("verdicts"))))

@@ -67,12 +67,17 @@ def file_of(image: str, page: int) -> str:
     return image.removesuffix(f"#{page}") if page else image
 
 
+def split_page(image: str) -> tuple[str, int | None]:
+    """Return the file and the page that an image's name tells of: ``stack.tif#2``; the name and None where it ends in
+    no page. A file may be called like a page, for which `locate` looks."""
+    file, mark, page = image.rpartition("#")
+    return (file, int(page)) if mark and page.isdecimal() else (image, None)
+
+
 def locate(folder: Path, image: str) -> tuple[Path, int | None]:
     """Return the file of an image of ``folder`` and its page, None where the file is the image."""
-    file, mark, page = image.rpartition("#")
-    if (folder / image).exists() or not (mark and page.isdecimal()):
-        return folder / image, None
-    return folder / file, int(page)
+    file, page = split_page(image)
+    return (folder / image, None) if (folder / image).exists() else (folder / file, page)
 
 
 def ingest_folder(

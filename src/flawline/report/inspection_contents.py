@@ -34,19 +34,22 @@ def gather_inspection_page(
     folder: str,
     run: Mapping[str, str],
     pictures: Mapping[str, NDArray],
+    challenges: pd.DataFrame,
     drift: pd.DataFrame,
     figures: pd.DataFrame,
     grid: Sequence[GridImage] = (),
 ) -> InspectionPage:
     """Gather all that the page shows of what ``detector`` said of the images in ``folder``.
 
-    ``pictures`` are those of `listed_images`, by name; ``drift`` and ``figures`` whether the images drift, by what;
-    ``grid`` has every image."""
-    limits = detector.thresholds
+    ``challenges`` says what came of the challenge set. ``pictures`` are those of `listed_images`, by name; ``drift``
+    and ``figures`` whether the images drift, by what; ``grid`` has every image."""
+    from flawline.detector.challenge import challenge_in_words
+
+    limits, told = detector.thresholds, challenge_in_words(challenges)
     return InspectionPage(
         title=f"{detector.category}: {len(verdicts)} images judged",
         category=detector.category,
-        found=[*drift_sentences(drift), *inspection_found(verdicts, detector), *silence(drift)],
+        found=[*drift_sentences(drift), *inspection_found(verdicts, detector), *told, *silence(drift)],
         verdicts=verdicts,
         pictures=pictures,
         drift=drift,

@@ -134,14 +134,15 @@ def look_for_drift(inspected: Inspection, detector: Detector, inspection: Inspec
 
 
 def inspection_page(
-    new_images: Path, inspected: Inspection, detector: Detector, *, drift: pd.DataFrame, run: Mapping[str, str],
-    inspection: InspectionParams,
+    new_images: Path, inspected: Inspection, detector: Detector, *, challenge_results: pd.DataFrame,
+    drift: pd.DataFrame, run: Mapping[str, str], inspection: InspectionParams,
 ) -> tuple[str, str]:  # fmt: skip
     """Return (the page as HTML, what was found as a few lines of text)."""
     judge, verdicts = Judge(detector, inspection), inspected.verdicts()
     page = gather_inspection_page(
         verdicts, judge.detector, inspection=judge.inspection, folder=str(new_images), run=run,
-        pictures=pictures_of(verdicts, inspected.pictures), drift=drift, figures=inspected.figures(),
+        pictures=pictures_of(verdicts, inspected.pictures), challenges=challenge_results, drift=drift,
+        figures=inspected.figures(),
         grid=grid_of_inspection(inspected, limit=judge.thresholds.on_map.value),
     )  # fmt: skip
     return render_inspection(page), inspection_summary(page)

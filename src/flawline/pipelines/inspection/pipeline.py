@@ -73,6 +73,7 @@ def create_pipeline(spec: Method) -> Pipeline:
                     "new_images": "new_images",
                     "inspected": "inspected",
                     "detector": detector,
+                    "challenge_results": "challenge_results",
                     "drift": "drift",
                     "run": "run",
                     "inspection": settings,
