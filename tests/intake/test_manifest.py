@@ -22,6 +22,7 @@ from flawline.intake.manifest import (
     page_name,
     read_raw_files,
     rows_of,
+    split_page,
 )
 from flawline.intake.splits import assign_splits
 
@@ -251,6 +252,8 @@ def test_names_of_pages_lead_back_to_files(tmp_path):
     (tmp_path / "a#2").touch()
     assert locate(tmp_path, "a#2") == (tmp_path / "a#2", None)  # a file may be called so
     assert locate(tmp_path, "stack.tif#2") == (tmp_path / "stack.tif", 2)
+    assert split_page("stack.tif#2") == ("stack.tif", 2)
+    assert split_page("stack#x.tif") == ("stack#x.tif", None)
     assert locate(tmp_path, "missing.png") == (tmp_path / "missing.png", None)
     assert page_name("stack.tif", 0) == "stack.tif"
 

@@ -5,6 +5,7 @@ What it logs goes through MlflowClient with explicit run ids, since MLflow's act
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class TrackedRun:
         settings = self.hook.mlflow_config.tracking.run
         settings.name = settings.name or self._name(what_runs(run_params, methods))
         self.hook.before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
-        tags = self._tags() | {"methods": ",".join(methods)}
+        tags = self._tags | {"methods": ",".join(methods)}
         if self.parent:
             tags["mlflow.parentRunId"] = self.parent
         self._log(self.run_id, params=what_counts(self.params, whole(run_params).values()), tags=tags)
@@ -164,7 +165,7 @@ class TrackedRun:
             run_name=self._name(method),
             tags={"mlflow.parentRunId": self.run_id, "method": method},
         )
-        self._log(run.info.run_id, params=of_method(self.params, method), tags=self._tags())
+        self._log(run.info.run_id, params=of_method(self.params, method), tags=self._tags)
         return run.info.run_id
 
     def _log_choice(self, method: str, choice: pd.DataFrame, path: Path) -> None:
@@ -173,7 +174,7 @@ class TrackedRun:
         self.client.log_artifact(run_id, str(path))
         experiment = self.client.get_run(run_id).info.experiment_id
         for row in choice.to_dict("records"):
-            tags = self._tags() | {"mlflow.parentRunId": run_id, "chosen": str(row["chosen"]), "reason": row["reason"]}
+            tags = self._tags | {"mlflow.parentRunId": run_id, "chosen": str(row["chosen"]), "reason": row["reason"]}
             made = self.client.create_run(experiment, run_name=self._name(row["candidate"]), tags=tags).info.run_id
             figures = {
                 name: row[name] for name in ("auroc", "behind", "error", "detected", "stable", "folds", "seconds")
@@ -199,6 +200,7 @@ class TrackedRun:
     def _name(self, what: str) -> str:
         return f"{self.params['category']} · {what} · seed {self.params['seed']}"
 
+    @cached_property
     def _tags(self) -> dict[str, str]:
         return {
             "category": str(self.params["category"]),
