@@ -1,6 +1,7 @@
 """What a detector says of a challenge set, and what blocks."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,8 @@ def challenges(tmp_path):
 
 
 def test_the_set_is_judged_as_any_image_is_and_what_is_not_judged_is_never_as_wanted(challenges, detector):
-    judge = Judge(detector, InspectionParams())
-    results = judge_challenges(challenges, judge, learned={challenges.challenges[1].sha256})
+    judge = Judge(replace(detector, learned=(challenges.challenges[1].sha256[:16],)), InspectionParams())
+    results = judge_challenges(challenges, judge)
     assert results.columns.tolist() == list(COLUMNS)
     known = judge.judge_file(png()).judgement
     assert (results["verdict"][0], results["score"][0]) == (known.verdict, known.score)
@@ -86,6 +87,6 @@ def test_all_that_came_of_a_set_is_told_in_sentences():
         "challenge set: 1 of 3 images are judged as wanted.",
         "challenge set: b.png: wanted review or reject, got pass (below)",
         "challenge set: 1 missed, as when they were taken in: c.png.",
-        "challenge set: the training images hold 1 of it (a.png), of which a verdict proves nothing; make the detector "
-        "again, which leaves them out.",
+        "challenge set: the detector learned from 1 of it (a.png), of which a verdict proves nothing; make the "
+        "detector again, which leaves them out.",
     ]

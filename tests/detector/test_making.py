@@ -6,7 +6,7 @@ import pytest
 from base_params import BASE
 
 from flawline.detector import making
-from flawline.detector.making import figures_learned, learned_from
+from flawline.detector.making import figures_learned, files_learned, learned_from
 from flawline.intake.measuring import Measurements, measure
 from flawline.storage.ragged import RaggedArray, write_ragged
 from flawline.vision.appearance import FIGURES, appearance_of
@@ -56,3 +56,10 @@ def test_of_many_images_some_at_even_steps_stand_for_all(tmp_path, photographs, 
     monkeypatch.setattr(making, "MOST_FIGURES", 2)
     found = figures_of(tmp_path, photographs, photographs)
     assert found["focus"] == tuple(appearance_of(photographs[k], 12)["focus"] for k in (0, 3))
+
+
+def test_files_that_were_learned_from_are_told_by_how_their_digests_begin():
+    digests = [f"{k}" * 64 for k in "cabbd"]
+    splits = ["train", "test", "calibration", "calibration", "validation"]
+    manifest = pd.DataFrame({"image": list("12345"), "split": splits, "sha256": digests})
+    assert files_learned(manifest) == {"learned": ("b" * 16, "c" * 16, "d" * 16)}

@@ -1,6 +1,6 @@
 """Whether a detector still judges the images of a challenge set as a person wants them judged."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -20,17 +20,16 @@ COLUMNS = ("image", "sha256", "wanted", "taken_in_as", "verdict", "outcome", "re
 SHOWN = 5  # images that are told one by one
 
 
-def judge_challenges(
-    challenges: ChallengeSet, judge: Judge, *, learned: Collection[str] = (), workers: int = 1
-) -> pd.DataFrame:
+def judge_challenges(challenges: ChallengeSet, judge: Judge, *, workers: int = 1) -> pd.DataFrame:
     """Judge every image of a challenge set; return a row an image of COLUMNS, none where the settings say that it is
-    off. ``learned`` are the SHA-256 of the files that the detector learned from: of these a verdict proves nothing."""
+    off. Of the images that the detector has ``learned`` from, a verdict proves nothing."""
     asked = () if judge.inspection.challenge == "off" else challenges.challenges
     if asked:
         judge.check()  # before several threads ask for the scorer
 
     def one(challenge: Challenge) -> dict[str, Any]:
-        return _row(challenge, _judged(challenges, challenge, judge), learned=challenge.sha256 in learned)
+        learned = judge.detector.has_learned(challenge.sha256)
+        return _row(challenge, _judged(challenges, challenge, judge), learned=learned)
 
     rows = side_by_side(one, asked, workers=workers)
     return pd.DataFrame(list(rows), columns=list(COLUMNS))
@@ -90,8 +89,8 @@ def challenge_in_words(results: pd.DataFrame) -> list[str]:
     learned = results[results["learned"]]
     if len(learned):
         lines.append(
-            f"challenge set: the training images hold {len(learned)} of it ({', '.join(learned['image'][:SHOWN])}), of "
-            f"which a verdict proves nothing; make the detector again, which leaves them out."
+            f"challenge set: the detector learned from {len(learned)} of it ({', '.join(learned['image'][:SHOWN])}), "
+            f"of which a verdict proves nothing; make the detector again, which leaves them out."
         )
     return lines
 

@@ -30,6 +30,7 @@ from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
 FORMAT = 11
+DIGITS = 16  # kept of a file's SHA-256: that two of a million files begin alike has a chance of 1 in 37 million
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Detector:
     weights: dict[str, Tensor]
     calibration_map_maxima: tuple[float, ...] = ()  # of their maps, where these are not the scores
     pseudo_scores: tuple[float, ...] = ()  # of pseudo-defects in copies of the calibration images
+    learned: tuple[str, ...] = ()  # how the SHA-256 begin of the files that it learned from; empty: it does not say
     checked_scores: tuple[float, ...] = ()  # of the images that it keeps: `flawline.detector.engine_check`
     training_figures: dict[str, tuple[float, ...]] = field(default_factory=dict)  # `flawline.vision.appearance`, each
     trim_ends: bool = False  # bare background and selvedge at the ends of a strip are not judged
@@ -108,6 +110,14 @@ class Detector:
     @property
     def _method(self) -> Method:
         return get_method(self.method)
+
+    def has_learned(self, sha256: str) -> bool:
+        """Return True if it says that it learned from, or was calibrated with, the file of that SHA-256."""
+        return sha256[:DIGITS] in self._learned
+
+    @cached_property
+    def _learned(self) -> frozenset[str]:
+        return frozenset(self.learned)
 
     def at_overkill(self, target: float | None) -> "Detector":
         """Return the same detector with the threshold for another target overkill rate; nothing is trained."""
@@ -271,4 +281,4 @@ PLAIN = (
     "method", "category", "params", "channels", "depth", "bits", "smallest", "largest", "review_overkill",
     "calibration_scores", "calibration_map_maxima", "checked_scores", "training_figures", "trim_ends", "about",
 )  # fmt: skip
-LATER = ("pseudo_scores",)  # that detectors of this format may lack, which were made before
+LATER = ("pseudo_scores", "learned")  # that detectors of this format may lack, which were made before

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flawline.detector.evaluating import map_maxima_of
+from flawline.detector.file import DIGITS
 from flawline.detector.thresholds import Thresholds
 from flawline.intake.manifest import rows_of
 from flawline.intake.measuring import Measurements
@@ -65,6 +66,12 @@ def figures_learned(images: RaggedArray, manifest: pd.DataFrame, measurements: M
     else:
         found = _measured(manifest.iloc[chosen], measurements)
     return {"training_figures": {name: tuple(each[name] for each in found) for name in FIGURES}}
+
+
+def files_learned(manifest: pd.DataFrame) -> dict[str, Any]:
+    """Return what a detector holds of the files that it was made of, test images apart: how their SHA-256 begin."""
+    digests = manifest["sha256"].iloc[rows_of(manifest, LEARNED)]
+    return {"learned": tuple(sorted({digest[:DIGITS] for digest in digests}))}
 
 
 def _measured(rows: pd.DataFrame, measurements: Measurements) -> list[dict[str, float]]:

@@ -19,7 +19,15 @@ from flawline.detector.evaluating import (
     with_outlier,
 )
 from flawline.detector.file import Detector
-from flawline.detector.making import calibrated, calibrating, figures_learned, kept_params, learned_from, network_of
+from flawline.detector.making import (
+    calibrated,
+    calibrating,
+    figures_learned,
+    files_learned,
+    kept_params,
+    learned_from,
+    network_of,
+)
 from flawline.detector.operating_points import operating_points
 from flawline.detector.thresholds import Thresholds
 from flawline.intake.measuring import Measurements
@@ -137,6 +145,7 @@ def make_finish(spec: Method) -> Callable:
             about={"seed": str(seed), "images": images.digest} | network_of(spec, params["scorer"]),
             **learned_from(images, manifest, registration, aligned="reference" in aligner),
             **figures_learned(images, manifest, measurements),
+            **files_learned(manifest),
             **calibrated(scores, pseudo_scores, Thresholds.from_dict(thresholds), evaluation),
         )
         return with_check(made, calibrating(images, manifest, scores), compute) if spec.runs_network else made

@@ -56,12 +56,11 @@ def list_new_images(new_images: Path | None) -> pd.DataFrame:
 
 
 def judge_challenge_set(
-    challenge_set: ChallengeSet, detector: Detector, *, learned_digests: frozenset[str], inspection: InspectionParams,
-    compute: ComputeParams,
-) -> pd.DataFrame:  # fmt: skip
+    challenge_set: ChallengeSet, detector: Detector, *, inspection: InspectionParams, compute: ComputeParams
+) -> pd.DataFrame:
     """Return what the detector says of the challenge set, a row an image; no row where there is none, or it is off."""
     judge = Judge(detector, inspection, compute=compute)
-    return judge_challenges(challenge_set, judge, learned=learned_digests, workers=workers_of(compute))
+    return judge_challenges(challenge_set, judge, workers=workers_of(compute))
 
 
 def inspect_images(

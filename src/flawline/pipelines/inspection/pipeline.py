@@ -27,7 +27,6 @@ def create_pipeline(spec: Method) -> Pipeline:
                 inputs={
                     "challenge_set": "challenge_set",
                     "detector": detector,
-                    "learned_digests": "learned_digests",
                     "inspection": settings,
                     "compute": "params:compute",
                 },
