@@ -354,7 +354,8 @@ def copy_project(source: Path, target: Path) -> Project:
     shutil.copytree(source, target)
     with closing(sqlite3.connect(target / "mlflow.db")) as tables, tables:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
-                              ("logged_models", "artifact_location")):  # fmt: skip
+                              ("logged_models", "artifact_location"),
+                              ("model_versions", "storage_location")):  # fmt: skip
             tables.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
     return Project(target)
 

@@ -95,7 +95,10 @@ COSTS = {"escape": 100, "overkill": 5, "review": 1, "defect_rate": 0.01}
 
 
 # --- ranges ----------------------------------------------------------------------------------------------------------
-RATES = ("evaluation.target_overkill", "evaluation.review_overkill", "inspection.target_overkill")
+RATES = (
+    "evaluation.target_overkill", "evaluation.review_overkill", "inspection.target_overkill", "promotion.margin",
+    "promotion.significance",
+)  # fmt: skip
 FRACTIONS = (
     "ingestion.splits.validation",
     "ingestion.splits.calibration",
@@ -207,6 +210,13 @@ def test_out_of_range_names_the_parameter_and_what_came(path, value):
             BASE["inspection"] | {"costs": COSTS, "target_overkill": 0.1},
             "target_overkill or by costs: give",
         ),
+        (
+            "detector",
+            "a champion",
+            r"detector: must be a version of the catalog .*, an MLflow model .* or an alias .*, got",
+        ),
+        ("detector", "models:/a/b/c", "detector: must be a version"),
+        ("detector", "{champion}", "detector: must be a version"),
     ],
 )
 def test_parameters_that_do_not_go_together(path, value, message):

@@ -8,7 +8,7 @@ from copy import deepcopy
 import pytest
 from kedro.pipeline import Node, Pipeline
 
-from flawline.pipeline_registry import DEFAULT, LaterPipeline, inspected_with, register_pipelines
+from flawline.pipeline_registry import DEFAULT, LaterPipeline, inspected_with, judged_with, register_pipelines
 
 LIGHT = """
 import sys
@@ -87,4 +87,6 @@ def test_datasets_import_what_they_need_when_they_load():
 def test_which_detector_a_pipeline_judges_with():
     assert inspected_with("inspection") == DEFAULT
     assert inspected_with("vae_inspection") == "vae"
-    assert [inspected_with(name) for name in ("vae", "nothing_inspection", "reporting")] == [None] * 3
+    assert [inspected_with(name) for name in ("vae", "nothing_inspection", "reporting", "promotion")] == [None] * 4
+    assert [judged_with(name) for name in ("promotion", "vae_promotion", "vae_inspection")] == [DEFAULT, "vae", "vae"]
+    assert judged_with("vae") is None

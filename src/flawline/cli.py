@@ -21,7 +21,7 @@ from flawline.checks import FlawlineError
 FAILED, INTERRUPTED = 1, 130
 # Kedro's own words on a mistyped pipeline, node or dataset, which it raises as plain errors.
 KEDRO_SAYS = ("Failed to find the pipeline", "Pipeline does not contain", "'load_versions' keys")
-AS_TYPED = ("category", "raw", "images", "decisions", "verdicts")
+AS_TYPED = ("category", "raw", "images", "decisions", "verdicts", "detector")
 KEY = re.compile(r"\s*[A-Za-z_][\w.]*\s*=")  # how an item of --params begins
 LOCKED = "database is locked"  # as sqlite says it
 LOCKED_STORE = "End what uses it, such as a viewer of the database, and run the same command again."

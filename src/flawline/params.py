@@ -1230,6 +1230,30 @@ def _is_signed(text: str) -> str:
 SignedOff = Annotated[str, AfterValidator(_is_signed)]
 
 
+CATALOG_VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
+DETECTOR_NAME = re.compile(r"runs:/[^/]+/[^@]+|models:/[^/@]+(?:/[^/@]+|@[^/@]+)?|[\w.-]+")
+
+
+def _is_detector_name(text: str) -> str:
+    if not DETECTOR_NAME.fullmatch(text):
+        raise ValueError(
+            f"must be a version of the catalog (2026-01-31T12.00.00.000Z), an MLflow model (runs:/ID/detector, "
+            f"models:/NAME/3, models:/NAME@champion) or an alias (champion), got {text!r}"
+        )
+    return text
+
+
+DetectorName = Annotated[str, AfterValidator(_is_detector_name)]
+
+
+class PromotionParams(Params):
+    """When a detector takes the place of the champion."""
+
+    margin: Rate  # by which its AUROC may be lower than the champion's and still count as no worse
+    significance: Rate  # below which the p-value of its verdicts being worse refuses it
+    without_test: bool  # whether a category without labelled test photographs is promoted by the challenge set alone
+
+
 class FeedbackParams(Params):
     challenge: Literal["none", "defective", "all"]  # whose images the challenge set takes in
 
@@ -1248,6 +1272,8 @@ class BaseParameters(Params):
     images: str | None  # folder of new images for inspection
     decisions: str | None  # table of what people said of inspected images, for the feedback
     verdicts: str | None  # table that they are about; null: that of the newest inspection
+    # that judges: a version of the catalog, an MLflow model, or an alias of the method's own; null: the newest version
+    detector: DetectorName | None
     protocol: Protocol  # what the methods see as an image: a photograph, or a patch of one in a paper's protocol
     variant: Variant  # a name for a run with other parameters, whose results are then kept beside the others; or ""
     compute: ComputeParams
@@ -1261,6 +1287,7 @@ class BaseParameters(Params):
     detectability: DetectabilityParams
     inspection: InspectionParams
     feedback: FeedbackParams
+    promotion: PromotionParams
     reporting: ReportingParams
 
 

@@ -41,6 +41,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     papers = {name: later(whole_line, *(METHODS[each] for each in row.methods)) for name, row in PAPERS.items()}
     judging = {"inspection": later(stage, "inspection", main)}
     judging |= {f"{name}_inspection": later(stage, "inspection", spec) for name, spec in METHODS.items()}
+    judging |= {"promotion": later(stage, "promotion", main)}
+    judging |= {f"{name}_promotion": later(stage, "promotion", spec) for name, spec in METHODS.items()}
     report = {"reporting": later(report_on, main)}
     judging |= {"feedback": later(stage, "feedback")}
     return {**once, **stages, **report, **judging, **alone, **papers, "__default__": later(whole_line, main)}
@@ -53,9 +55,19 @@ def has_stage(spec: Method, name: str) -> bool:
 
 def inspected_with(pipeline: str) -> str | None:
     """Return the method whose detector judges in the pipeline of that name; None if it judges no new images."""
-    if pipeline == "inspection":
+    return _method_of(pipeline, "inspection")
+
+
+def judged_with(pipeline: str) -> str | None:
+    """Return the method of which a detector judges in the pipeline of that name, new images or those of a promotion;
+    None if none does."""
+    return inspected_with(pipeline) or _method_of(pipeline, "promotion")
+
+
+def _method_of(pipeline: str, job: str) -> str | None:
+    if pipeline == job:
         return DEFAULT
-    name = pipeline.removesuffix("_inspection")
+    name = pipeline.removesuffix(f"_{job}")
     return name if name != pipeline and name in METHODS else None
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flawline.metrics.delong import behind, is_as_good, placements
+from flawline.metrics.delong import behind, is_as_good, least_gain, placements
 
 
 def test_placements_are_shares_whose_mean_is_the_auroc():
@@ -41,3 +41,11 @@ def test_what_is_behind_by_more_than_errors_and_least_is_not_as_good():
     assert not is_as_good(worse, good, errors=0.9 * difference / error)
     assert is_as_good(worse, good, errors=1.1 * difference / error)
     assert is_as_good(worse, good, errors=0, least=0.2)
+
+
+def test_the_bound_on_a_gain_is_one_sided():
+    """Of two defects 1/4 and 0 is lost, of four good images 0, 0, 0 and 1/2: variances 1/32 / 2 and 1/16 / 4."""
+    good, worse = placements([0.0, 1.0, 2.0, 3.0], [4.0, 5.0]), placements([0.0, 1.0, 2.0, 3.0], [2.5, 5.0])
+    assert least_gain(worse, good) == pytest.approx(-0.125 - 1.6449 * (1 / 32) ** 0.5, abs=1e-4)
+    assert least_gain(good, worse) == pytest.approx(0.125 - 1.6449 * (1 / 32) ** 0.5, abs=1e-4)
+    assert least_gain(good, good) == 0.0

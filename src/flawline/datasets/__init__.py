@@ -1,7 +1,7 @@
 """Kedro datasets that no library has. Every one writes whole or not at all."""
 
 from flawline.datasets.challenge_set import ChallengeSetDataset, KeptImagesDataset, LearnedDataset
-from flawline.datasets.detector import DetectorDataset
+from flawline.datasets.detector import DetectorDataset, RegisteredDetectorDataset
 from flawline.datasets.handles import (
     CheckpointsDataset,
     FileDataset,
@@ -36,6 +36,7 @@ __all__ = [
     "ProgressDataset",
     "RaggedDataset",
     "RawFolderDataset",
+    "RegisteredDetectorDataset",
     "RunDataset",
     "VerdictsDataset",
     "WeightsDataset",

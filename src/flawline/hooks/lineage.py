@@ -94,8 +94,11 @@ class LineageHook:
         self.learn(whole(run_params))
         pinned = set(run_params.get("load_versions") or {})
         used = pipeline.inputs()
-        if run_params.get("only_missing_outputs") and "verdicts" in pipeline.all_outputs():
-            raise FlawlineError("--only-missing-outputs would show the verdicts on other images: leave it out")
+        pinned |= {
+            name for name in used if getattr(self._dataset(name), "given", None)
+        }  # as it is, whatever it was made from
+        if run_params.get("only_missing_outputs") and pipeline.all_outputs() & {"verdicts", "promotion"}:
+            raise FlawlineError("--only-missing-outputs would show an earlier inspection or promotion: leave it out")
         if run_params.get("only_missing_outputs"):  # what is there already is used in the place of being made
             used |= {name for name in pipeline.all_outputs() if self._is_stored(name)}
         self.check(used & self.recipes.keys(), pinned=pinned)

@@ -14,9 +14,9 @@ from kedro.pipeline.node import Node
 from flawline.checks import FlawlineError
 from flawline.intake.folders import check_folder, contents_of
 from flawline.methods.tree import validate_parameters
-from flawline.params import BaseParameters, check_category
+from flawline.params import CATALOG_VERSION, BaseParameters, check_category
 
-GIVEN = ("raw", "images", "decisions", "verdicts")  # folders and files that the command line alone names
+GIVEN = ("raw", "images", "decisions", "verdicts", "detector")  # what the command line alone names
 
 
 class ParametersHook:
@@ -33,10 +33,14 @@ class ParametersHook:
         if type(runtime.get("seed", 0)) is not int:  # 1.0 would be another folder than 1
             raise FlawlineError(f"seed must be a whole number, got {runtime['seed']!r}")
         check_paths_agree(tree, {**context.config_loader["globals"], **runtime})
-        self.data = context.project_path / "data"
+        self.data, self.detector = context.project_path / "data", parameters.detector
         check_writable(self.data)
         if parameters.images is not None:
             check_inspection(context, parameters)
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        check_chosen(self.detector, run_params)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
@@ -99,10 +103,35 @@ def detector_path(context: KedroContext, method: str) -> Path:
     return context.project_path / resolver.resolve_pattern(f"{method}.detector")["filepath"]
 
 
+def check_chosen(detector: str | None, run_params: Mapping[str, Any]) -> None:
+    """Raise FlawlineError if a detector is named for a run that makes its own, or is named twice."""
+    from flawline.pipeline_registry import judged_with
+
+    makers = [name for name in run_params.get("pipeline_names") or ["__default__"] if judged_with(name) is None]
+    if detector is not None and makers:
+        raise FlawlineError(
+            f"detector={detector} names what judges in an inspection or a promotion, but {makers[0]} is neither. Leave "
+            f"it out, or give --pipelines=inspection"
+        )
+    versions = [name for name in run_params.get("load_versions") or {} if name.endswith(".detector")]
+    if detector is not None and versions:
+        raise FlawlineError(
+            f"detector={detector} and --load-versions={versions[0]}:... both name the detector that judges: give one"
+        )
+
+
 def check_detector(path: Path, method: str, parameters: BaseParameters) -> None:
-    """Raise FlawlineError if there is no detector below ``path``."""
-    if any(path.glob(f"*/{path.name}")):
+    """Raise FlawlineError if there is no detector below ``path``, or not the version that was asked for; what MLflow
+    has is asked once it is set up."""
+    if parameters.detector is not None and not CATALOG_VERSION.fullmatch(parameters.detector):
         return
+    versions = sorted(each.parent.name for each in path.glob(f"*/{path.name}"))
+    if parameters.detector in versions or (versions and parameters.detector is None):
+        return
+    if versions:
+        raise FlawlineError(
+            f"no version {parameters.detector} of the detector at {path}; the newest are: {', '.join(versions[-5:])}"
+        )
     others = sorted(each.parent.parent.parent.name for each in path.parent.parent.glob(f"*/{path.name}/*/{path.name}"))
     have = f" {', '.join(dict.fromkeys(others))} has one: give METHOD=NAME." if others else ""
     seed = f" SEED={parameters.seed}" if parameters.seed else ""

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from flawline import __version__
 from flawline.checks import FlawlineError
+from flawline.datasets.model_registry import DETECTOR_VERSION
 from flawline.detector import serving
 from flawline.detector.agreement import disagreement, said_of_kept
 from flawline.detector.file import load_detector
@@ -26,7 +27,7 @@ from flawline.training.compute import one_thread
 from flawline.training.runtime import Engine, is_installed
 
 NAME = "detector"  # of the model in its run
-VERSION = "detector_version"  # tag of a run and of a registered version
+VERSION = DETECTOR_VERSION  # tag of a run and of a registered version
 LONGEST = 5_000  # characters of a description: a store's column holds no more
 
 

@@ -20,7 +20,7 @@ NOT_ALL_DONE = 3  # exit code
 
 class NotAllDone(SystemExit):
     """Ends the command with an exit code: some image was not judged, and a script must not take that for a pass; or
-    something that a person said could not be used."""
+    something that a person said could not be used; or a detector was not promoted."""
 
 
 class SummaryHook:
@@ -61,6 +61,8 @@ class SummaryHook:
             self._end_inspection(catalog)
         if "feedback" in made:
             self._end_feedback(catalog)
+        if "promotion" in made:
+            self._end_promotion(catalog)
 
     def _end_inspection(self, catalog: DataCatalog) -> None:
         verdicts = catalog.load("verdicts")
@@ -75,6 +77,12 @@ class SummaryHook:
         click.echo("\n" + catalog.load("feedback_summary").rstrip())
         click.echo(f"decisions: {self._short(where(catalog.get('feedback')))}")
         if (catalog.load("feedback")["problem"] != "").any():
+            raise NotAllDone(NOT_ALL_DONE)
+
+    def _end_promotion(self, catalog: DataCatalog) -> None:
+        click.echo("\n" + catalog.load("promotion_summary").rstrip())
+        click.echo(f"test photographs: {self._short(where(catalog.get('promotion_images')))}")
+        if not catalog.load("promotion")["promoted"]:
             raise NotAllDone(NOT_ALL_DONE)
 
     def _short(self, path: Path) -> Any:

@@ -24,10 +24,12 @@ from mlflow.tracking import MlflowClient
 
 from flawline import __version__
 from flawline.checks import FlawlineError
+from flawline.datasets.model_registry import registered_name
 from flawline.detector.record import record_path
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
 from flawline.hooks.lineage import where, whole
+from flawline.hooks.promotion import settle_promotion
 from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
 from flawline.hooks.served_model import VERSION, describe, example_file, log_model, reason_against, register
 from flawline.hooks.tracking import git_sha, project_id
@@ -48,7 +50,8 @@ FINISHED = {
 }  # the last that a training, or a choice, saves -> its store
 ALSO_LOGGED = ("report", "summary", "comparison", "quarantine", "near_duplicates", "shortcuts", "data_notes",
                "data_report", "verdicts", "inspection_report", "challenge_results", "pseudo_defects",
-               "pseudo_gallery")  # fmt: skip
+               "pseudo_gallery", "promotion", "promotion_summary", "promotion_challenges",
+               "promotion_images")  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +131,8 @@ class TrackedRun:
     def finish(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         for run_id in (self.run_id, *self.children.values()) if self.shortcut else ():
             self.client.set_tag(run_id, "shortcut", self.shortcut)  # whoever compares runs must see it
+        if "promotion" in pipeline.all_outputs():
+            self._promote()
         self._close_children("FINISHED")
         self.hook.after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
 
@@ -276,7 +281,15 @@ class TrackedRun:
         self.client.set_tag(run_id, "model", said[:LONGEST])
 
     def _registered_name(self, method: str) -> str:
-        return f"flawline-{self.params['category']}-{method}"
+        return registered_name(str(self.params["category"]), method)
+
+    def _promote(self) -> None:
+        """Let the registry know what was decided, now that all of it is written."""
+        try:
+            settle_promotion(self.client, self.catalog.load("promotion"))
+        except FlawlineError:
+            self.fail()
+            raise
 
     def _log_card(self, method: str, card: str) -> None:
         """Keep a model card with the method's run, and as the description of the registered model that it is of."""

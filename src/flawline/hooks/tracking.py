@@ -26,6 +26,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
+from flawline.datasets import DetectorDataset, RegisteredDetectorDataset
 from flawline.storage.digests import content_digest
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class TrackingHook:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         check_environment()
         hook = set_up(self.context)
+        settle_detectors(pipeline, catalog)
         from flawline.hooks.tracked_run import TrackedRun
 
         self.run = TrackedRun(hook, self.context, catalog, parent=PARENT.get())
@@ -89,6 +91,15 @@ class TrackingHook:
     @hook_impl
     def on_pipeline_error(self) -> None:
         self.run.fail()
+
+
+def settle_detectors(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Find the detectors of MLflow's that a pipeline reads. Raise FlawlineError if one is not there: before a run is
+    opened, and so that an alias means the same from the beginning to the end."""
+    for name in sorted(pipeline.inputs()):
+        dataset = catalog.get(name)
+        if isinstance(dataset, DetectorDataset | RegisteredDetectorDataset):
+            dataset.settle()
 
 
 class LateConfig:
