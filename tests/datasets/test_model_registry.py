@@ -59,6 +59,13 @@ def test_a_name_that_means_nothing_is_told_with_what_there_is(store, given, mess
         pinned(given, "bolt", "cae")
 
 
+def test_a_model_without_versions_is_told(store):
+    MlflowClient().create_registered_model("flawline-nut-vae")
+    with pytest.raises(FlawlineError, match=r"no version of flawline-nut-vae is registered\. flawline-nut-vae has no"):
+        newest_version("flawline-nut-vae")
+    MlflowClient().delete_registered_model("flawline-nut-vae")
+
+
 def test_what_is_promoted_is_a_registered_version(store):
     assert newest_version(NAME) == "3"
     found = [version_to_promote(given, "bolt", "cae") for given in (None, OLD, NEW, "champion", f"models:/{NAME}/1")]

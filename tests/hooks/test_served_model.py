@@ -13,7 +13,16 @@ from flawline.detector.engine_check import with_check
 from flawline.detector.file import save_detector
 from flawline.detector.judging import Judge
 from flawline.hooks import served_model
-from flawline.hooks.served_model import LONGEST, VERSION, describe, example_file, reason_against, register, shortened
+from flawline.hooks.served_model import (
+    LONGEST,
+    VERSION,
+    describe,
+    example_file,
+    logged_id,
+    reason_against,
+    register,
+    shortened,
+)
 from flawline.intake.decoding import decode, encode_png
 from flawline.params import ComputeParams
 from flawline.storage.ragged import Lazy
@@ -93,6 +102,12 @@ def test_every_detector_is_a_version_and_its_card_the_description(client, tmp_pa
     told = [client.get_model_version("flawline-bolt-auto", number).description for number in numbers]
     assert told[1] == "# the card"
     assert not told[0]
+
+
+def test_a_server_is_told_which_logged_model_a_version_is():
+    """It refuses a source of that kind without the model's id."""
+    assert logged_id("models:/m-0123") == "m-0123"
+    assert logged_id("file:///models/m") is None
 
 
 def test_a_store_without_a_registry_is_told(tmp_path):

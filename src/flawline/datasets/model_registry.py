@@ -104,7 +104,8 @@ def known_of(name: str) -> str:
         return f"What there is cannot be told: {_first_line(error)}."
     if versions:
         return f"{name} has the versions {_some(versions)} and the aliases {_some(aliases)}: give one of these."
-    return f"There is no model {name}; there are: {_some(others)}. A run registers what it makes: kedro run."
+    there = f"{name} has no version" if name in others else f"There is no model {name}; there are: {_some(others)}"
+    return f"{there}. A run registers what it makes: kedro run."
 
 
 def _some(names: list) -> str:

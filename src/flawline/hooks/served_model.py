@@ -75,9 +75,17 @@ def register(client: MlflowClient, name: str, source: str, run_id: str, tags: di
     try:
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        return str(client.create_model_version(name, source, run_id, tags=tags, await_creation_for=0).version)
+        made = client.create_model_version(
+            name, source, run_id, tags=tags, model_id=logged_id(source), await_creation_for=0
+        )
+        return str(made.version)
     except MlflowException as error:
         raise FlawlineError(f"the tracking store registers no models ({str(error).partition(chr(10))[0]})") from None
+
+
+def logged_id(source: str) -> str | None:
+    """Return the id of the logged model at ``source``, which a server wants beside it; None of any other source."""
+    return source.removeprefix("models:/") if source.startswith("models:/m-") else None
 
 
 def describe(client: MlflowClient, name: str, detector_version: str, card: str) -> bool:

@@ -32,7 +32,7 @@ def least_gain(one: Placed, other: Placed, *, confidence: float = 0.95) -> float
     """Return the one-sided lower bound, with that confidence, of the AUROC of ``one`` minus that of the ``other``, by
     the normal distribution. Where both tell all images apart there is no scatter, and the bound is 0."""
     difference, error = behind(one, other)
-    return -(difference + float(ndtri(confidence)) * error)
+    return 0.0 - (difference + float(ndtri(confidence)) * error)
 
 
 def is_as_good(one: Placed, other: Placed, *, errors: float, least: float = 0.0) -> bool:
