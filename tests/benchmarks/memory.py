@@ -22,11 +22,17 @@ QUICK = "cae.train.epochs=1,cae.patches.size=64,cae.patches.stride=64,cae.patche
 
 def main() -> None:
     arguments = parse()
+    rows = []
     with tempfile.TemporaryDirectory() as scratch:
         given = (arguments.size, arguments.pipelines, arguments.params)
-        rows = [measure(Path(scratch), count, *given, inspect=arguments.inspect) for count in arguments.images]
-    for row in rows:
-        print("{images:>6} images, {anonymous:.0f} MB anonymous, {disk:.0f} MB disk, {seconds:.0f} s".format(**row))
+        for count in arguments.images:
+            rows.append(measure(Path(scratch), count, *given, inspect=arguments.inspect))
+            print(
+                "{images:>6} images, {anonymous:.0f} MB anonymous, {disk:.0f} MB disk, {seconds:.0f} s".format(
+                    **rows[-1]
+                ),
+                flush=True,
+            )
     print(f"memory ratio {rows[-1]['anonymous'] / rows[0]['anonymous']:.3f}")
 
 
