@@ -8,9 +8,11 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from flawline.methods.registry import DEFAULT, METHODS, PAPERS, Method
+from flawline.pipelines.boxes import in_boxes
 
 ONCE = ("ingestion", "registration", "defect_injection")  # stages that are the same for every method
 STAGES = ("patching", "training", "embedding", "evaluation")  # stages of a method
+BOXES = (*ONCE, *STAGES, "reporting", "inspection", "feedback")  # of the lineage as a picture
 
 
 class LaterPipeline(Pipeline):
@@ -72,10 +74,16 @@ def _method_of(pipeline: str, job: str) -> str | None:
 
 
 def later(build: Callable[..., Pipeline], *of: Any) -> LaterPipeline:
-    return LaterPipeline(partial(build, *of))
+    return LaterPipeline(partial(shown, build, *of))
 
 
 # Kedro asks for the pipelines up to three times in a run: each is built once in a process.
+@cache
+def shown(build: Callable[..., Pipeline], *of: Any) -> Pipeline:
+    """Return a pipeline with its stages as boxes."""
+    return in_boxes(build(*of), BOXES)
+
+
 @cache
 def stage(name: str, *of: Any) -> Pipeline:
     """Return the pipeline of a stage, of a method where it has one."""

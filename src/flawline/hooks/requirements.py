@@ -8,6 +8,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from flawline.methods.registry import METHODS
+from flawline.pipelines.boxes import method_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ class RequirementsHook:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        scoring = {node.namespace for node in pipeline.nodes if "embedding" in node.tags}
+        scoring = {method_of(node) for node in pipeline.nodes if "embedding" in node.tags}
         self.methods = [name for name in METHODS if name in scoring]
         if self.methods and "manifest" not in pipeline.all_outputs() and catalog.exists("manifest"):
             self.check(catalog.load("manifest"))

@@ -38,6 +38,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.metrics.detectability import pod_metrics
 from flawline.metrics.shortcuts import brief
 from flawline.params import ComputeParams
+from flawline.pipelines.boxes import method_of
 from flawline.report import MethodResult
 
 MOST_PARAMS = 100  # in one call: a server takes no more
@@ -75,7 +76,7 @@ class TrackedRun:
 
     def open(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Open the run, and mark those that were killed before it."""
-        methods = sorted({node.namespace for node in pipeline.nodes if node.namespace in METHODS})
+        methods = sorted({method for node in pipeline.nodes if (method := method_of(node))})
         settings = self.hook.mlflow_config.tracking.run
         settings.name = settings.name or self._name(what_runs(run_params, methods))
         self.hook.before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
@@ -88,7 +89,7 @@ class TrackedRun:
 
     def enter(self, node: Node) -> None:
         """Open the run of the node's method. kedro-mlflow's own would log every pydantic model as one string."""
-        self.current = node.namespace if node.namespace in METHODS else None
+        self.current = method_of(node)
         if self.current and self.current not in self.children:
             self.children[self.current] = self._open_child(self.current)
 
