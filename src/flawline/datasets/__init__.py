@@ -1,4 +1,5 @@
-"""Kedro datasets that no library has. Every one writes whole or not at all."""
+"""Kedro datasets that no library has: those that write write whole or not at all, but for the texts and pictures of
+a library that only get a preview."""
 
 from flawline.datasets.challenge_set import ChallengeSetDataset, KeptImagesDataset, LearnedDataset
 from flawline.datasets.detector import DetectorDataset, RegisteredDetectorDataset
@@ -13,6 +14,7 @@ from flawline.datasets.handles import (
 )
 from flawline.datasets.inspected import InspectedDataset
 from flawline.datasets.measurements import KnownMeasurementsDataset, MeasurementsDataset
+from flawline.datasets.previews import PageDataset, PictureDataset, PlainTextDataset
 from flawline.datasets.ragged import RaggedDataset
 from flawline.datasets.raw import RawFolderDataset
 from flawline.datasets.registered import KnownRegistrationDataset
@@ -33,6 +35,9 @@ __all__ = [
     "MachineDataset",
     "MeasurementsDataset",
     "NewestFileDataset",
+    "PageDataset",
+    "PictureDataset",
+    "PlainTextDataset",
     "ProgressDataset",
     "RaggedDataset",
     "RawFolderDataset",
