@@ -28,6 +28,7 @@ from flawline.datasets.model_registry import registered_name
 from flawline.detector.record import record_path
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
+from flawline.hooks.compared import figures_of, offer_view, speed
 from flawline.hooks.lineage import where, whole
 from flawline.hooks.promotion import settle_promotion
 from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
@@ -67,6 +68,7 @@ class TrackedRun:
         self.client = MlflowClient()
         self.children: dict[str, str] = {}
         self.current: str | None = None
+        self.entered = 0.0
         self.told: set[str] = set()
         self.shortcut = ""
 
@@ -85,11 +87,12 @@ class TrackedRun:
             tags["mlflow.parentRunId"] = self.parent
         self._log(self.run_id, params=what_counts(self.params, whole(run_params).values()), tags=tags)
         self._close_dead()
+        offer_view(self.client, self.client.get_run(self.run_id).info.experiment_id)
         self.catalog.load("progress").sink = self.log_epoch
 
     def enter(self, node: Node) -> None:
         """Open the run of the node's method. kedro-mlflow's own would log every pydantic model as one string."""
-        self.current = method_of(node)
+        self.current, self.entered = method_of(node), time.monotonic()
         if self.current and self.current not in self.children:
             self.children[self.current] = self._open_child(self.current)
 
@@ -122,6 +125,8 @@ class TrackedRun:
             self._log_choice(method, data, where(self.catalog.get(dataset_name)))
         elif method in self.children and name == "operating_points":
             self.client.log_artifact(self.children[method], str(where(self.catalog.get(dataset_name))))
+        elif method in self.children and name == "sized_verdicts":
+            self._log(self.children[method], metrics=speed(len(data), time.monotonic() - self.entered))
         elif method in self.children and name == "detector":
             self._log_detector(method, where(self.catalog.get(dataset_name)))
         elif method in METHODS and name == "model_card":
@@ -152,13 +157,16 @@ class TrackedRun:
 
     def _log_found(self, method: str, name: str, data: Any) -> None:
         """Log metrics and verdicts, made or read, to the run, and to the method's own where it has one."""
+        if method not in METHODS:
+            return
         metrics = data["values"] if name == "metrics" else pod_metrics(data) if name == "detectability" else {}
         tags = {SAID[name]: data["verdict"]} if name in SAID else {}
-        if method not in METHODS or not (metrics or tags):
+        figures = figures_of(name, data)
+        if not (metrics or tags or figures):
             return
         self.told.add(f"{method}.{name}")
         if method in self.children:
-            self._log(self.children[method], metrics=metrics, tags=tags)
+            self._log(self.children[method], metrics=metrics | figures, tags=tags)
         self._log(
             self.run_id,
             metrics={f"{method}.{key}": value for key, value in metrics.items()},
