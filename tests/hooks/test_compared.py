@@ -7,6 +7,7 @@ import zlib
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH, _validate_metric_name
 
 from flawline.hooks.compared import COMPARED, NAMES, TAG, figures_of, offer_view, speed, view
@@ -98,3 +99,16 @@ def test_the_view_is_written_once(finished_once):
         get_experiment = finished_once.client.get_experiment
 
     offer_view(Reader(), finished_once.client.get_experiment_by_name("flawline").experiment_id)
+
+
+def test_a_store_that_lets_nobody_tag_an_experiment_does_not_stop_a_run():
+    class Strict:
+        asked = 0
+
+        def get_experiment(self, _):
+            self.asked += 1
+            raise MlflowException("permission denied")
+
+    strict = Strict()
+    offer_view(strict, "1")
+    assert strict.asked == 1
