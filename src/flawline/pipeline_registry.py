@@ -12,7 +12,7 @@ from flawline.pipelines.boxes import in_boxes
 
 ONCE = ("ingestion", "registration", "defect_injection")  # stages that are the same for every method
 STAGES = ("patching", "training", "embedding", "evaluation")  # stages of a method
-BOXES = (*ONCE, *STAGES, "reporting", "inspection", "feedback")  # of the lineage as a picture
+BOXES = (*ONCE, *STAGES, "reporting", "inspection", "feedback", "promotion")  # of the lineage as a picture
 
 
 class LaterPipeline(Pipeline):
