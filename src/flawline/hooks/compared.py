@@ -15,7 +15,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-# As short as a column of MLflow's is wide.
+# About as short as a column of MLflow's is wide.
 COMPARED = ("image_auroc", "pixel_auroc", "aupro", "escape_rate", "overkill_rate", "overkill_max", "review_share",
             "pseudo_found", "a90_stain", "images_per_s")  # fmt: skip
 NAMES = {name: f"{place}_{name}" for place, name in enumerate(COMPARED)}
