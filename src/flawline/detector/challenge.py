@@ -70,8 +70,8 @@ def check_challenges(results: pd.DataFrame, mode: str | None) -> None:
         raise FlawlineError(
             "\n".join(["the detector no longer judges the challenge set as wanted, so no new image is judged:",
                        *(f"  {line}" for line in [*wrong[:SHOWN], *more]),
-                       "Take the detector from before (detector=champion, or a version), make a better one, correct the challenge set, "
-                       "or go on all the same: --params inspection.challenge=warn"])
+                       "Take the detector from before (detector=champion, or a version), make a better one, correct "
+                       "the challenge set, or go on all the same: --params inspection.challenge=warn"])
         )  # fmt: skip
 
 
