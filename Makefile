@@ -41,7 +41,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): a few minutes, once."
 	$(PYTHON) -c 'import sys; sys.exit("flawline needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Give another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+# What is never imported need not be compiled: that was half of the time.
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 run: $(READY) ## make a detector, of the best method: of the embedded example, or RAW=folder CATEGORY=name [METHOD=name ALIGN=rigid SET=parameter=value]
