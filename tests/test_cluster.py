@@ -10,7 +10,7 @@ import pytest
 
 from flawline import cluster
 from flawline.checks import FlawlineError
-from flawline.cluster import LOCAL, about, check_threads, check_workers, on_cluster, worker_pool
+from flawline.cluster import LOCAL, ResultsOf, about, check_threads, check_workers, on_cluster, worker_pool
 
 if find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
@@ -99,6 +99,16 @@ def test_workers_of_a_scheduler_do_the_work_and_an_error_of_theirs_comes_here(sc
     with pytest.raises(FlawlineError, match=r"too few images"):
         list(on_cluster(scheduler, PROJECT, fails, {"a": ()}))
     assert dict(on_cluster(scheduler, PROJECT, squared, {"a": (4,)}))["a"][2] == 16  # not what it had before
+
+
+def summed(project, *numbers):
+    return sum(each if isinstance(each, int) else sum(each) for each in numbers)
+
+
+def test_a_task_waits_for_the_results_of_others(scheduler):
+    tasks = {"a": (1,), "b": (2,), "both": (10, ResultsOf(["a", "b"])), "none": (ResultsOf([]),)}
+    made = dict(on_cluster(scheduler, PROJECT, summed, tasks))
+    assert made == {"a": 1, "b": 2, "both": 13, "none": 0}
 
 
 def test_workers_of_another_version_or_without_the_project_are_refused(scheduler, tmp_path):

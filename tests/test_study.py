@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 from kedro.framework.startup import bootstrap_project
 from PIL import Image
 
@@ -14,7 +15,9 @@ from flawline.cli import cli
 from flawline.hooks.tracking import close_interrupted
 from flawline.methods.tree import validate_parameters
 from flawline.pipeline_registry import register_pipelines
-from flawline.study import _runtime_params, _unfinished, is_unchanged, mean_and_deviation, run_study
+from flawline.study import _runtime_params, mean_and_deviation, run_study
+from flawline.study_cluster import parts_of
+from flawline.study_sessions import is_unchanged, unfinished
 
 PIPELINE = "cae"  # one method: the main job's, which a finished project has already
 PAPER = "schneider2022"
@@ -55,7 +58,7 @@ def draw_no_run(monkeypatch):
 def asked(monkeypatch):
     """A list of (parameters, nodes) of the runs that a study would start. It starts none."""
     seen = []
-    monkeypatch.setattr("flawline.study._run_one", lambda *a: seen.append((a[2], a[4])))
+    monkeypatch.setattr("flawline.study_sessions.run_one", lambda *a: seen.append((a[2], a[4])))
     return seen
 
 
@@ -114,7 +117,7 @@ def test_what_cannot_be_run_is_told_at_the_end_and_the_rest_is_kept(finished, mo
     def refuse(*_):
         raise FlawlineError("no image will do")
 
-    monkeypatch.setattr("flawline.study._run_one", refuse)
+    monkeypatch.setattr("flawline.study_sessions.run_one", refuse)
     with pytest.raises(FlawlineError, match=r"^1 of 2 could not be run:\nchess, seed 1: no image will do$"):
         study(["chess"], [0, 1])
     said = capsys.readouterr()
@@ -129,7 +132,7 @@ def test_what_cannot_be_run_is_told_at_the_end_and_the_rest_is_kept(finished, mo
 def left(project):
     """Return the nodes that a study would run."""
     bootstrap_project(project.path)  # a test before it may have done so, or none
-    return _unfinished(project.path, register_pipelines()[PIPELINE], {"category": "chess", "seed": 0}, "smoke")
+    return unfinished(project.path, register_pipelines()[PIPELINE], {"category": "chess", "seed": 0}, "smoke")
 
 
 def test_changed_parameters_are_run_again(finished):
@@ -330,28 +333,43 @@ def test_value_that_cannot_be_is_refused_before_the_first_run(project, parts, mo
 
 @pytest.fixture
 def cluster_of_one(monkeypatch):
-    """A cluster whose only worker is this process; a list of the tasks that it was given."""
+    """A cluster whose only worker is this process; a list of the tasks that it was given, and what each waits for."""
     given = []
 
     def at_once(address, project, work, tasks):
-        for name, task in tasks.items():
-            given.append((address, name, [params["seed"] for _, params in task[-1]]))
-            yield name, work(str(project), *task)
+        made = {}
+        for name, (*arguments, before) in tasks.items():
+            given.append((address, name, before.names))
+            made[name] = work(str(project), *arguments, [made[each] for each in before.names])
+            yield name, made[name]
 
-    monkeypatch.setattr("flawline.study.on_cluster", at_once)
+    monkeypatch.setattr("flawline.study_cluster.on_cluster", at_once)
     return given
 
 
-def test_on_a_cluster_what_is_missing_is_run_a_category_at_a_time_and_what_is_done_is_not(
+def test_on_a_cluster_what_is_missing_is_run_in_steps_and_what_is_done_is_not(
     finished, monkeypatch, cluster_of_one, capsys
 ):
-    def refuse(project, pipeline, params, *_):
+    tried = []
+
+    def refuse(project, pipeline, params, env, nodes, of):
+        tried.append((params["category"], params["seed"], of.part))
         raise FlawlineError(f"no image of {params['category']} will do")
 
-    monkeypatch.setattr("flawline.study._run_one", refuse)
+    monkeypatch.setattr("flawline.study_sessions.run_one", refuse)
     with pytest.raises(FlawlineError) as told:
         study(["chess", "twill"], [0, 1], cluster="local")
-    assert cluster_of_one == [("local", "chess", [1]), ("local", "twill", [0, 1])]
+    assert cluster_of_one == [
+        ("local", f"{cell}: {part}", [f"{before}" for before in after])
+        for cell, others in (("chess, seed 1", []), ("twill, seed 0", []), ("twill, seed 1", ["twill, seed 0: images"]))
+        for part, after in (
+            ("images", others),
+            ("cae", [f"{cell}: images"]),
+            ("report", [f"{cell}: cae", f"{cell}: images"]),
+        )
+    ]
+    # What stands behind a part that was refused is not tried.
+    assert tried == [("chess", 1, "2.images"), ("twill", 0, "3.images"), ("twill", 1, "4.images")]
     assert str(told.value).split("\n") == [
         "3 of 4 could not be run:",
         "chess, seed 1: no image of chess will do",
@@ -359,10 +377,66 @@ def test_on_a_cluster_what_is_missing_is_run_a_category_at_a_time_and_what_is_do
         "twill, seed 1: no image of twill will do",
     ]
     said = capsys.readouterr().out
-    assert "3 runs of 2 categories for the cluster local" in said
-    assert "[2/2] twill: 2 runs ended" in said
+    assert "3 runs in 9 steps for the cluster local" in said
+    assert "[2/9] chess, seed 1: cae: could not be run" in said
     results = finished.path / "data/08_reporting/studies" / f"{PIPELINE}-smoke" / "results.csv"
     assert pd.read_csv(results)[["category", "seed"]].to_numpy().tolist() == [["chess", 0]]
+    (parent,) = parents_of(finished)
+    assert {run.info.status for run in runs_of(finished, parent)} == {"FAILED"}
+
+
+@pytest.mark.slow
+def test_the_steps_of_a_session_are_one_run_of_mlflow(finished, monkeypatch, cluster_of_one):
+    draw_no_run(monkeypatch)
+    results = study(["chess"], [1], cluster="local")
+    (parent,) = parents_of(finished)
+    (run,) = runs_of(finished, parent)
+    (method,) = runs_of(finished, run)
+    assert run.data.tags["mlflow.runName"] == "chess · cae · seed 1"
+    assert run.data.tags["kedro_command"] == "kedro run --pipeline=cae"  # the whole session, not its last step
+    assert (run.info.status, method.info.status) == ("FINISHED", "FINISHED")
+    assert method.data.tags["method"] == "cae"
+    assert method.data.metrics["pixel_auroc"] == results.loc[0, "pixel_auroc"]
+    assert len(finished.client.get_metric_history(method.info.run_id, "train_loss")) == 2
+
+
+def test_sessions_with_other_photographs_wait_for_each_other_and_those_with_other_methods_do_not(
+    finished, monkeypatch, cluster_of_one
+):
+    monkeypatch.setattr("flawline.study_cluster.run_part", lambda *arguments: (arguments[4], "not tried"))
+    with pytest.raises(FlawlineError, match="not tried"):
+        study(["chess"], [0], cluster="local", varied={"cae.model.latent_size": [4, 8], "ingestion.splits.calibration": [0.2, 0.3]})
+    images = [after for _, name, after in cluster_of_one if name.endswith(": images")]
+    first, second, third = (
+        f"chess (latent_size {size}, calibration {share}), seed 0" for size, share in ((4, 0.2), (4, 0.3), (8, 0.2))
+    )
+    assert images == [
+        [],
+        [f"{first}: images", f"{first}: report"],
+        [f"{second}: images", f"{second}: report"],  # the photographs of the first, but for these
+        [f"{third}: images", f"{first}: report", f"{third}: report"],
+    ]
+
+
+def test_a_study_on_a_cluster_and_a_run_do_not_work_on_one_category(finished, cluster_of_one):
+    with (
+        FileLock(finished.path / "data" / ".chess.lock"),
+        pytest.raises(FlawlineError, match="another run is working on the category chess"),
+    ):
+        study(["chess"], [1], cluster="local")
+    assert cluster_of_one == []
+
+
+@pytest.mark.parametrize("name", ["schneider2022", "saeedi2022", "alpdemir2022", "radli2022", "auto"])
+def test_what_passes_from_one_step_to_another_is_stored(registered, name):
+    line = register_pipelines()[name]
+    parts = parts_of(line)
+    assert sum(len(part.pipeline.nodes) for part in parts.values()) == len(line.nodes)
+    with registered.session() as session:
+        catalog = session.load_context().catalog
+    made_here = line.all_outputs()
+    for part in parts.values():
+        assert all(catalog.get(each)._filepath for each in part.pipeline.inputs() & made_here)
 
 
 def test_a_study_that_is_done_needs_no_cluster(finished, cluster_of_one):

@@ -30,7 +30,8 @@ SETTINGS: dict[str, Any] = {
 def on_cluster(
     address: str, project: Path, work: Callable[..., Any], tasks: Mapping[str, Sequence[Any]]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield (name, result) of ``work(project, *task)`` for each of named ``tasks``, as they end.
+    """Yield (name, result) of ``work(project, *task)`` for each of named ``tasks``, as they end. An argument that is
+    `ResultsOf` other tasks, which stand before, is the list of their results.
 
     ``address`` is "local", a process for each core, or that of a scheduler, whose workers must see the same folder
     ``project``. Raise FlawlineError if there is no scheduler, or a worker cannot do the work as this process would, or
@@ -44,13 +45,23 @@ def _results(
 ) -> Iterator[tuple[str, Any]]:
     from distributed import as_completed
 
-    waiting = {client.submit(work, str(project), *task, key=f"flawline-{name}", pure=False): name
-               for name, task in tasks.items()}  # fmt: skip
+    futures: dict[str, Future] = {}
+    for name, task in tasks.items():
+        filled = [[futures[each] for each in it.names] if isinstance(it, ResultsOf) else it for it in task]
+        futures[name] = client.submit(work, str(project), *filled, key=f"flawline-{name}", pure=False)
+    waiting = {future: name for name, future in futures.items()}
     try:
         for future in as_completed(waiting):
             yield waiting[future], ClusterTask(future, waiting[future]).result()
     finally:
         client.cancel(list(waiting))
+
+
+@dataclass(frozen=True)
+class ResultsOf:
+    """Stands for the results of other tasks, by their names; a task that has it among its arguments waits for them."""
+
+    names: list[str]
 
 
 @dataclass(frozen=True)

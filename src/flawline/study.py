@@ -1,36 +1,30 @@
 """One pipeline over categories and seeds: a session each, resumed where something is missing, gathered at the end."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pandas as pd
 from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
-from kedro.runner import SequentialRunner
 from kedro.utils import find_kedro_project
 from mlflow.tracking import MlflowClient
 
 from flawline.checks import FlawlineError, near_name
-from flawline.cluster import on_cluster
-from flawline.hooks.lineage import LineageHook
-from flawline.hooks.tracking import PARENT, git_sha
+from flawline.hooks.in_study import InStudy
+from flawline.hooks.tracking import git_sha
 from flawline.intake.examples import EXAMPLES
 from flawline.intake.layouts import holds_categories
-from flawline.intake.manifest import ingest_folder
-from flawline.methods.tree import validate_parameters
-from flawline.params import BaseParameters, check_category, flatten, merged
-from flawline.report.words import counted
+from flawline.params import check_category, flatten, merged
 from flawline.storage.ragged import replace_folder
 from flawline.storage.whole import write_whole
+from flawline.study_cluster import run_on_cluster
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
+from flawline.study_sessions import Cell, tried, unfinished
 from flawline.variations import Variation, variations_of
 
 KEYS = ["category", "seed"]
@@ -53,7 +47,7 @@ def run_study(
     these; return all comparisons. ``changed`` is a tree of parameters, the same for all, ``varied`` the values of
     others, by their dotted names, every combination of which is run; ``name`` is that of the folder of tables and page,
     by default the pipeline's with the environment's. On a ``cluster``, "local" or the address of a Dask scheduler,
-    several categories are run at once.
+    several sessions and several methods of one are run at once.
 
     Every session's MLflow run lies below one run of the study. Raise FlawlineError for an unknown pipeline or
     category, before anything runs; and at the end, once all is written, if some could not be run, such as an alignment
@@ -72,21 +66,21 @@ def run_study(
     with ExitStack() as closing:
         parent, done = None, dict[int, FlawlineError | None]()
         if cluster is not None:
-            left = [cell for cell in cells if _unfinished(project, line, cell.params, env) != []]
+            left = [cell for cell in cells if unfinished(project, line, cell.params, env) != []]
             if left:
                 parent = closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                done = _on_cluster(cluster, project, (pipeline, env, parent), left)
+                done = run_on_cluster(cluster, project, pipeline, left, env=env, parent=parent)
         for cell in cells:
             if cell.number not in done:
-                nodes = _unfinished(project, line, cell.params, env)
-                click.echo(f"[{cell.number}/{len(cells)}] {cell.told}, seed {cell.seed}: {_to_do(nodes, line)}")
+                nodes = unfinished(project, line, cell.params, env)
+                click.echo(f"[{cell.number}/{len(cells)}] {cell.name}: {_to_do(nodes, line)}")
                 if nodes != []:
                     parent = parent or closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                    done[cell.number] = _tried(project, pipeline, cell.params, env, nodes, parent)
+                    done[cell.number] = tried(project, pipeline, cell.params, env, nodes, InStudy(parent))
             error = done.get(cell.number)
             if error is not None:
-                click.echo(f"{cell.told}, seed {cell.seed} could not be run: {error}", err=True)
-                refused[f"{cell.told}, seed {cell.seed}"] = error
+                click.echo(f"{cell.name} could not be run: {error}", err=True)
+                refused[cell.name] = error
                 continue
             studied = _open(project, cell.params, env)
             table = studied.catalog.load("comparison").assign(category=cell.told, seed=cell.seed)
@@ -118,18 +112,6 @@ def run_study(
     return results
 
 
-class Cell(NamedTuple):
-    """One session of a study: its number, its category, what that is called in the tables, its seed, all its parameters
-    and those that are varied, by their names."""
-
-    number: int
-    category: str
-    told: str
-    seed: int
-    params: dict[str, Any]
-    chosen: Mapping[str, Any]
-
-
 def _cells_of(
     categories: Sequence[str], variations: Sequence[Variation], seeds: Sequence[int], *, changed: Mapping[str, Any],
     raw: str | None,
@@ -142,41 +124,6 @@ def _cells_of(
         params = merged(changed, variation.tree()) | _runtime_params(category, seed, raw)
         cells.append(Cell(number, category, told, seed, params, variation.chosen))
     return cells
-
-
-def _on_cluster(
-    address: str, project: Path, line: tuple[str, str | None, str], cells: Sequence[Cell]
-) -> dict[int, FlawlineError | None]:
-    """Run sessions on a cluster, those of a category one after the other since they share its images; return the error
-    that each was refused with, if it was."""
-    chains: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for cell in cells:
-        chains.setdefault(cell.category, []).append((cell.number, cell.params))
-    tasks = {category: (*line, chain) for category, chain in chains.items()}
-    sessions = counted(len(cells), "run", "runs")
-    click.echo(f"{sessions} of {counted(len(chains), 'category', 'categories')} for the cluster {address}")
-    done: dict[int, FlawlineError | None] = {}
-    for ended, (category, outcomes) in enumerate(on_cluster(address, project, run_chain, tasks), start=1):
-        click.echo(f"[{ended}/{len(chains)}] {category}: {counted(len(outcomes), 'run', 'runs')} ended")
-        done |= {number: FlawlineError(said) if said else None for number, said in outcomes}
-    return done
-
-
-def run_chain(
-    project: str, pipeline: str, env: str | None, parent: str, cells: Sequence[tuple[int, dict[str, Any]]]
-) -> list[tuple[int, str]]:
-    """Run sessions one after the other in this process, only what is missing; return with the number of each why it was
-    refused, or ""."""
-    from flawline.pipeline_registry import register_pipelines
-
-    os.chdir(project)
-    bootstrap_project(Path(project))
-    line, outcomes = register_pipelines()[pipeline], []
-    for number, params in cells:
-        nodes = _unfinished(Path(project), line, params, env)
-        error = None if nodes == [] else _tried(Path(project), pipeline, params, env, nodes, parent)
-        outcomes.append((number, "" if error is None else str(error)))
-    return outcomes
 
 
 def check_name(name: str) -> str:
@@ -257,62 +204,6 @@ def raw_folder(raw: Path, category: str) -> Path:
     """Return the raw folder of ``category``: its own below ``raw``, or ``raw`` itself where several share one."""
     own = raw / category
     return raw if not own.exists() and holds_categories(raw) else own
-
-
-def _unfinished(project: Path, line: Pipeline, params: dict, env: str | None) -> list[str] | None:
-    """Return the nodes of ``line`` whose results one category and seed lacks, or that were made from other
-    parameters or data; None: all of them."""
-    with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
-        context = session.load_context()
-        lineage = LineageHook.over(context, line)
-        parameters = validate_parameters(context.config_loader["parameters"])
-        if lineage.is_fresh("manifest") and is_unchanged(lineage.catalog, parameters):
-            return lineage.unfinished(line)
-    return None
-
-
-def is_unchanged(catalog: DataCatalog, parameters: BaseParameters) -> bool:
-    """Return True if ingestion would make the stored manifest again: every file is read, none that is known decoded."""
-    try:
-        stored, known, raw, challenges = (
-            catalog.load(name) for name in ("manifest", "known_measurements", "raw_folder", "challenge_set")
-        )
-        now = ingest_folder(
-            raw, parameters.ingestion, category=parameters.category, challenges=challenges.digests, known=known
-        )[0]
-    except FlawlineError:
-        return False  # the run itself says what is wrong
-    return as_text(now) == as_text(stored)
-
-
-def as_text(manifest: pd.DataFrame) -> list[list[str]]:
-    return (
-        manifest[["image", "split", "label", "bits", "sha256", "mask_sha256"]]
-        .fillna("")
-        .astype(str)
-        .to_numpy()
-        .tolist()
-    )
-
-
-def _tried(
-    project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str
-) -> FlawlineError | None:
-    """Run one category and seed; return the error that it was refused with, if it was."""
-    try:
-        _run_one(project, pipeline, params, env, nodes, parent)
-    except FlawlineError as error:
-        return error
-    return None
-
-
-def _run_one(project: Path, pipeline: str, params: dict, env: str | None, nodes: list[str] | None, parent: str) -> None:
-    token = PARENT.set(parent)
-    try:
-        with KedroSession.create(project_path=project, env=env, runtime_params=params) as session:
-            session.run(pipeline_names=[pipeline], node_names=nodes, runner=SequentialRunner())
-    finally:
-        PARENT.reset(token)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import pytest
 from filelock import FileLock
 
 from flawline.checks import FlawlineError
+from flawline.hooks.in_study import IN_STUDY, InStudy
+from flawline.hooks.lock import category_lock
 
 
 def is_free(project):
@@ -37,3 +39,19 @@ def test_a_refused_run_gives_its_lock_back(project):
     with pytest.raises(FlawlineError, match="is not there yet"):
         project.run("embedding")
     assert is_free(project)
+
+
+def test_a_step_of_a_study_has_a_lock_of_its_own_which_a_whole_run_minds(project):
+    with category_lock(project.path, "chess"):
+        token = IN_STUDY.set(InStudy(part="1.images"))
+        try:
+            project.run("ingestion")  # the study has the category's
+        finally:
+            IN_STUDY.reset(token)
+    with (
+        FileLock(project.path / "data" / ".chess.1.images.lock"),  # as of a worker whose study was killed
+        pytest.raises(FlawlineError, match="another run is working on the category chess"),
+    ):
+        project.run("ingestion")
+    assert is_free(project)
+    project.run("ingestion")

@@ -29,11 +29,12 @@ from flawline.detector.record import record_path
 from flawline.figures import histogram_figure, history_figure, pr_figure, roc_figure
 from flawline.figures.style import cropped
 from flawline.hooks.compared import figures_of, offer_view, speed
+from flawline.hooks.in_study import InStudy
 from flawline.hooks.lineage import where, whole
 from flawline.hooks.promotion import settle_promotion
 from flawline.hooks.run_parameters import of_candidate, of_method, what_counts
 from flawline.hooks.served_model import VERSION, describe, example_file, log_model, reason_against, register
-from flawline.hooks.tracking import git_sha, project_id
+from flawline.hooks.tracking import close_dead, git_sha, project_id, run_name
 from flawline.methods.registry import METHODS
 from flawline.methods.tree import validate_parameters
 from flawline.metrics.detectability import pod_metrics
@@ -59,10 +60,11 @@ logger = logging.getLogger(__name__)
 
 
 class TrackedRun:
-    """A Kedro run in MLflow, opened and closed by kedro-mlflow's ``hook``; ``parent`` is the run of a study."""
+    """A Kedro run in MLflow, opened and closed by kedro-mlflow's ``hook``. Of a ``study`` that does a session in parts,
+    each goes on in the run that was opened for all."""
 
-    def __init__(self, hook: MlflowHook, context: KedroContext, catalog: DataCatalog, *, parent: str | None = None):
-        self.hook, self.catalog, self.parent = hook, catalog, parent
+    def __init__(self, hook: MlflowHook, context: KedroContext, catalog: DataCatalog, *, study: InStudy):
+        self.hook, self.catalog, self.study = hook, catalog, study
         self.params = validate_parameters(context.config_loader["parameters"]).model_dump(mode="json")
         self.project = context.project_path
         self.client = MlflowClient()
@@ -78,15 +80,21 @@ class TrackedRun:
 
     def open(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Open the run, and mark those that were killed before it."""
-        methods = sorted({method for node in pipeline.nodes if (method := method_of(node))})
+        nodes = pipeline.nodes
         settings = self.hook.mlflow_config.tracking.run
+        if self.study.run:  # told as the whole that this is a part of
+            nodes = [node for each in whole(run_params).values() for node in each.nodes]
+            settings.id, run_params = self.study.run, {**run_params, "node_names": []}
+        methods = sorted({method for node in nodes if (method := method_of(node))})
         settings.name = settings.name or self._name(what_runs(run_params, methods))
         self.hook.before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=self.catalog)
         tags = self._tags | {"methods": ",".join(methods)}
-        if self.parent:
-            tags["mlflow.parentRunId"] = self.parent
+        if self.study.parent:
+            tags["mlflow.parentRunId"] = self.study.parent
         self._log(self.run_id, params=what_counts(self.params, whole(run_params).values()), tags=tags)
-        self._close_dead()
+        if not self.study.run:
+            experiment = self.client.get_run(self.run_id).info.experiment_id
+            close_dead(self.client, experiment, self.params["category"], self.project, alive=self.run_id)
         offer_view(self.client, self.client.get_run(self.run_id).info.experiment_id)
         self.catalog.load("progress").sink = self.log_epoch
 
@@ -174,8 +182,13 @@ class TrackedRun:
         )
 
     def _open_child(self, method: str) -> str:
+        """Open the run of a method, or go on in the one that another part of this run has opened."""
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        mine = f"tags.`mlflow.parentRunId` = '{self.run_id}' and tags.method = '{method}'"
+        if self.study.run and (known := self.client.search_runs([experiment], mine)):
+            return known[0].info.run_id
         run = self.client.create_run(
-            self.client.get_run(self.run_id).info.experiment_id,
+            experiment,
             run_name=self._name(method),
             tags={"mlflow.parentRunId": self.run_id, "method": method},
         )
@@ -203,16 +216,8 @@ class TrackedRun:
             self.client.set_terminated(run_id, status)
         self.children = {}
 
-    def _close_dead(self) -> None:
-        """Mark runs that were killed: this run holds the category's lock, so no other of this project is alive."""
-        mine = f"tags.category = '{self.params['category']}' and tags.project = '{project_id(self.project)}'"
-        experiment = self.client.get_run(self.run_id).info.experiment_id
-        for run in self.client.search_runs([experiment], f"{mine} and status = 'RUNNING'"):
-            if run.info.run_id != self.run_id:
-                self.client.set_terminated(run.info.run_id, "KILLED")
-
     def _name(self, what: str) -> str:
-        return f"{self.params['category']} · {what} · seed {self.params['seed']}"
+        return run_name(self.params["category"], what, self.params["seed"])
 
     @cached_property
     def _tags(self) -> dict[str, str]:

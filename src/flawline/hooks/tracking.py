@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import warnings
-from contextvars import ContextVar
 from functools import cache, partial
 from http.client import HTTPException
 from pathlib import Path
@@ -27,10 +26,12 @@ from kedro.pipeline.node import Node
 
 from flawline.checks import FlawlineError
 from flawline.datasets import DetectorDataset, RegisteredDetectorDataset
+from flawline.hooks.in_study import IN_STUDY
 from flawline.storage.digests import content_digest
 
 if TYPE_CHECKING:
     from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+    from mlflow.tracking import MlflowClient
 
     from flawline.hooks.tracked_run import TrackedRun
 
@@ -42,7 +43,6 @@ warnings.filterwarnings("ignore", message="(?s).*type hints? to the `predict` me
 for noisy in ("mlflow.utils.environment", "mlflow.system_metrics", "mlflow.pyfunc", "kedro_mlflow"):
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
-PARENT: ContextVar[str | None] = ContextVar("parent_run", default=None)  # the study's run, where there is one
 SCHEMA = re.compile(r"found version (?P<found>\w+), but expected (?P<wanted>\w+)")  # as MLflow says it
 PATIENCE = 5.0  # seconds to wait for a tracking server
 
@@ -65,7 +65,7 @@ class TrackingHook:
         settle_detectors(pipeline, catalog)
         from flawline.hooks.tracked_run import TrackedRun
 
-        self.run = TrackedRun(hook, self.context, catalog, parent=PARENT.get())
+        self.run = TrackedRun(hook, self.context, catalog, study=IN_STUDY.get())
         self.run.open(run_params, pipeline)
 
     @hook_impl
@@ -251,10 +251,26 @@ def close_interrupted() -> None:
     from mlflow.tracking import MlflowClient
 
     while (run := mlflow.active_run()) is not None:
-        client = MlflowClient()  # only now: it would make a store where none was ever asked for
-        children = client.search_runs(
-            [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and status = 'RUNNING'"
-        )
-        for child in children:
-            client.set_terminated(child.info.run_id, "KILLED")
+        close_run(MlflowClient(), run.info.run_id, "KILLED")  # only now: it would make a store where none was asked for
         mlflow.end_run("KILLED")
+
+
+def close_run(client: "MlflowClient", run_id: str, status: str) -> None:
+    """Close a run, and those below it that are still open."""
+    experiment = client.get_run(run_id).info.experiment_id
+    for child in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}' and status = 'RUNNING'"):
+        client.set_terminated(child.info.run_id, status)
+    client.set_terminated(run_id, status)
+
+
+def close_dead(client: "MlflowClient", experiment: str, category: str, project: Path, *, alive: str = "") -> None:
+    """Mark runs that were killed, all but the one that is ``alive``: the caller holds the category's lock, so no other
+    of this project is."""
+    mine = f"tags.category = '{category}' and tags.project = '{project_id(project)}'"
+    for run in client.search_runs([experiment], f"{mine} and status = 'RUNNING'"):
+        if run.info.run_id != alive:
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def run_name(category: str, what: str, seed: int) -> str:
+    return f"{category} · {what} · seed {seed}"
