@@ -9,7 +9,7 @@ from flawline.methods.registry import METHODS, PAPERS
 from flawline.methods.tree import validate_parameters
 from flawline.pipeline_registry import register_pipelines
 
-ENVIRONMENTS = ("base", "paper", "smoke", "local")
+ENVIRONMENTS = ("base", "full", "paper", "smoke", "local")
 # Drawn examples, which the report takes up; and that a check passed.
 IN_MEMORY = {f"{name}.{what}" for name in METHODS for what in ("gathered", "result")} | {"cpcae.checked"}
 
@@ -73,3 +73,21 @@ def test_the_autoencoders_of_schneider_2022_differ_in_nothing_but_the_method(ope
         for own in methods.values()
     ]
     assert shared == [shared[0]] * 3
+
+
+def test_settings_are_resolved_once_for_the_same_files_and_parameters(project, monkeypatch):
+    """A session would take a second for it; what one does to its settings is not seen by the next."""
+
+    def settings(key, category):
+        with project.session(category=category) as session:
+            return session.load_context().config_loader[key]
+
+    settings("catalog", "bolt")
+    settings("parameters", "bolt")["category"] = "changed here"
+    with monkeypatch.context() as patch:
+        patch.setattr("kedro.config.OmegaConfigLoader._read_raw_config", lambda _, key: pytest.fail(f"{key} again"))
+        assert settings("parameters", "bolt")["category"] == "bolt"
+        assert settings("catalog", "bolt")["manifest"]["filepath"].endswith("02_intermediate/bolt/manifest.csv")
+    assert settings("parameters", "nut")["category"] == "nut"
+    project.edit("base/parameters/evaluation.yml", **{"evaluation.target_overkill": 0.02})
+    assert settings("parameters", "bolt")["evaluation"]["target_overkill"] == 0.02

@@ -13,7 +13,7 @@ from flawline.methods.tree import parameters_type, validate_parameters
 from flawline.params import BaseParameters, CostParams, InspectionParams, ReportingParams, check_category
 
 PROJECT = Path(__file__).parents[1]
-ENVS = ("base", "smoke", "paper")
+ENVS = ("base", "full", "smoke", "paper")
 
 
 def load(env, **runtime):
@@ -45,6 +45,8 @@ def test_every_environment_is_valid_and_keeps_what_it_does_not_override(env):
 def test_environments_override_what_they_say():
     assert validate_parameters(load("smoke")).cae.patches.size == 32
     assert validate_parameters(load("paper")).cae.model.encoder == "industrial"
+    full = validate_parameters(load("full"))
+    assert [(full.vae.model.warmup, each.train.epochs) for each in (full.cae, full.vae, full.aae)] == 3 * [(10, 200)]
 
 
 def test_runtime_parameters_reach_the_tree():

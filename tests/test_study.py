@@ -405,7 +405,12 @@ def test_sessions_with_other_photographs_wait_for_each_other_and_those_with_othe
 ):
     monkeypatch.setattr("flawline.study_cluster.run_part", lambda *arguments: (arguments[4], "not tried"))
     with pytest.raises(FlawlineError, match="not tried"):
-        study(["chess"], [0], cluster="local", varied={"cae.model.latent_size": [4, 8], "ingestion.splits.calibration": [0.2, 0.3]})
+        study(
+            ["chess"],
+            [0],
+            cluster="local",
+            varied={"cae.model.latent_size": [4, 8], "ingestion.splits.calibration": [0.2, 0.3]},
+        )
     images = [after for _, name, after in cluster_of_one if name.endswith(": images")]
     first, second, third = (
         f"chess (latent_size {size}, calibration {share}), seed 0" for size, share in ((4, 0.2), (4, 0.3), (8, 0.2))

@@ -1,11 +1,16 @@
 """How conf/ is read: by Kedro's sessions, and without one in notebooks, benchmarks and tests."""
 
+import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+from kedro.config import OmegaConfigLoader
 
 from flawline.methods.tree import validate_parameters
 from flawline.params import BaseParameters
 from flawline.places import frame, images_folder
+from flawline.storage.digests import Digest
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -16,13 +21,40 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {"frame": frame, "images": images_folder},
 }
 
+KEPT = 32  # settings in memory, of some 100 kB each
+
+
+class OnceConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, which resolves the same files with the same parameters once in a process. That takes a second,
+    mostly for the paths in the catalog, and a study and the tests open one session after another."""
+
+    _resolved: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - of the process
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        if key not in ("catalog", "parameters") or key in self.data:
+            return super().__getitem__(key)
+        known = self._digest(key)
+        if known not in self._resolved:
+            if len(self._resolved) >= KEPT:
+                self._resolved.clear()
+            self._resolved[known] = super().__getitem__(key)
+        return deepcopy(self._resolved[known])
+
+    def _digest(self, key: str) -> str:
+        """Return a digest of all that a setting is made of: the files by their contents, since they may change."""
+        digest = Digest()
+        digest.add(json.dumps([key, self.env, self.runtime_params, self._globals], default=str))
+        for folder in dict.fromkeys((self.base_env, self.env or self.default_run_env)):
+            for file in sorted((Path(self.conf_source) / folder).rglob("*.y*ml")):
+                digest.add(str(file.relative_to(self.conf_source)))
+                digest.add(file.read_bytes())
+        return digest.hexdigest()
+
 
 def read_tree(project: Path, env: str = "base", **runtime: Any) -> dict[str, Any]:
     """Return the tree of parameters as a run in ``env`` has it, not checked; ``runtime`` takes precedence over the
     files."""
-    from kedro.config import OmegaConfigLoader
-
-    return OmegaConfigLoader(str(project / "conf"), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)["parameters"]
+    return OnceConfigLoader(str(project / "conf"), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)["parameters"]
 
 
 def read_parameters(project: Path, env: str = "base", **runtime: Any) -> BaseParameters:

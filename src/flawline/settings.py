@@ -2,9 +2,10 @@
 
 import warnings
 
-from flawline.conf import CONFIG_LOADER_ARGS  # noqa: F401 - Kedro takes it from here
+from flawline.conf import CONFIG_LOADER_ARGS, OnceConfigLoader  # noqa: F401 - Kedro takes the first from here
 from flawline.hooks import LineageHook, LockHook, ParametersHook, RequirementsHook, SummaryHook, TrackingHook
 
+CONFIG_LOADER_CLASS = OnceConfigLoader
 # Hooks run last in, first out: parameters are checked before the tracking server, and both before anything is read.
 HOOKS = (SummaryHook(), TrackingHook(), RequirementsHook(), LineageHook(), LockHook(), ParametersHook())
 # The first is extended by TrackingHook; the second would send usage data.
