@@ -17,7 +17,7 @@ from flawline.methods.tree import validate_parameters
 from flawline.pipeline_registry import register_pipelines
 from flawline.study import _runtime_params, mean_and_deviation, run_study
 from flawline.study_cluster import parts_of
-from flawline.study_sessions import is_unchanged, unfinished
+from flawline.study_sessions import Cell, is_unchanged, never_ended, unfinished
 
 PIPELINE = "cae"  # one method: the main job's, which a finished project has already
 PAPER = "schneider2022"
@@ -421,6 +421,18 @@ def test_sessions_with_other_photographs_wait_for_each_other_and_those_with_othe
         [f"{second}: images", f"{second}: report"],  # the photographs of the first, but for these
         [f"{third}: images", f"{first}: report", f"{third}: report"],
     ]
+
+
+@pytest.mark.parametrize("made", ["seed-1", "leak_free-fine/seed-1"])
+def test_a_session_that_has_ended_is_told_in_any_frame(tmp_path, made):
+    cell = Cell(1, "bolt", "bolt", 1, {}, {})
+    assert never_ended(tmp_path, cell)
+    folder = tmp_path / "data/08_reporting/bolt" / made
+    folder.mkdir(parents=True)
+    assert never_ended(tmp_path, cell)  # it was broken off
+    (folder / "comparison.csv").touch()
+    assert not never_ended(tmp_path, cell)
+    assert never_ended(tmp_path, cell._replace(seed=10))
 
 
 def test_a_study_on_a_cluster_and_a_run_do_not_work_on_one_category(finished, cluster_of_one):

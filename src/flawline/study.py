@@ -24,7 +24,7 @@ from flawline.storage.ragged import replace_folder
 from flawline.storage.whole import write_whole
 from flawline.study_cluster import run_on_cluster
 from flawline.study_report import OWN, Studied, findings, shortcut_cautions, study_page
-from flawline.study_sessions import Cell, tried, unfinished
+from flawline.study_sessions import Cell, never_ended, tried, unfinished
 from flawline.variations import Variation, variations_of
 
 KEYS = ["category", "seed"]
@@ -65,11 +65,13 @@ def run_study(
     refused: dict[str, FlawlineError] = {}
     with ExitStack() as closing:
         parent, done = None, dict[int, FlawlineError | None]()
-        if cluster is not None:
-            left = [cell for cell in cells if unfinished(project, line, cell.params, env) != []]
-            if left:
-                parent = closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
-                done = run_on_cluster(cluster, project, pipeline, left, env=env, parent=parent)
+        opened: dict[int, Studied] = {}
+        if cluster is not None and (left := [cell for cell in cells if _is_left(project, line, cell, env)]):
+            parent = closing.enter_context(_parent_run(project, pipeline, env, categories, seeds))
+            for cell, error in run_on_cluster(cluster, project, pipeline, left, env=env, parent=parent):
+                done[cell.number] = error
+                if error is None:  # while the others go on
+                    opened[cell.number] = _open(project, cell.params, env)
         for cell in cells:
             if cell.number not in done:
                 nodes = unfinished(project, line, cell.params, env)
@@ -82,7 +84,7 @@ def run_study(
                 click.echo(f"{cell.name} could not be run: {error}", err=True)
                 refused[cell.name] = error
                 continue
-            studied = _open(project, cell.params, env)
+            studied = opened.get(cell.number) or _open(project, cell.params, env)
             table = studied.catalog.load("comparison").assign(category=cell.told, seed=cell.seed)
             tables.append(table.assign(**cell.chosen))
             shown.setdefault(cell.told, studied)
@@ -124,6 +126,10 @@ def _cells_of(
         params = merged(changed, variation.tree()) | _runtime_params(category, seed, raw)
         cells.append(Cell(number, category, told, seed, params, variation.chosen))
     return cells
+
+
+def _is_left(project: Path, line: Pipeline, cell: Cell, env: str | None) -> bool:
+    return never_ended(project, cell) or unfinished(project, line, cell.params, env) != []
 
 
 def check_name(name: str) -> str:

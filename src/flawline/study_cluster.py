@@ -53,9 +53,9 @@ def parts_of(line: Pipeline) -> dict[str, Part]:
 
 def run_on_cluster(
     address: str, project: Path, pipeline: str, cells: Sequence[Cell], *, env: str | None, parent: str
-) -> dict[int, FlawlineError | None]:
-    """Run the sessions ``cells`` of a study on the cluster at ``address``, only what is missing of them; return by
-    their numbers the errors that they were refused with, None of one that was not. ``parent`` is the study's run.
+) -> Iterator[tuple[Cell, FlawlineError | None]]:
+    """Run the sessions ``cells`` of a study on the cluster at ``address``, only what is missing of them; yield each
+    when it has ended, and the error that it was refused with, if it was. ``parent`` is the study's run.
 
     Raise FlawlineError if another run works on one of the categories, or as `on_cluster` does."""
     from flawline.pipeline_registry import register_pipelines
@@ -71,14 +71,14 @@ def run_on_cluster(
         tasks = _tasks(parts, cells, (pipeline, env), of, read=known["ingestion"].inputs())
         sessions, steps = counted(len(cells), "run", "runs"), counted(len(tasks), "step", "steps")
         click.echo(f"{sessions} in {steps} for the cluster {address}")
-        told = {cell.number: cell.name for cell in cells}
+        by_number = {cell.number: cell for cell in cells}
         for ended, (name, (number, said)) in enumerate(on_cluster(address, project, run_part, tasks), start=1):
             click.echo(f"[{ended}/{len(tasks)}] {name}: {'could not be run' if said else 'ended'}")
             if said:
                 refused.setdefault(number, said)
-            if name == _task_name(told[number], REPORT):
+            if name == _task_name(by_number[number].name, REPORT):  # the last of its session
                 close_run(MlflowClient(), runs.pop(number), "FAILED" if number in refused else "FINISHED")
-    return {cell.number: FlawlineError(refused[cell.number]) if cell.number in refused else None for cell in cells}
+                yield by_number[number], FlawlineError(refused[number]) if number in refused else None
 
 
 def run_part(

@@ -34,6 +34,14 @@ class Cell(NamedTuple):
         return f"{self.told}, seed {self.seed}"
 
 
+def never_ended(project: Path, cell: Cell) -> bool:
+    """Return True if no run of that category and seed has ended yet, whatever its protocol and variant. It is told
+    without a session, which takes more than a second to open."""
+    folder = project / "data" / "08_reporting" / cell.category
+    found = (folder.glob(f"{frame}seed-{cell.seed}/comparison.csv") for frame in ("", "*/"))
+    return not any(path for paths in found for path in paths)
+
+
 def unfinished(
     project: Path, line: Pipeline, params: dict[str, Any], env: str | None, part: Pipeline | None = None
 ) -> list[str] | None:
