@@ -5,7 +5,7 @@ up to 20 pixels (uniform in the disk) with cubic splines, its border going on ou
 unmoved, as the reference. The error in pixels is the mean distance between where the found and the true move take the
 pixels of the reference's part (every 20th of its foreground); that in degrees is of the angle alone. Where the part
 has no unique orientation no rotation is undone, and the row of rigid moves shows what that leaves; that of shifts has
-no turns.
+no turns. A part that the move took to the rim is not aligned, and counts as that alone.
 
 Speed: all images of a category, normal or not, are aligned by one aligner made from its normal training images
 (``rigid``). Milliseconds are medians of the time that the process itself has on a core (one thread), which a busy
@@ -61,7 +61,8 @@ def apart(found, wanted, aligner):
 
 
 def errors(folder, moves, seed, *, turned):
-    """Return a row: errors in pixels and degrees, the least quality, and the share with a unique orientation."""
+    """Return a row: errors in pixels and degrees, the least quality, the share with a unique orientation, and that of
+    moved images that were aligned."""
     rng = np.random.default_rng(seed)
     files = sorted((folder / "train" / "good").iterdir())
     pixels, degrees, quality, unique = [], [], [], []
@@ -70,13 +71,15 @@ def errors(folder, moves, seed, *, turned):
         move = drawn_move(rng, turned=turned)
         aligner, _ = fit_aligner([image], RIGID, names=["reference"])
         found = aligner.align(moved(image, move))
+        if not found.aligned:
+            continue
         error = apart(found.move, move, aligner)
         pixels.append(error[0])
         degrees.append(error[1])
         quality.append(found.quality)
         unique.append(aligner.likeness[0] < 0.9)
     shown = [np.percentile(each, [50, 95]) for each in (pixels, degrees)]
-    return [*np.concatenate(shown), max(pixels), min(quality), np.mean(unique)]
+    return [*np.concatenate(shown), max(pixels), min(quality), np.mean(unique), len(pixels) / moves]
 
 
 def speed(folder):
@@ -108,7 +111,7 @@ def main():
     categories = options.categories.split(",")
     if options.moves:
         print(f"{options.moves} moves, seed {options.seed}; unique: share of images whose orientation is")
-        print("category    move    px p50  px p95  deg p50 deg p95 px max  q min   unique")
+        print("category    move    px p50  px p95  deg p50 deg p95 px max  q min   unique  aligned")
         for category in categories:
             for turned in (True, False):
                 row = errors(options.folder / category, options.moves, options.seed, turned=turned)
