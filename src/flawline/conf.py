@@ -45,7 +45,7 @@ class OnceConfigLoader(OmegaConfigLoader):
         digest = Digest()
         digest.add(json.dumps([key, self.env, self.runtime_params, self._globals], default=str))
         for folder in dict.fromkeys((self.base_env, self.env or self.default_run_env)):
-            for file in sorted((Path(self.conf_source) / folder).rglob("*.y*ml")):
+            for file in sorted(each for each in (Path(self.conf_source) / folder).rglob("*") if each.is_file()):
                 digest.add(str(file.relative_to(self.conf_source)))
                 digest.add(file.read_bytes())
         return digest.hexdigest()

@@ -6,7 +6,7 @@ MLflow."""
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,7 @@ def run_on_cluster(
         for category in dict.fromkeys(cell.category for cell in cells):
             closing.enter_context(category_lock(project, category))
         runs = closing.enter_context(_open_runs(project, _only_method(parts) or pipeline, cells, parent))
-        of = {number: InStudy(parent, run) for number, run in runs.items()}
-        tasks = _tasks(parts, cells, (pipeline, env), of, read=known["ingestion"].inputs())
+        tasks = _tasks(parts, cells, (pipeline, env), runs, parent=parent, read=known["ingestion"].inputs())
         sessions, steps = counted(len(cells), "run", "runs"), counted(len(tasks), "step", "steps")
         click.echo(f"{sessions} in {steps} for the cluster {address}")
         by_number = {cell.number: cell for cell in cells}
@@ -102,8 +101,8 @@ def run_part(
 
 
 def _tasks(
-    parts: Mapping[str, Part], cells: Sequence[Cell], line: tuple[str, str | None], of: Mapping[int, InStudy], *,
-    read: set[str],
+    parts: Mapping[str, Part], cells: Sequence[Cell], line: tuple[str, str | None], runs: Mapping[int, str], *,
+    parent: str, read: set[str],
 ) -> dict[str, tuple[Any, ...]]:  # fmt: skip
     """Return by their names the arguments of `run_part`, each behind those that it comes after.
 
@@ -117,7 +116,7 @@ def _tasks(
         waits += [_task_name(each.name, REPORT) for each in earlier if _data(each, read) != _data(cell, read)]
         for name, part in parts.items():
             after = waits if name == SHARED else [_task_name(cell.name, each) for each in part.after]
-            own = replace(of[cell.number], part=f"{cell.number}.{name}")
+            own = InStudy(parent, runs[cell.number], f"{cell.number}.{name}")
             tasks[_task_name(cell.name, name)] = (*line, name, cell.number, cell.params, own, ResultsOf(after))
         earlier.append(cell)
     return tasks

@@ -38,8 +38,7 @@ def never_ended(project: Path, cell: Cell) -> bool:
     """Return True if no run of that category and seed has ended yet, whatever its protocol and variant. It is told
     without a session, which takes more than a second to open."""
     folder = project / "data" / "08_reporting" / cell.category
-    found = (folder.glob(f"{frame}seed-{cell.seed}/comparison.csv") for frame in ("", "*/"))
-    return not any(path for paths in found for path in paths)
+    return not any(any(folder.glob(f"{frame}seed-{cell.seed}/comparison.csv")) for frame in ("", "*/"))
 
 
 def unfinished(

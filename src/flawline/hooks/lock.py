@@ -51,8 +51,11 @@ class LockHook:
 @contextmanager
 def category_lock(project: Path, category: str) -> Iterator[None]:
     """Hold the lock of a category; raise FlawlineError if a run works on it."""
-    with acquired(project, category):
+    lock = acquired(project, category)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def acquired(project: Path, category: str, part: str | None = None) -> BaseFileLock:

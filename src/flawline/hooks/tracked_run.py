@@ -78,6 +78,11 @@ class TrackedRun:
     def run_id(self) -> str:
         return self.hook.run_id
 
+    @cached_property
+    def experiment(self) -> str:
+        """The id of the experiment that the run, and all below it, stand in."""
+        return self.client.get_run(self.run_id).info.experiment_id
+
     def open(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Open the run, and mark those that were killed before it."""
         nodes = pipeline.nodes
@@ -93,9 +98,8 @@ class TrackedRun:
             tags["mlflow.parentRunId"] = self.study.parent
         self._log(self.run_id, params=what_counts(self.params, whole(run_params).values()), tags=tags)
         if not self.study.run:
-            experiment = self.client.get_run(self.run_id).info.experiment_id
-            close_dead(self.client, experiment, self.params["category"], self.project, alive=self.run_id)
-        offer_view(self.client, self.client.get_run(self.run_id).info.experiment_id)
+            close_dead(self.client, self.experiment, self.params["category"], self.project, alive=self.run_id)
+        offer_view(self.client, self.experiment)
         self.catalog.load("progress").sink = self.log_epoch
 
     def enter(self, node: Node) -> None:
@@ -183,12 +187,11 @@ class TrackedRun:
 
     def _open_child(self, method: str) -> str:
         """Open the run of a method, or go on in the one that another part of this run has opened."""
-        experiment = self.client.get_run(self.run_id).info.experiment_id
         mine = f"tags.`mlflow.parentRunId` = '{self.run_id}' and tags.method = '{method}'"
-        if self.study.run and (known := self.client.search_runs([experiment], mine)):
+        if self.study.run and (known := self.client.search_runs([self.experiment], mine)):
             return known[0].info.run_id
         run = self.client.create_run(
-            experiment,
+            self.experiment,
             run_name=self._name(method),
             tags={"mlflow.parentRunId": self.run_id, "method": method},
         )
@@ -199,10 +202,9 @@ class TrackedRun:
         """Log a run for each candidate of a choice, below that of the method, and the table to the latter."""
         run_id = self.children[method]
         self.client.log_artifact(run_id, str(path))
-        experiment = self.client.get_run(run_id).info.experiment_id
         for row in choice.to_dict("records"):
             tags = self._tags | {"mlflow.parentRunId": run_id, "chosen": str(row["chosen"]), "reason": row["reason"]}
-            made = self.client.create_run(experiment, run_name=self._name(row["candidate"]), tags=tags).info.run_id
+            made = self.client.create_run(self.experiment, run_name=self._name(row["candidate"]), tags=tags).info.run_id
             figures = {
                 name: row[name] for name in ("auroc", "behind", "error", "detected", "stable", "folds", "seconds")
             }
