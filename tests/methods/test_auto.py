@@ -42,6 +42,8 @@ def test_maps_are_those_of_the_chosen_method(method):
     (here,), (there,) = inputs(chosen, new), inputs(own, new)
     assert (chosen.anomaly_map(learned, here) == own.anomaly_map(other, there)).all()
     assert chosen.score(learned, here).score == chosen.anomaly_map(learned, here).max()
+    assert (chosen.anomaly_map(chosen.ready(learned), here) == own.anomaly_map(own.ready(other), there)).all()
+    np.testing.assert_allclose(own.anomaly_map(own.ready(other), there), own.anomaly_map(other, there), rtol=1e-3)
     assert chosen.is_monotone(6) == own.is_monotone(6)
     assert chosen.features == own.features
 

@@ -21,7 +21,7 @@ MEMORY = BASE.patch_memory.scorer
 def memory_of(kept):
     """Return a memory of ``kept`` (h, w, M, D) as it is."""
     depth = kept.shape[-1]
-    return Memory(kept, torch.ones(depth), torch.zeros(depth), kept.square().sum(-1))
+    return Memory(kept, torch.ones(depth), torch.zeros(depth), kept.float().square().sum(-1))
 
 
 def by_hand(seen, kept, search_radius):
@@ -44,13 +44,28 @@ def inputs_of(count, *, views=1, depth=5, seed=0):
 
 
 @pytest.mark.parametrize("search_radius", [0, 1, 2, 5])
-@pytest.mark.parametrize("cached", [1, 300, 2**18])
-def test_distances_are_those_of_a_search_place_by_place(monkeypatch, search_radius, cached):
-    monkeypatch.setattr(patch_memory, "CACHED", cached)
+@pytest.mark.parametrize("at_a_time", [1, 300, 2**18])
+@pytest.mark.parametrize("stored", [torch.float16, torch.float32])
+def test_distances_are_those_of_a_search_place_by_place(monkeypatch, search_radius, at_a_time, stored):
+    monkeypatch.setattr(patch_memory, "CACHED", at_a_time)
+    monkeypatch.setattr(patch_memory, "FOUND", at_a_time)
     rng = np.random.default_rng(0)
-    seen, kept = rng.normal(size=(4, 5, 6)).astype(np.float32), rng.normal(size=(4, 5, 7, 6)).astype(np.float32)
-    found = nearest_distances(torch.from_numpy(seen), memory_of(torch.from_numpy(kept)), search_radius)
-    np.testing.assert_allclose(found, by_hand(seen, kept, search_radius), rtol=1e-4)
+    seen = rng.normal(size=(4, 5, 6)).astype(np.float32)
+    kept = rng.normal(size=(4, 5, 7, 6)).astype(np.float16)
+    found = nearest_distances(torch.from_numpy(seen), memory_of(torch.from_numpy(kept).to(stored)), search_radius)
+    np.testing.assert_allclose(found, by_hand(seen, kept.astype(np.float32), search_radius), rtol=1e-4)
+
+
+def test_a_memory_too_large_to_be_held_as_numbers_is_searched_as_it_is_stored(monkeypatch):
+    model = PatchMemory(MEMORY)
+    inputs = inputs_of(6)
+    state = model.fit(inputs, seed=0)
+    held = model.ready(state)
+    monkeypatch.setattr(patch_memory, "READY", 3 * 4 * 6 * 5 - 1)
+    stored = model.ready(state)
+    assert (held["codes"].dtype, stored["codes"].dtype) == (torch.float32, torch.int8)
+    new = inputs_of(1, seed=1)[0].embedding
+    torch.testing.assert_close(model.distances(held, new), model.distances(stored, new), rtol=1e-6, atol=0)
 
 
 def test_what_is_normal_one_cell_away_is_normal_within_search_radius():

@@ -48,7 +48,7 @@ class ImageScorer:
 
     @cached_property
     def _state(self) -> State:
-        return part(self._weights, "one_class")
+        return self.scorer.ready(part(self._weights, "one_class"))
 
     @cached_property
     def reconstructor(self) -> TrainedReconstructor | None:

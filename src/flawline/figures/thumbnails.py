@@ -28,5 +28,5 @@ def thumbnail_size(size: Sequence[int]) -> tuple[int, int]:
 def thumbnail(image: NDArray) -> NDArray[np.uint8]:
     """Return an image (C, H, W) of uint8, uint16 or float in [0, 1] averaged down to its thumbnail, (h, w, 3) uint8."""
     size = thumbnail_size(image.shape[1:])
-    small = Image.fromarray(to_rgb8(image)).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+    small = Image.fromarray(to_rgb8(image)).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=1)
     return np.asarray(small)  # (h, w, 3)

@@ -82,8 +82,9 @@ class Judge:
         self, memory: Memory, frames: Sequence[NDArray], beside: PatchMemoryFree | None = None
     ) -> Callable[[Framed | None], list[float]]:
         learned = _inputs(memory, frames, self.workers)
-        states = [(memory, memory.fit(learned, seed=self.seed))]
-        states += [(beside, beside.fit(_without_view(learned), seed=self.seed))] if beside else []
+        states = [(memory, memory.ready(memory.fit(learned, seed=self.seed)))]
+        if beside:
+            states.append((beside, beside.ready(beside.fit(_without_view(learned), seed=self.seed))))
 
         def score(framed: Framed | None) -> list[float]:
             if framed is None:

@@ -56,6 +56,9 @@ class Auto(MapScorer):
         seen = inputs if weights is None else self._with_residuals(weights, inputs)
         return packed({OWN: self.scorer.fit(seen, seed=seed), RECONSTRUCTOR: weights or {}})
 
+    def ready(self, state: State) -> State:
+        return packed({OWN: self.scorer.ready(part(state, OWN)), RECONSTRUCTOR: part(state, RECONSTRUCTOR)})
+
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         if self.method.reconstructor is not None:
             inputs = _seeing(inputs, self._residual(part(state, RECONSTRUCTOR), inputs))

@@ -65,7 +65,7 @@ class FeatureExtractor:
             raise FlawlineError(f"images must have 1 or 3 channels, got {images.shape[1]}")
         placed = images.to(self.device).float()
         looked_at = placed if self.side is None else resized(placed, self.side)  # (n, C, H, W)
-        scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean) / self._std  # (n, 3, H, W)
+        scaled = (looked_at.expand(-1, 3, -1, -1) - self._mean).div_(self._std)  # (n, 3, H, W)
         if self._field is not None and pays(scaled.shape[2:], self._field):
             return [layer.float() for layer in in_tiles(self._network, scaled, self._field)]
         return [layer.float() for layer in self._network(scaled)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flawline.methods.one_class import IMAGE, Inputs, OneClassScorer
 from flawline.training.compute import side_by_side
-from flawline.training.windows import to_unit
+from flawline.vision.levels import full_value
 
 Views = tuple[NDArray[np.float32], ...]
 
@@ -51,7 +51,7 @@ def views_of(views: Sequence[str], image: NDArray, residual: NDArray | None) -> 
     seen = []
     for name in views:
         if name == IMAGE:
-            seen.append(to_unit(image[None])[0].numpy())
+            seen.append(np.divide(image, full_value(8 * image.itemsize), dtype=np.float32))
         elif residual is not None:
             seen.append(residual.astype(np.float32))
     return tuple(seen)

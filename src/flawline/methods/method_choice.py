@@ -96,7 +96,7 @@ def fold_scores(
 ) -> FoldScores:  # fmt: skip
     """Let a candidate learn all folds but one; return its scores of the images of this."""
     held = np.flatnonzero(trial.folds == fold)
-    state = seeing.learned(auto, fold)
+    state = auto.ready(seeing.learned(auto, fold))
 
     def scores(rows: NDArray, of: str) -> NDArray:
         sources = trial.sources[rows] if of == DEFECTS else rows

@@ -86,9 +86,14 @@ class OneClassScorer(ABC):
         """Return True if no image's score rises when one more normal image is learned from, of ``count`` at most."""
         return False
 
+    def ready(self, state: State) -> State:
+        """Return what ``fit`` returned in the form in which it is used, to score many images with: it may be larger.
+        Scores are the same."""
+        return state
+
     @abstractmethod
     def score(self, state: State, inputs: Inputs) -> Scored:
-        """Return score and map of one image, from what ``fit`` returned."""
+        """Return score and map of one image, from what ``fit`` or ``ready`` returned."""
 
 
 class MapScorer(OneClassScorer):
@@ -98,7 +103,7 @@ class MapScorer(OneClassScorer):
 
     @abstractmethod
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
-        """Return the map (H, W) of one image, from what ``fit`` returned."""
+        """Return the map (H, W) of one image, from what ``fit`` or ``ready`` returned."""
 
     def score(self, state: State, inputs: Inputs) -> Scored:
         """Return score and map of one image; the score is NaN as long as the state lacks the level that it is made

@@ -17,7 +17,9 @@ from flawline.methods.patch_scorer import (
     position_blocks,
 )
 
-CACHED = 2**19  # values of the memory searched at a time, 2 MiB: they stay in a core's cache
+READY = 2**24  # values of the memory held as float32 at most, 64 MiB; a larger one is converted for each image
+CACHED = 2**19  # values converted at a time, 2 MiB: they stay in a core's cache
+FOUND = 2**22  # squared distances held at a time, 16 MiB, where nothing is converted
 
 
 class Memory(NamedTuple):
@@ -48,6 +50,11 @@ class PatchMemory(PatchScorer):
         """Return the kept features of each view, stacked; the seed has no part in it."""
         memories = [self._remember(embeddings, view) for view in range(len(embeddings[0]))]
         return {name: torch.stack([getattr(one, name) for one in memories]) for name in Memory._fields}
+
+    def ready(self, state: State) -> State:
+        """Return the state with the codes as the numbers that they are multiplied as, if these are not too many."""
+        codes = state["codes"]
+        return {**state, "codes": codes.float()} if codes.numel() <= READY else state
 
     def distances(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
         check_grid(embedding, tuple(state["codes"].shape[1:3]), self.name)
@@ -115,7 +122,8 @@ def nearest_distances(seen: Tensor, memory: Memory, search_radius: int) -> Tenso
     shifted = seen - memory.offset
     around = neighbours(shifted * memory.scale, search_radius)  # (P, K, D)
     codes, squared_norms = memory.codes.flatten(0, 1), memory.squared_norms.flatten(0, 1)  # (P, M, D), (P, M)
-    step = max(1, CACHED // codes[0].numel())
+    converted = codes.dtype != torch.float32
+    step = max(1, CACHED // codes[0].numel() if converted else FOUND // (around.shape[1] * codes.shape[1]))
     blocks = zip(around.split(step), codes.split(step), squared_norms.split(step), strict=True)
     least = torch.cat([_least(*block) for block in blocks])  # (P, K)
     squared = shifted.square().sum(dim=2) + least_over_neighbourhood(least, seen.shape[:2], search_radius)

@@ -32,10 +32,17 @@ class FreeMemory(FreePatchScorer):
         codes, scale, offset = quantise(points[chosen], self.params.bits)
         return {"codes": codes, "scale": scale, "offset": offset, "whitening": whitening}
 
+    def ready(self, state: State) -> State:
+        """Return the state with the features that its codes stand for, "kept" (M, D), and their "squared_norms"
+        (M,)."""
+        codes, scale, offset = (state[name].to(self.device) for name in ("codes", "scale", "offset"))
+        kept = codes.float() * scale + offset
+        return {**state, "kept": kept, "squared_norms": kept.square().sum(dim=1)}
+
     def distances(self, state: State, features: Tensor) -> Tensor:
-        stored = {name: state[name].to(self.device) for name in ("codes", "scale", "offset", "whitening")}
-        memory = stored["codes"].float() * stored["scale"] + stored["offset"]  # (M, D)
-        return nearest_distances(features @ stored["whitening"].mT, memory)
+        ready = state if "kept" in state else self.ready(state)
+        whitened = features @ ready["whitening"].to(self.device).mT
+        return nearest_distances(whitened, ready["kept"], ready["squared_norms"])
 
 
 class PatchMemoryFree(HeldOutScorer, FreeMemory):
@@ -54,11 +61,11 @@ def projected(points: Tensor) -> Tensor:
     return points @ directions / PROJECTED**0.5
 
 
-def nearest_distances(features: Tensor, memory: Tensor) -> Tensor:
-    """Return the Euclidean distance (n,) of each of ``features`` (n, D) to the nearest of ``memory`` (M, D)."""
-    norms = memory.square().sum(dim=1)  # (M,)
+def nearest_distances(features: Tensor, memory: Tensor, squared_norms: Tensor) -> Tensor:
+    """Return the Euclidean distance (n,) of each of ``features`` (n, D) to the nearest of ``memory`` (M, D), whose
+    ``squared_norms`` are (M,)."""
     step = max(1, CHUNK // len(memory))
-    least = [torch.addmm(norms[None], some, memory.mT, alpha=-2).amin(dim=1) for some in features.split(step)]
+    least = [torch.addmm(squared_norms[None], some, memory.mT, alpha=-2).amin(dim=1) for some in features.split(step)]
     return (torch.cat(least) + features.square().sum(dim=1)).clamp_min(0).sqrt()
 
 

@@ -85,7 +85,10 @@ def patch_features(layers: Sequence[Tensor]) -> Tensor:
     """Return the features (n, h, w, D) of every position: ``layers`` (n, D_l, h_l, w_l), finer ones averaged to the
     coarsest one's grid, one after the other."""
     height, width = min((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
-    brought = [adaptive_avg_pool2d(layer.float(), (height, width)) for layer in layers]
+    brought = [
+        layer.float() if layer.shape[-2:] == (height, width) else adaptive_avg_pool2d(layer.float(), (height, width))
+        for layer in layers
+    ]
     return torch.cat(brought, dim=1).permute(0, 2, 3, 1)
 
 

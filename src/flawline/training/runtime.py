@@ -1,6 +1,7 @@
 """Where frozen networks run, and by which engine."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Literal
@@ -19,10 +20,16 @@ class Runtime:
 
     def __str__(self) -> str:
         """Say the engine with its version, as a detector says what it was calibrated with."""
-        return f"{self.engine} {version(self.engine)} on {self.device}"
+        return f"{self.engine} {_version_of(self.engine)} on {self.device}"
 
 
 TORCH_ON_CPU = Runtime()
+
+
+@cache
+def _version_of(package: str) -> str:
+    """Return the version that is installed; its file is read once, which takes two milliseconds."""
+    return version(package)
 
 
 def is_installed(engine: Engine) -> bool:
