@@ -69,7 +69,15 @@ def test_the_autoencoders_of_schneider_2022_differ_in_nothing_but_the_method(ope
     params = validate_parameters(opened.parameters)
     methods = {name: getattr(params, name) for name in PAPERS["schneider2022"].methods}
     shared = [
-        (own.patches, own.train, own.scorer, own.model.encoder, own.model.latent_size, own.model.hidden_size)
+        (
+            own.patches,
+            own.train,
+            own.scorer,
+            own.model.encoder,
+            own.model.latent_size,
+            own.model.hidden_size,
+            own.model.initialisation,
+        )
         for own in methods.values()
     ]
     assert shared == [shared[0]] * 3

@@ -586,6 +586,7 @@ class CAEModelParams(Params):
     encoder: Literal["synthetic", "industrial"]  # column of Table 2
     latent_size: PositiveInt  # n_z
     hidden_size: PositiveInt  # r
+    initialisation: Literal["he", "pytorch"]  # of the weights of Table 2's and Table 3's layers
 
 
 class VAEModelParams(CAEModelParams):

@@ -216,7 +216,7 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
         10,
     ):  # 7 kept what is usual at every place or everywhere, not both
         write_tensors(path, weights, {**meta, "format": format})
-        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 11. Make it"):
+        with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 12. Make it"):
             load_detector(path)
 
 

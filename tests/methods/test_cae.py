@@ -97,6 +97,16 @@ def test_a_patch_is_reconstructed_the_same_whatever_is_beside_it_in_the_batch():
     torch.testing.assert_close(model(x)[1:2], model(x[1:2]))
 
 
+@pytest.mark.parametrize(("initialisation", "apart"), [("he", True), ("pytorch", False)])
+def test_untrained_networks_tell_patches_apart_by_he_and_not_by_pytorchs_weights(initialisation, apart):
+    """Where all patches come out alike, the loss rests on the plateau of the average grey."""
+    torch.manual_seed(0)
+    model = CAE(CAE_MODEL.but(encoder="industrial", initialisation=initialisation), channels=1, size=64)
+    spread = model(torch.rand(8, 1, 64, 64)).std(dim=0).mean()
+    assert (spread > 0.01) == apart
+    assert (spread < 1e-4) != apart
+
+
 def test_size_must_be_a_multiple_of_16():
     with pytest.raises(FlawlineError, match="size must be a multiple of 16, got 40"):
         CAE(CAE_MODEL, channels=1, size=40)

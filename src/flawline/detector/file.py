@@ -29,7 +29,7 @@ from flawline.vision.fitting import aligner_of
 from flawline.vision.levels import full_value, to_full_scale
 from flawline.vision.strips import material_span
 
-FORMAT = 11
+FORMAT = 12
 DIGITS = 16  # kept of a file's SHA-256: that two of a million files begin alike has a chance of 1 in 37 million
 
 

@@ -50,6 +50,8 @@ class CAE(nn.Module):
         self.compress = _compress(side * side * bottom[0], params)
         self.expand = _expand(side * side * bottom[0], params, bottom)
         self.decoder = _decoder(widths, bottom[0], channels)
+        if params.initialisation == "he":
+            self.apply(initialise)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes z (N, n_z) of patches (N, C, s, s)."""
@@ -62,6 +64,15 @@ class CAE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of a convolution or a linear layer so that values keep their variance on the way through leaky
+    ReLUs (He et al. 2015, Eq. 14); biases are 0. PyTorch's own lose five sixths of it in each layer, and behind the 16
+    of these networks every patch looks the same: the loss then rests on the plateau of the average grey."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every layer has one
 
 
 def _encoder(widths: Widths, channels: int) -> nn.Sequential:
