@@ -50,8 +50,12 @@ class CAE(nn.Module):
         self.compress = _compress(side * side * bottom[0], params)
         self.expand = _expand(side * side * bottom[0], params, bottom)
         self.decoder = _decoder(widths, bottom[0], channels)
-        if params.initialisation == "he":
+        self.initialisation = params.initialisation
+        if self.initialisation == "he":
             self.apply(initialise)
+
+    def extra_repr(self) -> str:
+        return f"initialisation={self.initialisation}"
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes z (N, n_z) of patches (N, C, s, s)."""
