@@ -214,6 +214,7 @@ def test_another_format_is_refused_by_its_number(tmp_path, detector):
         1,
         7,
         10,
+        11,
     ):  # 7 kept what is usual at every place or everywhere, not both
         write_tensors(path, weights, {**meta, "format": format})
         with pytest.raises(FlawlineError, match=f"is a detector of format {format}; this version reads 12. Make it"):
