@@ -3,7 +3,6 @@
 `ssim_ae` learns by another loss, `dae` with deleted blocks, `stn_ae` on patches that a spatial transformer turns. All
 are given frames (`frames`), of which the autoencoder looks at the patch in the middle."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
 from flawline.methods.frames import middle_of, split_counts, widened
+from flawline.methods.initial_weights import draw_he_weights
 from flawline.params import AEModelParams
 from flawline.training.objective import Objective, minimise
 from flawline.vision.ssim import ssim_map
@@ -70,8 +70,7 @@ class AE(nn.Module):
         self.channels, self.size = channels, size
         self.encoder = _encoder(channels, params.latent_size, size // SHRINK)
         self.decoder = _decoder(channels, params.latent_size, size // SHRINK)
-        for network in (self.encoder, self.decoder):
-            network.apply(_initialise)
+        draw_he_weights(self, SLOPE)
 
     def look(self, x: Tensor) -> Look:
         """Return what the autoencoder sees of frames (n, C + 1, F, F)."""
@@ -108,18 +107,6 @@ def _decoder(channels: int, latent_size: int, left: int) -> nn.Sequential:
     for row, inputs, outputs in zip(reversed(TABLE_1), wanted[::-1], wanted[-2::-1], strict=False):
         layers += [nn.LeakyReLU(SLOPE), nn.ConvTranspose2d(inputs, outputs, row.kernel, row.stride, row.padding)]
     return nn.Sequential(*layers)  # (n, C, s, s)
-
-
-@torch.no_grad()
-def _initialise(module: nn.Module) -> None:
-    """He et al. 2015, Eq. 14: by the number of values that each value of a layer's output is made of."""
-    if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        return
-    across = module.kernel_size[0]
-    if isinstance(module, nn.ConvTranspose2d):
-        across = across // module.stride[0] if module.padding[0] else 1  # the first sees the code
-    nn.init.normal_(module.weight, std=math.sqrt(2 / (1 + SLOPE**2) / (module.in_channels * across**2)))
-    nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every layer of Table 1 has one
 
 
 # --- image against reconstruction ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flawline.checks import FlawlineError, check_shape
+from flawline.methods.initial_weights import draw_he_weights
 from flawline.methods.reconstruction import PatchReconstructor, loader
 from flawline.params import CAEModelParams
 from flawline.training.objective import Objective, minimise
@@ -52,7 +53,7 @@ class CAE(nn.Module):
         self.decoder = _decoder(widths, bottom[0], channels)
         self.initialisation = params.initialisation
         if self.initialisation == "he":
-            self.apply(initialise)
+            draw_he_weights(self, SLOPE)
 
     def extra_repr(self) -> str:
         return f"initialisation={self.initialisation}"
@@ -68,15 +69,6 @@ class CAE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
-
-
-def initialise(module: nn.Module) -> None:
-    """Draw the weights of a convolution or a linear layer so that values keep their variance on the way through leaky
-    ReLUs (He et al. 2015, Eq. 14); biases are 0. PyTorch's own lose five sixths of it in each layer, and behind the 16
-    of these networks every patch looks the same: the loss then rests on the plateau of the average grey."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every layer has one
 
 
 def _encoder(widths: Widths, channels: int) -> nn.Sequential:
