@@ -10,6 +10,9 @@ quoted = '$(subst ','\'',$(1))'
 path = $(shell realpath -m -- $(call quoted,$(value $(1))))
 typed = $(if $(findstring $(comma),$(1)),"$(1)",$(1))
 unexport RAW IMAGES
+# Many containers forbid Python to keep what it has compiled. Since `setup` compiles nothing, every start would then
+# compile all that it imports again, which takes longer than the rest of the start.
+unexport PYTHONDONTWRITEBYTECODE
 # A category is letters, digits, - and _; a name that has none of them is told by its checksum.
 CATEGORY ?= $(if $(value RAW),$(or $(shell basename -- $(call quoted,$(call path,RAW)) | LC_ALL=C sed 's/[^A-Za-z0-9_-]\{1,\}/-/g; s/^[_-]*//; s/-*$$//' | cut -c 1-64),$(shell basename -- $(call quoted,$(call path,RAW)) | cksum | sed 's/ .*//')),chess)
 SEED ?= 0

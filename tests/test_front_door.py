@@ -146,6 +146,14 @@ def test_inspection_without_images_says_what_is_wanted(clone):
     assert "wanted a folder of new images: make inspect IMAGES=folder CATEGORY=name" in dry(clone, "inspect")[0]
 
 
+def test_what_python_compiled_is_kept_although_a_container_forbids_it(clone):
+    command = ["make", "--eval", "seen: ; @env", "seen"]
+    forbidden = plain(PYTHONDONTWRITEBYTECODE="1", PYTHONUTF8="1")
+    seen = subprocess.run(command, cwd=clone.path, env=forbidden, capture_output=True, text=True, check=True).stdout
+    assert "PYTHONUTF8=1" in seen
+    assert "PYTHONDONTWRITEBYTECODE" not in seen
+
+
 @pytest.mark.parametrize("target", ["ui", "viz"])
 def test_port_in_use_is_told_in_one_line(clone, target):
     with socket.create_server(("127.0.0.1", 0)) as server:
