@@ -16,7 +16,7 @@ from flawline.training.windows import windows_of
 
 AAE_MODEL = BASE.aae.model
 
-PARAMS = AAE_MODEL.but(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02)
+PARAMS = AAE_MODEL.but(latent_size=5, hidden_size=16, critic_steps=3, clip=0.02, warmup=0)
 (STAGE,) = aae_objective(PARAMS).stages
 PHASES = {phase.name: phase for phase in STAGE.phases}
 

@@ -66,7 +66,10 @@ def small(name, *, channels=1):
 
 
 def model_params(name, **changes):
-    return getattr(BASE, name).model.but(**{**SIZES, **changes})
+    """Return small parameters of one stage, of a method that has a warm-up too."""
+    base = getattr(BASE, name).model
+    one_stage = {"warmup": 0} if hasattr(base, "warmup") else {}
+    return base.but(**{**SIZES, **one_stage, **changes})
 
 
 def assert_same(one, other):
@@ -316,7 +319,7 @@ folder, row = Path(sys.argv[1]), RECONSTRUCTORS[sys.argv[2]]
 images = list(np.load(folder / "images.npy"))
 branch = getattr(read_parameters(Path(sys.argv[3])), row.name)
 geometry = branch.patches.but(size=16, stride=8, per_epoch=20)
-model = branch.model.but(latent_size=3, hidden_size=8)
+model = type(branch.model).model_validate_json(sys.argv[4])
 material = material_of(row.network, images, ([0, 1], [2]), patches=geometry, seed=0)
 tools = Tools(ComputeParams(device="cpu", threads=1), FileCheckpoints(folder / "state.safetensors"), progress=Slow())
 train_network(row.network, images, material, patches=geometry, model=model,
@@ -344,7 +347,8 @@ def test_a_killed_run_is_taken_up_again_and_ends_as_the_unbroken_one_to_the_bit(
     images.setflags(write=False)
     np.save(tmp_path / "images.npy", images)
     path = tmp_path / "state.safetensors"
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), name, str(PROJECT)]) as process:
+    model = model_params(name).model_dump_json()
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), name, str(PROJECT), model]) as process:
         try:
             wait_for_epoch(process, path, 3)
         finally:
