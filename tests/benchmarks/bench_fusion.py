@@ -38,7 +38,8 @@ class Memory:
         self.place = name == "patch_memory"
         embeddings, _ = embeddings_of(seeing.inputs(self.auto, rows))
         learn = self.auto.scorer.learn if self.place else self.auto.scorer._model_of
-        found = [self.distances(model, each) for model, each in held_out(embeddings, learn, seed=seed)]
+        folds = held_out(embeddings, learn, self.auto.scorer.ready, seed=seed)
+        found = [self.distances(model, each) for model, each in folds]
         self.figures = {way: held_out_figures(found, by_place=way == "place") for way in ("place", "all")}
         self.model = learn(embeddings, seed=seed)
 

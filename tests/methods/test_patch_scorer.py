@@ -134,11 +134,15 @@ def test_one_view_keeps_its_distances(photographs):
 
 def test_each_image_comes_once_with_a_model_of_others():
     images = [f"image {i}" for i in range(6)]
-    found = list(held_out(images, lambda others, *, seed: {"learned": list(others), "seed": seed}, seed=5))
+
+    def learn(others, *, seed):
+        return {"learned": list(others), "seed": seed}
+
+    found = list(held_out(images, learn, lambda model: model | {"ready": True}, seed=5))
     assert sorted(image for _, image in found) == images
     folded = [(model["learned"], image) for model, image in found]
     assert folded == [([images[i] for i in learned], images[k]) for learned, rest in folds(6, 4, seed=5) for k in rest]
-    assert {model["seed"] for model, _ in found} == {5}
+    assert {(model["seed"], model["ready"]) for model, _ in found} == {(5, True)}
 
 
 def test_two_views_are_scaled_by_distances_of_images_not_learned_from(photographs):

@@ -62,9 +62,6 @@ class FreePatchScorer(PretrainedScorer, MapScorer):
     def _model_of(self, embeddings: Sequence[NDArray], *, seed: int) -> State:
         return self.learn(draw_features(embeddings, self.params.pool, seed=seed))
 
-    def _ready_model(self, embeddings: Sequence[NDArray], *, seed: int) -> State:
-        return self.ready(self._model_of(embeddings, seed=seed))
-
     def _at_places(self, state: State, embedding: NDArray[np.float16]) -> Tensor:
         """Return the distance (h, w) of each place of an image (h, w, D)."""
         seen = torch.from_numpy(np.array(embedding, np.float32)).to(self.device)
@@ -85,7 +82,8 @@ class HeldOutScorer(FreePatchScorer):
         self.check(len(inputs))
         embeddings, shapes = embeddings_of(inputs)
         self.check_sizes(shapes, self.name)
-        found = [self._at_places(model, each) for model, each in held_out(embeddings, self._ready_model, seed=seed)]
+        folds = held_out(embeddings, self._model_of, self.ready, seed=seed)
+        found = [self._at_places(model, each) for model, each in folds]
         ways = [way for way in TOLD_BY if way == "all" or len({each.shape for each in found}) == 1]
         figures: State = {}
         for way in ways:

@@ -77,7 +77,8 @@ class PatchScorer(PretrainedScorer, MapScorer):
 
     def _held_out_spread(self, embeddings: Embeddings, *, seed: int) -> Tensor:
         """Return the deviation (V,) of the distances of normal images to models of the others."""
-        found = [self.distances(model, each).cpu() for model, each in held_out(embeddings, self.learn, seed=seed)]
+        folds = held_out(embeddings, self.learn, self.ready, seed=seed)
+        found = [self.distances(model, each).cpu() for model, each in folds]
         return view_spread(torch.stack(found, dim=1))
 
 
@@ -141,11 +142,13 @@ def folds(count: int, parts: int, *, seed: int) -> Iterator[tuple[list[int], lis
         yield sorted(set(range(count)) - set(held_out.tolist())), sorted(held_out.tolist())
 
 
-def held_out(images: Sequence[Image], learn: Callable[..., State], *, seed: int) -> Iterator[tuple[State, Image]]:
-    """Yield (model, image) for each of ``images``: a model that ``learn`` made of others, fold by fold. It is called as
-    ``learn(others, seed=seed)``, and reads each of the others when it asks for it."""
+def held_out(
+    images: Sequence[Image], learn: Callable[..., State], ready: Callable[[State], State], *, seed: int
+) -> Iterator[tuple[State, Image]]:
+    """Yield (model, image) for each of ``images``: a model that ``learn`` made of others, fold by fold, and ``ready``
+    made ready to score. ``learn(others, seed=seed)`` reads each of the others when it asks for it."""
     for learned, rest in folds(len(images), FOLDS, seed=seed):
-        model = learn(Lazy.of(images, learned), seed=seed)
+        model = ready(learn(Lazy.of(images, learned), seed=seed))
         for i in rest:
             yield model, images[i]
 

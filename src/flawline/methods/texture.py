@@ -40,15 +40,12 @@ class Texture(FreeMemory):
         bank = {f"bank_{name}": value for name, value in normal._asdict().items()}
         peaks = [
             [HIGHEST(part) for part in self._maps(bank | memory, each)]
-            for memory, each in held_out(inputs, self._ready_memory, seed=seed)
+            for memory, each in held_out(inputs, self._memory, self.ready, seed=seed)
         ]
         return bank | self._memory(inputs, seed=seed) | standardising(torch.tensor(peaks))
 
     def _memory(self, inputs: Sequence[Inputs], *, seed: int) -> State:
         return self._model_of([embedding_of(each) for each in inputs], seed=seed)
-
-    def _ready_memory(self, inputs: Sequence[Inputs], *, seed: int) -> State:
-        return self.ready(self._memory(inputs, seed=seed))
 
     def anomaly_map(self, state: State, inputs: Inputs) -> NDArray[np.float16]:
         maps = torch.from_numpy(np.stack(self._maps(state, inputs)))  # (3, H, W)
