@@ -4,7 +4,7 @@ from base_params import BASE
 from torch import nn
 
 from flawline.checks import FlawlineError
-from flawline.methods.ae import AE, TABLE_1, difference, redraw_loss, weighted_mean
+from flawline.methods.ae import AE, TABLE_1, difference, reconstruction_loss, weighted_mean
 from flawline.vision.ssim import ssim_map
 
 MODEL = BASE.ae.model.but(latent_size=8)
@@ -65,11 +65,11 @@ def test_pixels_that_do_not_count_are_neither_seen_nor_in_the_loss():
     other = x.clone()
     other[:, 0, :, :10] = 0.9
     for loss in ("mse", "ssim"):
-        one, same = (redraw_loss(model, each, loss=loss) for each in (x, other))
+        one, same = (reconstruction_loss(model, each, loss=loss) for each in (x, other))
         assert one.item() == same.item() > 0
     made = model.draw(model.look(x).seen)
     by_hand = (made - x[:, :1])[..., 10:].square().mean()
-    assert float(redraw_loss(model, x, loss="mse")) == pytest.approx(float(by_hand), rel=1e-5)
+    assert float(reconstruction_loss(model, x, loss="mse")) == pytest.approx(float(by_hand), rel=1e-5)
 
 
 def test_difference_by_hand():

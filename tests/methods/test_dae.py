@@ -2,7 +2,7 @@ import pytest
 import torch
 from base_params import BASE
 
-from flawline.methods.ae import AE, redraw_loss
+from flawline.methods.ae import AE, reconstruction_loss
 from flawline.methods.dae import dae_objective, deleted_blocks, denoising_loss
 
 SETTINGS = {"loss": "mse", "blocks": 2, "block": 6, "deleted_weight": 1.0}
@@ -63,7 +63,7 @@ def test_weight_of_deleted_pixels(model, x):
 
 
 def test_what_is_watched_has_no_holes(model, x):
-    assert float(denoising_loss(model, x, None, **SETTINGS)) == float(redraw_loss(model, x, loss="mse"))
+    assert float(denoising_loss(model, x, None, **SETTINGS)) == float(reconstruction_loss(model, x, loss="mse"))
 
 
 def test_objective_takes_the_parameters():

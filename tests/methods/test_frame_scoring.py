@@ -4,7 +4,7 @@ import torch
 from base_params import BASE
 
 from flawline.methods.ae import AE, difference
-from flawline.methods.frame_scoring import FrameReconstructor, load_frames, redrawn
+from flawline.methods.frame_scoring import FrameReconstructor, load_frames, reconstructed
 from flawline.methods.frames import framed, middle_of
 from flawline.methods.reconstruction import likeness
 from flawline.methods.stn_ae import STNAE
@@ -126,9 +126,9 @@ def test_every_pixel_of_an_image_that_is_not_square_is_judged():
             np.testing.assert_allclose(found.astype(float), 0.25, atol=2e-3)
 
 
-def test_redrawn_by_hand():
+def test_reconstructed_by_hand():
     x = framed(torch.from_numpy(image((46, 46))[None].astype(np.float32) / 255), PATCHES)
-    picture, residual, weight = redrawn(Drawing(lambda seen: seen + 0.1), x, "mse", "turned")
+    picture, residual, weight = reconstructed(Drawing(lambda seen: seen + 0.1), x, "mse", "turned")
     torch.testing.assert_close(middle_of(picture, 32), middle_of(x[:, :1], 32) + 0.1)
     torch.testing.assert_close(middle_of(residual, 32), torch.full((1, 1, 32, 32), 0.01))
     assert float(weight.sum()) == 32**2

@@ -7,7 +7,7 @@ from base_params import BASE
 from pydantic import ValidationError
 
 from flawline.checks import FlawlineError
-from flawline.methods.ae import redraw_loss
+from flawline.methods.ae import reconstruction_loss
 from flawline.methods.fitting import material_of, train_network
 from flawline.methods.frames import framed, middle_of
 from flawline.methods.registry import METHODS, RECONSTRUCTORS
@@ -127,7 +127,7 @@ def test_blank_frame_is_left_as_it_is_by_the_closed_form():
 def test_without_a_turn_both_comparisons_are_the_plain_autoencoders_loss():
     x, model = frames(), network()
     model.degrees = lambda x: torch.zeros(len(x))
-    plain = redraw_loss(model, x, loss="mse").item()
+    plain = reconstruction_loss(model, x, loss="mse").item()
     for compare in ("turned", "original"):
         found = turned_loss(model, x, loss="mse", compare=compare, frozen=False).item()
         assert found == pytest.approx(plain, rel=0.02 if compare == "original" else 1e-6)

@@ -84,7 +84,7 @@ def test_mean_and_sigma_come_from_one_hidden_layer_by_two_linear_ones(vae, x):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_patch_is_redrawn_from_the_mean_and_so_always_the_same(vae, x, training):
+def test_a_patch_is_reconstructed_from_the_mean_and_so_always_the_same(vae, x, training):
     vae.train(training)
     mu, _ = vae.distribution(x)
     assert torch.equal(vae.encode(x), mu)
@@ -159,7 +159,7 @@ def test_a_draw_does_not_touch_the_global_random_state():
 
 # --- Eq. 4 -----------------------------------------------------------------------------------------------------------
 class Fixed(nn.Module):
-    """Gives every patch (1, 1, 2) the distribution it was made with and redraws the code itself."""
+    """Gives every patch (1, 1, 2) the distribution it was made with and reconstructs the code itself."""
 
     def __init__(self, mu, log_sigma):
         super().__init__()
@@ -182,8 +182,8 @@ def test_negative_elbo_by_hand():
 def test_negative_elbo_is_that_of_a_gaussian_likelihood_of_variance_one_half(vae, x):
     loss = negative_elbo(vae, x, seeded(3), kl_weight=1.0).item()
     mu, log_sigma = vae.distribution(x)
-    redrawn = vae.decode(reparametrise(mu, log_sigma, seeded(3)))
-    likelihood = distributions.Normal(redrawn, 0.5**0.5).log_prob(x).sum(dim=(1, 2, 3))  # (N,)
+    reconstructed = vae.decode(reparametrise(mu, log_sigma, seeded(3)))
+    likelihood = distributions.Normal(reconstructed, 0.5**0.5).log_prob(x).sum(dim=(1, 2, 3))  # (N,)
     prior = distributions.Normal(0.0, 1.0)
     divergence = distributions.kl_divergence(distributions.Normal(mu, log_sigma.exp()), prior).sum(dim=1)  # (N,)
     elbo = (likelihood - divergence).mean().item()

@@ -113,14 +113,14 @@ def test_strip_shows_photograph_reconstruction_map_and_verdict(page, example, me
 
 
 def test_suitability_stands_with_the_method(page, method):
-    said = Suitability("unsuited", "noise is not <redrawn>", "doubtful", "few components")
+    said = Suitability("unsuited", "noise is not <reconstructed>", "doubtful", "few components")
     html = render_run(replace(page, methods=[replace(method, suitability=said)]))
     assert (
-        "Does this material suit an autoencoder? unsuited noise is not <redrawn> "
+        "Does this material suit an autoencoder? unsuited noise is not <reconstructed> "
         "before training: doubtful few components"
     ) in Document(html).words
     assert 'class="chip unsuited"' in html
-    assert "<redrawn>" not in html
+    assert "<reconstructed>" not in html
     assert "suit an autoencoder" not in render_run(page)
 
 

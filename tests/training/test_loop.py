@@ -532,7 +532,7 @@ def test_a_methods_history_has_a_loss_of_every_phase(photographs):
 
 
 class TwoLevels(nn.Module):
-    """Redraws by ``level``; ``other`` is for another phase."""
+    """Reconstructs by ``level``; ``other`` is for another phase."""
 
     def __init__(self):
         super().__init__()

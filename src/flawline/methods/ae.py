@@ -124,7 +124,7 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp_min(1e-6)
 
 
-def redraw_loss(model: Any, x: Tensor, generator: torch.Generator | None = None, *, loss: str) -> Tensor:
+def reconstruction_loss(model: Any, x: Tensor, generator: torch.Generator | None = None, *, loss: str) -> Tensor:
     """Return the mean `difference` of the patches in frames ``x`` (n, C + 1, F, F) and their reconstructions, where
     pixels count. Rádli & Czúni 2022, Eq. 2 with R = 0 and L2 (mse); Bergmann et al. 2018, Eq. 5 (ssim).
 
@@ -135,4 +135,4 @@ def redraw_loss(model: Any, x: Tensor, generator: torch.Generator | None = None,
 
 def ae_objective(params: AEModelParams) -> Objective:
     """Return how the autoencoder learns: by its reconstruction error alone."""
-    return minimise(partial(redraw_loss, loss=params.loss))
+    return minimise(partial(reconstruction_loss, loss=params.loss))

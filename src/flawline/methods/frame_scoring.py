@@ -44,16 +44,16 @@ class FrameReconstructor:
     def reconstruct(self, image: NDArray) -> Reconstruction:
         """Return the reconstruction of ``image`` (C, H, W), and its residual map."""
         small = downsize(image, self.patches.side)  # (C, h, w)
-        *planes, residual = self._redrawn(small)
+        *planes, residual = self._reconstructed(small)
         large, whole = (upsize(each, image.shape[1:]) for each in (np.stack(planes), residual[None]))
         return Reconstruction(large, np.minimum(whole[0], LARGEST).astype(np.float16))
 
     def compared(self, image: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return an image as the network sees it, downsized, and its reconstruction, (C, h, w) in [0, 1] each."""
         small = downsize(image, self.patches.side)
-        return unit(small), np.stack(self._redrawn(small)[:-1])
+        return unit(small), np.stack(self._reconstructed(small)[:-1])
 
-    def _redrawn(self, small: NDArray) -> list[NDArray[np.float32]]:
+    def _reconstructed(self, small: NDArray) -> list[NDArray[np.float32]]:
         """Return the channels of the reconstruction of an image (C, h, w), and its residual map, (h, w) each."""
         margin, side = margin_of(self.patches), window_side(self.patches)
         whole = [length + 2 * margin for length in small.shape[1:]]
@@ -72,12 +72,12 @@ class FrameReconstructor:
         """Return of windows (n, C, S, S) the reconstruction and its residual, each times the weight of a pixel, and
         that weight: (n, C + 2, S, S)."""
         x = framed(to_unit(windows, device_of(self.network)), self.patches)
-        picture, residual, weight = redrawn(self.network, x, self.measure, self.compare)  # type: ignore[arg-type]
+        picture, residual, weight = reconstructed(self.network, x, self.measure, self.compare)  # type: ignore[arg-type]
         together = torch.cat([picture * weight, residual * weight, weight], dim=1)
         return unframed(together, self.patches).float().cpu().numpy()
 
 
-def redrawn(model: AE, x: Tensor, measure: str, compare: str) -> tuple[Tensor, Tensor, Tensor]:
+def reconstructed(model: AE, x: Tensor, measure: str, compare: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return of frames (n, C + 1, F, F), in the orientation that they have: what the model makes of them
     (n, C, F, F), by how much that differs (n, 1, F, F), and how much of each pixel the model saw (n, 1, F, F)."""
     look = model.look(x)
