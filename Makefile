@@ -58,6 +58,9 @@ inspect: $(READY) ## judge new images with the finished detector: IMAGES=folder 
 compare: $(READY) ## run a paper's methods side by side on its embedded examples, beside what was published
 	$(BIN)/kedro study schneider2022 --categories chess,noise --seeds $(SEED)
 
+# Where processes fill the cores, threads of one only wait for each other, and burn what they wait.
+test coverage notebooks: export OMP_NUM_THREADS := 1
+
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
@@ -86,7 +89,7 @@ docs: $(READY) ## build the documentation site into docs/_build
 	@echo "docs/_build/html/index.html"
 
 notebooks: $(READY) ## execute the notebooks
-	$(BIN)/python -m jupyter execute notebooks/*.ipynb
+	printf '%s\n' notebooks/*.ipynb | xargs -n 1 -P 2 $(BIN)/python -m jupyter execute
 
 bench: $(READY) ## measure the hot paths against what the machine can do
 	$(BIN)/python tests/benchmarks/run.py
