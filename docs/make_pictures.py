@@ -7,6 +7,7 @@ import io
 import sys
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +17,7 @@ from flawline.detector.inspecting import draw as draw_verdict
 from flawline.detector.judging import Judge, Judgement
 from flawline.figures import heat, to_rgb8
 from flawline.intake.decoding import read_photograph
+from flawline.params import InspectionParams
 
 BOARDS = ("test/deformed/000.png", "test/good/000.png")
 TITLES = ("photograph", "reconstruction", "anomaly map", "verdict")
@@ -37,14 +39,14 @@ def strip(judge: Judge, photograph: NDArray) -> tuple[list[NDArray], Judgement]:
         to_rgb8(photograph),
         to_rgb8(judged.reconstruction.picture()),
         heat(judged.scored.map, top=5 * judge.thresholds.reject.value),
-        draw_verdict(judged, judge),
+        np.asarray(Image.open(io.BytesIO(draw_verdict(judged, judge) or b""))),
     ]
     return pictures, judged.judgement
 
 
 def draw(project: Path) -> Figure:
     """Return the picture: a row a board."""
-    judge = Judge(latest_detector(project))
+    judge = Judge(latest_detector(project), InspectionParams(pictures="all"))
     figure = Figure(figsize=(10.4, 5.55), layout="constrained")
     axes = figure.subplots(len(BOARDS), len(TITLES))
     for row, name in zip(axes, BOARDS, strict=True):

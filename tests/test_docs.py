@@ -1,12 +1,14 @@
 """What the documentation names is there."""
 
 import re
+import runpy
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from base_params import TREE
+from PIL import Image
 
 from flawline.params import flatten
 
@@ -51,3 +53,9 @@ def test_every_name_and_path_on_a_page_is_there(page):
 def test_every_parameter_that_a_command_gives_is_in_conf(page):
     given = [key for some in GIVEN.findall(page.read_text()) for key in re.findall(r"(?<![\w.])([a-z_][\w.]*)=", some)]
     assert [key for key in given if key not in flatten(TREE)] == []
+
+
+def test_the_picture_of_the_readme_is_drawn_of_a_finished_run(finished_once, tmp_path):
+    runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))["main"](finished_once.path, tmp_path / "chess.png")
+    with Image.open(tmp_path / "chess.png") as drawn, Image.open(ROOT / "docs" / "images" / "chess.png") as shown:
+        assert drawn.size == shown.size
