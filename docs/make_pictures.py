@@ -39,7 +39,7 @@ def strip(judge: Judge, photograph: NDArray) -> tuple[list[NDArray], Judgement]:
         to_rgb8(photograph),
         to_rgb8(judged.reconstruction.picture()),
         heat(judged.scored.map, top=5 * judge.thresholds.reject.value),
-        np.asarray(Image.open(io.BytesIO(draw_verdict(judged, judge) or b""))),
+        np.asarray(Image.open(io.BytesIO(draw_verdict(judged, judge)))),
     ]
     return pictures, judged.judgement
 

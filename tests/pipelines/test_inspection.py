@@ -377,7 +377,7 @@ def test_an_inspection_that_was_cut_off_judges_nothing_twice_and_loses_no_verdic
 
 
 @pytest.mark.slow
-def test_beside_an_inspection_another_of_its_category_is_refused_and_killed_and_run_again_it_is_whole(finished, capsys):
+def test_beside_an_inspection_another_of_its_category_is_refused_and_killed_and_run_again_it_is_whole(finished):
     command = ("run", "--env=smoke", "--pipelines=cae_inspection", "--params=images=data/01_raw/chess/test")
     below = finished.path / "data/08_reporting/chess/seed-0/inspection"
     with finished.start(*command, program=(sys.executable, "-c", HELD)) as first:
@@ -392,12 +392,14 @@ def test_beside_an_inspection_another_of_its_category_is_refused_and_killed_and_
         finally:
             first.kill()
     assert not list(below.glob("verdicts.csv/*/*"))
-    finished.run("inspection", images="data/01_raw/chess/test")
+    code, said = finished.kedro(*command)
+    assert code == 0, said
     run, *_ = finished.mlflow_runs()
-    capsys.readouterr()
-    assert is_whole(newest_verdicts(finished), run=run.info.run_id)
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said == "whole: 6 rows are as they were written, none is missing, doubled or moved"
+    code, said = finished.kedro("verify", str(newest_verdicts(finished)), f"--run={run.info.run_id}")
+    assert (code, said.splitlines()[-1]) == (
+        0,
+        "whole: 6 rows are as they were written, none is missing, doubled or moved",
+    )
 
 
 def wait_for(happened, process):

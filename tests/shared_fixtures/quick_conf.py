@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 KNOWN: dict[Any, Any] = {}
 read = OmegaConfigLoader.__getitem__
+load = OmegaConf.load
 
 
 def read_once(loader: OmegaConfigLoader, key: str) -> Any:
@@ -39,13 +40,14 @@ def read_once(loader: OmegaConfigLoader, key: str) -> Any:
     return deepcopy(KNOWN[asked])
 
 
-def load_once(file: Any, load: Any = OmegaConf.load, kept: dict[str, bytes] = {}) -> Any:  # noqa: B006 - of the process
-    """Return what ``load`` makes of a file's text, unpickled where another file had the same: in an eighth of the
-    time."""
-    text = file.read() if hasattr(file, "read") else Path(file).read_text()
-    if text not in kept:
-        kept[text] = pickle.dumps(load(io.StringIO(text)))
-    return pickle.loads(kept[text])
+@cache
+def pickled(text: str) -> bytes:
+    return pickle.dumps(load(io.StringIO(text)))
+
+
+def load_once(file: Any) -> Any:
+    """Return what OmegaConf makes of a file's text: a pickle of it is read in an eighth of the time."""
+    return pickle.loads(pickled(file.read() if hasattr(file, "read") else Path(file).read_text()))
 
 
 def install() -> None:

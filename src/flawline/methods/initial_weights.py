@@ -13,9 +13,10 @@ def draw_he_weights(network: nn.Module, slope: float) -> None:
 
     PyTorch's own weights lose five sixths of the variance in each layer: behind the 16 layers of Schneider 2022 every
     patch looks the same, and the loss rests on the plateau of the average grey."""
+    gain = nn.init.calculate_gain("leaky_relu", slope)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(layer.weight, std=math.sqrt(2 / (1 + slope**2) / _values_behind(layer)))
+            nn.init.normal_(layer.weight, std=gain / math.sqrt(_values_behind(layer)))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
