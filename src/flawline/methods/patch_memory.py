@@ -52,7 +52,7 @@ class PatchMemory(PatchScorer):
         return {name: torch.stack([getattr(one, name) for one in memories]) for name in Memory._fields}
 
     def ready(self, state: State) -> State:
-        """Return the state with the codes as the numbers that they are multiplied as, and in the order in which a matrix
+        """Return the state with the codes as the numbers that they are multiplied as, in the order in which a matrix
         product reads them, if these are not too many."""
         codes = state["codes"]
         return {**state, "codes": codes.float().mT.contiguous().mT} if codes.numel() <= READY else state
