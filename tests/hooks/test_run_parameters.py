@@ -66,6 +66,13 @@ def test_a_method_keeps_its_own_and_its_candidates_have_theirs(tree):
     assert of_candidate(tree, "auto", "no candidate") == {}
 
 
+def test_a_method_keeps_of_the_run_what_it_was_given(tree):
+    plain = {name for name in of_method(tree, "pca") if "." not in name}
+    assert plain == {"category", "seed", "protocol"}
+    given = tree | {"raw": "/photos", "images": "/new"}
+    assert {name for name in of_method(given, "pca") if "." not in name} == plain | {"raw", "images"}
+
+
 def test_a_default_run_keeps_what_a_person_can_read(tree):
     """A run of `auto` on photographs: 369 parameters before they were grouped."""
     aligned = tree | {"raw": "/photos", "registration": tree["registration"] | {"align": "auto"}}

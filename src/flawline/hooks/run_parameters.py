@@ -25,8 +25,9 @@ def what_counts(tree: Mapping[str, Any], pipelines: Iterable[Pipeline]) -> dict[
 
 
 def of_method(tree: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return flat the parameters of a method and those of the whole run, without those of its candidates."""
-    plain = {name: value for name, value in tree.items() if not isinstance(value, Mapping)}
+    """Return flat the parameters of a method and those of the whole run, without those of its candidates, and without
+    those by which the run was given nothing, such as the folder of new images where none are inspected."""
+    plain = {name: value for name, value in tree.items() if not isinstance(value, Mapping) and value not in (None, "")}
     own = {name: value for name, value in tree[method].items() if not (METHODS[method].chooses and name == CANDIDATES)}
     return plain | flatten({method: own})
 
